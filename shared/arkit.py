@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The 52 ARKit blendshapes: names, order, groups and the left/right pairs.
+
+The order is the one Apple's Live Link Face app writes and Azure's viseme service sends,
+so curves can be exchanged with both without a lookup.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _both_sides(*stems: str) -> tuple[str, ...]:
+    return tuple(stem + side for stem in stems for side in ("Left", "Right"))
+
+
+def _eye(side: str) -> tuple[str, ...]:
+    stems = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
+    return tuple(f"eye{stem}{side}" for stem in stems)
+
+
+EYES: tuple[str, ...] = _eye("Left") + _eye("Right")
+JAW: tuple[str, ...] = ("jawForward", "jawLeft", "jawRight", "jawOpen")
+MOUTH: tuple[str, ...] = (
+    ("mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight")
+    + _both_sides("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch")
+    + ("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper")
+    + _both_sides("mouthPress", "mouthLowerDown", "mouthUpperUp")
+)
+BROWS: tuple[str, ...] = (
+    *_both_sides("browDown"),
+    "browInnerUp",
+    *_both_sides("browOuterUp"),
+)
+CHEEKS_AND_NOSE: tuple[str, ...] = ("cheekPuff", *_both_sides("cheekSquint", "noseSneer"))
+TONGUE: tuple[str, ...] = ("tongueOut",)
+
+ARKIT_NAMES: tuple[str, ...] = EYES + JAW + MOUTH + BROWS + CHEEKS_AND_NOSE + TONGUE
+INDEX: dict[str, int] = {name: position for position, name in enumerate(ARKIT_NAMES)}
+
+LEFT_RIGHT_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (name, name.removesuffix("Left") + "Right") for name in ARKIT_NAMES if name.endswith("Left")
+)
+
+_MIRRORED_ORDER: NDArray[np.int64] = np.arange(len(ARKIT_NAMES))
+for _left, _right in LEFT_RIGHT_PAIRS:
+    _MIRRORED_ORDER[INDEX[_left]] = INDEX[_right]
+    _MIRRORED_ORDER[INDEX[_right]] = INDEX[_left]
+
+
+def mirror_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Swap the two sides of a face: weights [..., 52] in, weights [..., 52] out."""
+    return np.ascontiguousarray(weights[..., _MIRRORED_ORDER])
