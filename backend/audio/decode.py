@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sound files as a stream of float32 blocks: libsndfile where it knows the format, else FFmpeg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+# Values per block over all channels: small enough to lose little where a broken file ends.
+_BLOCK_VALUES = 1 << 15
+
+# FFmpeg also reads playlists and scripts that open further files and addresses. Only containers
+# that hold their own sound are let in.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,aac,ogg,flac,wav,w64,aiff,au,caf,amr,asf,"
+    "mpeg,mpegts,mpegvideo,flv,ac3,eac3,dts,mxf,wv,ape,tta,voc,oma,rm,latm,loas,mlp,truehd"
+)
+
+
+class CannotDecode(Exception):
+    """The decoder does not know the format or finds nothing to play in it."""
+
+
+class NoSoundTrack(CannotDecode):
+    """A container that was understood, without any sound in it."""
+
+
+class SoundStream:
+    """One sound as blocks [frames, channels]; read it once.
+
+    `rate` in Hz and `channels` are known before the first block. After the last block
+    `broken_off` says whether the decoder stopped at damage or missed something that the header
+    had promised, and `frames` how many frames came.
+    """
+
+    rate: int
+    channels: int
+    declared_frames: int | None = None
+    broken_off: bool = False
+    frames: int = 0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class SoundfileStream(SoundStream):
+    """WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF and others, by libsndfile."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        source.seek(0)
+        try:
+            self._file = soundfile.SoundFile(_Nameless(source))
+        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
+            raise CannotDecode(str(error)) from error
+        self.rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        frames = int(self._file.frames)
+        # A stream of unknown length reports a number near the largest one.
+        self.declared_frames = frames if 0 <= frames < 1 << 52 else None
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        size = max(64, _BLOCK_VALUES // self.channels)
+        while True:
+            try:
+                block = self._file.read(size, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError, OSError):
+                self.broken_off = True
+                return
+            if len(block) == 0:
+                break
+            self.frames += len(block)
+            yield block
+        self.broken_off = self.declared_frames is not None and self.frames < self.declared_frames
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FfmpegStream(SoundStream):
+    """AAC in MP4 and M4A, and the sound of films, by FFmpeg's libraries (PyAV)."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        source.seek(0)
+        self._decoded: Iterator[NDArray[np.float32]] = iter(())
+        try:
+            self._container = av.open(
+                _Nameless(source), mode="r", options={"format_whitelist": _CONTAINERS}
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise CannotDecode(str(error)) from error
+        try:
+            self._open_track()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open_track(self) -> None:
+        if not self._container.streams.audio:
+            raise NoSoundTrack("no audio stream")
+        self._track = self._container.streams.best("audio") or self._container.streams.audio[0]
+        # Rate and channels in the header may be wrong (HE-AAC); the first decoded frame is right.
+        self._decoded = self._decode()
+        first = next(self._decoded, None)
+        if first is None:
+            raise CannotDecode("no frame could be decoded")
+        self._first = first
+        if self._container.duration:
+            self.declared_frames = int(self._container.duration * self.rate / av.time_base)
+
+    def _decode(self) -> Iterator[NDArray[np.float32]]:
+        self.rate = self.channels = 0
+        damaged_packets = 0
+        packets = self._container.demux(self._track)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.FFmpegError, OSError, ValueError):
+                self.broken_off = True
+                break
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError):
+                # One bad packet is a click; a file of nothing else is not sound.
+                damaged_packets += 1
+                if damaged_packets > 200 + self.frames // 256:
+                    self.broken_off = True
+                    break
+                continue
+            for frame in frames:
+                block = _frame_to_block(frame)
+                if block is None or len(block) == 0:
+                    continue
+                if self.rate == 0:
+                    self.rate, self.channels = int(frame.sample_rate), block.shape[1]
+                if int(frame.sample_rate) != self.rate or block.shape[1] != self.channels:
+                    self.broken_off = True  # the sound changes its format in the middle
+                    return
+                self.frames += len(block)
+                yield block
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        yield self._first
+        yield from self._decoded
+        if self.declared_frames is not None:
+            # Durations in films are rounded and count the longest track: allow for both.
+            missing = self.declared_frames - self.frames
+            track = self._track.duration
+            if track is not None and self._track.time_base is not None:
+                missing = int(track * self._track.time_base * self.rate) - self.frames
+            if missing > max(self.rate // 2, self.frames // 20):
+                self.broken_off = True
+
+    def close(self) -> None:
+        self._decoded = iter(())
+        self._container.close()
+
+
+def _frame_to_block(frame: av.AudioFrame) -> NDArray[np.float32] | None:
+    """The samples of a decoded frame as [frames, channels], full scale = 1."""
+    channels = len(frame.layout.channels)
+    if channels == 0 or frame.sample_rate <= 0:
+        return None
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, channels).T
+    if values.dtype == np.uint8:
+        scaled = (values.astype(np.float32) - 128.0) / 128.0
+    elif values.dtype.kind == "i":
+        scaled = values.astype(np.float32) / float(1 << (8 * values.dtype.itemsize - 1))
+    else:
+        with np.errstate(over="ignore"):
+            scaled = values.astype(np.float32)
+    return np.ascontiguousarray(scaled.T)
+
+
+class _Nameless:
+    """A file without its name: both libraries would guess the format from the ending."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def read(self, size: int = -1) -> bytes:
+        return self._source.read(size)
+
+    def readinto(self, buffer: memoryview) -> int:
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        raise OSError("read only")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does a sound file say that it is longer than it is?
+
+The decoders play what is left of a broken-off file and do not mind; the person who waits for
+the last sentence does. Only cheap signs are read: size fields in the head, a flag in the tail.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import BinaryIO
+
+_HEAD = 1 << 16
+_TAIL = 1 << 17
+# Files written to a pipe carry one of these in place of a size that was not known.
+_SIZE_NOT_KNOWN = (0, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF, 0xFFFFFFFF - 36)
+
+
+def looks_broken_off(source: BinaryIO) -> bool:
+    """True where the container says that more should follow. Leaves `source` anywhere.
+
+    Knows RIFF/WAVE (size of the data chunk), Ogg (last page not marked as the end) and MP3
+    (byte count of the Xing or Info frame). False for everything else.
+    """
+    size = source.seek(0, io.SEEK_END)
+    source.seek(0)
+    head = source.read(_HEAD)
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return _wave_is_short(source, size)
+    if head[:4] == b"OggS":
+        source.seek(max(0, size - _TAIL))
+        return _ogg_has_no_end(source.read())
+    return _mp3_is_short(head, size)
+
+
+def _wave_is_short(source: BinaryIO, size: int) -> bool:
+    position = 12
+    for _ in range(200):  # chunks before 'data'; a file with more is not one to trust
+        source.seek(position)
+        head = source.read(8)
+        if len(head) < 8:
+            return False
+        name, length = struct.unpack("<4sI", head)
+        position += 8
+        if name == b"data":
+            return length not in _SIZE_NOT_KNOWN and position + length > size
+        position += length + (length & 1)
+    return False
+
+
+def _ogg_has_no_end(tail: bytes) -> bool:
+    last_page = tail.rfind(b"OggS")
+    return 0 <= last_page < len(tail) - 6 and not tail[last_page + 5] & 4
+
+
+def _mp3_is_short(head: bytes, size: int) -> bool:
+    start = 0
+    if head[:3] == b"ID3" and len(head) > 10:
+        # An ID3v2 size holds seven bits in each byte.
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+    elif not (len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
+        return False
+    for name in (b"Xing", b"Info"):
+        tag = head.find(name, start, start + 200)
+        if tag < 0 or len(head) < tag + 16:
+            continue
+        flags = struct.unpack(">I", head[tag + 4 : tag + 8])[0]
+        if flags & 2:  # the byte count is there; it follows the frame count if that is there
+            place = tag + 8 + (4 if flags & 1 else 0)
+            declared = int(struct.unpack(">I", head[place : place + 4])[0])
+            return declared > 0 and start + declared > size + 1024
+    return False
