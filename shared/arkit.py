@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 52 ARKit blendshapes: names, order, groups and the left/right pairs.
 
-The order is the one Apple's Live Link Face app writes and Azure's viseme service sends,
-so curves can be exchanged with both without a lookup.
+The order is Apple's, as Azure's viseme service sends it too. (Live Link Face files list a few
+columns the other way round; `formats.py` goes by column names.)
 """
 
 from __future__ import annotations

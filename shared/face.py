@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""FaceMesh: a face that can be shown, keyed and exported.
+
+The first 468 vertices are MediaPipe's face landmarks in their order, so which vertex is a lip
+corner or a lid is known by index. Further vertices belong to inner parts (eyes, teeth, mouth).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arkit import ARKIT_NAMES
+from .arrays import (
+    Arrays,
+    FloatArray,
+    IntArray,
+    checked_floats,
+    checked_triangles,
+    load_npz,
+    pack_json,
+    save_npz,
+    unpack_json,
+)
+from .errors import ErrorKind, VividKeysError
+
+LANDMARK_COUNT = 468
+MAX_TEXTURE_SIDE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMesh:
+    """A neutral face, its texture and its 52 shapes.
+
+    vertices           [V,3] metres, V >= 468, in Blender's axes
+    triangles          [F,3]; triangle_material [F] indexes `materials`
+    uvs                [V,2], v upwards
+    texture            uint8 [H,W,3] RGB
+    shapes             [52,V,3] metres: offsets from `vertices`, in the order of `ARKIT_NAMES`
+    meta               JSON values: warnings (sentences), sha256 of the image, model names
+
+    Raises VividKeysError(bad_array) when an array does not fit.
+    """
+
+    vertices: FloatArray
+    triangles: IntArray
+    uvs: FloatArray
+    texture: NDArray[np.uint8]
+    materials: tuple[str, ...]
+    triangle_material: IntArray
+    shapes: FloatArray
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        vertices = checked_floats("vertices", self.vertices, (None, 3))
+        count = len(vertices)
+        if count < LANDMARK_COUNT:
+            raise VividKeysError(
+                ErrorKind.BAD_ARRAY,
+                f"A face needs the {LANDMARK_COUNT} landmarks; this one has {count} vertices.",
+            )
+        triangles = checked_triangles("triangles", self.triangles, count)
+        texture = np.asarray(self.texture)
+        fits = texture.dtype == np.uint8 and texture.ndim == 3 and texture.shape[2] == 3
+        if not fits or not 0 < min(texture.shape) <= max(texture.shape) <= MAX_TEXTURE_SIDE:
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's texture is an 8-bit RGB picture.")
+        material = np.asarray(self.triangle_material)
+        materials = tuple(self.materials)
+        if (
+            material.dtype.kind not in "iu"
+            or material.shape != (len(triangles),)
+            or (material.size and not 0 <= material.min() <= material.max() < len(materials))
+        ):
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "Every triangle needs one of the materials.")
+        for name, value in (
+            ("vertices", vertices),
+            ("triangles", triangles),
+            ("uvs", checked_floats("uvs", self.uvs, (count, 2))),
+            ("texture", np.ascontiguousarray(texture)),
+            ("materials", materials),
+            ("triangle_material", material.astype(np.int32)),
+            ("shapes", checked_floats("shapes", self.shapes, (len(ARKIT_NAMES), count, 3))),
+        ):
+            object.__setattr__(self, name, value)
+
+    def posed(self, weights: FloatArray) -> FloatArray:
+        """Vertices [V,3] with the 52 `weights` applied."""
+        moved = self.vertices + np.tensordot(weights, self.shapes, axes=1)
+        return np.asarray(moved, np.float32)
+
+
+_ARRAYS = ("vertices", "triangles", "uvs", "texture", "triangle_material", "shapes")
+
+
+def face_to_arrays(face: FaceMesh) -> Arrays:
+    """Named arrays (float32, int32, uint8) that hold the whole face."""
+    arrays: Arrays = {name: getattr(face, name) for name in _ARRAYS}
+    arrays["meta"] = pack_json({"materials": list(face.materials), "meta": face.meta})
+    return arrays
+
+
+def face_from_arrays(arrays: Arrays) -> FaceMesh:
+    """The face that `face_to_arrays` took apart; VividKeysError(bad_array) when parts lack."""
+    missing = sorted(({*_ARRAYS, "meta"}) - set(arrays))
+    if missing:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"A face lacks {', '.join(missing)}.")
+    header = unpack_json("meta", arrays["meta"])
+    materials, meta = header.get("materials"), header.get("meta")
+    if not isinstance(materials, list) or not isinstance(meta, dict):
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face lacks its materials or its meta data.")
+    return FaceMesh(
+        **{name: arrays[name] for name in _ARRAYS}, materials=tuple(map(str, materials)), meta=meta
+    )
+
+
+def save_face(face: FaceMesh, path: Path) -> None:
+    """Write a face as .npz."""
+    save_npz(path, face_to_arrays(face))
+
+
+def load_face(path: Path) -> FaceMesh:
+    """Read a face; raises VividKeysError(bad_file or bad_array)."""
+    return face_from_arrays(load_npz(path, "a face"))

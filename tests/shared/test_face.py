@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.arkit import INDEX
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import FaceMesh, face_from_arrays, face_to_arrays, load_face, save_face
+
+
+@pytest.fixture
+def face() -> FaceMesh:
+    random = np.random.default_rng(3)
+    return FaceMesh(
+        vertices=random.standard_normal((470, 3)),
+        triangles=np.array([[0, 1, 2], [467, 468, 469]]),
+        uvs=random.random((470, 2)),
+        texture=random.integers(0, 255, (8, 6, 3), np.uint8),
+        materials=("skin", "teeth"),
+        triangle_material=np.array([0, 1]),
+        shapes=random.standard_normal((52, 470, 3)),
+        meta={"warnings": ["Two faces were found; the larger one is used."]},
+    )
+
+
+def test_a_saved_face_comes_back_equal(face: FaceMesh, tmp_path: Path) -> None:
+    save_face(face, tmp_path / "face.npz")
+    loaded = load_face(tmp_path / "face.npz")
+    for name, value in face_to_arrays(face).items():
+        np.testing.assert_array_equal(face_to_arrays(loaded)[name], value, err_msg=name)
+    assert loaded.materials == face.materials
+    assert loaded.meta == face.meta
+
+
+def test_posing_adds_the_weighted_shapes(face: FaceMesh) -> None:
+    weights = np.zeros(52, np.float32)
+    weights[INDEX["jawOpen"]] = 0.5
+    expected = face.vertices + 0.5 * face.shapes[INDEX["jawOpen"]]
+    np.testing.assert_allclose(face.posed(weights), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("vertices", np.zeros((467, 3))),
+        ("uvs", np.full((470, 2), np.nan)),
+        ("texture", np.zeros((8, 6, 3), np.float32)),
+        ("texture", np.zeros((0, 6, 3), np.uint8)),
+        ("triangle_material", np.array([0, 2])),
+        ("triangle_material", np.array([0])),
+        ("shapes", np.zeros((51, 470, 3))),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(face: FaceMesh, field: str, value: object) -> None:
+    with pytest.raises(VividKeysError) as caught:
+        replace(face, **{field: value})
+    assert caught.value.kind == ErrorKind.BAD_ARRAY
+
+
+def test_a_missing_part_is_named(face: FaceMesh) -> None:
+    arrays = face_to_arrays(face)
+    del arrays["shapes"]
+    with pytest.raises(VividKeysError, match="shapes"):
+        face_from_arrays(arrays)
