@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job of each kind takes and gives: its parameters and its arrays.
+
+The client builds `params` with `as_params`, the server reads them with `from_params`; both sides
+check, so a wrong value is refused before anything is sent and again before anything is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+from . import checks
+from .arkit import ARKIT_NAMES
+from .arrays import Arrays, FloatArray, checked_floats
+from .errors import ErrorKind, VividKeysError
+from .face import FaceMesh, face_from_arrays, face_to_arrays
+
+FACE_PREFIX = "face."
+_STRENGTH = checks.number(0.0, 3.0)
+
+
+@dataclass(frozen=True)
+class AnimateRequest:
+    """Parameters of the job `animate`: audio → Take.
+
+    `audio` is the SHA-256 of uploaded bytes (any sound or film file); `audio_name` is only for
+    sentences. `face_job` is the id of a finished `reconstruct` job whose face is animated; a face
+    may also travel as arrays (see `face_arrays`); without either the template is used.
+    """
+
+    audio: Annotated[str, checks.sha256]
+    audio_name: Annotated[str, checks.file_label] = ""
+    face_job: Annotated[str, checks.no_or_job_id] = ""
+    seed: Annotated[int, checks.integer(0, 2**32 - 1)] = 0
+    fps: Annotated[float, checks.number(1.0, 120.0)] = 60.0
+    articulation: Annotated[float, _STRENGTH] = 1.0
+    blinks: Annotated[float, _STRENGTH] = 1.0
+    head_motion: Annotated[float, _STRENGTH] = 1.0
+
+
+@dataclass(frozen=True)
+class ReconstructRequest:
+    """Parameters of the job `reconstruct`: photo → FaceMesh; `image` is the SHA-256 of a file."""
+
+    image: Annotated[str, checks.sha256]
+    image_name: Annotated[str, checks.file_label] = ""
+
+
+_Request = TypeVar("_Request", AnimateRequest, ReconstructRequest)
+
+
+def as_params(request: AnimateRequest | ReconstructRequest) -> dict[str, Any]:
+    """The JSON object for `Submit.params`."""
+    return dataclasses.asdict(request)
+
+
+def from_params(request: type[_Request], params: Mapping[str, Any]) -> _Request:
+    """The checked request. Raises VividKeysError(bad_request).
+
+    A parameter nobody knows is refused, not ignored: a setting that silently does nothing is
+    worse than an error.
+    """
+    hints = get_type_hints(request, include_extras=True)
+    unknown = sorted(set(params) - set(hints))
+    if unknown:
+        raise _bad(f"There is no parameter '{unknown[0][:40]}'.")
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(request):
+        if item.name in params:
+            try:
+                values[item.name] = get_args(hints[item.name])[1](params[item.name])
+            except ValueError as error:
+                raise _bad(f"The parameter '{item.name}' {error}.") from error
+        elif item.default is dataclasses.MISSING:
+            raise _bad(f"The parameter '{item.name}' is missing.")
+    return request(**values)
+
+
+def face_arrays(face: FaceMesh) -> Arrays:
+    """A face as arrays of a submit message: the names of `face_to_arrays` after 'face.'."""
+    return {FACE_PREFIX + name: array for name, array in face_to_arrays(face).items()}
+
+
+def face_of(arrays: Mapping[str, Any]) -> FaceMesh | None:
+    """The face in a submit message's arrays, None without arrays.
+
+    Raises VividKeysError(bad_array) for a face that does not fit and for any other array.
+    """
+    if not arrays:
+        return None
+    parts = {
+        name.removeprefix(FACE_PREFIX): array
+        for name, array in arrays.items()
+        if name.startswith(FACE_PREFIX)
+    }
+    if len(parts) != len(arrays):
+        strange = next(name for name in arrays if not name.startswith(FACE_PREFIX))
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"This job takes no array '{strange}'.")
+    return face_from_arrays(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSlice:
+    """The chunk of a job `animate`: n frames from `start_frame` on, at `fps`.
+
+    weights [n,52], head_rotation [n,3] radians, head_translation [n,3] metres.
+    """
+
+    start_frame: int
+    fps: float
+    weights: FloatArray
+    head_rotation: FloatArray
+    head_translation: FloatArray
+
+    def info(self) -> dict[str, Any]:
+        return {"start_frame": self.start_frame, "fps": self.fps}
+
+    def arrays(self) -> Arrays:
+        return {
+            "weights": self.weights,
+            "head_rotation": self.head_rotation,
+            "head_translation": self.head_translation,
+        }
+
+
+def motion_slice(info: Mapping[str, Any], arrays: Mapping[str, Any]) -> MotionSlice:
+    """The slice in a chunk's `info` and `arrays`. Raises VividKeysError(bad_array, bad_request)."""
+    missing = sorted({"weights", "head_rotation", "head_translation"} - set(arrays))
+    if missing:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"A piece of motion lacks {', '.join(missing)}.")
+    weights = checked_floats("weights", arrays["weights"], (None, len(ARKIT_NAMES)))
+    shape = (len(weights), 3)
+    try:
+        start_frame = checks.integer(0, 2**31)(info.get("start_frame"))
+        fps = checks.number(1.0, 1000.0)(info.get("fps"))
+    except ValueError as error:
+        raise _bad(f"A piece of motion does not say when it is: it {error}.") from error
+    return MotionSlice(
+        start_frame=start_frame,
+        fps=fps,
+        weights=weights,
+        head_rotation=checked_floats("head_rotation", arrays["head_rotation"], shape),
+        head_translation=checked_floats("head_translation", arrays["head_translation"], shape),
+    )
+
+
+def _bad(sentence: str) -> VividKeysError:
+    return VividKeysError(ErrorKind.BAD_REQUEST, sentence, "Correct the request and send it again.")
