@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a shape key's name the way a person does: which words, and which side of the face.
+
+'eyeBlinkLeft', 'Eye_Blink_L', 'EyeBlink.L', 'LeftEyeBlink' and 'Head.blendShape1.eyeBlink_L'
+all say the same. Words are what counts; their spelling is not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SIDE_WORDS = {"l": "L", "left": "L", "lft": "L", "r": "R", "right": "R", "rgt": "R"}
+
+
+@dataclass(frozen=True)
+class ReadName:
+    """Lower-case words in order without the side word, and the side: 'L', 'R' or ''."""
+
+    words: tuple[str, ...]
+    side: str
+
+    @property
+    def squashed(self) -> str:
+        return "".join(self.words)
+
+
+def split_words(name: str) -> tuple[str, ...]:
+    """'Eye_L_Look_Up' -> ('eye', 'l', 'look', 'up'); 'eyeBlinkL' -> ('eye', 'blink', 'l')."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def read_name(name: str) -> ReadName:
+    """Words and side of a name. The last side word counts, unless only the first word is one."""
+    words = list(split_words(name))
+    side = ""
+    for position in (len(words) - 1, 0):
+        if len(words) > 1 and words[position] in _SIDE_WORDS:
+            side = _SIDE_WORDS[words.pop(position)]
+            break
+    return ReadName(tuple(words), side)
+
+
+def readings(name: str) -> tuple[ReadName, ...]:
+    """All readings of a name, the fullest first: leading words may be a prefix of the rig.
+
+    'Genesis8__head_eyeBlinkLeft' is also read as 'headEyeBlinkLeft' and as 'eyeBlinkLeft'.
+    """
+    full = read_name(name)
+    parts = [full]
+    words = full.words
+    # A side word in front ('Left_eyeBlink') has been taken out already; the rest may be prefix.
+    for start in range(1, len(words)):
+        parts.append(ReadName(words[start:], full.side))
+    return tuple(parts)
+
+
+def squash(name: str) -> str:
+    """Only letters and digits, lower case: 'EYEBLINKLEFT' and 'eye blink left' are one."""
+    return "".join(character for character in name.lower() if character.isalnum())
