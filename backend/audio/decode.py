@@ -22,11 +22,11 @@ _CONTAINERS = (
 )
 
 
-class CannotDecode(Exception):
+class CannotDecodeError(Exception):
     """The decoder does not know the format or finds nothing to play in it."""
 
 
-class NoSoundTrack(CannotDecode):
+class NoSoundTrackError(CannotDecodeError):
     """A container that was understood, without any sound in it."""
 
 
@@ -51,15 +51,26 @@ class SoundStream:
         raise NotImplementedError
 
 
+class _StraightThrough(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is read from front to back.
+
+    Where a file can seek, soundfile seeks to the current place after every read. For MP3 that
+    throws away the bits that a frame borrows from the ones before: each block starts distorted.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class SoundfileStream(SoundStream):
     """WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF and others, by libsndfile."""
 
     def __init__(self, source: BinaryIO) -> None:
         source.seek(0)
         try:
-            self._file = soundfile.SoundFile(_Nameless(source))
+            self._file = _StraightThrough(_Nameless(source))
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
-            raise CannotDecode(str(error)) from error
+            raise CannotDecodeError(str(error)) from error
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         frames = int(self._file.frames)
@@ -95,7 +106,7 @@ class FfmpegStream(SoundStream):
                 _Nameless(source), mode="r", options={"format_whitelist": _CONTAINERS}
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise CannotDecode(str(error)) from error
+            raise CannotDecodeError(str(error)) from error
         try:
             self._open_track()
         except BaseException:
@@ -104,13 +115,13 @@ class FfmpegStream(SoundStream):
 
     def _open_track(self) -> None:
         if not self._container.streams.audio:
-            raise NoSoundTrack("no audio stream")
+            raise NoSoundTrackError("no audio stream")
         self._track = self._container.streams.best("audio") or self._container.streams.audio[0]
         # Rate and channels in the header may be wrong (HE-AAC); the first decoded frame is right.
         self._decoded = self._decode()
         first = next(self._decoded, None)
         if first is None:
-            raise CannotDecode("no frame could be decoded")
+            raise CannotDecodeError("no frame could be decoded")
         self._first = first
         if self._container.duration:
             self.declared_frames = int(self._container.duration * self.rate / av.time_base)
@@ -137,6 +148,8 @@ class FfmpegStream(SoundStream):
                     break
                 continue
             for frame in frames:
+                if not isinstance(frame, av.AudioFrame):
+                    continue
                 block = _frame_to_block(frame)
                 if block is None or len(block) == 0:
                     continue

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from backend.audio.channel_mix import ChannelStatistics, mix_weights, plain_mix
 from backend.audio.decode import (
-    CannotDecode,
+    CannotDecodeError,
     FfmpegStream,
-    NoSoundTrack,
+    NoSoundTrackError,
     SoundfileStream,
     SoundStream,
 )
@@ -131,10 +131,10 @@ def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]
     for opener in openers:
         try:
             decoded = _decode_with(opener, file, label)
-        except NoSoundTrack:
+        except NoSoundTrackError:
             has_no_track = True
             continue
-        except CannotDecode:
+        except CannotDecodeError:
             continue
         if best is None or len(decoded.samples) > len(best.samples):
             best = decoded

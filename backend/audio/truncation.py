@@ -58,7 +58,9 @@ def _mp3_is_short(head: bytes, size: int) -> bool:
     start = 0
     if head[:3] == b"ID3" and len(head) > 10:
         # An ID3v2 size holds seven bits in each byte.
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+        for byte in head[6:10]:
+            start = start << 7 | byte & 0x7F
+        start += 10
     elif not (len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
         return False
     for name in (b"Xing", b"Info"):
