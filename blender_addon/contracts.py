@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared import (
         arkit,
         arrays,
+        connection,
         errors,
         face,
         formats,
@@ -33,6 +34,7 @@ else:
 
     arkit = import_module(f"{_PACKAGE}.arkit")
     arrays = import_module(f"{_PACKAGE}.arrays")
+    connection = import_module(f"{_PACKAGE}.connection")
     errors = import_module(f"{_PACKAGE}.errors")
     face = import_module(f"{_PACKAGE}.face")
     formats = import_module(f"{_PACKAGE}.formats")
@@ -47,6 +49,7 @@ else:
 __all__ = [
     "arkit",
     "arrays",
+    "connection",
     "errors",
     "face",
     "formats",

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a backend is and what a client needs to be let in: an address and three keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ErrorKind, VividKeysError
+from .limits import DEFAULT_PORT
+
+KEY_FILE_FORMAT = "vividkeys-client-key"
+CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_Z85_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]{0,252})")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]{1,16})?\]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A TCP host (a name, an IPv4 address or an IPv6 address in brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp://{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """'host', 'host:port' or 'tcp://host:port' as an Address; the port may be left out.
+
+    Raises VividKeysError(bad_request).
+    """
+    rest = text.strip().removeprefix("tcp://").rstrip("/")
+    host, separator, port = rest.rpartition(":")
+    if not separator or rest.endswith("]"):
+        host, port = rest, str(DEFAULT_PORT)
+    if not (_HOST.fullmatch(host) or _IPV6.fullmatch(host)):
+        raise _bad_address(text, "it names no computer")
+    if not port.isascii() or not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
+        raise _bad_address(text, "its port is not a number from 1 to 65535")
+    return Address(host, int(port))
+
+
+@dataclass(frozen=True)
+class ClientKeys:
+    """The keys of one client, as 40 characters of Z85 each.
+
+    `server_public` proves that the server is the right one; the client's pair proves who asks.
+    `name` and `address` are for people and may be empty.
+    """
+
+    server_public: str
+    client_public: str
+    client_secret: str
+    name: str = ""
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("server_public", "client_public", "client_secret"):
+            value = getattr(self, field)
+            if not isinstance(value, str) or not _Z85_KEY.fullmatch(value):
+                raise VividKeysError(
+                    ErrorKind.BAD_FILE,
+                    f"The key '{field}' is not a key.",
+                    "Make the key file again: python -m backend keys",
+                )
+
+    def __repr__(self) -> str:  # never a secret in a log
+        return f"ClientKeys(name={self.name!r}, client_public={self.client_public!r})"
+
+
+def save_client_keys(keys: ClientKeys, path: Path) -> None:
+    """Write a key file that only its owner may read. Raises VividKeysError(bad_file)."""
+    write_private_json(path, {"format": KEY_FILE_FORMAT, "version": 1, **asdict(keys)})
+
+
+def load_client_keys(path: Path) -> ClientKeys:
+    """Read a key file. Raises VividKeysError(bad_file) with what is wrong with it."""
+    try:
+        with path.open("rb") as stream:
+            values = json.loads(stream.read(65536).decode("utf-8"))
+    except OSError as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"The key file '{path}' cannot be read: {error.strerror or error}.",
+            "Choose the file that 'python -m backend keys' made on the backend's computer.",
+        ) from error
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or values.get("format") != KEY_FILE_FORMAT:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{path.name}' is not a VividKeys key file.",
+            "Choose the file that 'python -m backend keys' made on the backend's computer.",
+        )
+    return client_keys_from(values)
+
+
+def client_keys_from(values: dict[str, Any]) -> ClientKeys:
+    """Keys out of a JSON object. Raises VividKeysError(bad_file)."""
+    return ClientKeys(
+        server_public=values.get("server_public", ""),
+        client_public=values.get("client_public", ""),
+        client_secret=values.get("client_secret", ""),
+        name=str(values.get("name", "")),
+        address=str(values.get("address", "")),
+    )
+
+
+def write_private_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file that only its owner may read, all or nothing.
+
+    `mkstemp` makes files with mode 0600, so there is no moment at which others could read it.
+    Raises VividKeysError(bad_file).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(values, stream, indent=2, ensure_ascii=False)
+                stream.write("\n")
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{path}' cannot be written: {error.strerror or error}.",
+            "Choose a folder in which you may write.",
+        ) from error
+
+
+def _bad_address(text: str, reason: str) -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BAD_REQUEST,
+        f"'{text[:200]}' is not an address: {reason}.",
+        f"Write it as name:port, for example gpu-box:{DEFAULT_PORT}.",
+    )
