@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the set-up share, and the summary of the runs inside Blender."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# One line per Blender run, shown above pytest's closing line: that line counts only one test for
+# each Blender, so this says how many ran inside.
+BLENDER_RUNS = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash.get(BLENDER_RUNS, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def blender_runs(pytestconfig: pytest.Config) -> list[str]:
+    """Lines for the end of the run."""
+    return pytestconfig.stash.setdefault(BLENDER_RUNS, [])
+
+
+@pytest.fixture
+def write_program(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Writes a small executable script in Python; POSIX only."""
+    if os.name == "nt":
+        pytest.skip("executable scripts without a suffix need a POSIX system")
+
+    def write(folder: Path, name: str, body: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        path.write_text(f"#!{sys.executable}\n{body}\n", "utf-8")
+        path.chmod(0o755)
+        return path
+
+    return write

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Environments made, stamped and healed, by the real venv and pip with a package of our own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from installer import environments, exclusive
+from installer.environments import Environment
+from installer.failure import SetupError
+
+HERE = (sys.version_info[0], sys.version_info[1])
+FILES = ("made.txt",)
+
+
+def write_wheel(folder: Path, name: str, version: str) -> None:
+    """A wheel that holds one module, as pip expects it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"version = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
+    }
+    record = ""
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+            record += f"{path},sha256={digest.decode().rstrip('=')},{len(text)}\n"
+        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with requirements, wheels and one filled environment."""
+    folder = tmp_path_factory.mktemp("setup")
+    for version in ("1.0", "2.0"):
+        write_wheel(folder / "wheels", "madeup", version)
+    (folder / "requirements").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch, folder)
+        environments.ensure(environment(folder), FILES)
+    return folder
+
+
+def environment(folder: Path) -> Environment:
+    return Environment("small", HERE, "tiny", folder / ".venv")
+
+
+def prepare(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Leads the set-up to this folder, and pip to the wheels in it and nowhere else."""
+    (folder / "requirements" / "made.txt").write_text("madeup==1.0\n", "utf-8")
+    patch.setattr(environments, "REQUIREMENTS", folder / "requirements")
+    patch.setattr(environments, "LOGS", folder / "logs")
+    patch.setattr(exclusive, "CACHE", folder / "cache")
+    patch.setenv("PIP_NO_INDEX", "1")
+    patch.setenv("PIP_FIND_LINKS", str(folder / "wheels"))
+    patch.setattr(
+        environments, "wanted_stamp",
+        lambda env, files, version: {
+            "python": version,
+            **{n: environments.fingerprint(folder / "requirements" / n) for n in files},
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture
+def small(base: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    prepare(monkeypatch, base)
+    return environment(base)
+
+
+def test_filled_and_stamped(small: Environment) -> None:
+    assert environments.is_ready(small, FILES)
+    assert environments.take_inventory(small).versions["madeup"] == "1.0"
+    stamp = json.loads(small.stamp.read_text("utf-8"))
+    assert stamp["python"] == ".".join(str(part) for part in sys.version_info[:3])
+    assert set(stamp) == {"python", "made.txt"}
+
+
+def test_nothing_is_run_when_nothing_changed(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    before = small.log.stat().st_size
+    environments.ensure(small, FILES)
+    assert small.log.stat().st_size == before
+
+
+def test_an_environment_made_by_hand_is_adopted(small: Environment) -> None:
+    small.stamp.unlink()
+    marker = small.folder / "made-by-hand"
+    marker.write_text("", "utf-8")
+    assert not environments.is_ready(small, FILES)
+    environments.ensure(small, FILES)
+    assert environments.is_ready(small, FILES)
+    assert marker.exists(), "the environment was made anew instead of being adopted"
+
+
+def test_a_package_that_lost_files_is_repaired(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    module = next(small.folder.rglob("madeup.py"))
+    module.unlink()
+    small.stamp.unlink()
+    assert environments.take_inventory(small).damaged == ["madeup"]
+    environments.ensure(small, FILES)
+    assert module.read_text("utf-8") == "version = '1.0'\n"
+
+
+def test_a_package_without_its_record_is_repaired(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    next(small.folder.rglob("madeup-1.0.dist-info/RECORD")).unlink()
+    small.stamp.unlink()
+    environments.ensure(small, FILES)
+    inventory = environments.take_inventory(small)
+    assert (inventory.damaged, inventory.versions["madeup"]) == ([], "1.0")
+
+
+def test_a_changed_pin_is_followed_both_ways(small: Environment) -> None:
+    pins = environments.REQUIREMENTS / "made.txt"
+    environments.ensure(small, FILES)
+    pins.write_text("madeup==2.0\n", "utf-8")
+    assert not environments.is_ready(small, FILES)
+    environments.ensure(small, FILES)
+    assert environments.take_inventory(small).versions["madeup"] == "2.0"
+    pins.write_text("madeup==1.0\n", "utf-8")
+    environments.ensure(small, FILES)
+    assert environments.take_inventory(small).versions["madeup"] == "1.0"
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    small.interpreter.unlink()
+    assert environments.python_version(small) is None
+    environments.ensure(small, FILES)
+    assert environments.take_inventory(small).versions["madeup"] == "1.0"
+
+
+def test_a_pin_that_cannot_be_had_is_a_sentence_and_leaves_no_stamp(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    (environments.REQUIREMENTS / "made.txt").write_text("madeup==9.9\n", "utf-8")
+    with pytest.raises(SetupError) as caught:
+        environments.ensure(small, FILES)
+    assert "lacks this version" in caught.value.next_step
+    assert "madeup==9.9" in caught.value.details
+    assert not environments.is_ready(small, FILES)
+
+
+def test_without_an_interpreter_the_sentence_says_what_to_install(tmp_path: Path) -> None:
+    impossible = Environment("none", (3, 99), "tiny", tmp_path / ".venv")
+    with pytest.raises(SetupError) as caught:
+        environments.ensure(impossible, ())
+    assert "Python 3.99 is needed" in caught.value.sentence
+    assert "Install Python 3.99" in caught.value.next_step
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("Collecting numpy==2.4.6 (from -r requirements/backend.txt)", "collecting numpy"),
+        (
+            "  Downloading torch-2.13.0-cp311-cp311-linux.whl (190.4 MB)",
+            "downloading torch-2.13.0-cp311-cp311-linux.whl (190.4 MB)",
+        ),
+        ("Installing collected packages: a, b", "unpacking"),
+        ("Looking in links: somewhere", None),
+    ],
+)
+def test_what_the_status_line_says(line: str, text: str | None) -> None:
+    assert environments.describe_pip(line) == text
+
+
+@pytest.mark.parametrize(
+    ("log", "step"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("NewConnectionError: failed to establish", "cannot be reached"),
+        ("ERROR: No matching distribution found for x", "lacks this version"),
+        ("something else", "Look at"),
+    ],
+)
+def test_the_next_step_after_a_failed_pip(log: str, step: str, tmp_path: Path) -> None:
+    assert step in environments.failure_of_pip(log, tmp_path / "log")
