@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speech moves: the channels of the motion network and how they become the 52 ARKit weights.
+
+A channel drives one ARKit shape or a left and right pair alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arkit import ARKIT_NAMES, INDEX
+
+# Continuous channels, which the network regresses. Lip contact is kept apart (see `contact`),
+# because an average over uncertain frames would never close a mouth.
+CHANNELS: tuple[str, ...] = (
+    "jawOpen",
+    "jawForward",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthLowerDown",
+    "mouthUpperUp",
+    "mouthStretch",
+    "mouthSmile",
+    "mouthDimple",
+    "tongueOut",
+    "cheekSquint",
+    "browInnerUp",
+    "browOuterUp",
+)
+CHANNEL: dict[str, int] = {name: number for number, name in enumerate(CHANNELS)}
+
+# Lips and jaw; the rest is expression that follows stress.
+MOUTH_CHANNELS: tuple[int, ...] = tuple(CHANNEL[name] for name in CHANNELS[:10])
+
+CLASSES: tuple[str, ...] = (
+    "silence",
+    "bilabial",
+    "labiodental",
+    "round",
+    "open",
+    "mid",
+    "close",
+    "other",
+)
+EVENTS: tuple[str, ...] = ("bilabial", "labiodental", "silence")
+
+
+def arkit_columns(name: str) -> tuple[int, ...]:
+    """ARKit columns of a channel: the shape itself, or its left and right."""
+    if name in INDEX:
+        return (INDEX[name],)
+    return (INDEX[f"{name}Left"], INDEX[f"{name}Right"])
+
+
+def spread_channels(curves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Channel curves [T, len(CHANNELS)] to ARKit weights [T, 52]; other columns are zero."""
+    weights = np.zeros((len(curves), len(ARKIT_NAMES)), np.float32)
+    for number, name in enumerate(CHANNELS):
+        for column in arkit_columns(name):
+            weights[:, column] = curves[:, number]
+    return weights
