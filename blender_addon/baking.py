@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Take onto the targets: mapping, keys, head motion and sound, in one go, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import head_pose, heads, keying, mapping, sequencer, targets, versions
+from .contracts import errors, take
+from .mapping.presets import viseme_names
+
+
+@dataclass(frozen=True)
+class HeadGoal:
+    """Where head motion goes: an object or empty, or a bone of an armature."""
+
+    owner: targets.Reference
+    bone: str = ""
+    forward: str = "-Y"
+
+
+@dataclass(frozen=True)
+class BakePlan:
+    """Everything that is decided when a job is sent, so that later edits of the panel do not
+    change a result that is under way.
+
+    `heard` limits the keys to the frames [first, end) of a trimmed strip.
+    """
+
+    name: str
+    scene: targets.Reference
+    meshes: tuple[targets.Reference, ...]
+    head: HeadGoal | None = None
+    start_frame: int = 1
+    heard: tuple[int, int] | None = None
+    sound_file: Path | None = None
+    extend_scene: bool = True
+    mapping_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class BakeReport:
+    """What baking did, in words for the panel and in numbers for scripts."""
+
+    action: str
+    keys: int
+    first_frame: int
+    last_frame: int
+    match: mapping.MatchReport
+    set_aside: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        frames = f"Frames {self.first_frame} to {self.last_frame} in the Action '{self.action}'."
+        kept = tuple(
+            f"Your Action '{name}' was set aside unchanged; it is still in the file."
+            for name in self.set_aside
+        )
+        return (self.match.sentence, frames, *kept, *self.warnings)
+
+
+def bake_take(
+    context: Any, performance: take.Take, plan: BakePlan, description: Mapping[str, Any]
+) -> BakeReport:
+    """Key the plan's meshes and head motion, lay the sound, and say what was done.
+
+    `description` is noted in the Action. Everything that can fail is checked before the first
+    change, so that a failure leaves the file as it was. Raises VividKeysError(bad_target) when a
+    target is gone, has no fitting keys, or is linked.
+    """
+    scene = targets.find(plan.scene)
+    meshes = [targets.find(reference) for reference in plan.meshes]
+    bindings = _bindings(meshes, plan.mapping_file)
+    pose_owner = _pose_owner(plan.head)
+    fps = scene.render.fps / scene.render.fps_base
+    resampled, start_frame = _heard_part(take.resample_take(performance, fps), plan)
+
+    match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
+    warnings = list(_warnings(bindings, match))
+    set_aside = keying.displaced_actions([keys for _, keys, _ in bindings])
+
+    action = keying.new_action(f"VividKeys {plan.name}", {**description, "fps": fps})
+    written = 0
+    for mesh, keys, binding in bindings:
+        curves = mapping.mapped_curves(binding, resampled.weights)
+        curves.update(heads.add_offset_keys(mesh, resampled))
+        for name in keying.driven_shape_keys(keys):
+            curves.pop(name, None)
+        written += keying.write_shape_keys(action, keys, curves, start_frame)
+    if pose_owner is not None:
+        count, warning = head_pose.key_head_motion(action, pose_owner, resampled, start_frame)
+        written += count
+        warnings += [warning] if warning else []
+    last_frame = start_frame + resampled.frame_count - 1
+    if plan.extend_scene and scene.frame_end < last_frame:
+        scene.frame_end = last_frame
+        warnings.append(f"The scene now ends at frame {last_frame}.")
+    warnings += _lay_sound(context, scene, plan, meshes)
+    _refresh(meshes, scene)
+    return BakeReport(
+        action=action.name,
+        keys=written,
+        first_frame=start_frame,
+        last_frame=last_frame,
+        match=match,
+        set_aside=set_aside,
+        warnings=tuple(warnings),
+    )
+
+
+def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, mapping.Mapping]:
+    """The mapping of each mesh object by its name: from the file where it has one."""
+    chosen = mapping.load_mapping(mapping_file, viseme_names()) if mapping_file else {}
+    proposed = {}
+    for mesh in meshes:
+        names = _key_names(targets.shape_keys_of(mesh))
+        rules = chosen.get(mesh.name)
+        if rules is None:
+            proposed[mesh.name] = mapping.match_keys(names)
+        else:
+            present = tuple(rule for rule in rules.rules if rule.key in names)
+            proposed[mesh.name] = mapping.Mapping(present)
+    return proposed
+
+
+def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mapping.MatchReport:
+    """What baking would reach, before it is done."""
+    mappings = propose_mappings(meshes, mapping_file)
+    return mapping.match_report(
+        [(_key_names(mesh.data.shape_keys), mappings[mesh.name]) for mesh in meshes]
+    )
+
+
+def _key_names(keys: Any) -> list[str]:
+    reference = keys.reference_key
+    return [block.name for block in keys.key_blocks if block != reference]
+
+
+def _bindings(
+    meshes: list[Any], mapping_file: Path | None
+) -> list[tuple[Any, Any, mapping.Mapping]]:
+    mappings = propose_mappings(meshes, mapping_file)
+    bindings, seen = [], set()
+    for mesh in meshes:
+        keys = targets.shape_keys_of(mesh)
+        # Objects that share a mesh share its keys: these get one slot, not two.
+        if keys.session_uid not in seen:
+            seen.add(keys.session_uid)
+            bindings.append((mesh, keys, mappings[mesh.name]))
+    if not any(binding.rules for _, _, binding in bindings):
+        names = ", ".join(f"'{mesh.name}'" for mesh in meshes)
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"No shape key of {names} has a name that VividKeys knows.",
+            "Save the mapping to a file, fill it in, and choose it under 'Mapping'.",
+        )
+    return bindings
+
+
+def _warnings(
+    bindings: list[tuple[Any, Any, mapping.Mapping]], match: mapping.MatchReport
+) -> list[str]:
+    warnings = []
+    if match.missing_channels and not match.visemes:
+        shown = ", ".join(match.missing_channels[:6])
+        more = len(match.missing_channels) - 6
+        warnings.append(f"No shape key for {shown}" + (f" and {more} more." if more > 0 else "."))
+    for mesh, keys, binding in bindings:
+        driven = keying.driven_shape_keys(keys).intersection(binding.key_names)
+        if driven:
+            warnings.append(f"{len(driven)} keys of '{mesh.name}' follow drivers and were left.")
+        muted = [name for name in binding.key_names if keys.key_blocks[name].mute]
+        if muted:
+            warnings.append(f"{len(muted)} keys of '{mesh.name}' are muted and will not move.")
+        if mesh.show_only_shape_key:
+            warnings.append(f"'{mesh.name}' shows only its active shape key (the pin button).")
+        if not binding.rules:
+            warnings.append(f"No shape key of '{mesh.name}' matched; it will not move.")
+    return warnings
+
+
+def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
+    if goal is None:
+        return None
+    owner = targets.find(goal.owner)
+    keying.check_editable(owner, f"'{owner.name}'")
+    pose_owner = head_pose.PoseOwner(owner, goal.bone, goal.forward)
+    _ = pose_owner.posed  # raises when the bone is gone
+    return pose_owner
+
+
+def _heard_part(performance: take.Take, plan: BakePlan) -> tuple[take.Take, int]:
+    if plan.heard is None:
+        return performance, plan.start_frame
+    first = max(plan.heard[0] - plan.start_frame, 0)
+    end = min(plan.heard[1] - plan.start_frame, performance.frame_count)
+    if first >= end:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            "The chosen strip shows no part of its sound.",
+            "Lengthen the strip or choose another one.",
+        )
+    return take.slice_take(performance, first, end), plan.start_frame + first
+
+
+def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:
+    if plan.sound_file is None:
+        return []
+    try:
+        sequencer.lay_sound(scene, plan.sound_file, plan.start_frame, meshes[0].name)
+    except errors.VividKeysError as problem:
+        # The keys are good without the sound; say so and keep them.
+        return [f"{problem.sentence} {problem.next_step}"]
+    versions.show_in_sequencer(context, scene)
+    return []
+
+
+def _refresh(meshes: list[Any], scene: Any) -> None:
+    for mesh in meshes:
+        mesh.data.update_tag()
+        mesh.update_tag()
+    # Show the performance at the current frame right away.
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+
+
+def with_meshes(plan: BakePlan, meshes: tuple[targets.Reference, ...]) -> BakePlan:
+    """The same plan for other meshes: to apply a saved Take after its target was lost."""
+    return replace(plan, meshes=meshes)

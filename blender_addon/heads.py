@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A FaceMesh becomes one mesh object: photo texture, materials and 52 shape keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import versions
+from .contracts import arkit, face, take
+
+HEAD_PROPERTY = "vividkeys_head"
+LANDMARKS_PROPERTY = "vividkeys_landmarks"
+COLLECTION_NAME = "VividKeys"
+
+# Linear base colour, roughness and specular level of the parts that the photo does not show.
+_PLAIN_MATERIALS: dict[str, tuple[tuple[float, float, float], float, float]] = {
+    "teeth": ((0.74, 0.68, 0.56), 0.25, 0.5),
+    "gums": ((0.42, 0.10, 0.09), 0.35, 0.5),
+    "tongue": ((0.40, 0.09, 0.08), 0.40, 0.4),
+    "mouth": ((0.09, 0.012, 0.012), 0.6, 0.2),
+}
+_SKIN_ROUGHNESS, _SKIN_SPECULAR = 0.62, 0.3
+_EYE_ROUGHNESS, _EYE_SPECULAR = 0.12, 0.6
+
+
+def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str) -> Any:
+    """Build the head in the collection 'VividKeys' of `scene` and return the new object.
+
+    Vertices, faces and keys are set in bulk. Nothing of the scene but that collection changes.
+    """
+    mesh = bpy.data.meshes.new(name)
+    _fill_mesh(mesh, mesh_of_face)
+    image = _packed_image(name, mesh_of_face.texture)
+    for material in mesh_of_face.materials:
+        mesh.materials.append(_material(name, material, image))
+    head = bpy.data.objects.new(name, mesh)
+    _collection(scene).objects.link(head)
+    _add_shape_keys(head, mesh_of_face)
+    _describe(head, mesh_of_face)
+    return head
+
+
+def is_our_head(candidate: Any) -> bool:
+    """Whether the object was made by `create_head` and still has its landmarks and keys."""
+    return (
+        candidate is not None
+        and candidate.type == "MESH"
+        and HEAD_PROPERTY in candidate
+        and candidate.data.shape_keys is not None
+        and len(candidate.data.vertices) >= face.LANDMARK_COUNT
+    )
+
+
+def head_warnings(candidate: Any) -> tuple[str, ...]:
+    """Sentences that the reconstruction had about the photo, e.g. that it shows two faces."""
+    try:
+        description = json.loads(candidate.get(HEAD_PROPERTY, "{}"))
+    except (TypeError, ValueError):
+        return ()
+    warnings = description.get("warnings", []) if isinstance(description, dict) else []
+    return tuple(str(warning) for warning in warnings)
+
+
+def add_offset_keys(head: Any, performance: take.Take) -> dict[str, np.ndarray]:
+    """Shape keys for a Take's corrective offsets; returns their curves [T] by key name.
+
+    Only for a head of ours on whose first vertices the Take's face lies. The basis is scaled so
+    that the curves stay within -1..1, because Blender clamps a key's value to its slider.
+    """
+    vertex_count = performance.neutral.shape[0]
+    if not is_our_head(head) or vertex_count > len(head.data.vertices):
+        return {}
+    keys = head.data.shape_keys.key_blocks
+    rest = _coordinates(keys[0].points)
+    curves: dict[str, np.ndarray] = {}
+    for number, basis in enumerate(performance.offset_basis):
+        strength = performance.offset_weights[:, number]
+        largest = float(np.abs(strength).max())
+        if largest == 0.0:
+            continue
+        name = f"vividkeysOffset{number:02d}"
+        key = keys.get(name) or head.shape_key_add(name=name, from_mix=False)
+        key.slider_min, key.slider_max = -1.0, 1.0
+        moved = rest.copy()
+        moved[:vertex_count] += basis * largest
+        key.points.foreach_set("co", moved.ravel())
+        curves[name] = (strength / largest).astype(np.float32)
+    return curves
+
+
+def _coordinates(points: Any) -> np.ndarray:
+    flat = np.empty(len(points) * 3, np.float32)
+    points.foreach_get("co", flat)
+    return flat.reshape(-1, 3)
+
+
+def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
+    triangles = np.ascontiguousarray(source.triangles, np.int32)
+    corners = triangles.size
+    mesh.vertices.add(len(source.vertices))
+    mesh.vertices.foreach_set("co", source.vertices.ravel())
+    mesh.loops.add(corners)
+    mesh.loops.foreach_set("vertex_index", triangles.ravel())
+    mesh.polygons.add(len(triangles))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, corners, 3, dtype=np.int32))
+    mesh.polygons.foreach_set(
+        "material_index", np.ascontiguousarray(source.triangle_material, np.int32)
+    )
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(triangles), bool))
+    layer = mesh.uv_layers.new(name="UVMap")
+    layer.uv.foreach_set("vector", source.uvs[triangles.ravel()].ravel())
+    mesh.update(calc_edges=True)
+    mesh.validate()
+
+
+def _packed_image(name: str, texture: np.ndarray) -> Any:
+    height, width = texture.shape[:2]
+    image = bpy.data.images.new(f"{name} Photo", width, height, alpha=False)
+    pixels = np.ones((height, width, 4), np.float32)
+    # Blender's first row is the lowest one.
+    pixels[:, :, :3] = texture[::-1].astype(np.float32) / 255.0
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    image.pack()
+    return image
+
+
+def _material(head_name: str, part: str, image: Any) -> Any:
+    material = bpy.data.materials.new(f"{head_name} {part.capitalize()}")
+    versions.ensure_nodes(material)
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+    plain = _PLAIN_MATERIALS.get(part)
+    if plain is not None:
+        colour, roughness, specular = plain
+        shader.inputs["Base Color"].default_value = (*colour, 1.0)
+        material.diffuse_color = (*colour, 1.0)
+    else:
+        is_eye = part.startswith("eye")
+        roughness = _EYE_ROUGHNESS if is_eye else _SKIN_ROUGHNESS
+        specular = _EYE_SPECULAR if is_eye else _SKIN_SPECULAR
+        picture = nodes.new("ShaderNodeTexImage")
+        picture.image = image
+        picture.location = (shader.location.x - 320, shader.location.y)
+        links.new(picture.outputs["Color"], shader.inputs["Base Color"])
+        # Workbench's textured shading shows the picture of the active image node.
+        nodes.active = picture
+    shader.inputs["Roughness"].default_value = roughness
+    shader.inputs["Specular IOR Level"].default_value = specular
+    return material
+
+
+def _collection(scene: Any) -> Any:
+    collection = next((c for c in scene.collection.children if c.name == COLLECTION_NAME), None)
+    if collection is None:
+        collection = bpy.data.collections.new(COLLECTION_NAME)
+        scene.collection.children.link(collection)
+    return collection
+
+
+def _add_shape_keys(head: Any, source: face.FaceMesh) -> None:
+    head.shape_key_add(name="Basis", from_mix=False)
+    for name, offsets in zip(arkit.ARKIT_NAMES, source.shapes, strict=True):
+        key = head.shape_key_add(name=name, from_mix=False)
+        key.points.foreach_set("co", (source.vertices + offsets).ravel())
+    head.data.shape_keys.name = f"{head.name} Keys"
+
+
+def _describe(head: Any, source: face.FaceMesh) -> None:
+    # Only what travels with the file: no paths.
+    description = {
+        key: source.meta[key] for key in ("warnings", "image_sha256") if key in source.meta
+    }
+    head[HEAD_PROPERTY] = json.dumps(description)
+    head[LANDMARKS_PROPERTY] = face.LANDMARK_COUNT

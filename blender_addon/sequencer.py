@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The voice in Blender's sequencer: lay a sound at a frame, read the sound of a strip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import versions
+from .contracts import errors
+
+STRIP_PROPERTY = "vividkeys"
+HIGHEST_CHANNEL = 128
+
+
+@dataclass(frozen=True)
+class StripSound:
+    """The sound of a strip, and which part of it is heard.
+
+    `file` is None for a sound that is packed into the .blend; then `packed` holds its bytes.
+    Frame `start_frame` of the scene is the first sample of the file, also when the strip's
+    start is trimmed; it is heard from `first_frame` until just before `end_frame`.
+    """
+
+    name: str
+    file: Path | None
+    packed: bytes
+    start_frame: int
+    first_frame: int
+    end_frame: int
+
+
+def selected_sound_strip(context: Any) -> Any | None:
+    """The active strip of the sequencer if it is a sound, else the first selected sound."""
+    editor = versions.sequencer_scene(context).sequence_editor
+    if editor is None:
+        return None
+    active = editor.active_strip
+    if active is not None and active.type == "SOUND":
+        return active
+    sounds = [s for s in versions.strips_of(editor) if s.type == "SOUND" and s.select]
+    return sounds[0] if sounds else None
+
+
+def read_sound_strip(strip: Any) -> StripSound:
+    """Where a strip's sound lies. Raises VividKeysError(bad_audio) when it is missing."""
+    sound = strip.sound
+    packed = bytes(sound.packed_file.data) if sound is not None and sound.packed_file else b""
+    path = None
+    if sound is not None and not packed:
+        path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
+    if not packed and (path is None or not path.is_file()):
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            f"The sound file of the strip '{strip.name}' cannot be found.",
+            "Choose the file again in the strip's properties.",
+        )
+    return StripSound(
+        name=Path(sound.filepath).stem or strip.name,
+        file=path,
+        packed=packed,
+        start_frame=round(strip.frame_start),
+        first_frame=int(strip.frame_final_start),
+        end_frame=int(strip.frame_final_end),
+    )
+
+
+def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
+    """Put the sound into the scene's sequencer and return the strip.
+
+    A strip that was laid for the same `owner` (a target's name) is replaced; every other strip
+    stays where it is: the new one goes to the lowest channel that is free for its length.
+    Raises VividKeysError(bad_audio) when Blender cannot read the file.
+    """
+    editor = scene.sequence_editor_create()
+    strips = versions.strips_of(editor)
+    for strip in [s for s in strips if s.get(STRIP_PROPERTY) == owner]:
+        _remove(strips, strip)
+    try:
+        strip = strips.new_sound(
+            file.stem, str(file), channel=HIGHEST_CHANNEL, frame_start=start_frame
+        )
+    except RuntimeError as problem:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            f"Blender cannot play the sound file {file.name}.",
+            "Convert it to wav or flac to hear it in the sequencer.",
+        ) from problem
+    strip[STRIP_PROPERTY] = owner
+    strip.channel = _free_channel(strips, strip)
+    return strip
+
+
+def our_strip(scene: Any, owner: str) -> Any | None:
+    """The strip that `lay_sound` laid for this owner."""
+    if scene.sequence_editor is None:
+        return None
+    strips = versions.strips_of(scene.sequence_editor)
+    return next((strip for strip in strips if strip.get(STRIP_PROPERTY) == owner), None)
+
+
+def _free_channel(strips: Any, new: Any) -> int:
+    start, end = new.frame_final_start, new.frame_final_end
+    occupied = {
+        strip.channel
+        for strip in strips
+        if strip != new and strip.frame_final_start < end and start < strip.frame_final_end
+    }
+    return next(channel for channel in range(1, HIGHEST_CHANNEL + 1) if channel not in occupied)
+
+
+def _remove(strips: Any, strip: Any) -> None:
+    sound = strip.sound if strip.type == "SOUND" else None
+    strips.remove(strip)
+    if sound is not None and sound.users == 0:
+        bpy.data.sounds.remove(sound)
