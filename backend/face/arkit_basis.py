@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The muscle table on a given face: 52 shapes for any set of 468 landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arkit import ARKIT_NAMES
+
+from .muscles import JawMotion, Muscle, MuscleTable, jaw_share, load_table, pull_field
+from .surface import laplacian, spread_operator
+from .template import Template, face_size, load_template
+from .topology import (
+    EARS,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+)
+
+Floats = NDArray[np.float64]
+
+# Where a closed eye's lids meet: this share of the opening above the lower lid.
+LIDS_MEET = 0.12
+# A correction at the lips or the lids fades out within this distance along the skin, metres.
+LIP_SPREAD = 0.016
+LID_SPREAD = 0.017
+
+
+@dataclass(frozen=True, eq=False)
+class Contact:
+    """Two edges that meet, and how a correction of them carries over to the skin around.
+
+    upper, lower [P] landmark indices, paired; `held` their union, `operator` [468,H].
+    """
+
+    upper: NDArray[np.int64]
+    lower: NDArray[np.int64]
+    held: NDArray[np.int64]
+    operator: Floats
+
+    def gap(self, field: Floats) -> Floats:
+        """Upper minus lower along the pairs, [P,3]."""
+        return np.asarray(field[self.upper] - field[self.lower])
+
+    def corrected(self, field: Floats, upper: Floats, lower: Floats) -> Floats:
+        """`field` [468,3] with the edges exactly at `upper` and `lower` [P,3], spread softly."""
+        wanted = np.zeros((LANDMARK_COUNT, 3))
+        wanted[self.upper] = upper - field[self.upper]
+        wanted[self.lower] = lower - field[self.lower]
+        return np.asarray(field + self.operator @ wanted[self.held])
+
+
+def _contact(template: Template, upper: tuple[int, ...], lower: tuple[int, ...],
+             spread: float) -> Contact:  # fmt: skip
+    held = np.array(sorted(set(upper) | set(lower)))
+    far = np.flatnonzero(template.distances[held].min(axis=0) > spread)
+    smoothness = laplacian(template.vertices, template.triangles)
+    return Contact(
+        np.array(upper), np.array(lower), held, spread_operator(smoothness, held, far)
+    )
+
+
+@lru_cache(maxsize=1)
+def contacts() -> dict[str, Contact]:
+    """The lips and the lids of both eyes: keys lips, left, right."""
+    template = load_template()
+    return {
+        "lips": _contact(template, INNER_LIP_UPPER, INNER_LIP_LOWER, LIP_SPREAD),
+        "left": _contact(template, LEFT_LID_UPPER, LEFT_LID_LOWER, LID_SPREAD),
+        "right": _contact(template, RIGHT_LID_UPPER, RIGHT_LID_LOWER, LID_SPREAD),
+    }
+
+
+@lru_cache(maxsize=4)
+def _pull_fields(table: MuscleTable) -> dict[str, Floats]:
+    template = load_template()
+    return {name: pull_field(muscle, template) for name, muscle in table.muscles.items()}
+
+
+def hinge_point(vertices: Floats, table: MuscleTable | None = None) -> Floats:
+    """The jaw's hinge on a face: the point of its axis in the middle, [3] metres."""
+    table = table or load_table()
+    scale = face_size(vertices) / face_size(load_template().vertices)
+    ears = vertices[list(EARS)].mean(axis=0)
+    return np.asarray((0.0, ears[1], ears[2]) + np.array(table.hinge) * scale / 1000.0)
+
+
+def jaw_motion(jaw: JawMotion, points: Floats, hinge: Floats, scale: float) -> Floats:
+    """Displacement [N,3] metres of `points` [N,3] that go with the jaw in full."""
+    angle = np.radians(jaw.degrees)
+    # Opening turns the chin down and back: about +X, by the right-hand rule.
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    from_hinge = points - hinge
+    return np.asarray(
+        from_hinge @ turn.T - from_hinge + np.array(jaw.slide) * scale / 1000.0
+    )
+
+
+def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats:
+    """The 52 shapes of a neutral, frontal face as offsets [52,468,3] in metres.
+
+    `vertices` [468,3]: metres in our axes, lips closed. The table's motions are scaled to the
+    face; then lips and lids are corrected so that on *this* face blinks close exactly, sealed
+    shapes stay sealed, mouthClose takes back all of jawOpen's gap, and nothing crosses.
+    """
+    table = table or load_table()
+    template = load_template()
+    scale = face_size(vertices) / face_size(template.vertices)
+    hinge = hinge_point(vertices, table)
+    pulls = _pull_fields(table)
+    fields: dict[str, Floats] = {}
+    for name, muscle in table.muscles.items():
+        field = pulls[name] * scale / 1000.0
+        if muscle.jaw is not None:
+            share = jaw_share(muscle.jaw, template)[:, None]
+            field = field + share * jaw_motion(muscle.jaw, vertices, hinge, scale)
+        fields[name] = _lids(name, muscle, field, vertices)
+    # mouthClose refers to the corrected jawOpen, so the others come first.
+    for name, muscle in table.muscles.items():
+        if muscle.lips and muscle.lips != "sealing":
+            fields[name] = _lips(muscle.lips, fields[name], vertices)
+    for name, muscle in table.muscles.items():
+        if muscle.lips == "sealing":
+            both = _lips("together", fields[name] + fields["jawOpen"], vertices)
+            fields[name] = both - fields["jawOpen"]
+    return np.stack([fields[name] for name in ARKIT_NAMES])
+
+
+def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
+    """Correct a shape at the lips' edges so that it keeps its rule."""
+    lips = contacts()["lips"]
+    upper, lower = field[lips.upper].copy(), field[lips.lower].copy()
+    middle = (upper + lower) / 2
+    if rule == "together":
+        upper = lower = middle
+    elif rule == "touching":
+        upper[:, 2] = lower[:, 2] = middle[:, 2]
+    else:
+        crossing = np.minimum(upper[:, 2] - lower[:, 2], 0.0)
+        upper[:, 2] -= crossing / 2
+        lower[:, 2] += crossing / 2
+    return lips.corrected(field, upper, lower)
+
+
+def _lids(name: str, muscle: Muscle, field: Floats, vertices: Floats) -> Floats:
+    """Close the eye by the share that the table says; other shapes may not make lids cross."""
+    for side in ("left", "right"):
+        lids = contacts()[side]
+        rest = lids.gap(vertices)
+        upper, lower = field[lids.upper].copy(), field[lids.lower].copy()
+        if muscle.closes_lid is not None and name.lower().endswith(side):
+            meeting = vertices[lids.lower] + LIDS_MEET * rest
+            to_upper = muscle.closes_lid * (meeting - vertices[lids.upper])
+            to_lower = muscle.closes_lid * (meeting - vertices[lids.lower])
+            field = lids.corrected(field, to_upper, to_lower)
+            continue
+        after = rest[:, 2] + upper[:, 2] - lower[:, 2]
+        crossing = np.minimum(after, 0.0) * (rest[:, 2] > 0)
+        if crossing.min() < -1e-6:
+            upper[:, 2] -= crossing
+            field = lids.corrected(field, upper, lower)
+    return field

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Contact sheet: a face at rest, turned, in all 52 shapes and in combinations that matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.face import FaceMesh
+
+from .draw import draw_face
+
+Pixels = NDArray[np.uint8]
+Pose = dict[str, float]
+
+
+def _both(stem: str, weight: float) -> Pose:
+    return {stem + "Left": weight, stem + "Right": weight}
+
+
+# What speech asks of a face, by the sound it belongs to.
+COMBINATIONS: dict[str, Pose] = {
+    "rest": {},
+    "ah": {"jawOpen": 0.6, **_both("mouthLowerDown", 0.2)},
+    "jawOpen + mouthClose": {"jawOpen": 0.35, "mouthClose": 0.35},
+    "p b m": {"jawOpen": 0.12, "mouthClose": 0.12, **_both("mouthPress", 0.5)},
+    "f v": {"jawOpen": 0.08, "mouthRollLower": 0.55, **_both("mouthUpperUp", 0.3)},
+    "oo": {"mouthPucker": 0.8, "jawOpen": 0.08},
+    "oh": {"mouthFunnel": 0.6, "jawOpen": 0.25},
+    "sh": {"mouthFunnel": 0.4, "mouthPucker": 0.3, "jawOpen": 0.1},
+    "ee": {"jawOpen": 0.15, **_both("mouthStretch", 0.4), **_both("mouthSmile", 0.25)},
+    "th": {"jawOpen": 0.2, "tongueOut": 0.4, **_both("mouthLowerDown", 0.2)},
+    "smile": {**_both("mouthSmile", 0.8), **_both("cheekSquint", 0.4)},
+    "smile, teeth": {**_both("mouthSmile", 0.7), **_both("mouthUpperUp", 0.5),
+                     **_both("mouthLowerDown", 0.4)},
+    "blink": _both("eyeBlink", 1.0),
+    "half blink": _both("eyeBlink", 0.5),
+    "look left": {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8},
+    "look up": {**_both("eyeLookUp", 0.8), "browInnerUp": 0.4},
+    "look down": _both("eyeLookDown", 0.8),
+    "surprise": {"browInnerUp": 0.8, **_both("browOuterUp", 0.8), **_both("eyeWide", 0.8),
+                 "jawOpen": 0.4},
+    "anger": {**_both("browDown", 0.9), **_both("noseSneer", 0.6), **_both("mouthPress", 0.6)},
+    "tongue": {"jawOpen": 0.5, "tongueOut": 1.0},
+}  # fmt: skip
+
+
+def pose_weights(pose: Pose) -> NDArray[np.float64]:
+    """The 52 weights of a pose given by names."""
+    weights = np.zeros(len(ARKIT_NAMES))
+    for name, value in pose.items():
+        weights[INDEX[name]] = value
+    return weights
+
+
+def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixels:
+    """All views in one picture: three sides, the combinations, then every shape alone."""
+    tiles = [
+        ("three quarters", draw_face(face, yaw=40, size=size)),
+        ("side", draw_face(face, yaw=88, size=size)),
+    ]
+    tiles += [
+        (label, draw_face(face, pose_weights(pose), size=size))
+        for label, pose in COMBINATIONS.items()
+    ]
+    tiles += [
+        (name, draw_face(face, pose_weights({name: 1.0}), size=size)) for name in ARKIT_NAMES
+    ]
+    return lay_out(tiles, columns)
+
+
+def lay_out(tiles: list[tuple[str, Pixels]], columns: int) -> Pixels:
+    """Labelled pictures of one size in rows."""
+    size = tiles[0][1].shape[0]
+    rows = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (columns * size, rows * size))
+    pen = ImageDraw.Draw(sheet)
+    for index, (label, picture) in enumerate(tiles):
+        corner = (index % columns * size, index // columns * size)
+        sheet.paste(Image.fromarray(picture), corner)
+        pen.text((corner[0] + 5, corner[1] + 4), label, fill=(240, 240, 240))
+    return np.asarray(sheet, np.uint8)
+
+
+def save_sheet(face: FaceMesh, path: Path) -> None:
+    """Write the contact sheet as a picture file."""
+    Image.fromarray(contact_sheet(face)).save(path)

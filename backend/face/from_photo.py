@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One photo to a face that can be animated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import FaceMesh
+
+from . import atlas
+from .arkit_basis import landmark_basis
+from .eyes import eye_parts
+from .head_shell import shell_parts
+from .landmarks import find_face
+from .load_image import load_image
+from .mouth import mouth_parts
+from .neutral import neutral_face
+from .paint import GREY_SKIN, paint_tiles
+from .parts import MATERIALS, Part, assemble
+from .template import face_size, load_template
+from .texture import PhotoCrop, build_texture, crop_photo
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, str], None]
+
+MODEL_NAME = "landmark-face 1"
+# Beyond this the far side of the face is hardly seen, radians.
+FAR_TURNED = np.radians(40.0)
+
+
+def face_from_photo(
+    image: Path | str | bytes,
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FaceMesh:
+    """The face in a photo (path or bytes) as a neutral, frontal head with the 52 shapes.
+
+    `progress(fraction, sentence)` is called between the stages and `cancelled()` asked.
+    Sentences worth telling go to `meta["warnings"]`. Raises VividKeysError(bad_image,
+    too_large, no_face, cancelled).
+    """
+
+    def stage(fraction: float, sentence: str) -> None:
+        if cancelled is not None and cancelled():
+            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
+        if progress is not None:
+            progress(fraction, sentence)
+
+    stage(0.0, "Reading the photo")
+    photo = load_image(image)
+    stage(0.1, "Finding the face")
+    tracked = find_face(photo.pixels, cancelled)
+    stage(0.4, "Building the neutral face")
+    neutral = neutral_face(tracked.landmarks)
+    stage(0.6, "Making the texture")
+    crop = crop_photo(photo.pixels, tracked.landmarks)
+    stage(0.8, "Making the shapes")
+    pitch, roll, yaw = neutral.angles
+    warnings = [*photo.warnings, *tracked.warnings]
+    if max(abs(pitch), abs(yaw)) > FAR_TURNED:
+        warnings.append("The head is turned far away; the hidden side of the face was guessed.")
+    face = _build(
+        neutral.vertices,
+        neutral.irises,
+        crop,
+        {
+            "warnings": warnings,
+            "image_sha256": photo.sha256,
+            "model": MODEL_NAME,
+            "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
+            "mouth_was_open": round(neutral.mouth_was_open, 5),
+        },
+    )
+    stage(1.0, "The face is ready")
+    return face
+
+
+def plain_face() -> FaceMesh:
+    """The mean face in plain grey, for use without a photo."""
+    template = load_template()
+    return _build(
+        template_neutral(), template.irises, None, {"warnings": [], "model": MODEL_NAME}
+    )
+
+
+def template_neutral() -> Floats:
+    """The mean face's landmarks [468,3] with the lips exactly closed."""
+    from .neutral import close_mouth
+
+    return close_mouth(load_template().vertices)
+
+
+def _build(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
+           meta: dict[str, Any]) -> FaceMesh:  # fmt: skip
+    scale = face_size(vertices) / face_size(load_template().vertices)
+    skin = GREY_SKIN if crop is None else crop.skin
+    pixels, points = (None, None) if crop is None else (crop.pixels, crop.points)
+    texture = build_texture(crop, paint_tiles(pixels, points, skin))
+    if crop is None:
+        atlas.PHOTO.view(texture)[:] = GREY_SKIN.astype(np.uint8)
+        uvs = _plain_uvs(vertices)
+    else:
+        uvs = atlas.photo_uv(crop.points[: len(vertices)])
+    parts: list[Part] = [
+        *eye_parts(vertices, uvs, irises[0], "right", scale, atlas.RIGHT_EYE),
+        *eye_parts(vertices, uvs, irises[5], "left", scale, atlas.LEFT_EYE),
+        *mouth_parts(vertices, uvs, scale),
+        *shell_parts(vertices, uvs, crop, scale),
+    ]
+    whole = assemble(vertices, uvs, landmark_basis(vertices), parts)
+    return FaceMesh(
+        vertices=whole.vertices.astype(np.float32),
+        triangles=whole.triangles,
+        uvs=whole.uvs.astype(np.float32),
+        texture=texture,
+        materials=MATERIALS,
+        triangle_material=whole.triangle_material,
+        shapes=whole.shapes.astype(np.float32),
+        meta=meta,
+    )
+
+
+def _plain_uvs(vertices: Floats) -> Floats:
+    """Front view of the face laid into the photo's part of the texture."""
+    x = atlas.PHOTO_WIDTH / 2 + vertices[:, 0] * 3400.0
+    y = atlas.SIDE * 0.55 - (vertices[:, 2] - 0.013) * 3400.0
+    return atlas.photo_uv(np.stack([x, y], axis=1))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plain back of the head and a neck, so that the face does not end like a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import atlas
+from .parts import Part, grid_triangles, still, strip_triangles
+from .texture import PhotoCrop
+from .topology import FACE_OVAL, LANDMARK_COUNT
+
+Floats = NDArray[np.float64]
+
+# The skull as an ellipsoid on the template, metres: middle and half axes.
+SKULL_MIDDLE = np.array((0.0, 0.006, 0.050))
+SKULL_AXES = np.array((0.076, 0.094, 0.098))
+# Steps from the rim of the face (0) to the back pole (1).
+STEPS = (0.06, 0.13, 0.21, 0.30, 0.42, 0.56, 0.72, 0.88)
+# How much of the rim's motion each step still has.
+FOLLOW = (0.75, 0.5, 0.28, 0.12, 0.04, 0.0, 0.0, 0.0)
+# How far from the rim towards the border of the hair each step looks into the photo.
+LOOK_OUT = (0.18, 0.36, 0.54, 0.70, 0.84, 0.92, 0.97, 1.0)
+
+NECK_SEGMENTS = 28
+# Height, half width, half depth, middle depth and forward slope of the neck's rings, metres on
+# the template. The top lies inside the head; its front is low, or it would fill the mouth.
+NECK_RINGS = (
+    (-0.022, 0.0440, 0.040, 0.018, 0.50),
+    (-0.048, 0.0470, 0.044, 0.018, 0.50),
+    (-0.078, 0.0490, 0.047, 0.019, 0.42),
+    (-0.104, 0.0515, 0.050, 0.021, 0.32),
+    (-0.130, 0.0580, 0.055, 0.024, 0.22),
+)
+
+
+def shell_parts(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
+    """Skull and neck around a face [468,3] whose texture coordinates are `uvs` [468,2]."""
+    return [_skull(landmarks, uvs, crop, scale), _neck(landmarks, scale)]
+
+
+def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> Part:
+    rim = list(FACE_OVAL)
+    count = len(rim)
+    middle = SKULL_MIDDLE * scale
+    axes = SKULL_AXES * scale
+    start = (landmarks[rim] - middle) / axes
+    size = np.linalg.norm(start, axis=1)
+    # Angle from straight ahead and around the line of sight, on the unit sphere.
+    ahead = np.arccos(np.clip(-start[:, 1] / size, -1, 1))
+    around = np.arctan2(start[:, 2], start[:, 0])
+    rows = []
+    for step in STEPS:
+        angle = ahead + (np.pi - ahead) * step
+        # The rim keeps its own distance at first and reaches the skull's by a third of the way.
+        ease = 1.0 - (1.0 - min(step / 0.34, 1.0)) ** 2
+        reach = size + (1.0 - size) * ease
+        unit = np.stack(
+            [np.sin(angle) * np.cos(around), -np.cos(angle), np.sin(angle) * np.sin(around)],
+            axis=-1,
+        )
+        rows.append(middle + axes * unit * reach[:, None])
+    pole = middle + axes * (0, 1, 0)
+    vertices = np.concatenate([*rows, [pole]])
+    own = [
+        list(range(LANDMARK_COUNT + k * count, LANDMARK_COUNT + (k + 1) * count))
+        for k in range(len(STEPS))
+    ]
+    faces = [strip_triangles(rim, own[0], True)]
+    faces += [strip_triangles(a, b, True) for a, b in zip(own, own[1:], strict=False)]
+    end = LANDMARK_COUNT + len(STEPS) * count
+    faces.append(
+        np.array([(own[-1][k], end, own[-1][(k + 1) % count]) for k in range(count)], np.int32)
+    )
+    follow = still(len(vertices))
+    for k, share in enumerate(FOLLOW):
+        follow[k * count + np.arange(count), rim] = share
+    return Part(
+        vertices,
+        _skull_uvs(uvs, crop, rim),
+        np.ascontiguousarray(np.concatenate(faces)[:, ::-1]),
+        "skin",
+        follow,
+        np.zeros(len(vertices)),
+    )
+
+
+def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, rim: list[int]) -> Floats:
+    """Look from the rim outward to the border of the person: hair above, ears beside."""
+    if crop is None:
+        rows = [uvs[rim] for _ in STEPS]
+        return np.concatenate([*rows, [uvs[rim].mean(axis=0)]])
+    points = crop.points[rim]
+    centre = points.mean(axis=0)
+    away = points - centre
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    face_height = float(np.ptp(points[:, 1]))
+    reach = np.empty(len(rim))
+    steps = np.arange(2.0, 0.62 * face_height, 2.0)
+    for k, (point, way) in enumerate(zip(points, away, strict=True)):
+        path = point + steps[:, None] * way
+        column = np.clip(path[:, 0].astype(int), 0, atlas.PHOTO_WIDTH - 1)
+        row = np.clip(path[:, 1].astype(int), 0, atlas.SIDE - 1)
+        outside = np.flatnonzero(
+            (crop.person[row, column] < 0.6)
+            | (path[:, 0] < 4) | (path[:, 0] > atlas.PHOTO_WIDTH - 5)
+            | (path[:, 1] < 4) | (path[:, 1] > atlas.SIDE - 5)
+        )  # fmt: skip
+        reach[k] = steps[outside[0]] if len(outside) else steps[-1]
+    # Downward there is the neck, not the head; and neighbours should not jump.
+    down = np.clip(away[:, 1], 0, 1)
+    reach = np.minimum(reach, face_height * (0.62 - 0.42 * down))
+    for _ in range(3):
+        reach = (np.roll(reach, 1) + 2 * reach + np.roll(reach, -1)) / 4
+    reach = np.maximum(0.94 * reach - 0.02 * face_height, 0.01 * face_height)
+    rows = [atlas.photo_uv(points + away * (reach * look)[:, None]) for look in LOOK_OUT]
+    top = rim.index(10)
+    return np.concatenate([*rows, [rows[-1][top]]])
+
+
+def _neck(landmarks: Floats, scale: float) -> Part:
+    angle = np.arange(NECK_SEGMENTS) * 2 * np.pi / NECK_SEGMENTS
+    rows = []
+    for height, width, depth, back, slope in NECK_RINGS:
+        y = depth * np.sin(angle)
+        rows.append(np.stack([width * np.cos(angle), back + y, height + slope * y], axis=-1))
+    vertices = np.concatenate(rows) * scale
+    vertices[:, 2] += (landmarks[152, 2] - scale * -0.0693) * 0.5
+    up = np.repeat(1.0 - np.arange(len(NECK_RINGS)) / (len(NECK_RINGS) - 1), NECK_SEGMENTS)
+    across = np.tile(0.5 + 0.5 * np.cos(angle), len(NECK_RINGS))
+    triangles = grid_triangles(len(NECK_RINGS), NECK_SEGMENTS, closed=True)
+    follow = still(len(vertices))
+    return Part(vertices, atlas.NECK.uv(across, up), np.ascontiguousarray(triangles), "skin",
+                follow, np.zeros(len(vertices)))  # fmt: skip

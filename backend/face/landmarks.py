@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""478 landmarks (468 and the irises) of the largest face in a photo, by MediaPipe's models."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.errors import ErrorKind, VividKeysError
+
+from .topology import TRACKED_COUNT
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+# Below this the landmarks are guesses rather than measurements.
+MIN_FACE_PIXELS = 40
+SMALL_FACE_PIXELS = 100
+MAX_FACES = 6
+
+_lock = threading.Lock()
+_tracker: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFace:
+    """Landmarks [478,3] in pixels of the photo (right, down, away from the camera)."""
+
+    landmarks: Floats
+    warnings: tuple[str, ...]
+
+
+def find_face(pixels: Pixels, cancelled: Callable[[], bool] | None = None) -> TrackedFace:
+    """The largest face of a photo uint8 [H,W,3].
+
+    The finder wants faces of a certain size in the picture, so when it sees none the photo is
+    tried again with more room around it, enlarged in pieces, and with more contrast.
+    Raises VividKeysError(no_face, bad_image, cancelled).
+    """
+    for attempt in _attempts(pixels):
+        if cancelled is not None and cancelled():
+            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
+        faces = _track(attempt)
+        if faces:
+            return _largest(faces, pixels)
+    raise VividKeysError(
+        ErrorKind.NO_FACE,
+        "No face was found in the picture.",
+        "Choose a photo that shows one face from the front, well lit and not covered.",
+    )
+
+
+def warm_up() -> None:
+    """Load the models now instead of with the first photo."""
+    _track(np.zeros((128, 128, 3), np.uint8))
+
+
+def _largest(faces: list[Floats], pixels: Pixels) -> TrackedFace:
+    def size(face: Floats) -> float:
+        return float(np.ptp(face[:468, 0]) * np.ptp(face[:468, 1]))
+
+    faces = sorted(faces, key=size, reverse=True)
+    face, notes = faces[0], []
+    if len(faces) > 1:
+        notes.append(f"The picture shows {len(faces)} faces; the largest one was used.")
+    width = float(np.ptp(face[:468, 0]))
+    if width < MIN_FACE_PIXELS:
+        raise VividKeysError(
+            ErrorKind.BAD_IMAGE,
+            f"The face in the picture is only {width:.0f} pixels wide.",
+            "Choose a photo in which the face is at least 64 pixels wide.",
+        )
+    if width < SMALL_FACE_PIXELS:
+        notes.append(f"The face is only {width:.0f} pixels wide; the texture will be coarse.")
+    height, across = pixels.shape[:2]
+    outside = (face[:468, :2] < 0) | (face[:468, :2] >= (across, height))
+    if outside.any(axis=1).mean() > 0.02:
+        notes.append("A part of the face lies outside the picture; it was guessed.")
+    return TrackedFace(face, tuple(notes))
+
+
+def _attempts(pixels: Pixels) -> Iterator[_View]:
+    """Views of the photo in the order in which they are tried."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    yield _view(pixels, width / 2, height / 2, side)
+    # A face that fills the picture is found once there is room around it.
+    yield _view(pixels, width / 2, height / 2, 1.8 * side)
+    # A small face in a large picture is found in a piece of it.
+    for part in (0.6, 0.35):
+        for centre_y in _centres(height, part * side):
+            for centre_x in _centres(width, part * side):
+                yield _view(pixels, centre_x, centre_y, part * side)
+    yield _view(_stretched(pixels), width / 2, height / 2, 1.2 * side)
+
+
+def _centres(length: float, window: float) -> Floats:
+    if window >= length:
+        return np.array([length / 2])
+    count = int(np.ceil((length - window) / (window / 2))) + 1
+    return np.linspace(window / 2, length - window / 2, count)
+
+
+def _stretched(pixels: Pixels) -> Pixels:
+    """Brightness spread over the full range; helps dark and faded photos."""
+    low, high = np.percentile(pixels, (1, 99))
+    level = np.clip((pixels - low) / max(high - low, 1.0), 0, 1) ** 0.7
+    return np.asarray(level * 255, np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A square picture and where its corner lies in the photo; `scale` photo pixels per pixel."""
+
+    pixels: Pixels
+    corner: tuple[float, float]
+    scale: float
+
+
+# The landmark network looks at 192 or 256 pixels; more than this only costs time.
+_VIEW_SIDE = 768
+
+
+def _view(pixels: Pixels, centre_x: float, centre_y: float, side: float) -> _View:
+    """A square piece (padded with grey), because the models misjudge pictures that are not."""
+    whole = max(1, round(side))
+    left, top = round(centre_x - whole / 2), round(centre_y - whole / 2)
+    height, width = pixels.shape[:2]
+    square = np.full((whole, whole, 3), 127, np.uint8)
+    x0, x1 = max(left, 0), min(left + whole, width)
+    y0, y1 = max(top, 0), min(top + whole, height)
+    square[y0 - top : y1 - top, x0 - left : x1 - left] = pixels[y0:y1, x0:x1]
+    if whole > _VIEW_SIDE or whole < _VIEW_SIDE // 2:
+        method = Image.Resampling.BOX if whole > _VIEW_SIDE else Image.Resampling.BICUBIC
+        resized = Image.fromarray(square).resize((_VIEW_SIDE, _VIEW_SIDE), method)
+        square = np.ascontiguousarray(np.asarray(resized, np.uint8))
+    return _View(square, (float(left), float(top)), whole / len(square))
+
+
+def _track(view: _View | Pixels) -> list[Floats]:
+    """Faces of a square picture as landmarks [478,3] in pixels of the photo it comes from."""
+    if not isinstance(view, _View):
+        view = _View(view, (0.0, 0.0), 1.0)
+    with _lock, quiet_native_log():
+        found = _models().process(view.pixels).multi_face_landmarks
+    side = len(view.pixels) * view.scale
+    faces = []
+    for face in found or ():
+        points = np.array([(p.x, p.y, p.z) for p in face.landmark], np.float64)
+        if points.shape == (TRACKED_COUNT, 3) and np.isfinite(points).all():
+            faces.append(points * side + (*view.corner, 0.0))
+    return faces
+
+
+def _models() -> Any:
+    """MediaPipe's tracker, loaded at first use: its import alone takes one to two seconds."""
+    global _tracker
+    if _tracker is None:
+        os.environ.setdefault("GLOG_minloglevel", "3")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            from mediapipe.python.solutions.face_mesh import FaceMesh as Tracker
+        except ImportError as problem:
+            raise VividKeysError(
+                ErrorKind.MISSING_DEPENDENCY,
+                f"The face tracker is not installed ({problem}).",
+                "Run: python install.py backend",
+            ) from problem
+        _tracker = Tracker(
+            static_image_mode=True,
+            refine_landmarks=True,
+            max_num_faces=MAX_FACES,
+            min_detection_confidence=0.4,
+        )
+    return _tracker
+
+
+@contextmanager
+def quiet_native_log() -> Iterator[None]:
+    """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    try:
+        sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

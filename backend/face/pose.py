@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weak perspective: the pose and the size of a head in a photo, and their removal.
+
+The camera is taken as a long lens (the focal length cannot be known from one photo), so a
+photo's landmarks are a rotated, scaled and shifted copy of the frontal face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """`points @ rotation.T * scale + shift`."""
+
+    scale: float
+    rotation: Floats
+    shift: Floats
+
+    def apply(self, points: Floats) -> Floats:
+        """Points [..., 3] moved."""
+        return np.asarray(self.scale * points @ self.rotation.T + self.shift)
+
+
+def image_to_axes(landmarks: Floats) -> Floats:
+    """Picture axes (right, down, away) to ours (x right, y away, z up), [N,3] to [N,3].
+
+    The character's left is the picture's right, so +X is the character's left.
+    """
+    return np.stack([landmarks[:, 0], landmarks[:, 2], -landmarks[:, 1]], axis=1)
+
+
+def fit_similarity(source: Floats, target: Floats, weights: Floats) -> Similarity:
+    """The similarity that moves `source` [N,3] best onto `target` [N,3], least squares.
+
+    Weighted form of Umeyama, "Least-squares estimation of transformation parameters between
+    two point patterns", 1991.
+    """
+    share = (weights / weights.sum())[:, None]
+    source_centre = (share * source).sum(axis=0)
+    target_centre = (share * target).sum(axis=0)
+    from_points, to_points = source - source_centre, target - target_centre
+    u, stretch, vt = np.linalg.svd((share * to_points).T @ from_points)
+    keep = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * keep) @ vt
+    scale = float((stretch * keep).sum() / (share * from_points**2).sum())
+    return Similarity(scale, rotation, target_centre - scale * rotation @ source_centre)
+
+
+def head_angles(rotation: Floats) -> tuple[float, float, float]:
+    """Euler XYZ angles in radians (x pitch, y roll, z yaw) of the head in the photo.
+
+    `rotation` is the one that made the photo's landmarks frontal; the head's own is its inverse.
+    """
+    head = rotation.T
+    pitch = np.arctan2(head[2, 1], head[2, 2])
+    roll = np.arctan2(-head[2, 0], np.hypot(head[2, 1], head[2, 2]))
+    yaw = np.arctan2(head[1, 0], head[0, 0])
+    return float(pitch), float(roll), float(yaw)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Distances along the skin and how a pull at one landmark fades over it.
+
+Distances run over the surface, not through the air: the mouth and the eyes are holes in the
+landmark mesh, so a pull at the upper lip reaches the lower one only around the corner.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+
+Floats = NDArray[np.float64]
+
+
+def surface_distances(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """Shortest ways over the mesh, [V,V], in the unit of `vertices` [V,3].
+
+    Ways follow the edges and may also cross a pair of neighbouring triangles from tip to tip
+    (unfolded into a plane), which removes most of the detour that edges alone would make.
+    """
+    opposite: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for a, b, c in triangles.tolist():
+        for first, second, tip in ((a, b, c), (b, c, a), (c, a, b)):
+            opposite[min(first, second), max(first, second)].append(tip)
+    starts, ends, lengths = [], [], []
+    for (first, second), tips in opposite.items():
+        starts.append(first)
+        ends.append(second)
+        lengths.append(float(np.linalg.norm(vertices[first] - vertices[second])))
+        if len(tips) == 2:
+            starts.append(tips[0])
+            ends.append(tips[1])
+            lengths.append(_unfolded(vertices, first, second, tips[0], tips[1]))
+    count = len(vertices)
+    graph = csr_matrix((lengths, (starts, ends)), shape=(count, count))
+    return np.asarray(dijkstra(graph, directed=False))
+
+
+def _unfolded(vertices: Floats, first: int, second: int, tip: int, other: int) -> float:
+    """Distance of two tips after both triangles over one edge are laid flat."""
+    origin = vertices[first]
+    along = vertices[second] - origin
+    length = float(np.linalg.norm(along))
+    along = along / max(length, 1e-9)
+    places = []
+    for point in (vertices[tip] - origin, vertices[other] - origin):
+        forward = float(point @ along)
+        places.append((forward, float(np.linalg.norm(point - forward * along))))
+    (x_a, y_a), (x_b, y_b) = places
+    return float(np.hypot(x_a - x_b, y_a + y_b))
+
+
+def fade(distance: Floats, reach: float, core: float = 0.0) -> Floats:
+    """1 up to `core`, smoothly down to 0 at `reach` (a quartic with flat ends)."""
+    t = np.clip((distance - core) / max(reach - core, 1e-9), 0.0, 1.0)
+    return np.asarray((1.0 - t * t) ** 2)
+
+
+def laplacian(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """Rows of 1 for the vertex and minus the inverse-length weights of its neighbours, [V,V]."""
+    count = len(vertices)
+    matrix = np.zeros((count, count))
+    for corner in range(3):
+        a, b = triangles[:, corner], triangles[:, (corner + 1) % 3]
+        weight = 1.0 / np.maximum(np.linalg.norm(vertices[a] - vertices[b], axis=1), 1e-9)
+        matrix[a, b] = weight
+        matrix[b, a] = weight
+    matrix = -matrix / matrix.sum(axis=1, keepdims=True)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+def spread_operator(
+    smoothness: Floats, held: NDArray[np.int64], still: NDArray[np.int64]
+) -> Floats:
+    """How displacements at `held` carry over to all vertices while `still` ones stay, [V,H].
+
+    Minimises the squared Laplacian of the displacement field (a thin plate), which gives soft
+    transitions; `smoothness` is the matrix of `laplacian`.
+    """
+    count = len(smoothness)
+    energy = smoothness.T @ smoothness
+    fixed = np.concatenate([held, still])
+    free = np.setdiff1d(np.arange(count), fixed)
+    operator = np.zeros((count, len(held)))
+    operator[held, np.arange(len(held))] = 1.0
+    operator[free] = -np.linalg.solve(
+        energy[np.ix_(free, free)] + 1e-9 * np.eye(len(free)), energy[np.ix_(free, held)]
+    )
+    return operator

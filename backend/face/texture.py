@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texture: the photo turned upright around the face, what lies behind it painted over."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from . import atlas
+from .landmarks import quiet_native_log
+from .topology import FACE_OVAL
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+# What of the photo is kept: the height of the face times this, and how much of it lies above.
+CROP_HEIGHT = 1.85
+CROP_ABOVE = 0.52
+
+_lock = threading.Lock()
+_segmenter: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoCrop:
+    """The photo's part of the texture.
+
+    pixels     uint8 [1024,832,3], background replaced by the nearest hair, skin or cloth
+    person     float [1024,832] 0..1: where the person was
+    points     [478,2] the landmarks in it, pixels right and down
+    skin       [3] typical colour of the skin
+    """
+
+    pixels: Pixels
+    person: Floats
+    points: Floats
+    skin: Floats
+
+
+def crop_photo(photo: Pixels, landmarks: Floats) -> PhotoCrop:
+    """Cut out, turn upright and clean the surroundings of a face; landmarks [478,3] in pixels."""
+    matrix = upright_transform(landmarks)
+    points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    cut = _warp(photo, matrix)
+    person = np.maximum(_person(cut), _inside_outline(points, grow=1.0))
+    skin = skin_colour(cut, points)
+    cut = _without_background(cut, person)
+    return PhotoCrop(_with_neck(cut, points, skin), person, points, skin)
+
+
+def upright_transform(landmarks: Floats) -> Floats:
+    """Affine [2,3] from photo pixels to the photo's part of the texture."""
+    eyes = landmarks[263, :2] - landmarks[33, :2]
+    roll = np.arctan2(eyes[1], eyes[0])
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    outline = landmarks[list(FACE_OVAL), :2] @ turn.T
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    height = max(high[1] - low[1], 1.15 * (high[0] - low[0]))
+    scale = atlas.SIDE / (CROP_HEIGHT * height)
+    centre = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2])
+    top = centre[1] - height / 2 - CROP_ABOVE * height
+    shift = np.array([atlas.PHOTO_WIDTH / 2 - scale * centre[0], -scale * top])
+    return np.column_stack([scale * turn, shift])
+
+
+def _warp(photo: Pixels, matrix: Floats) -> Pixels:
+    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
+    if scale < 0.6:
+        # Average first, or single pixels of a large photo would be picked.
+        shrink = max(scale, 0.05)
+        size = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
+        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        ratio = np.array([photo.shape[1] / size[0], photo.shape[0] / size[1]])
+        matrix = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])
+        photo = np.asarray(small, np.uint8)
+    method = cv2.INTER_CUBIC if scale > 1.2 else cv2.INTER_LINEAR
+    size = (atlas.PHOTO_WIDTH, atlas.SIDE)
+    warped = cv2.warpAffine(photo, matrix, size, flags=method, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
+
+
+def _person(pixels: Pixels) -> Floats:
+    """Soft mask of the person, float [H,W]; all ones where the model is not there."""
+    global _segmenter
+    with _lock, quiet_native_log():
+        if _segmenter is None:
+            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+            _segmenter = SelfieSegmentation(model_selection=0)
+        mask = _segmenter.process(pixels).segmentation_mask
+    if mask is None:
+        return np.ones(pixels.shape[:2])
+    return np.asarray(mask, np.float64)
+
+
+def _inside_outline(points: Floats, grow: float) -> Floats:
+    """1 inside the landmark outline, 0 outside."""
+    outline = points[list(FACE_OVAL)]
+    centre = outline.mean(axis=0)
+    polygon = np.round(centre + (outline - centre) * grow).astype(np.int32)
+    mask = np.zeros((atlas.SIDE, atlas.PHOTO_WIDTH), np.uint8)
+    cv2.fillPoly(mask, [polygon], 1)
+    return mask.astype(np.float64)
+
+
+def skin_colour(pixels: Pixels, points: Floats) -> Floats:
+    """Median colour of forehead and cheeks, [3] 0..255."""
+    around = [9, 151, 108, 337, 50, 280, 205, 425, 101, 330]
+    height, width = pixels.shape[:2]
+    patches = []
+    for x, y in points[around]:
+        column, row = int(np.clip(x, 4, width - 5)), int(np.clip(y, 4, height - 5))
+        patches.append(pixels[row - 4 : row + 5, column - 4 : column + 5].reshape(-1, 3))
+    return np.asarray(np.median(np.concatenate(patches), axis=0))
+
+
+def _without_background(pixels: Pixels, person: Floats) -> Pixels:
+    """Replace the background by the nearest pixels of the person, smeared softly outward."""
+    step = 4
+    small = cv2.resize(pixels, (atlas.PHOTO_WIDTH // step, atlas.SIDE // step),
+                       interpolation=cv2.INTER_AREA).astype(np.float64)  # fmt: skip
+    inside = cv2.resize(person, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    # A little inside the border, where no background shines through the hair.
+    sure = cv2.erode((inside > 0.8).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if not sure.any():
+        return pixels
+    rows, columns = distance_transform_edt(~sure, return_distances=False, return_indices=True)
+    filled = small[rows, columns]
+    smooth = np.stack([gaussian_filter(filled[..., c], 3.0) for c in range(3)], axis=-1)
+    filled = np.where(sure[..., None], filled, smooth)
+    large = cv2.resize(filled, (atlas.PHOTO_WIDTH, atlas.SIDE), interpolation=cv2.INTER_LINEAR)
+    keep = cv2.resize(gaussian_filter(sure.astype(np.float64), 1.2), large.shape[1::-1],
+                      interpolation=cv2.INTER_LINEAR)  # fmt: skip
+    keep = np.clip(keep, 0, 1)[..., None]
+    return np.asarray(pixels * keep + large * (1 - keep) + 0.5, np.uint8)
+
+
+def _with_neck(pixels: Pixels, points: Floats, skin: Floats) -> Pixels:
+    """Below the jaw fade collars and beards' ends into the skin's colour, a little darker."""
+    height, width = pixels.shape[:2]
+    jaw = points[[234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365,
+                  397, 288, 361, 323, 454]]  # fmt: skip
+    order = np.argsort(jaw[:, 0])
+    line = np.interp(np.arange(width), jaw[order, 0], jaw[order, 1])
+    face_height = points[152, 1] - points[10, 1]
+    below = (np.arange(height)[:, None] - line[None]) / max(face_height, 1.0)
+    # Beside the face there is hair, not neck.
+    middle, half = points[152, 0], (points[454, 0] - points[234, 0]) / 2
+    beside = np.clip((np.abs(np.arange(width) - middle) / max(half, 1.0) - 0.55) / 0.3, 0, 1)
+    share = np.clip((below - 0.03) / 0.12, 0, 1)
+    share = share * share * (3 - 2 * share) * (1.0 - beside * beside * (3 - 2 * beside))[None]
+    tone = skin * (0.90 - 0.10 * np.clip(below, 0, 1))[..., None]
+    mixed = pixels * (1 - share[..., None]) + tone * share[..., None]
+    return np.asarray(mixed + 0.5, np.uint8)
+
+
+def build_texture(crop: PhotoCrop | None, tiles: dict[atlas.Tile, Pixels]) -> Pixels:
+    """Photo and painted tiles in one picture uint8 [1024,1024,3]."""
+    texture = np.full((atlas.SIDE, atlas.SIDE, 3), 160, np.uint8)
+    if crop is not None:
+        atlas.PHOTO.view(texture)[:] = crop.pixels
+    for tile, pixels in tiles.items():
+        tile.view(texture)[:] = pixels
+    return texture
