@@ -183,7 +183,10 @@ def _frame_to_block(frame: av.AudioFrame) -> NDArray[np.float32] | None:
     channels = len(frame.layout.channels)
     if channels == 0 or frame.sample_rate <= 0:
         return None
-    values = frame.to_ndarray()
+    try:
+        values = frame.to_ndarray()
+    except ValueError:  # 64-bit integers, which nobody records
+        return None
     if not frame.format.is_planar:
         values = values.reshape(-1, channels).T
     if values.dtype == np.uint8:
