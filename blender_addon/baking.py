@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,22 @@ def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mappin
     )
 
 
+def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchReport:
+    """`preview_match` for a path as text, '' for none; cached, because panels draw often."""
+    names = tuple((mesh.name, tuple(_key_names(targets.shape_keys_of(mesh)))) for mesh in meshes)
+    changed_at = Path(mapping_path).stat().st_mtime_ns if Path(mapping_path).is_file() else 0
+    question = (names, mapping_path, changed_at)
+    if _last_preview.get("question") != question:
+        _last_preview["question"] = question
+        path = Path(mapping_path) if mapping_path else None
+        _last_preview["answer"] = preview_match(meshes, path)
+    answer: mapping.MatchReport = _last_preview["answer"]
+    return answer
+
+
+_last_preview: dict[str, Any] = {}
+
+
 def _key_names(keys: Any) -> list[str]:
     reference = keys.reference_key
     return [block.name for block in keys.key_blocks if block != reference]
@@ -227,6 +243,41 @@ def _refresh(meshes: list[Any], scene: Any) -> None:
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
 
 
-def with_meshes(plan: BakePlan, meshes: tuple[targets.Reference, ...]) -> BakePlan:
-    """The same plan for other meshes: to apply a saved Take after its target was lost."""
-    return replace(plan, meshes=meshes)
+def plan_to_json(plan: BakePlan) -> dict[str, Any]:
+    """The plan as JSON values, for the list of unfinished jobs."""
+    values = asdict(plan)
+    for name in ("sound_file", "mapping_file"):
+        values[name] = "" if values[name] is None else str(values[name])
+    return values
+
+
+def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
+    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+
+    Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
+    """
+    try:
+        head, heard = values["head"], values["heard"]
+        return BakePlan(
+            name=str(values["name"]),
+            scene=_by_name(values["scene"]),
+            meshes=tuple(_by_name(mesh) for mesh in values["meshes"]),
+            head=None
+            if head is None
+            else HeadGoal(_by_name(head["owner"]), str(head["bone"]), str(head["forward"])),
+            start_frame=int(values["start_frame"]),
+            heard=None if heard is None else (int(heard[0]), int(heard[1])),
+            sound_file=Path(values["sound_file"]) if values["sound_file"] else None,
+            extend_scene=bool(values["extend_scene"]),
+            mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as problem:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_FILE,
+            "The list of unfinished jobs does not say where this performance belongs.",
+            "Choose a target mesh and press 'Apply Take'.",
+        ) from problem
+
+
+def _by_name(values: Mapping[str, Any]) -> targets.Reference:
+    return targets.Reference(str(values["collection"]), targets.NO_UID, str(values["name"]))

@@ -14,6 +14,9 @@ import bpy
 
 from .contracts import errors
 
+# Of a reference from an earlier session of Blender: only its name counts.
+NO_UID = -1
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the add-on keeps things of the user's: takes, logs, the list of unfinished jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+PACKAGE = __package__ or "vividkeys"
+
+
+def user_folder(part: str = "") -> Path:
+    """A folder of ours that outlives updates of the extension; it is made when missing."""
+    try:
+        base = Path(bpy.utils.extension_path_user(PACKAGE, path="", create=True))
+    except ValueError:
+        # Not installed as an extension: a checkout in scripts/addons.
+        base = Path(bpy.utils.user_resource("CONFIG", path="vividkeys", create=True))
+    folder = base / part if part else base
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def takes_folder() -> Path:
+    return user_folder("takes")
+
+
+def log_folder() -> Path:
+    return user_folder("logs")
+
+
+def unfinished_file() -> Path:
+    return user_folder() / "unfinished_jobs.json"

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Animate: a voice becomes keys on the target meshes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import FloatProperty, IntProperty, StringProperty
+
+from .. import baking, heads, properties, sequencer, targets
+from ..availability import poll
+from ..contracts import errors, requests
+from ..session import UploadSource
+from ..work import Job, state
+from . import job_operator
+
+_NO_HASH_YET = "0" * 64
+
+
+class VIVIDKEYS_OT_animate(bpy.types.Operator):
+    """Turn the voice into keys on the target meshes, with blinks and head motion"""
+
+    bl_idname = "vividkeys.animate"
+    bl_label = "Animate"
+    bl_options = {"UNDO"}
+
+    audio_file: StringProperty(
+        name="Voice", description="Default: the scene's", subtype="FILE_PATH"
+    )
+    target: StringProperty(name="Target", description="Name of an object; default: the scene's")
+    seed: IntProperty(name="Seed", min=0)
+    articulation: FloatProperty(name="Articulation", min=0.0, max=3.0, default=1.0)
+    blinks: FloatProperty(name="Blinks", min=0.0, max=3.0, default=1.0)
+    head_motion: FloatProperty(name="Head Motion", min=0.0, max=3.0, default=1.0)
+    start_frame: IntProperty(name="Start Frame", default=1)
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        return job_operator.run_blocking(self, context, lambda: send(self, context))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return job_operator.start_modal(self, context, lambda: send(self, context))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return job_operator.step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        job_operator.end_modal(self, context)
+
+
+def send(operator: Any, context: Any) -> Job:
+    """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
+    chosen = properties.settings(context)
+
+    def setting(name: str) -> Any:
+        given = operator.properties.is_property_set(name)
+        return getattr(operator if given else chosen, name)
+
+    meshes = _meshes(context, operator.target)
+    mapping_file = _path(chosen.mapping_file)
+    # Finds out now, not after the wait, whether the targets can be keyed.
+    baking.preview_match(meshes, mapping_file)
+    voice = _strip_voice(context) if _wants_strip(operator, chosen) else None
+    if voice is not None:
+        name, start_frame = voice.name, voice.start_frame
+        source: UploadSource = voice.file if voice.file is not None else voice.packed
+    else:
+        source = _existing_voice(setting("audio_file"))
+        name, start_frame = source.stem, setting("start_frame")
+    plan = baking.BakePlan(
+        name=name,
+        scene=targets.remember(context.scene),
+        meshes=tuple(targets.remember(mesh) for mesh in meshes),
+        head=_head_goal(chosen, meshes),
+        start_frame=start_frame,
+        heard=(voice.first_frame, voice.end_frame) if voice is not None else None,
+        sound_file=source
+        if isinstance(source, Path) and voice is None and chosen.lay_sound
+        else None,
+        extend_scene=chosen.extend_scene,
+        mapping_file=mapping_file,
+    )
+    request = requests.AnimateRequest(
+        audio=_NO_HASH_YET,
+        audio_name=source.name if isinstance(source, Path) else name,
+        seed=setting("seed"),
+        articulation=setting("articulation"),
+        blinks=setting("blinks"),
+        head_motion=setting("head_motion") if plan.head is not None else 0.0,
+    )
+    params = asdict(request)
+    # The session puts the hash of the upload here.
+    del params["audio"]
+    return state().submit(
+        "animate", params, {"audio": source}, name, plan, baking.plan_to_json(plan)
+    )
+
+
+def _wants_strip(operator: Any, chosen: Any) -> bool:
+    return chosen.audio_source == "STRIP" and not operator.properties.is_property_set("audio_file")
+
+
+def _strip_voice(context: Any) -> sequencer.StripSound:
+    strip = sequencer.selected_sound_strip(context)
+    if strip is None:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            "No sound strip is selected in the sequencer.",
+            "Select the strip with the voice, or choose a file.",
+        )
+    return sequencer.read_sound_strip(strip)
+
+
+def _existing_voice(text: str) -> Path:
+    path = _path(text)
+    if path is None or not path.is_file():
+        sentence = "No voice is chosen." if path is None else f"There is no file '{path.name}'."
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO, sentence, "Choose a sound or film file."
+        )
+    return path
+
+
+def _path(text: str) -> Path | None:
+    return Path(bpy.path.abspath(text)) if text else None
+
+
+def _meshes(context: Any, name: str) -> list[Any]:
+    if name:
+        found = bpy.data.objects.get(name)
+        if found is None:
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_TARGET,
+                f"There is no object '{name}'.",
+                "Choose a mesh with shape keys.",
+            )
+        meshes = [found]
+    else:
+        meshes = properties.target_meshes(context)
+    if not meshes:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            "No target mesh is chosen.",
+            "Choose a mesh with shape keys, or create a head from a photo.",
+        )
+    for mesh in meshes:
+        targets.shape_keys_of(mesh)
+    return meshes
+
+
+def _head_goal(chosen: Any, meshes: list[Any]) -> baking.HeadGoal | None:
+    owner: Any = None
+    bone = ""
+    match chosen.head_target:
+        case "AUTO" if heads.is_our_head(meshes[0]):
+            return baking.HeadGoal(targets.remember(meshes[0]))
+        case "MESH":
+            owner = meshes[0]
+        case "OBJECT":
+            owner = chosen.head_object
+        case "BONE":
+            owner, bone = chosen.head_armature, chosen.head_bone
+        case _:
+            return None
+    if owner is None or (chosen.head_target == "BONE" and not bone):
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            "It is not chosen what the head motion moves.",
+            "Choose it under 'Head Motion to', or choose 'Nothing' there.",
+        )
+    return baking.HeadGoal(targets.remember(owner), bone, chosen.head_forward)
+
+
+CLASSES = (VIVIDKEYS_OT_animate,)

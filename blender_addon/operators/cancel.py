@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cancel the job under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..availability import poll
+from ..work import redraw, state
+
+
+class VIVIDKEYS_OT_cancel(bpy.types.Operator):
+    """Stop the job under way; nothing in the file changes"""
+
+    bl_idname = "vividkeys.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, _context: Any) -> set[str]:
+        state().cancel()
+        redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_cancel,)

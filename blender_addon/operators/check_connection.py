@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check Connection: try each step on the way to the backend and name the one that fails."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from ..availability import poll
+from ..connection_check import CheckedStep, check_connection
+from ..preferences import preferences
+from ..work import TICK_SECONDS, redraw, state
+
+
+class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
+    """Try every step on the way to the backend and say which one fails"""
+
+    bl_idname = "vividkeys.check_connection"
+    bl_label = "Check Connection"
+
+    address: StringProperty(name="Address", description="Default: that of the preferences")
+    key_file: StringProperty(
+        name="Key File", description="Default: that of the preferences", subtype="FILE_PATH"
+    )
+
+    timer: Any = None
+    steps: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        state().checks = tuple(check_connection(*_where(self, context)))
+        return conclude(self)
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        address, key_file = _where(self, context)
+        steps: queue.SimpleQueue[CheckedStep | None] = queue.SimpleQueue()
+
+        def run() -> None:
+            # A thread of its own: names and ports may take seconds. It never touches bpy.
+            try:
+                for step in check_connection(address, key_file):
+                    steps.put(step)
+            finally:
+                steps.put(None)
+
+        self.steps = steps
+        state().checks = ()
+        threading.Thread(target=run, name="VividKeys check", daemon=True).start()
+        manager = context.window_manager
+        self.timer = manager.event_timer_add(TICK_SECONDS, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        while not self.steps.empty():
+            step = self.steps.get()
+            redraw()
+            if step is None:
+                self.cancel(context)
+                return conclude(self)
+            state().checks = (*state().checks, step)
+        return {"PASS_THROUGH"}
+
+    def cancel(self, context: Any) -> None:
+        if self.timer is not None:
+            context.window_manager.event_timer_remove(self.timer)
+            self.timer = None
+
+
+def conclude(operator: Any) -> set[str]:
+    """Report the step that failed, or that all went well."""
+    redraw()
+    checks = state().checks
+    failed = next((step for step in checks if not step.passed), None)
+    if failed is not None:
+        operator.report({"WARNING"}, f"{failed.name}: {failed.sentence} {failed.next_step}")
+    elif checks:
+        operator.report({"INFO"}, "The connection works")
+    return {"FINISHED"}
+
+
+def _where(operator: Any, context: Any) -> tuple[str, Path]:
+    chosen = preferences(context)
+    key_file = operator.key_file or chosen.key_file
+    return operator.address or chosen.address, Path(bpy.path.abspath(key_file))
+
+
+CLASSES = (VIVIDKEYS_OT_check_connection,)

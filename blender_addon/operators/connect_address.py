@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connect to a backend that runs elsewhere, with a key file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from ..availability import poll
+from ..contracts import errors
+from ..preferences import preferences
+from ..work import redraw, state
+from .job_operator import fail
+
+_ANSWER_SECONDS = 10.0
+
+
+class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
+    """Connect to the backend at the address, with the key file"""
+
+    bl_idname = "vividkeys.connect_address"
+    bl_label = "Connect"
+
+    address: StringProperty(name="Address", description="Default: that of the preferences")
+    key_file: StringProperty(
+        name="Key File", description="Default: that of the preferences", subtype="FILE_PATH"
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return _connect(self, context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Blocks until the backend answers, for scripts."""
+        result = _connect(self, context)
+        if result == {"FINISHED"}:
+            try:
+                state().wait_until_connected(_ANSWER_SECONDS)
+            except errors.VividKeysError as error:
+                state().disconnect()
+                return fail(self, error)
+        return result
+
+
+def _connect(operator: Any, context: Any) -> set[str]:
+    chosen = preferences(context)
+    address = operator.address or chosen.address
+    key_file = operator.key_file or chosen.key_file
+    try:
+        if not address or not key_file:
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_REQUEST,
+                "The address or the key file of the backend is missing.",
+                "Enter both under 'Backend'.",
+            )
+        path = Path(bpy.path.abspath(key_file))
+        state().connect(address, path, chosen.patience_seconds)
+    except errors.VividKeysError as error:
+        return fail(operator, error)
+    state().notice = None
+    redraw()
+    return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_connect_address,)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a backend on this computer and connect to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from ..availability import poll
+from ..contracts import errors
+from ..preferences import preferences
+from ..work import redraw, state
+from .job_operator import fail
+
+
+class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
+    """Start the backend on this computer; it stops when Blender quits"""
+
+    bl_idname = "vividkeys.connect_local"
+    bl_label = "Start Local Backend"
+
+    python: StringProperty(
+        name="Python", description="Default: that of the preferences", subtype="FILE_PATH"
+    )
+    folder: StringProperty(
+        name="Folder", description="Default: that of the preferences", subtype="DIR_PATH"
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return _start(self, context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Blocks until the backend answers, for scripts."""
+        result = _start(self, context)
+        if result == {"FINISHED"}:
+            try:
+                # The process has its own deadline; the handshake comes after it.
+                state().wait_until_connected(preferences(context).start_seconds + 10.0)
+            except errors.VividKeysError as error:
+                state().disconnect()
+                return fail(self, error)
+        return result
+
+
+def _start(operator: Any, context: Any) -> set[str]:
+    chosen = preferences(context)
+    python = operator.python or chosen.backend_python
+    folder = operator.folder or chosen.backend_folder
+    try:
+        if not python or not folder:
+            raise errors.VividKeysError(
+                errors.ErrorKind.MISSING_DEPENDENCY,
+                "It is not set where the backend is.",
+                "Enter its Python and its folder in the preferences of VividKeys.",
+            )
+        state().start_local(
+            Path(bpy.path.abspath(python)), Path(bpy.path.abspath(folder)), chosen.start_seconds
+        )
+    except errors.VividKeysError as error:
+        return fail(operator, error)
+    state().notice = None
+    redraw()
+    return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_connect_local,)

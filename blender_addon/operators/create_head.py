@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create Head: a photo becomes a mesh with 52 shape keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import delivery, properties, targets
+from ..availability import poll
+from ..contracts import errors, requests
+from ..work import Job, state
+from . import job_operator
+
+
+class VIVIDKEYS_OT_create_head(bpy.types.Operator):
+    """Make a head from the photo, with its texture and 52 shape keys"""
+
+    bl_idname = "vividkeys.create_head"
+    bl_label = "Create Head"
+    bl_options = {"UNDO"}
+
+    image_file: StringProperty(
+        name="Photo", description="Default: the scene's", subtype="FILE_PATH"
+    )
+    name: StringProperty(name="Name", description="Of the new object; default: the photo's name")
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        return job_operator.run_blocking(self, context, lambda: send(self, context))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return job_operator.start_modal(self, context, lambda: send(self, context))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return job_operator.step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        job_operator.end_modal(self, context)
+
+
+def send(operator: Any, context: Any) -> Job:
+    """Check the photo's path and send the job. Raises VividKeysError."""
+    text = operator.image_file or properties.settings(context).image_file
+    path = Path(bpy.path.abspath(text)) if text else None
+    if path is None or not path.is_file():
+        sentence = "No photo is chosen." if path is None else f"There is no file '{path.name}'."
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_IMAGE, sentence, "Choose a photo of one face."
+        )
+    name = operator.name or f"{path.stem[:40]} Head"
+    plan = delivery.HeadPlan(name, targets.remember(context.scene))
+    params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name))
+    # The session puts the hash of the upload here.
+    del params["image"]
+    return state().submit(
+        "reconstruct", params, {"image": path}, path.stem, plan, delivery.head_plan_to_json(plan)
+    )
+
+
+CLASSES = (VIVIDKEYS_OT_create_head,)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leave the backend; one that was started here is stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..availability import poll
+from ..work import redraw, state
+
+
+class VIVIDKEYS_OT_disconnect(bpy.types.Operator):
+    """Close the connection. A backend that Blender started is stopped"""
+
+    bl_idname = "vividkeys.disconnect"
+    bl_label = "Disconnect"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, _context: Any) -> set[str]:
+        work = state()
+        work.disconnect()
+        work.notice = None
+        redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_disconnect,)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Export the performance: the Take, Live Link Face CSV, GLB or FBX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from .. import delivery, exporting, properties
+from ..availability import poll
+from ..contracts import errors
+from ..work import redraw, state
+from .job_operator import fail
+
+SUFFIXES = {"TAKE": ".take.npz", "LIVE_LINK": ".csv", "GLB": ".glb", "FBX": ".fbx"}
+
+
+class VIVIDKEYS_OT_export(bpy.types.Operator):
+    """Write the performance to a file for another program"""
+
+    bl_idname = "vividkeys.export"
+    bl_label = "Export"
+
+    filepath: StringProperty(name="File", subtype="FILE_PATH")
+    format: EnumProperty(
+        name="Format",
+        items=(
+            ("TAKE", "Take", "All curves at 60 frames per second, as numpy arrays"),
+            ("LIVE_LINK", "Live Link Face CSV", "For Unreal, Unity and other programs"),
+            ("GLB", "GLB", "The targets with their animation, as one glTF file"),
+            ("FBX", "FBX", "The targets with their animation and textures"),
+        ),
+        default="GLB",
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        name = Path(bpy.data.filepath).stem if bpy.data.filepath else "performance"
+        self.filepath = str(Path(self.filepath or "//").with_name(name)) + SUFFIXES[self.format]
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        try:
+            path = _full_path(self.filepath, SUFFIXES[self.format])
+            _write(context, self.format, path)
+        except errors.VividKeysError as error:
+            return fail(self, error)
+        state().tell(f"Written: {path}")
+        self.report({"INFO"}, f"Written: {path.name}")
+        redraw()
+        return {"FINISHED"}
+
+
+def _full_path(text: str, suffix: str) -> Path:
+    if not text:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_FILE, "No file is chosen.", "Choose where to write it."
+        )
+    path = Path(bpy.path.abspath(text))
+    return path if path.name.lower().endswith(suffix) else path.with_name(path.name + suffix)
+
+
+def _write(context: Any, chosen_format: str, path: Path) -> None:
+    if chosen_format in ("TAKE", "LIVE_LINK"):
+        performance = delivery.performance_on(context)
+        if chosen_format == "TAKE":
+            exporting.export_take(performance, path)
+        else:
+            exporting.export_live_link(performance, path)
+        return
+    meshes = properties.target_meshes(context)
+    if not meshes:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET, "No target mesh is chosen.", "Choose what to export."
+        )
+    wanted = exporting.with_relations(meshes)
+    if chosen_format == "GLB":
+        exporting.export_glb(context, wanted, path)
+    else:
+        exporting.export_fbx(context, wanted, path)
+
+
+CLASSES = (VIVIDKEYS_OT_export,)

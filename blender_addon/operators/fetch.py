@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetch the result of a job that an earlier Blender sent and did not wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import baking, delivery
+from ..availability import poll
+from ..contracts import errors
+from ..work import Job, state
+from . import job_operator
+
+
+class VIVIDKEYS_OT_fetch(bpy.types.Operator):
+    """Fetch the result of a job that was sent before Blender quit"""
+
+    bl_idname = "vividkeys.fetch"
+    bl_label = "Fetch"
+    bl_options = {"UNDO"}
+
+    job: StringProperty(name="Job", description="Its id; default: the oldest one")
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        return job_operator.run_blocking(self, context, lambda: attach(self))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return job_operator.start_modal(self, context, lambda: attach(self))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return job_operator.step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        job_operator.end_modal(self, context)
+
+
+def attach(operator: Any) -> Job:
+    """Hear of the job again. Raises VividKeysError(unknown_job) when there is none."""
+    work = state()
+    offer = next((o for o in work.offers if operator.job in ("", o.job)), None)
+    if offer is None:
+        raise errors.VividKeysError(
+            errors.ErrorKind.UNKNOWN_JOB, "There is no such unfinished job.", "Send it again."
+        )
+    plan: Any
+    if offer.kind == "reconstruct":
+        plan = delivery.head_plan_from_json(offer.plan)
+    else:
+        plan = baking.plan_from_json(offer.plan)
+    return work.attach(offer, plan)
+
+
+CLASSES = (VIVIDKEYS_OT_fetch,)

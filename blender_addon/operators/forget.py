@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Forget a job that an earlier Blender sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from ..availability import poll
+from ..work import redraw, state
+
+
+class VIVIDKEYS_OT_forget(bpy.types.Operator):
+    """Delete the result of this unfinished job"""
+
+    bl_idname = "vividkeys.forget"
+    bl_label = "Forget"
+
+    job: StringProperty(name="Job", description="Its id")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, _context: Any) -> set[str]:
+        state().forget_offer(self.job)
+        redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_forget,)

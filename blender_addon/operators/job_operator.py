@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operators that send a job have in common: modal when invoked, blocking when executed.
+
+Both end in the same place and make exactly one undo step: Blender pushes it when an operator with
+the option UNDO finishes, whichever way it ran.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import delivery
+from ..contracts import errors
+from ..work import TICK_SECONDS, Job, redraw, state
+
+
+def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+    """For `execute`: send the job, wait for it, deliver it."""
+    try:
+        job = send()
+        state().wait(job)
+    except errors.VividKeysError as error:
+        return fail(operator, error)
+    return conclude(operator, context, job)
+
+
+def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+    """For `invoke`: send the job, then look at it with `step` while Blender stays usable."""
+    try:
+        job = send()
+    except errors.VividKeysError as error:
+        return fail(operator, error)
+    operator.job_id = job.id
+    manager = context.window_manager
+    operator.timer = manager.event_timer_add(TICK_SECONDS, window=context.window)
+    manager.modal_handler_add(operator)
+    redraw()
+    return {"RUNNING_MODAL"}
+
+
+def step(operator: Any, context: Any, event: Any) -> set[str]:
+    """For `modal`: pump, and deliver the job once it has ended. Never swallows an event."""
+    if event.type != "TIMER":
+        return {"PASS_THROUGH"}
+    work = state()
+    if work.pump():
+        redraw()
+    job = work.job
+    if job is None or job.id != operator.job_id:
+        # Somebody else took care of it, e.g. the extension was disabled and enabled again.
+        end_modal(operator, context)
+        return {"CANCELLED"}
+    job.looked_at = time.monotonic()
+    if not job.finished:
+        return {"PASS_THROUGH"}
+    end_modal(operator, context)
+    return conclude(operator, context, job)
+
+
+def end_modal(operator: Any, context: Any) -> None:
+    """Take the timer away; also when Blender ends the operator, as it does for a new file."""
+    if operator.timer is not None:
+        context.window_manager.event_timer_remove(operator.timer)
+        operator.timer = None
+
+
+def conclude(operator: Any, context: Any, job: Job) -> set[str]:
+    """Deliver the job and tell about it."""
+    try:
+        sentences = delivery.deliver(context, job)
+    except errors.VividKeysError as error:
+        return fail(operator, error)
+    state().tell(*sentences)
+    operator.report({"INFO"}, sentences[0])
+    redraw()
+    return {"FINISHED"}
+
+
+def fail(operator: Any, error: errors.VividKeysError) -> set[str]:
+    """Show the error in the panel and as Blender's own message; scripts get a RuntimeError."""
+    state().tell_error(error)
+    redraw()
+    if error.kind is errors.ErrorKind.CANCELLED:
+        operator.report({"WARNING"}, error.sentence)
+    else:
+        operator.report({"ERROR"}, f"{error.sentence} {error.next_step}".strip())
+    return {"CANCELLED"}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Save Mapping: which shape key follows which channel, as a file to edit and share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import baking, mapping, properties
+from ..availability import poll
+from ..contracts import errors
+from ..work import redraw, state
+from .animate import _path
+from .job_operator import fail
+
+
+class VIVIDKEYS_OT_save_mapping(bpy.types.Operator):
+    """Write the mapping of the targets to a file, to edit gains or to add shape keys"""
+
+    bl_idname = "vividkeys.save_mapping"
+    bl_label = "Save Mapping"
+
+    filepath: StringProperty(name="File", subtype="FILE_PATH", default="//mapping.json")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            chosen = _path(properties.settings(context).mapping_file)
+            mappings = baking.propose_mappings(properties.target_meshes(context), chosen)
+            mapping.save_mapping(mappings, path)
+        except errors.VividKeysError as error:
+            return fail(self, error)
+        except OSError as problem:
+            return fail(
+                self,
+                errors.VividKeysError(
+                    errors.ErrorKind.BAD_FILE,
+                    f"{path.name} cannot be written: {problem.strerror or problem}.",
+                    "Choose a folder in which you may write.",
+                ),
+            )
+        properties.settings(context).mapping_file = str(path)
+        state().tell(f"Written: {path}", "It is now the mapping of this scene.")
+        redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (VIVIDKEYS_OT_save_mapping,)

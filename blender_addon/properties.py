@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of a scene, under `scene.vividkeys`. Other add-ons may set them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+_STRENGTH = {"default": 1.0, "min": 0.0, "max": 3.0, "soft_max": 1.5, "subtype": "FACTOR"}
+
+
+def _has_shape_keys(_settings: Any, candidate: Any) -> bool:
+    return candidate.type == "MESH" and candidate.data.shape_keys is not None
+
+
+def _is_armature(_settings: Any, candidate: Any) -> bool:
+    return candidate.type == "ARMATURE"
+
+
+class VividKeysTarget(bpy.types.PropertyGroup):
+    """One mesh that is animated."""
+
+    mesh: PointerProperty(
+        name="Mesh",
+        description="A mesh with shape keys",
+        type=bpy.types.Object,
+        poll=_has_shape_keys,
+    )
+
+
+class VividKeysSettings(bpy.types.PropertyGroup):
+    """What the panel shows and what the operators take where they are not told otherwise."""
+
+    audio_source: EnumProperty(
+        name="Voice",
+        items=(
+            ("FILE", "File", "A sound or film file"),
+            ("STRIP", "Strip", "The sound strip that is selected in the sequencer"),
+        ),
+        default="FILE",
+    )
+    audio_file: StringProperty(
+        name="Voice",
+        description="wav, flac, ogg, mp3, m4a, or the sound of mp4 and mov",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    image_file: StringProperty(
+        name="Photo",
+        description="A photo of one face, seen from the front",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    targets: CollectionProperty(name="Targets", type=VividKeysTarget)
+    active_target: IntProperty(name="Active Target")
+
+    seed: IntProperty(
+        name="Seed",
+        description="Another seed gives other blinks and another head motion for the same voice",
+        default=0,
+        min=0,
+    )
+    articulation: FloatProperty(
+        name="Articulation", description="How far mouth and jaw move", **_STRENGTH
+    )
+    blinks: FloatProperty(name="Blinks", description="0 leaves the blinks out", **_STRENGTH)
+    head_motion: FloatProperty(
+        name="Head Motion", description="0 leaves the head still", **_STRENGTH
+    )
+    start_frame: IntProperty(
+        name="Start Frame", description="The frame at which the voice begins", default=1
+    )
+    head_target: EnumProperty(
+        name="Head Motion to",
+        items=(
+            ("AUTO", "Automatic", "Heads made by VividKeys move; other characters stay"),
+            ("MESH", "First Target", "The object of the first target mesh"),
+            ("OBJECT", "Object", "An object or empty of your choice"),
+            ("BONE", "Bone", "A pose bone of an armature"),
+            ("NONE", "Nothing", "No head motion is keyed"),
+        ),
+        default="AUTO",
+    )
+    head_object: PointerProperty(name="Object", type=bpy.types.Object)
+    head_armature: PointerProperty(name="Armature", type=bpy.types.Object, poll=_is_armature)
+    head_bone: StringProperty(name="Bone")
+    head_forward: EnumProperty(
+        name="Face Looks Along",
+        description="The direction of the face in the object's or armature's own axes",
+        items=(("-Y", "-Y", ""), ("+X", "+X", ""), ("+Y", "+Y", ""), ("-X", "-X", "")),
+        default="-Y",
+    )
+    lay_sound: BoolProperty(
+        name="Sound in the Sequencer",
+        description="Lay the voice into the sequencer at the start frame",
+        default=True,
+    )
+    extend_scene: BoolProperty(
+        name="Extend the Scene",
+        description="Move the scene's end when the performance is longer",
+        default=True,
+    )
+    mapping_file: StringProperty(
+        name="Mapping",
+        description="Optional: a file that says which shape key follows which channel",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+
+
+def settings(context: Any) -> Any:
+    """The settings of the context's scene."""
+    return context.scene.vividkeys
+
+
+def target_meshes(context: Any) -> list[Any]:
+    """The chosen target objects that still exist, each once, in their order."""
+    found: dict[str, Any] = {}
+    for item in settings(context).targets:
+        # A deleted object stays in the pointer until the file is saved; then it is in no scene.
+        if item.mesh is not None and item.mesh.users_scene:
+            found[item.mesh.name] = item.mesh
+    return list(found.values())
+
+
+def choose_targets(context: Any, meshes: list[Any]) -> None:
+    """Make these objects the targets, in this order."""
+    chosen = settings(context)
+    chosen.targets.clear()
+    for mesh in meshes:
+        chosen.targets.add().mesh = mesh
+    chosen.active_target = 0
+
+
+CLASSES = (VividKeysTarget, VividKeysSettings)
+
+
+def register() -> None:
+    bpy.types.Scene.vividkeys = PointerProperty(type=VividKeysSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.vividkeys

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that Blender has to know of, in order; taken back in the reverse order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import delivery, panels, preferences, properties, work
+from .operators import (
+    animate,
+    apply_take,
+    cancel,
+    check_connection,
+    choose_targets,
+    connect_address,
+    connect_local,
+    create_head,
+    disconnect,
+    export,
+    fetch,
+    forget,
+    open_log,
+    save_mapping,
+)
+
+_MODULES = (
+    preferences,
+    properties,
+    connect_local,
+    connect_address,
+    disconnect,
+    check_connection,
+    create_head,
+    animate,
+    cancel,
+    apply_take,
+    fetch,
+    forget,
+    export,
+    save_mapping,
+    open_log,
+    choose_targets,
+    panels,
+)
+
+
+def classes() -> tuple[type[Any], ...]:
+    """All classes in the order in which they are registered."""
+    return tuple(registered for module in _MODULES for registered in module.CLASSES)
+
+
+def register() -> None:
+    """For `blender_addon.register`."""
+    for registered in classes():
+        bpy.utils.register_class(registered)
+    properties.register()
+    work.state().on_abandoned = delivery.rescue
+
+
+def unregister() -> None:
+    """For `blender_addon.unregister`: also ends threads, timers and a backend of ours."""
+    work.close()
+    properties.unregister()
+    for registered in reversed(classes()):
+        bpy.utils.unregister_class(registered)
