@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens to jobs, written down and passed on to the clients that listen.
+
+Results are written and read on a thread beside the server's; everything else happens on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from backend.server.folders import disk_full
+from backend.server.job_store import JobStore, StoredJob
+from backend.server.reception import Client, Reception
+from backend.server.uploads import UploadStore
+from shared.arrays import Arrays
+from shared.errors import ErrorKind, VividKeysError
+from shared.limits import SENTENCE_CHARACTERS
+from shared.messages import Chunk, Done, Failed, Message, Progress
+
+_log = logging.getLogger(__name__)
+
+
+class JobDesk:
+    """Between the dispatcher, the disk and the clients; it is the dispatcher's `Outcome`."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        uploads: UploadStore,
+        reception: Reception,
+        call: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._jobs = jobs
+        self._uploads = uploads
+        self._reception = reception
+        self._call = call
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._subscribers: dict[str, list[Client]] = {}
+        self._saving: set[str] = set()
+        self._told_places: dict[str, int] = {}
+        self.owners: dict[str, str] = {}
+        """The clients of the jobs that wait, run or are being saved."""
+        self.places: Callable[[], list[str]] = list
+        """The waiting jobs in the order in which they would run."""
+
+    def close(self) -> None:
+        """Wait until everything is on disk; what is to be said about it comes by `call`."""
+        self._files.shutdown(wait=True)
+
+    @property
+    def is_saving(self) -> bool:
+        return bool(self._saving)
+
+    def subscribe(self, client: Client, job: str) -> None:
+        subscribers = self._subscribers.setdefault(job, [])
+        if client not in subscribers:
+            subscribers.append(client)
+
+    def send_kept(self, client: Client, job: StoredJob) -> None:
+        """Read a result beside the server's thread, then send it to one client."""
+
+        def send(arrays: Arrays | None, error: VividKeysError | None) -> None:
+            if not self._reception.is_here(client):
+                return
+            if error is not None:
+                self._reception.send(client, failed_message(error, "job", job.job))
+            else:
+                self._reception.send(client, Done(job.job, job.kind, job.info, True, arrays or {}))
+
+        def read() -> None:
+            arrays, error = None, None
+            try:
+                arrays = self._jobs.load_result(job.job)
+            except VividKeysError as unreadable:
+                error = unreadable
+            self._call(lambda: send(arrays, error))
+
+        self._files.submit(read)
+
+    # --- the dispatcher's outcome -----------------------------------------------------------
+
+    def task_of(self, job: str) -> dict[str, Any] | None:
+        stored = self._jobs.get(job)
+        if stored is None or stored.has_ended:
+            return None
+        request = self._jobs.request_path(job)
+        try:
+            uploads = {
+                sha256: str(self._uploads.path(sha256)) for sha256 in self._jobs.uploads_of(job)
+            }
+            for other in stored.builds_on:
+                if not self._jobs.result_path(other).exists():
+                    raise _result_gone()
+        except VividKeysError as error:
+            self.job_failed(job, error)
+            return None
+        return {
+            "do": "run",
+            "job": job,
+            "kind": stored.kind,
+            "params": stored.params,
+            "request": str(request) if request.exists() else "",
+            "uploads": uploads,
+            "results": {other: str(self._jobs.result_path(other)) for other in stored.builds_on},
+        }
+
+    def job_started(self, job: str) -> None:
+        self._write(lambda: self._jobs.set_running(job))
+        self._publish(job, Progress(job, "started", 0.0, "The backend has begun."))
+
+    def job_progressed(self, job: str, stage: str, fraction: float, sentence: str) -> None:
+        self._publish(job, Progress(job, stage, fraction, sentence[:SENTENCE_CHARACTERS]))
+
+    def job_made_chunk(self, job: str, index: int, info: dict[str, Any], arrays: Arrays) -> None:
+        self._publish(job, Chunk(job, index, info, arrays))
+
+    def job_finished(self, job: str, info: dict[str, Any], arrays: Arrays) -> None:
+        """Save the result, then send it; what is made is sent even if it cannot be saved."""
+        self._saving.add(job)
+        size = sum(array.nbytes for array in arrays.values())
+
+        def save() -> None:
+            written, error = 0, None
+            try:
+                written = self._jobs.save_result(job, arrays)
+            except VividKeysError as unsaved:
+                error = unsaved
+            except Exception:
+                _log.exception("The result of the job %s could not be saved.", job)
+                error = disk_full("a result")
+            self._call(lambda: self._saved(job, info, arrays, written, error))
+
+        try:
+            self._uploads.make_room(size, "a result")
+        except VividKeysError as error:
+            self._saved(job, info, arrays, 0, error)
+        else:
+            self._files.submit(save)
+
+    def _saved(
+        self,
+        job: str,
+        info: dict[str, Any],
+        arrays: Arrays,
+        written: int,
+        error: VividKeysError | None,
+    ) -> None:
+        self._saving.discard(job)
+        self.owners.pop(job, None)
+        if error is None:
+            error = self._write(lambda: self._jobs.set_done(job, info, written))
+        if error is not None:
+            unsaved = error
+            self._write(lambda: self._jobs.set_failed(job, unsaved))
+            self._publish(job, failed_message(error, "keep", job))
+        stored = self._jobs.get(job)
+        kind = "unknown" if stored is None else stored.kind
+        self._publish(job, Done(job, kind, info, error is None, arrays))
+        self._subscribers.pop(job, None)
+
+    def job_failed(self, job: str, error: VividKeysError) -> None:
+        self.owners.pop(job, None)
+        self._write(lambda: self._jobs.set_failed(job, error))
+        self._publish(job, failed_message(error, "job", job))
+        self._subscribers.pop(job, None)
+
+    def queue_moved(self) -> None:
+        told, self._told_places = self._told_places, {}
+        for place, job in enumerate(self.places()):
+            self._told_places[job] = place
+            if told.get(job) != place:
+                sentence = "It is the next." if place == 0 else f"{place} others come before it."
+                self._publish(job, Progress(job, "queued", 0.0, f"Waiting. {sentence}"))
+
+    def _publish(self, job: str, message: Message) -> None:
+        for client in self._subscribers.get(job, []):
+            if self._reception.is_here(client):
+                try:
+                    self._reception.send(client, message)
+                except VividKeysError as error:
+                    # A job that makes something unsendable must not leave its client waiting.
+                    _log.error("A message '%s' cannot be sent: %s", message.TYPE, error)
+                    if isinstance(message, Done):
+                        self._reception.send(client, failed_message(error, "job", job))
+
+    def _write(self, change: Callable[[], None]) -> VividKeysError | None:
+        """Change the table; with a full disk the server goes on with what it has in memory."""
+        try:
+            change()
+        except (VividKeysError, OSError) as error:
+            _log.error("The list of jobs: %s", error)
+            return error if isinstance(error, VividKeysError) else disk_full("the list of jobs")
+        return None
+
+
+def failed_message(error: VividKeysError, about: str, job: str = "", sha256: str = "") -> Failed:
+    """An error as a message; its sentences are cut to what a message may carry."""
+    return Failed(
+        error.kind,
+        _one_line(error.sentence),
+        _one_line(error.next_step),
+        about,
+        job,
+        sha256,
+    )
+
+
+def _one_line(text: str) -> str:
+    # An exception's text may hold line breaks or half a character; a message may not.
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable[:SENTENCE_CHARACTERS]
+
+
+def _result_gone() -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BAD_REQUEST,
+        "The result that this job builds on was forgotten meanwhile.",
+        "Run the earlier job again, then this one.",
+    )

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a kind of job is to the server, and where the kinds come from.
+
+A module of jobs has a tuple `JOB_KINDS`. The server imports it to check requests, the worker to
+run them; so the module itself must not import a network, its functions do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.arrays import Arrays
+
+STANDARD_MODULES: tuple[str, ...] = ("backend.server.jobs",)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a request refers to: uploads by SHA-256, and results of other jobs by their id."""
+
+    uploads: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job has made: JSON values and arrays."""
+
+    info: dict[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+
+class JobContext(Protocol):
+    """What a running job sees of the world."""
+
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+
+    @property
+    def arrays(self) -> Arrays:
+        """The arrays that came with the request."""
+        ...
+
+    def upload(self, sha256: str) -> Path:
+        """The uploaded file with that hash."""
+        ...
+
+    def result(self, job: str) -> Arrays:
+        """The arrays of another job's result that the request needs."""
+        ...
+
+    def cancelled(self) -> bool:
+        """True once the job is to stop; ask at least ten times a second."""
+        ...
+
+    def progress(self, stage: str, fraction: float, sentence: str) -> None: ...
+
+    def chunk(self, info: dict[str, Any], arrays: Arrays) -> None:
+        """Send a piece of the result while the job goes on."""
+        ...
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job.
+
+    `check` runs in the server before the job is accepted; it returns what the request needs or
+    raises VividKeysError. `run` runs in the worker and raises VividKeysError too. `load` runs in
+    the worker before it says that it is ready, and describes the models: name, version, task.
+    """
+
+    name: str
+    check: Callable[[Mapping[str, Any], Arrays], Needs]
+    run: Callable[[JobContext], Result]
+    load: Callable[[], list[dict[str, Any]]] | None = None
+
+
+def job_kinds(modules: tuple[str, ...]) -> dict[str, JobKind]:
+    """The kinds of some modules by name; a later module replaces kinds of an earlier one."""
+    return {kind.name: kind for module in modules for kind in import_module(module).JOB_KINDS}

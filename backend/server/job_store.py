@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The jobs that the server knows, on disk: a table in SQLite, arrays in files beside it.
+
+A result stays until its client forgets it, so that Blender may crash and ask again. The table
+is used from the server's thread only; the files may be written and read from another one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
+from shared.arrays import Arrays, load_npz, write_atomically
+from shared.errors import ErrorKind, VividKeysError
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    label TEXT NOT NULL,
+    params TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created REAL NOT NULL,
+    builds_on TEXT NOT NULL DEFAULT '[]',
+    info TEXT NOT NULL DEFAULT '{}',
+    error_kind TEXT NOT NULL DEFAULT '',
+    sentence TEXT NOT NULL DEFAULT '',
+    next_step TEXT NOT NULL DEFAULT '',
+    result_bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, created);
+CREATE TABLE IF NOT EXISTS uploads (
+    sha256 TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    used REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS job_uploads (
+    job TEXT NOT NULL REFERENCES jobs (job) ON DELETE CASCADE,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (job, sha256)
+);
+CREATE INDEX IF NOT EXISTS job_uploads_by_hash ON job_uploads (sha256);
+"""
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A row of the table.
+
+    `state` is one of shared.limits.JOB_STATES; `builds_on` are jobs whose results this one needs.
+    """
+
+    job: str
+    owner: str
+    instance: str
+    kind: str
+    label: str
+    params: dict[str, Any]
+    state: str
+    created: float
+    builds_on: tuple[str, ...]
+    info: dict[str, Any]
+    error: VividKeysError | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ("done", "failed")
+
+
+class JobStore:
+    """Jobs, their requests and results, and which upload each of them uses.
+
+    Every method that writes may raise VividKeysError(disk_full).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._requests = private_folder(folder / "requests")
+        self._results = private_folder(folder / "results")
+        self._path = folder / "jobs.sqlite3"
+        self._table = _open_table(self._path)
+
+    def close(self) -> None:
+        self._table.close()
+
+    # --- jobs -------------------------------------------------------------------------------
+
+    def add(
+        self,
+        job: str,
+        owner: str,
+        instance: str,
+        kind: str,
+        params: dict[str, Any],
+        *,
+        label: str = "",
+        uploads: tuple[str, ...] = (),
+        builds_on: tuple[str, ...] = (),
+        arrays: Arrays | None = None,
+    ) -> None:
+        """Remember a new job as queued, with the arrays it came with."""
+        if arrays:
+            _save_arrays(self.request_path(job), arrays)
+        with self._writing("a new job") as table:
+            table.execute(
+                "INSERT INTO jobs"
+                " (job, owner, instance, kind, label, params, state, created, builds_on)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (
+                    job,
+                    owner,
+                    instance,
+                    kind,
+                    label,
+                    json.dumps(params),
+                    time.time(),
+                    json.dumps(builds_on),
+                ),
+            )
+            table.executemany(
+                "INSERT INTO job_uploads (job, sha256) VALUES (?, ?)",
+                [(job, sha256) for sha256 in set(uploads)],
+            )
+
+    def get(self, job: str) -> StoredJob | None:
+        row = self._table.execute("SELECT * FROM jobs WHERE job = ?", (job,)).fetchone()
+        return None if row is None else _stored_job(row)
+
+    def uploads_of(self, job: str) -> list[str]:
+        """The uploads that a job uses, by their SHA-256."""
+        rows = self._table.execute("SELECT sha256 FROM job_uploads WHERE job = ?", (job,))
+        return [str(row["sha256"]) for row in rows]
+
+    def of_owner(self, owner: str, most: int) -> list[StoredJob]:
+        """A client's jobs, the newest first."""
+        rows = self._table.execute(
+            "SELECT * FROM jobs WHERE owner = ? ORDER BY created DESC, rowid DESC LIMIT ?",
+            (owner, most),
+        )
+        return [_stored_job(row) for row in rows]
+
+    def set_running(self, job: str) -> None:
+        with self._writing("the state of a job") as table:
+            table.execute("UPDATE jobs SET state = 'running' WHERE job = ?", (job,))
+
+    def set_done(self, job: str, info: dict[str, Any], result_bytes: int) -> None:
+        with self._writing("the state of a job") as table:
+            table.execute(
+                "UPDATE jobs SET state = 'done', info = ?, result_bytes = ? WHERE job = ?",
+                (json.dumps(info), result_bytes, job),
+            )
+        self.request_path(job).unlink(missing_ok=True)
+
+    def set_failed(self, job: str, error: VividKeysError) -> None:
+        """A failed job keeps its row (it must be answered) and loses its files."""
+        for path in (self.request_path(job), self.result_path(job)):
+            path.unlink(missing_ok=True)
+        with self._writing("the state of a job") as table:
+            table.execute(
+                "UPDATE jobs SET state = 'failed', error_kind = ?, sentence = ?, next_step = ?,"
+                " result_bytes = 0 WHERE job = ?",
+                (error.kind.value, error.sentence, error.next_step, job),
+            )
+
+    def forget(self, job: str) -> list[str]:
+        """Delete a job and its files; returns the uploads that no other job uses."""
+        for path in (self.request_path(job), self.result_path(job)):
+            path.unlink(missing_ok=True)
+        alone = [
+            str(row["sha256"])
+            for row in self._table.execute(
+                "SELECT sha256 FROM job_uploads AS mine WHERE job = ? AND NOT EXISTS"
+                " (SELECT 1 FROM job_uploads WHERE sha256 = mine.sha256 AND job <> mine.job)",
+                (job,),
+            )
+        ]
+        with self._writing("the state of a job") as table:
+            table.execute("DELETE FROM jobs WHERE job = ?", (job,))
+        return alone
+
+    def take_over(self, dead: list[str], instance: str) -> list[StoredJob]:
+        """After servers died: their waiting jobs wait here now, their running ones have failed.
+
+        Returns the jobs that wait, oldest first.
+        """
+        taken: list[StoredJob] = []
+        for name in dead:
+            # The update comes first: it locks the table, so two servers cannot take the same job.
+            with self._writing("the state of a job") as table:
+                rows = table.execute(
+                    "UPDATE jobs SET instance = ? WHERE instance = ?"
+                    " AND state IN ('queued', 'running') RETURNING *",
+                    (instance, name),
+                ).fetchall()
+            taken += map(_stored_job, rows)
+        for job in taken:
+            if job.state == "running":
+                self.set_failed(job.job, _died_in_mid_job())
+        return sorted((job for job in taken if job.state == "queued"), key=lambda job: job.created)
+
+    def unfinished_instances(self) -> set[str]:
+        """The servers that unfinished jobs belong to."""
+        rows = self._table.execute(
+            "SELECT DISTINCT instance FROM jobs WHERE state IN ('queued', 'running')"
+        )
+        return {str(row["instance"]) for row in rows}
+
+    # --- files ------------------------------------------------------------------------------
+
+    def request_path(self, job: str) -> Path:
+        """Where the arrays lie that a job came with."""
+        return self._requests / f"{job}.npz"
+
+    def result_path(self, job: str) -> Path:
+        return self._results / f"{job}.npz"
+
+    def save_result(self, job: str, arrays: Arrays) -> int:
+        """Write a result's arrays and return the bytes on disk; may run on another thread.
+
+        Raises VividKeysError(disk_full or bad_file).
+        """
+        path = self.result_path(job)
+        _save_arrays(path, arrays)
+        return path.stat().st_size
+
+    def load_result(self, job: str) -> Arrays:
+        """A result's arrays; may run on another thread. Raises VividKeysError(bad_file)."""
+        return load_npz(self.result_path(job), "a kept result")
+
+    # --- uploads ----------------------------------------------------------------------------
+
+    def add_upload(self, sha256: str, size: int) -> None:
+        with self._writing("an uploaded file") as table:
+            table.execute(
+                "INSERT OR REPLACE INTO uploads (sha256, size, used) VALUES (?, ?, ?)",
+                (sha256, size, time.time()),
+            )
+
+    def touch_upload(self, sha256: str) -> None:
+        with self._writing("an uploaded file") as table:
+            table.execute("UPDATE uploads SET used = ? WHERE sha256 = ?", (time.time(), sha256))
+
+    def remove_upload(self, sha256: str) -> None:
+        with self._writing("an uploaded file") as table:
+            table.execute("DELETE FROM uploads WHERE sha256 = ?", (sha256,))
+
+    def idle_uploads(self, unused_since: float) -> list[tuple[str, int]]:
+        """Uploads that no unfinished job needs and nobody used since then; oldest first."""
+        rows = self._table.execute(
+            "SELECT sha256, size FROM uploads WHERE used <= ? AND sha256 NOT IN"
+            " (SELECT sha256 FROM job_uploads JOIN jobs USING (job)"
+            "  WHERE state IN ('queued', 'running')) ORDER BY used",
+            (unused_since,),
+        )
+        return [(str(row["sha256"]), int(row["size"])) for row in rows]
+
+    def bytes_on_disk(self) -> int:
+        """What uploads and results take together."""
+        row = self._table.execute(
+            "SELECT (SELECT COALESCE(SUM(size), 0) FROM uploads)"
+            " + (SELECT COALESCE(SUM(result_bytes), 0) FROM jobs) AS total"
+        ).fetchone()
+        return int(row["total"])
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._table:
+                yield self._table
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                raise disk_full(what) from error
+            raise VividKeysError(
+                ErrorKind.INTERNAL,
+                f"The backend's list of jobs cannot be written: {error}.",
+                "Check the disk that holds the backend's data folder.",
+            ) from error
+
+
+def _open_table(path: Path) -> sqlite3.Connection:
+    try:
+        table = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+        table.row_factory = sqlite3.Row
+        table.execute("PRAGMA journal_mode = WAL")
+        table.execute("PRAGMA synchronous = NORMAL")
+        table.execute("PRAGMA foreign_keys = ON")
+        version = int(table.execute("PRAGMA user_version").fetchone()[0])
+        if version > _SCHEMA_VERSION:
+            table.close()
+            raise VividKeysError(
+                ErrorKind.BAD_FILE,
+                f"The list of jobs '{path}' was made by a newer VividKeys.",
+                "Install that version again, or choose another data folder.",
+            )
+        with table:
+            table.executescript(_SCHEMA)
+            table.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    except sqlite3.DatabaseError as error:
+        if "full" in str(error):
+            raise disk_full("the list of jobs") from error
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"The list of jobs '{path}' cannot be used: {error}.",
+            "Move it away; the backend makes a new one.",
+        ) from error
+    return table
+
+
+def _stored_job(row: sqlite3.Row) -> StoredJob:
+    error = None
+    if row["state"] == "failed":
+        error = VividKeysError(row["error_kind"], row["sentence"], row["next_step"])
+    return StoredJob(
+        job=row["job"],
+        owner=row["owner"],
+        instance=row["instance"],
+        kind=row["kind"],
+        label=row["label"],
+        params=json.loads(row["params"]),
+        state=row["state"],
+        created=row["created"],
+        builds_on=tuple(json.loads(row["builds_on"])),
+        info=json.loads(row["info"]),
+        error=error,
+    )
+
+
+def _save_arrays(path: Path, arrays: Arrays) -> None:
+    # Not compressed: curves shrink little and an hour of them would take seconds.
+    members: dict[str, Any] = dict(arrays)
+
+    def write(stream: Any) -> None:
+        np.savez(stream, **members)
+        sync_to_disk(stream)
+
+    try:
+        write_atomically(path, write)
+    except VividKeysError as error:
+        if error.kind is ErrorKind.DISK_FULL:
+            raise disk_full("the arrays of a job") from error
+        raise
+    except OSError as error:
+        raise as_disk_error(error, "The arrays of a job") from error
+
+
+def _died_in_mid_job() -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BACKEND_LOST,
+        "The backend was stopped while it worked on this job.",
+        "Send the job again.",
+    )

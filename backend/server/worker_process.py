@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker as the server sees it: a child process that is started, told, heard and killed."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backend.server.pipe import PipeEndedError, read_message, write_message
+from shared.arrays import Arrays
+from shared.errors import VividKeysError
+
+_log = logging.getLogger(__name__)
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class WorkerSaid:
+    """A message of the worker with this serial number."""
+
+    serial: int
+    header: dict[str, Any]
+    arrays: Arrays = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WorkerEnded:
+    """The worker with this serial number is gone; `status` is its exit status."""
+
+    serial: int
+    status: int
+
+
+class WorkerProcess:
+    """One worker, from its start to its end. `report` is called on a thread of its own."""
+
+    def __init__(
+        self,
+        serial: int,
+        modules: tuple[str, ...],
+        report: Callable[[WorkerSaid | WorkerEnded], None],
+    ) -> None:
+        self.serial = serial
+        self._report = report
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "backend.server.worker"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.pid = self._process.pid
+        threading.Thread(target=self._listen, name=f"worker {serial}", daemon=True).start()
+        self.tell({"do": "start", "modules": list(modules)})
+
+    def tell(self, header: dict[str, Any]) -> None:
+        """Send a command; a worker that is gone is reported by its reader, not here."""
+        assert self._process.stdin is not None
+        try:
+            write_message(self._process.stdin, header)
+        except PipeEndedError:
+            _log.info("Worker %d does not listen any more.", self.serial)
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        self._process.kill()
+
+    def end(self, seconds: float) -> None:
+        """Let it go: it ends when its input is closed; after `seconds` it is killed."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            pass  # it is gone already
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        try:
+            while True:
+                header, arrays = read_message(stream)
+                self._report(WorkerSaid(self.serial, header, arrays))
+        except PipeEndedError:
+            pass
+        except VividKeysError as error:
+            _log.error("Worker %d sent something unreadable: %s", self.serial, error)
+        self._process.kill()
+        status = self._process.wait()
+        stream.close()
+        self._report(WorkerEnded(self.serial, status))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small jobs that do real work in the worker in a moment; the server's tests inject them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from shared.arrays import Arrays
+from shared.errors import ErrorKind, VividKeysError
+
+
+def _no_needs(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+    return Needs()
+
+
+def _check_measure(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+    if not isinstance(params.get("file"), str):
+        raise VividKeysError(ErrorKind.BAD_REQUEST, "The parameter 'file' is missing.", "Add it.")
+    builds_on = params.get("builds_on")
+    return Needs((params["file"],), (builds_on,) if builds_on else ())
+
+
+def _measure(context: JobContext) -> Result:
+    """The size and the sum of an uploaded file's bytes, and of another job's result."""
+    data = np.frombuffer(context.upload(context.params["file"]).read_bytes(), np.uint8)
+    total = int(data.sum(dtype=np.int64))
+    if context.params.get("builds_on"):
+        total += int(context.result(context.params["builds_on"])["sum"][0])
+    return Result({"size": len(data)}, {"sum": np.array([total], np.int32)})
+
+
+def _double(context: JobContext) -> Result:
+    """Every array times two, in `chunks` pieces."""
+    chunks = int(context.params.get("chunks", 0))
+    for index in range(chunks):
+        context.progress("doubling", index / chunks, f"Piece {index + 1} of {chunks}")
+        context.chunk({"start_frame": index}, {"piece": np.full((2, 3), index, np.float32)})
+    print("a library prints to standard output")  # must not disturb the pipe
+    return Result({"doubled": len(context.arrays)}, {k: v * 2 for k, v in context.arrays.items()})
+
+
+def _wait(context: JobContext) -> Result:
+    """Wait for `seconds`, deaf to cancel when `deaf`."""
+    until = time.monotonic() + float(context.params["seconds"])
+    while time.monotonic() < until:
+        if context.cancelled() and not context.params.get("deaf"):
+            raise VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
+        context.progress("waiting", 0.5, "Waiting")
+        time.sleep(0.01)
+    return Result({"name": context.params.get("name", "")}, {"done": np.ones(1, np.float32)})
+
+
+def _break(context: JobContext) -> Result:
+    how = context.params["how"]
+    if how == "die":
+        os._exit(3)
+    if how == "lines":
+        raise RuntimeError("one line\nanother\udcff")
+    if how == "disk":
+        raise OSError(28, "No space left on device")
+    if how == "memory":
+        raise MemoryError
+    if how == "nan":
+        return Result({}, {"curve": np.array([np.nan], np.float32)})
+    if how == "refuse":
+        raise VividKeysError(ErrorKind.BAD_AUDIO, "That is no sound.", "Choose another.")
+    return Result({}, {"large": np.zeros(int(how), np.uint8)})
+
+
+JOB_KINDS = (
+    JobKind("measure", _check_measure, _measure),
+    JobKind("double", _no_needs, _double),
+    JobKind("wait", _no_needs, _wait),
+    JobKind("break", _no_needs, _break),
+)
