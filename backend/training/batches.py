@@ -25,7 +25,7 @@ from backend.training.teacher import phone_classes
 class BatchRecipe:
     """What a batch is made of."""
 
-    size: int = 24
+    size: int = 16
     seconds: float = 3.0
     mix: tuple[tuple[str, float], ...] = (
         ("real", 0.57),

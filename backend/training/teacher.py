@@ -157,7 +157,7 @@ def _blend(
     ends = np.array([row[1] for row in rows], np.float32)
     scale = np.array([row[2] for row in rows], np.float32)
     # The plateau leaves the outer 20 % of a phone to the transition.
-    margin = 0.2 * np.minimum(ends - starts, 0.2)
+    margin = 0.15 * np.minimum(ends - starts, 0.2)
     before = np.maximum(starts + margin - time[:, None], 0.0)
     after = np.maximum(time[:, None] - (ends - margin), 0.0)
     values = np.stack([row[3].values for row in rows])
@@ -223,7 +223,7 @@ def _add_loudness(
     centres, louder = _prominence(phones, loudness_db)
     if not len(centres):
         return
-    factor = 1.0 + 0.1 * np.interp(time, centres, louder)
+    factor = 1.0 + 0.08 * np.interp(time, centres, louder)
     for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp"):
         curves[:, CHANNEL[name]] *= factor
     stress = np.zeros(len(time), np.float32)

@@ -36,7 +36,7 @@ class MotionRecipe:
     minutes: float = 45.0
     seed: int = 0
     threads: int = 1
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.3e-3
     final_share: float = 0.005
     decay: float = 0.02
     warm_up: int = 80
@@ -61,6 +61,9 @@ class Trainer:
         self.prepared = prepared
         self.clips_of = clips_by_corpus(prepared)
         self.network = MotionNetwork(recipe.shape, recipe.dropout)
+        with torch.no_grad():
+            # The curves begin near rest instead of half open.
+            self.network.head.bias[: recipe.shape.channels] = -2.5
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.decay
@@ -148,7 +151,10 @@ class Trainer:
 
 
 def _spread(prepared: Prepared) -> Tensor:
-    """Standard deviation of each channel and of its change per frame, [2, C]."""
+    """Standard deviation of each channel and of its change per frame, [2, C].
+
+    Floors keep channels that hardly move from counting for more than they show.
+    """
     pieces = [
         prepared.curves[s : s + n].astype(np.float32)
         for s, n in zip(prepared.start[::7], prepared.length[::7], strict=True)
@@ -156,7 +162,7 @@ def _spread(prepared: Prepared) -> Tensor:
     curves = np.concatenate(pieces)
     change = np.concatenate([np.diff(piece, axis=0) for piece in pieces])
     spread = np.stack([curves.std(axis=0), change.std(axis=0)])
-    return torch.from_numpy(np.maximum(spread, [[0.01], [0.001]]).astype(np.float32))
+    return torch.from_numpy(np.maximum(spread, [[0.03], [0.004]]).astype(np.float32))
 
 
 def train(prepared: Prepared, output: Path, recipe: MotionRecipe) -> Trainer:

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the network's outputs to curves: smooth shapes, hard lip contact, a closed mouth in pauses.
+
+Everything here looks at most `REACH` frames to either side, so curves can be made piece by piece
+with the very result of the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.audio_to_mesh.channels import CHANNEL, CHANNELS
+from backend.audio_to_mesh.contact import apply_contacts
+
+RATE = 100
+# How far a contact or a pause may reach from its certain part, in frames.
+_LONGEST_TAIL = 60
+REACH = 100
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """Thresholds on event probabilities; times in frames of 10 ms. Tuned on held-out speakers."""
+
+    seal_on: float = 0.5
+    seal_off: float = 0.3
+    seal_gap: int = 2
+    seal_shortest: int = 4
+    seal_attack: int = 4
+    seal_release: int = 3
+    rest_on: float = 0.5
+    rest_off: float = 0.35
+    rest_shortest: int = 20
+    rest_trim: int = 3
+    rest_ramp: int = 7
+    tuck_floor: float = 0.03
+    tuck_power: float = 1.0
+    smoothing: int = 5
+    jaw_gain: float = 1.0
+
+
+def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First frames and ends (exclusive) of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return edges[::2], edges[1::2]
+
+
+def _reaches(certain: NDArray[np.bool_], possible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Possible frames with a certain one before them, with only possible ones between, and at
+    most `_LONGEST_TAIL` frames back."""
+    index = np.arange(len(certain))
+    last_certain = np.maximum.accumulate(np.where(certain, index, -(10**9)))
+    last_barrier = np.maximum.accumulate(np.where(possible | certain, -(10**9), index))
+    return (last_certain > last_barrier) & (index - last_certain <= _LONGEST_TAIL)
+
+
+def hysteresis(
+    score: NDArray[np.float32], on: float, off: float, gap: int, shortest: int
+) -> NDArray[np.bool_]:
+    """Frames [T] of events: runs of `score` >= off that hold a frame >= on.
+
+    Gaps of at most `gap` frames are closed, then runs shorter than `shortest` frames dropped.
+    """
+    certain, possible = score >= on, score >= off
+    active = _reaches(certain, possible) | _reaches(certain[::-1], possible[::-1])[::-1]
+    starts, ends = _runs(active)
+    for end, start in zip(ends[:-1], starts[1:], strict=True):
+        if start - end <= gap:
+            active[end:start] = True
+    starts, ends = _runs(active)
+    for start, end in zip(starts, ends, strict=True):
+        if end - start < shortest:
+            active[start:end] = False
+    return active
+
+
+def _widen_short(active: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
+    """Runs shorter than `shortest` frames grow evenly to that length."""
+    wide = active.copy()
+    for start, end in zip(*_runs(active), strict=True):
+        missing = shortest - (end - start)
+        if missing > 0:
+            first = max(start - (missing + 1) // 2, 0)
+            wide[first : first + shortest] = True
+    return wide
+
+
+def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.float32]:
+    """1 where active, with cosine ramps of `attack` frames before and `release` after."""
+    index = np.arange(len(active))
+    far = 10**9
+    since = index - np.maximum.accumulate(np.where(active, index, -far))
+    until = (
+        np.minimum.accumulate(np.where(active, index, far)[::-1])[::-1] - index
+    )
+    ramp = np.maximum(1.0 - since / (release + 1), 1.0 - until / (attack + 1))
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0)), np.float32)
+
+
+def _smooth(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """Hann-weighted mean over `length` frames (odd, so that nothing is delayed), edges held."""
+    if length <= 1 or len(values) == 0:
+        return values
+    kernel = np.hanning(length + 2)[1:-1].astype(np.float32)
+    kernel /= kernel.sum()
+    half = length // 2
+    padded = np.pad(values, ((half, half), (0, 0)), mode="edge")
+    result = np.zeros_like(values)
+    for offset, weight in enumerate(kernel):
+        result += weight * padded[offset : offset + len(values)]
+    return result
+
+
+def contacts(
+    events: NDArray[np.float32], settings: DecoderSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Strengths of seal, tuck and rest [T] from event probabilities [T, 3]."""
+    s = settings
+    sealed = hysteresis(events[:, 0], s.seal_on, s.seal_off, s.seal_gap, s.seal_shortest // 2)
+    seal = _ramps(_widen_short(sealed, s.seal_shortest), s.seal_attack, s.seal_release)
+    tuck = np.clip((events[:, 1] - s.tuck_floor) / (1.0 - s.tuck_floor), 0.0, 1.0)
+    tuck = _smooth(np.asarray(tuck[:, None] ** s.tuck_power, np.float32), 5)[:, 0]
+    quiet = hysteresis(events[:, 2], s.rest_on, s.rest_off, 0, s.rest_shortest)
+    inner = _ramps(~quiet, s.rest_trim + s.rest_ramp, s.rest_trim + s.rest_ramp)
+    trimmed = np.clip((1.0 - inner) * 1.25, 0.0, 1.0)
+    return seal, tuck, np.asarray(trimmed, np.float32)
+
+
+def decode(
+    curves: NDArray[np.float32],
+    events: NDArray[np.float32],
+    settings: DecoderSettings,
+    articulation: float = 1.0,
+) -> NDArray[np.float32]:
+    """Channel curves [T, C] and event probabilities [T, 3] at 100 Hz to ARKit weights [T, 52].
+
+    `articulation` scales how far the mouth moves; lips still meet on p, b and m, unless it is 0.
+    """
+    if articulation <= 0.0:
+        return np.zeros((len(curves), 52), np.float32)
+    seal, tuck, rest = contacts(events, settings)
+    shaped = _smooth(curves, settings.smoothing) * np.float32(articulation)
+    gain = np.ones(len(CHANNELS), np.float32)
+    gain[CHANNEL["jawOpen"]] = settings.jaw_gain
+    shaped = np.clip(shaped * gain, 0.0, 1.0)
+    return apply_contacts(shaped, seal, tuck, rest, amplitude=min(articulation, 1.5))
+
+
+def at_frame_rate(
+    weights: NDArray[np.float32], first: int, start: int, stop: int, fps: float
+) -> NDArray[np.float32]:
+    """Frames start..stop-1 at `fps` from 100 Hz weights [T, 52] whose row 0 is frame `first`."""
+    position = np.arange(start, stop, dtype=np.float64) * (RATE / fps) - first
+    position = np.clip(position, 0.0, len(weights) - 1)
+    below = np.minimum(position.astype(np.int64), max(len(weights) - 2, 0))
+    above = np.minimum(below + 1, len(weights) - 1)
+    share = (position - below).astype(np.float32)[:, None]
+    return np.asarray(weights[below] * (1.0 - share) + weights[above] * share, np.float32)

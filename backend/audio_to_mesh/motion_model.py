@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The trained motion network with its decoder settings, ready to listen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from backend.audio_to_mesh.channels import CLASSES, EVENTS
+from backend.audio_to_mesh.decoder import DecoderSettings
+from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
+from shared.errors import ErrorKind, VividKeysError
+
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "motion.safetensors"
+# Which phones speak for each event beside the event head and the class head.
+_EVENT_PHONES = (("p", "b", "m"), ("f", "v"), ("sil",))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the network makes of a stretch of sound, at 100 Hz: `curves` [T, C] in 0..1 and
+    `events` [T, 3], the probabilities of bilabial, labiodental and silence."""
+
+    curves: NDArray[np.float32]
+    events: NDArray[np.float32]
+
+
+class MotionModel:
+    """Weights in memory. `MotionModel.load()` reads the shipped ones."""
+
+    def __init__(
+        self,
+        network: MotionNetwork,
+        phones: tuple[str, ...],
+        decoder: DecoderSettings,
+        name: str,
+        version: str,
+    ) -> None:
+        self.network = network.eval()
+        self.decoder = decoder
+        self.name = name
+        self.version = version
+        self._phones = [[phones.index(p) for p in group] for group in _EVENT_PHONES]
+        self._classes = [CLASSES.index(event) for event in EVENTS]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> MotionModel:
+        """Read weights. Raises VividKeysError(bad_file) when they are missing or damaged."""
+        path = SHIPPED if path is None else path
+        try:
+            with safe_open(path, "pt") as stream:
+                about = stream.metadata() or {}
+                tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
+            sizes = json.loads(about["shape"])
+            sizes["dilations"] = tuple(sizes["dilations"])
+            network = MotionNetwork(NetworkShape(**sizes))
+            network.load_state_dict(tensors)
+            decoder = DecoderSettings(**json.loads(about.get("decoder", "{}")))
+            phones = tuple(json.loads(about["phones"]))
+            return cls(network, phones, decoder, about["name"], about["version"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise VividKeysError(
+                ErrorKind.BAD_FILE,
+                f"The motion weights '{path.name}' are missing or damaged.",
+                "Install VividKeys again, or check out the file backend/models/"
+                "motion.safetensors again.",
+            ) from error
+
+    @property
+    def context(self) -> int:
+        """Frames at 100 Hz that the network needs to hear on either side of a frame."""
+        return self.network.shape.context + 1
+
+    def listen(self, features: NDArray[np.float32]) -> Heard:
+        """Normalised features [T, 160], T even, to what is heard. The edges count as the clip's."""
+        with torch.inference_mode():
+            outputs = self.network(torch.from_numpy(features)[None])
+            events = outputs.events[0]
+            classes = torch.log_softmax(outputs.classes[0], dim=-1)
+            phones = torch.log_softmax(outputs.phones[0], dim=-1)
+            odds = [events]
+            for log_shares, groups in (
+                (classes, [[number] for number in self._classes]),
+                (phones, self._phones),
+            ):
+                columns = [torch.logsumexp(log_shares[:, group], dim=-1) for group in groups]
+                chosen = torch.stack(columns, dim=-1).clamp(max=-1e-6)
+                odds.append(chosen - torch.log1p(-torch.exp(chosen)))
+            score = torch.sigmoid(torch.stack(odds).clamp(-12.0, 12.0).mean(dim=0))
+            return Heard(outputs.curves[0].numpy(), score.numpy())
