@@ -129,6 +129,9 @@ class FfmpegStream(SoundStream):
     def _decode(self) -> Iterator[NDArray[np.float32]]:
         self.rate = self.channels = 0
         damaged_packets = 0
+        # FFmpeg brings every sample format to packed floats. Planar frames must not go to numpy:
+        # PyAV 18 counts their planes past the last one from eight channels on, and crashes.
+        to_packed_floats = av.AudioResampler(format="flt")
         packets = self._container.demux(self._track)
         while True:
             try:
@@ -148,18 +151,21 @@ class FfmpegStream(SoundStream):
                     break
                 continue
             for frame in frames:
-                if not isinstance(frame, av.AudioFrame):
-                    continue
-                block = _frame_to_block(frame)
-                if block is None or len(block) == 0:
+                if not isinstance(frame, av.AudioFrame) or frame.samples == 0:
                     continue
                 if self.rate == 0:
-                    self.rate, self.channels = int(frame.sample_rate), block.shape[1]
-                if int(frame.sample_rate) != self.rate or block.shape[1] != self.channels:
+                    self.rate, self.channels = int(frame.sample_rate), len(frame.layout.channels)
+                    if self.rate <= 0 or self.channels == 0:
+                        return
+                try:
+                    packed = to_packed_floats.resample(frame)
+                except (av.FFmpegError, ValueError, MemoryError):
                     self.broken_off = True  # the sound changes its format in the middle
                     return
-                self.frames += len(block)
-                yield block
+                for piece in packed:
+                    block = _packed_samples(piece)
+                    self.frames += len(block)
+                    yield block
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         yield self._first
@@ -178,25 +184,10 @@ class FfmpegStream(SoundStream):
         self._container.close()
 
 
-def _frame_to_block(frame: av.AudioFrame) -> NDArray[np.float32] | None:
-    """The samples of a decoded frame as [frames, channels], full scale = 1."""
-    channels = len(frame.layout.channels)
-    if channels == 0 or frame.sample_rate <= 0:
-        return None
-    try:
-        values = frame.to_ndarray()
-    except ValueError:  # 64-bit integers, which nobody records
-        return None
-    if not frame.format.is_planar:
-        values = values.reshape(-1, channels).T
-    if values.dtype == np.uint8:
-        scaled = (values.astype(np.float32) - 128.0) / 128.0
-    elif values.dtype.kind == "i":
-        scaled = values.astype(np.float32) / float(1 << (8 * values.dtype.itemsize - 1))
-    else:
-        with np.errstate(over="ignore"):
-            scaled = values.astype(np.float32)
-    return np.ascontiguousarray(scaled.T)
+def _packed_samples(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """The samples of a packed float frame as [frames, channels]."""
+    values = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
+    return values.astype(np.float32, copy=False)
 
 
 class _Nameless:

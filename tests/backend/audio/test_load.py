@@ -148,6 +148,23 @@ def test_blocks_of_an_mp3_join_without_damage() -> None:
     assert np.abs(load_audio(data).samples - whole.mean(axis=1)).max() < 1e-5
 
 
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_film_with_many_channels(channels: int) -> None:
+    """PyAV's own way to numpy reads past the planes of a frame from eight channels on."""
+    layout = {3: "3.0", 6: "5.1", 8: "7.1(wide)"}[channels]
+    out = io.BytesIO()
+    with av.open(out, mode="w", format="mov") as file:
+        stream = file.add_stream("alac", rate=48000, layout=layout)
+        packed = np.ascontiguousarray((tone(1.0, 48000, channels) * 32767).astype(np.int16))
+        frame = av.AudioFrame.from_ndarray(packed.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = 48000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    audio = load_audio(out.getvalue())
+    assert abs(audio.duration - 1.0) < 0.06
+    assert tone_level(audio) == pytest.approx(0.5, rel=0.05)
+
+
 def test_resampling_keeps_time_and_shape() -> None:
     """A click stays where it is to the sample, so that lips stay with the voice."""
     for rate in (44100, 48000, 8000):
