@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`animate`: a voice recording becomes a Take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from backend.commands.progress import progress_bar
+from shared.formats import save_audio2face_json, save_livelink_csv
+from shared.take import NATIVE_FPS, save_take
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Turn speech into face animation: blendshape weights, blinks and head motion."""
+
+    audio: tyro.conf.Positional[Path]
+    """The recording: wav, flac, ogg, mp3, m4a, or a film with sound."""
+    out: Path
+    """The Take to write, for instance line.take.npz."""
+    image: Path | None = None
+    """A photo of the face that will speak; without it the average face is used."""
+    csv: Path | None = None
+    """Also write a Live Link Face CSV here."""
+    a2f: Path | None = None
+    """Also write an Audio2Face JSON here."""
+    seed: int = 0
+    """Blinks and head motion follow from this number; the same seed gives the same Take."""
+    fps: float = NATIVE_FPS
+    """Frames per second of the Take."""
+    articulation: float = 1.0
+    """How far the mouth moves; 0 keeps it still."""
+    blinks: float = 1.0
+    """Strength of blinks and gaze; 0 removes them."""
+    head_motion: float = 1.0
+    """Strength of head motion; 0 removes it."""
+
+    def run(self) -> int:
+        from backend.audio.load import load_audio
+        from backend.audio_to_mesh.animate import AnimateSettings, animate
+        from backend.audio_to_mesh.motion_model import MotionModel
+
+        settings = AnimateSettings(
+            seed=self.seed,
+            fps=self.fps,
+            articulation=self.articulation,
+            blinks=self.blinks,
+            head_motion=self.head_motion,
+        )
+        with progress_bar("Reading the recording") as report:
+            audio = load_audio(self.audio)
+            face = None
+            if self.image is not None:
+                from backend.face import reconstruct
+
+                report(0.0, "Finding the face")
+                face = reconstruct(self.image)
+            report(0.0, "Listening")
+            take = animate(
+                audio, MotionModel.load(), settings, face, lambda: False, progress=report
+            )
+        for warning in take.meta.get("warnings", []):
+            print(f"note: {warning}")
+        save_take(take, self.out)
+        written = [self.out]
+        if self.csv is not None:
+            save_livelink_csv(take, self.csv)
+            written.append(self.csv)
+        if self.a2f is not None:
+            save_audio2face_json(take, self.a2f)
+            written.append(self.a2f)
+        print(f"{take.frame_count} frames at {take.fps:g} fps ({take.duration:.2f} s)")
+        for path in written:
+            print(f"wrote {path}")
+        return 0

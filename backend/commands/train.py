@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`train`: make the shipped weights again, or better ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Train:
+    """Build the corpora and train the network that listens; resumes where it stopped.
+
+    Set OMP_WAIT_POLICY=PASSIVE on a busy machine.
+    """
+
+    what: tyro.conf.Positional[Literal["motion"]]
+    """motion: speech to mouth curves."""
+    cache: Path = Path(".cache/training")
+    """Corpora and features are built here, once; several GB."""
+    real: Path | None = None
+    """A copy of speechocean762 with utterances.csv; without it only synthetic voices are used."""
+    out: Path = Path("out/motion")
+    """Checkpoints, and at the end motion.safetensors."""
+    espeak_seconds: float = 4200.0
+    """How much espeak-ng speech to synthesise."""
+    flite_seconds: float = 3000.0
+    """How much flite speech to synthesise, where flite is installed."""
+    minutes: float = 45.0
+    """Training ends after this time or after `steps`, whichever comes first."""
+    steps: int = 6000
+    """Batches of 24 pieces of 3 s."""
+    seed: int = 0
+    """Two runs with the same seed on one machine give the same weights."""
+    threads: int = 1
+    """Threads of the network; one is quickest on a laptop."""
+
+    def run(self) -> int:
+        from backend.training.corpus.align import align_folder
+        from backend.training.corpus.synthesise import synthesise
+        from backend.training.prepare import (
+            load_prepared,
+            prepare,
+            store_real_corpora,
+            teach_prepared,
+        )
+        from backend.training.train_motion import MotionRecipe, train
+
+        if self.real is not None:
+            align_folder(self.real, self.cache)
+            store_real_corpora(self.real, self.cache)
+        synthesise(self.cache, self.espeak_seconds, self.flite_seconds, self.seed)
+        prepared = prepare(self.cache)
+        teach_prepared(prepared)
+        recipe = replace(
+            MotionRecipe(),
+            steps=self.steps,
+            minutes=self.minutes,
+            seed=self.seed,
+            threads=self.threads,
+        )
+        train(load_prepared(prepared), self.out, recipe)
+        print(f"wrote {self.out / 'motion.safetensors'}")
+        return 0

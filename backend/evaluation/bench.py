@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of speed and memory: every figure with its limit, none of them a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYING_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_keying.py"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `limit` 0 means that there is none. Lower is better for all of them."""
+
+    what: str
+    figure: float
+    unit: str
+    limit: float = 0.0
+
+    @property
+    def within(self) -> bool:
+        return not self.limit or self.figure <= self.limit
+
+
+def rows(repeats: int, long: bool) -> Iterator[Row]:
+    """Measure one thing after the other, each in processes of its own."""
+    minute = _animate(60.0, repeats)
+    yield Row("60 s of speech to a Take, warm (median)", minute["median"], "s", 0.6)
+    yield Row("  the same, best run", minute["best"], "s", 0.6)
+    yield Row("  peak memory of that process", minute["peak_memory"] / 1e6, "MB", 1200)
+    if long:
+        hour = _animate(3600.0, 1)
+        yield Row("1 h of speech to a Take", hour["best"], "s")
+        yield Row("  peak memory of that process", hour["peak_memory"] / 1e6, "MB", 2000)
+    from backend.evaluation.bench_server import measure_server
+
+    server = measure_server(repeats)
+    yield Row("backend ready after start", server["ready"], "s", 5.0)
+    yield Row("first curves at the client (60 s job)", server["first_chunk"] * 1e3, "ms", 300)
+    yield Row("whole Take at the client (60 s job)", server["done"], "s", 0.6)
+    yield Row("cancel of a running job (slowest)", server["cancel"] * 1e3, "ms", 200)
+    yield from _photo(repeats)
+    yield from _keying()
+
+
+def _animate(seconds: float, repeats: int) -> dict[str, float]:
+    return _json_of(
+        sys.executable, "-m", "backend.evaluation.bench_animate", str(seconds), str(repeats)
+    )
+
+
+def _json_of(*command: str) -> dict[str, float]:
+    """The JSON in the last line that a command prints."""
+    output = subprocess.run(
+        command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return dict(json.loads(output.strip().splitlines()[-1]))
+
+
+def _photo(repeats: int) -> Iterator[Row]:
+    import time
+
+    from backend.face import reconstruct
+    from backend.samples import PORTRAIT
+
+    start = time.perf_counter()
+    reconstruct(PORTRAIT)
+    yield Row("photo to face, first time", time.perf_counter() - start, "s")
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        reconstruct(PORTRAIT)
+        times.append(time.perf_counter() - start)
+    yield Row("photo to face, warm (median)", sorted(times)[len(times) // 2], "s", 1.0)
+
+
+def _keying() -> Iterator[Row]:
+    """30 s at 30 fps on 52 keys, in every Blender module that `install.py` has set up."""
+    for environment in ("blender45", "blender52"):
+        binary = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+        python = REPOSITORY / ".venv" / environment / binary
+        if python.is_file():
+            result = _json_of(str(python), str(KEYING_SCRIPT))
+            yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
+        else:
+            print(f"{environment} is not installed: its row is left out", file=sys.stderr)
+
+
+def run(repeats: int, long: bool, as_json: bool) -> int:
+    """Print the table; 0 always: timing depends on the machine and is not a test."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = f"{platform.system()} {platform.machine()}, {cores} cores"
+    table = Table("figure", "measured", "limit", "", title=f"VividKeys bench: {machine}")
+    measured = []
+    console = Console(stderr=True)
+    with console.status("measuring ..."):
+        for row in rows(repeats, long):
+            measured.append(row)
+            limit = f"{row.limit:g} {row.unit}" if row.limit else ""
+            verdict = ("ok" if row.within else "over") if row.limit else ""
+            table.add_row(row.what, f"{row.figure:.3g} {row.unit}", limit, verdict)
+            console.log(f"{row.what}: {row.figure:.3g} {row.unit}")
+    if as_json:
+        print(json.dumps({"machine": machine, "rows": [asdict(row) for row in measured]}))
+    else:
+        Console().print(table)
+    return 0

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shipped weights, each with a model card beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def shipped_weights() -> dict[str, Path]:
+    """Name and file of everything that is part of a complete checkout."""
+    return {"motion": FOLDER / "motion.safetensors"}
