@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 LIDS_MEET = 0.12
 # A correction at the lips or the lids fades out within this distance along the skin, metres.
 LIP_SPREAD = 0.016
+# A lip counts as behind the other from this depth on, as a share of the face's size.
+UNDER_DEPTH = 0.03
 LID_SPREAD = 0.017
 
 
@@ -143,8 +145,16 @@ def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
     middle = (upper + lower) / 2
     if rule == "together":
         upper = lower = middle
-    elif rule == "touching":
-        upper[:, 2] = lower[:, 2] = middle[:, 2]
+    elif rule == "under":
+        gap = upper[:, 2] - lower[:, 2]
+        # Where one lip is well behind the other it may overlap it; elsewhere they just meet.
+        behind = np.abs(upper[:, 1] - lower[:, 1]) > UNDER_DEPTH * face_size(vertices)
+        change = np.where(behind & (gap < 0), 0.0, gap)
+        lower_rolls = lower[:, 1].mean() > upper[:, 1].mean()
+        if lower_rolls:
+            lower[:, 2] += change
+        else:
+            upper[:, 2] -= change
     else:
         crossing = np.minimum(upper[:, 2] - lower[:, 2], 0.0)
         upper[:, 2] -= crossing / 2

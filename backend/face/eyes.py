@@ -75,10 +75,9 @@ def place_eyeball(landmarks: Floats, iris: Floats, side: str, scale: float) -> E
     return Eyeball(np.array([x, depth.max() + CLEARANCE * scale, z]), radius)
 
 
-def eye_parts(landmarks: Floats, uvs: Floats, iris: Floats, side: str, scale: float,
+def eye_parts(landmarks: Floats, uvs: Floats, ball: Eyeball, side: str, scale: float,
               tile: Tile) -> list[Part]:  # fmt: skip
     """The ball of one eye and the inner edge of its lids."""
-    ball = place_eyeball(landmarks, iris, side, scale)
     return [_ball(ball, side, scale, tile), _lid_edge(landmarks, uvs, ball, side)]
 
 

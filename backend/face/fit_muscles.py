@@ -37,15 +37,37 @@ ENOUGH = 0.022  # stop when the rms error is this share of the largest motion
 RIDGE = 0.02
 
 LIPS = {
-    "jawOpen": "apart", "jawForward": "touching", "jaw": "together", "mouthClose": "sealing",
+    "jawOpen": "apart", "jawForward": "apart", "jaw": "together", "mouthClose": "sealing",
     "mouthFunnel": "apart", "mouthPucker": "together", "mouth": "together",
     "mouthSmile": "together", "mouthFrown": "together", "mouthDimple": "together",
-    "mouthStretch": "together", "mouthRollLower": "touching", "mouthRollUpper": "touching",
+    "mouthStretch": "together", "mouthRollLower": "under", "mouthRollUpper": "under",
     "mouthShrugLower": "together", "mouthShrugUpper": "apart", "mouthPress": "together",
     "mouthLowerDown": "apart", "mouthUpperUp": "apart", "cheekPuff": "together",
     "cheekSquint": "together", "noseSneer": "apart",
 }  # fmt: skip
 JAW_SHAPES = ("jawOpen", "jawForward", "jaw")
+
+HEAD = """# SPDX-License-Identifier: GPL-3.0-or-later
+# The muscle table: what each ARKit shape does to a face at weight 1.
+#
+# Lengths are millimetres on the template face (pupils 63 mm apart) and scale with the distance
+# of the outer eye corners. x points to the character's left, y away from the viewer, z up.
+#
+# pulls = [{ at, move, reach }]   the skin around landmark `at` moves by `move`, less and less
+#                                 with the distance along the skin, not at all beyond `reach`
+# jaw = { degrees, slide, at, core, reach }
+#                                 the jaw turns open about its hinge and slides; skin within
+#                                 `core` of landmark `at` goes along in full, beyond `reach` not
+# lips = "apart"                  the gap between the lips may open, never cross
+#        "together"               both edges of the lips move as one
+#        "under"                  the lip that rolls in slides behind the other without a gap
+#        "sealing"                takes back the gap that jawOpen makes at the same weight
+# closes_lid = 1.0                share of the eye's opening that is closed, whatever its size
+#
+# [middle.*] shapes are symmetric: every pull also acts mirrored on the other side.
+# [left.*] shapes are written for the character's left; the right ones are their mirror images.
+# Numbers are fitted by `python -m backend.face.fit_muscles`; editing them by hand is fine.
+"""
 
 
 @dataclass
@@ -150,7 +172,7 @@ def refine(dictionary: Dictionary, fitted: Fitted, target: Floats, error) -> Fit
     return fitted
 
 
-def fit_jaw(target: Floats, template: Template, turns: bool) -> JawMotion:
+def fit_jaw(target: Floats, template: Template, turns: bool, middle: bool) -> JawMotion:
     """Turn, slide and region of the jaw that explain most of a field [468,3] in mm."""
     hinge = template.vertices[list(EARS)].mean(axis=0) * (0, 1, 1) + np.array(HINGE) / 1000
     best: tuple[float, JawMotion] | None = None
@@ -158,9 +180,9 @@ def fit_jaw(target: Floats, template: Template, turns: bool) -> JawMotion:
         distance = template.distances[at] * 1000.0
 
         def motion(p: Floats, at: int = at) -> JawMotion:
-            degrees = float(p[0]) if turns else 0.0
-            return JawMotion(degrees, (float(p[1]), float(p[2]), float(p[3])), at,
-                             float(abs(p[4])), float(abs(p[4]) + abs(p[5]) + 5))  # fmt: skip
+            slide = (0.0 if middle else float(p[1]), float(p[2]), float(p[3]))
+            core = float(abs(p[4]))
+            return JawMotion(float(p[0]) * turns, slide, at, core, core + float(abs(p[5])) + 5)
 
         def cost(p: Floats, at: int = at, distance: Floats = distance) -> float:
             jaw = motion(p, at)
@@ -249,14 +271,13 @@ def main(arguments: list[str]) -> None:
     template = load_template()
     sided, middle = Dictionary(template, False), Dictionary(template, True)
     hinge = template.vertices[list(EARS)].mean(axis=0) * (0, 1, 1) + np.array(HINGE) / 1000
-    head = TABLE_PATH.with_name("muscles_head.txt").read_text("utf-8")
-    lines = [head, "[jaw]", f"hinge = [{HINGE[0]}, {HINGE[1]}, {HINGE[2]}]", ""]
+    lines = [HEAD, "[jaw]", f"hinge = [{HINGE[0]}, {HINGE[1]}, {HINGE[2]}]", ""]
     for stem, target in targets(Path(arguments[0]), template).items():
         largest = float(np.linalg.norm(target, axis=1).max())
         is_middle = stem in ARKIT_NAMES
         jaw = None
         if stem in JAW_SHAPES:
-            jaw = fit_jaw(target, template, stem == "jawOpen")
+            jaw = fit_jaw(target, template, stem == "jawOpen", is_middle)
             share = fade(template.distances[jaw.at] * 1000.0, jaw.reach, jaw.core)
             moved = jaw_motion(jaw, template.vertices, hinge, 1.0) * 1000
             target = target - share[:, None] * moved

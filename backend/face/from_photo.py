@@ -15,14 +15,16 @@ from shared.face import FaceMesh
 
 from . import atlas
 from .arkit_basis import landmark_basis
-from .eyes import eye_parts
+from .eye_texture import eye_tile
+from .eyes import eye_parts, place_eyeball
 from .head_shell import shell_parts
 from .landmarks import find_face
 from .load_image import load_image
 from .mouth import mouth_parts
 from .neutral import neutral_face
-from .paint import GREY_SKIN, paint_tiles
+from .paint import GREY_SKIN, face_light, paint_mouth_and_neck
 from .parts import MATERIALS, Part, assemble
+from .refine import refine_skin
 from .template import face_size, load_template
 from .texture import PhotoCrop, build_texture, crop_photo
 
@@ -101,20 +103,25 @@ def _build(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
            meta: dict[str, Any]) -> FaceMesh:  # fmt: skip
     scale = face_size(vertices) / face_size(load_template().vertices)
     skin = GREY_SKIN if crop is None else crop.skin
-    pixels, points = (None, None) if crop is None else (crop.pixels, crop.points)
-    texture = build_texture(crop, paint_tiles(pixels, points, skin))
+    right = place_eyeball(vertices, irises[0], "right", scale)
+    left = place_eyeball(vertices, irises[5], "left", scale)
+    tiles = paint_mouth_and_neck(skin)
+    light = face_light(skin)
+    tiles[atlas.RIGHT_EYE] = eye_tile("right", crop, vertices, right, light)
+    tiles[atlas.LEFT_EYE] = eye_tile("left", crop, vertices, left, light)
+    texture = build_texture(crop, tiles)
     if crop is None:
         atlas.PHOTO.view(texture)[:] = GREY_SKIN.astype(np.uint8)
         uvs = _plain_uvs(vertices)
     else:
         uvs = atlas.photo_uv(crop.points[: len(vertices)])
     parts: list[Part] = [
-        *eye_parts(vertices, uvs, irises[0], "right", scale, atlas.RIGHT_EYE),
-        *eye_parts(vertices, uvs, irises[5], "left", scale, atlas.LEFT_EYE),
+        *eye_parts(vertices, uvs, right, "right", scale, atlas.RIGHT_EYE),
+        *eye_parts(vertices, uvs, left, "left", scale, atlas.LEFT_EYE),
         *mouth_parts(vertices, uvs, scale),
         *shell_parts(vertices, uvs, crop, scale),
     ]
-    whole = assemble(vertices, uvs, landmark_basis(vertices), parts)
+    whole = refine_skin(assemble(vertices, uvs, landmark_basis(vertices), parts))
     return FaceMesh(
         vertices=whole.vertices.astype(np.float32),
         triangles=whole.triangles,

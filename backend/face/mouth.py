@@ -105,7 +105,7 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
         vertices,
         atlas.MOUTH.uv(np.full(len(vertices), 0.5), depth),
         np.ascontiguousarray(np.concatenate([triangles, cap])[:, ::-1]),
-        "mouth",
+        "mouth_and_tongue",
         bag_follow,
         jaw,
     )
@@ -152,7 +152,7 @@ def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
         triangles = np.ascontiguousarray(triangles[:, ::-1])
     count = len(rows) * ARCH_COLUMNS
     jaw = np.zeros(count) if upper else np.ones(count)
-    return Part(np.concatenate(vertices), np.concatenate(uvs), triangles, "teeth", still(count),
+    return Part(np.concatenate(vertices), np.concatenate(uvs), triangles, "teeth_and_gums", still(count),
                 jaw)  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def _tongue(landmarks: Floats, scale: float) -> Part:
         vertices,
         atlas.TONGUE.uv(across, 1.0 - along),
         np.concatenate([triangles, cap]),
-        "mouth",
+        "mouth_and_tongue",
         still(count),
         np.full(count, 0.92),
         {"tongueOut": out * scale},

@@ -30,10 +30,10 @@ TABLE_PATH = Path(__file__).parent / "muscles.toml"
 
 # What a shape does with the line between the lips:
 #   apart     the gap may open and never becomes negative
-#   touching  upper and lower edge stay at one height, one may slide behind the other
+#   under     the lip that rolls in goes behind the other one, without a gap between them
 #   together  both edges move as one
 #   sealing   takes back the gap that jawOpen makes (mouthClose)
-LIP_RULES = ("", "apart", "touching", "together", "sealing")
+LIP_RULES = ("", "apart", "under", "together", "sealing")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from .topology import LANDMARK_COUNT
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
 
-MATERIALS = ("skin", "eye", "teeth", "mouth")
+# All of them show the one texture; they differ in how they shine.
+MATERIALS = ("skin", "eye", "teeth_and_gums", "mouth_and_tongue")
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ def crop_photo(photo: Pixels, landmarks: Floats) -> PhotoCrop:
     matrix = upright_transform(landmarks)
     points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     cut = _warp(photo, matrix)
-    person = np.maximum(_person(cut), _inside_outline(points, grow=1.0))
+    person = np.maximum(person_mask(cut), _inside_outline(points, grow=1.0))
     skin = skin_colour(cut, points)
     cut = _without_background(cut, person)
     return PhotoCrop(_with_neck(cut, points, skin), person, points, skin)
@@ -85,7 +85,7 @@ def _warp(photo: Pixels, matrix: Floats) -> Pixels:
     return np.asarray(warped, np.uint8)
 
 
-def _person(pixels: Pixels) -> Floats:
+def person_mask(pixels: Pixels) -> Floats:
     """Soft mask of the person, float [H,W]; all ones where the model is not there."""
     global _segmenter
     with _lock, quiet_native_log():

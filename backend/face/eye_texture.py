@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The eyeballs' texture: the photo's own eye, painted on to match where lids hide it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from . import atlas
+from .eyes import EDGE, IRIS_RADIUS, RADIUS, Eyeball, lid_ring
+from .texture import PhotoCrop
+from .topology import LEFT_IRIS, RIGHT_IRIS
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+PUPIL = np.array((14.0, 11.0, 11.0))
+WHITE = np.array((214.0, 206.0, 198.0))
+GREY_IRIS = np.array((96.0, 84.0, 74.0))
+# Beyond the lids' edges the photo's eye fades into the painted one over this share of the
+# opening's height.
+LID_MARGIN = 0.12
+
+
+def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball,
+             light: float) -> Pixels:  # fmt: skip
+    """One eyeball's tile uint8 [TILE,TILE,3].
+
+    landmarks [468,3] and `ball` in metres tell where on the ball each of the photo's pixels is.
+    """
+    seed = 1 if side == "left" else 2
+    if crop is None:
+        eye = paint_eye(np.tile(GREY_IRIS, (8, 1)), WHITE * light, seed, glint=True)
+        return np.clip(eye, 0, 255).astype(np.uint8)
+    ring = LEFT_IRIS if side == "left" else RIGHT_IRIS
+    outline = crop.points[lid_ring(side)]
+    mask = np.zeros(crop.pixels.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
+    depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.float64)
+    outside = np.asarray(cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3), np.float64)
+    seen = _Seen.of(crop, mask, depth, ring)
+    eye = paint_eye(_rings_of_iris(seen), _white_of_eye(seen, light), seed, glint=False)
+    place = _photo_places(side, crop, landmarks, ball, ring)
+    photo = cv2.remap(crop.pixels, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+    beyond = cv2.remap(outside.astype(np.float32), place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+    margin = max(LID_MARGIN * depth.max() * 2, 1.5)
+    share = _smooth(1.0 - (beyond - 0.3 * margin) / margin)[..., None]
+    return np.clip(photo * share + eye * (1 - share), 0, 255).astype(np.uint8)
+
+
+def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
+                  ring: tuple[int, ...]) -> NDArray[np.float32]:  # fmt: skip
+    """Which photo pixel [TILE,TILE,2] lies on each point of the tile.
+
+    The photo's iris goes to the middle of the tile even if it looked aside, so that the eye at
+    rest looks straight ahead.
+    """
+    rim = lid_ring(side)
+    plane = np.column_stack([landmarks[rim][:, [0, 2]], np.ones(len(rim))])
+    to_photo, *_ = np.linalg.lstsq(plane, crop.points[rim], rcond=None)
+    at = (np.arange(atlas.TILE) + 0.5 - atlas.TILE / 2) / (atlas.TILE / 2 - 1.0)
+    x, y = np.meshgrid(at, -at)
+    degrees = np.minimum(np.hypot(x, y) * EDGE, 90.0)
+    angle = np.arctan2(y, x)
+    reach = ball.radius * np.sin(np.radians(degrees))
+    offset = np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=-1)
+    return np.asarray(crop.points[ring[0]] + offset @ to_photo[:2], np.float32)
+
+
+def paint_eye(colours: Floats, white: Floats, seed: int, glint: bool) -> Floats:
+    """An eyeball from the front, angle from the middle = radius; `colours` [8,3] of the iris."""
+    size = atlas.TILE
+    at = (np.arange(size) + 0.5) / size * 2 - 1
+    x, y = np.meshgrid(at, at)
+    degrees = np.hypot(x, y) * EDGE
+    angle = np.arctan2(y, x)
+    iris = np.degrees(np.arcsin(IRIS_RADIUS / RADIUS))
+    share = degrees / iris
+    noise = np.random.default_rng(seed)
+    fibres = noise.normal(size=256)
+    fibres = gaussian_filter(fibres, 1.2, mode="wrap")
+    fibres /= fibres.std()
+    streak = fibres[((angle / (2 * np.pi) + 0.5) * 255).astype(int)]
+    place = np.clip(share, 0, 1) * (len(colours) - 1)
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, len(colours) - 1)
+    inside = colours[low] + (colours[high] - colours[low]) * (place - low)[..., None]
+    inside = inside * (1.0 + 0.07 * streak * np.clip((share - 0.3) / 0.4, 0, 1))[..., None]
+    # The dark border of the iris, the pupil, and the white around.
+    inside *= (1.0 - 0.45 * np.exp(-(((share - 0.98) / 0.10) ** 2)))[..., None]
+    to_pupil = _smooth((0.40 - share) / 0.06)[..., None]
+    inside = inside * (1 - to_pupil) + PUPIL * to_pupil
+    far = np.clip((degrees - 38.0) / 60.0, 0, 1)[..., None]
+    outside = white * (1.0 - far * (0.10, 0.24, 0.24))
+    to_white = _smooth((share - 0.97) / 0.09)[..., None]
+    eye = inside * (1 - to_white) + outside * to_white
+    # The light of a window, up and to the side.
+    spot = _smooth((1.0 - np.hypot((x + 0.075), (y + 0.095)) / 0.050) * 1.6)[..., None]
+    spot = 0.85 * spot * glint
+    return np.asarray(eye * (1 - spot) + 250.0 * spot)
+
+
+def _smooth(t: Floats) -> Floats:
+    t = np.clip(t, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Pixels between the lids: colours [N,3], distance from the middle of the iris in iris
+    radii [N], and distance from the lids in pixels [N]."""
+
+    colours: Floats
+    away: Floats
+    depth: Floats
+
+    @classmethod
+    def of(cls, crop: PhotoCrop, mask: Pixels, depth: Floats, ring: tuple[int, ...]) -> _Seen:
+        rows, columns = np.nonzero(mask)
+        centre = crop.points[ring[0]]
+        radius = np.linalg.norm(crop.points[list(ring[1:])] - centre, axis=1).mean()
+        away = np.hypot(columns - centre[0], rows - centre[1]) / max(float(radius), 1e-6)
+        return cls(crop.pixels[rows, columns].astype(np.float64), away, depth[rows, columns])
+
+
+def _rings_of_iris(seen: _Seen) -> Floats:
+    """Colour of the iris at eight distances from its centre, [8,3]."""
+    visible = (seen.depth > 2.0) & (seen.away > 0.45) & (seen.away < 0.9)
+    if visible.sum() < 12:
+        return np.tile(GREY_IRIS, (8, 1))
+    bright = seen.colours @ (0.3, 0.6, 0.1)
+    # Reflections of lamps are not the eye's colour.
+    visible &= bright <= np.percentile(bright[visible], 85)
+    typical = np.median(seen.colours[visible], axis=0)
+    found = np.tile(typical, (8, 1))
+    for index in range(3, 8):
+        near = visible & (np.abs(seen.away - index / 7) < 0.12)
+        if near.sum() >= 12:
+            found[index] = 0.5 * typical + 0.5 * np.median(seen.colours[near], axis=0)
+    return found
+
+
+def _white_of_eye(seen: _Seen, light: float) -> Floats:
+    """Colour of the white of an eye, [3]; small eyes in the photo give an ordinary one."""
+    ordinary = WHITE * np.clip(light, 0.6, 1.0)
+    visible = (seen.depth > 2.0) & (seen.away > 1.2)
+    if visible.sum() < 25:
+        return np.asarray(ordinary)
+    return np.asarray(0.75 * np.median(seen.colours[visible], axis=0) + 0.25 * ordinary)

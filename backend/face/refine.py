@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One step of smooth subdivision of the skin, so that lips and cheeks are round in any program.
+
+Loop's scheme (Loop, "Smooth subdivision surfaces based on triangles", 1987; weights after
+Warren), with the edges of lips and lids as creases: along those the result depends on the edge
+alone, so edges that meet before still meet after it. The scheme pulls vertices inward; moving
+them out by the same amount first keeps the landmarks where they are to a tenth of a millimetre.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity
+
+from .eyes import lid_ring
+from .mouth import mouth_ring
+from .parts import MATERIALS, Assembly
+
+Floats = NDArray[np.float64]
+Triangles = NDArray[np.int32]
+Edge = tuple[int, int]
+
+
+def refine_skin(mesh: Assembly) -> Assembly:
+    """Every skin triangle becomes four; old vertices keep their places in the order."""
+    skin = mesh.triangle_material == MATERIALS.index("skin")
+    creases: set[Edge] = set()
+    for ring in (mouth_ring(), lid_ring("left"), lid_ring("right")):
+        for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
+            creases.add((min(a, b), max(a, b)))
+    count = len(mesh.vertices)
+    smooth, middle, triangles = subdivision(mesh.triangles[skin], count, creases)
+    smooth_even = smooth[:count]
+    # Out first, then in: see above.
+    operator = smooth @ (2.0 * identity(count) - smooth_even)
+    shapes = mesh.shapes.transpose(1, 0, 2).reshape(count, -1)
+    new_count = operator.shape[0]
+    shapes = (operator @ shapes).reshape(new_count, len(mesh.shapes), 3).transpose(1, 0, 2)
+    return Assembly(
+        operator @ mesh.vertices,
+        np.concatenate([mesh.uvs, middle @ mesh.uvs]),
+        np.concatenate([triangles, mesh.triangles[~skin]]),
+        np.concatenate([np.zeros(len(triangles), np.int32), mesh.triangle_material[~skin]]),
+        np.ascontiguousarray(shapes),
+    )
+
+
+def subdivision(
+    triangles: Triangles, count: int, creases: set[Edge]
+) -> tuple[csr_matrix, csr_matrix, Triangles]:
+    """Loop's step as matrices.
+
+    Returns all new vertices from the old ones [V+E,V] (old ones first), plain edge middles
+    [E,V], and the new triangles [4F,3]. Borders are creases too.
+    """
+    tips: dict[Edge, list[int]] = defaultdict(list)
+    for a, b, c in triangles.tolist():
+        for first, second, tip in ((a, b, c), (b, c, a), (c, a, b)):
+            tips[min(first, second), max(first, second)].append(tip)
+    sharp = {edge for edge, sides in tips.items() if len(sides) != 2 or edge in creases}
+    neighbours: dict[int, list[int]] = defaultdict(list)
+    sharp_neighbours: dict[int, list[int]] = defaultdict(list)
+    for first, second in tips:
+        neighbours[first].append(second)
+        neighbours[second].append(first)
+        if (first, second) in sharp:
+            sharp_neighbours[first].append(second)
+            sharp_neighbours[second].append(first)
+    entries: list[tuple[int, int, float]] = []
+    for vertex in range(count):
+        around, along = neighbours[vertex], sharp_neighbours[vertex]
+        if not along and around:
+            share = 3.0 / (8.0 * len(around)) if len(around) > 3 else 3.0 / 16.0
+            entries.append((vertex, vertex, 1.0 - share * len(around)))
+            entries += [(vertex, other, share) for other in around]
+        elif len(along) == 2:
+            entries.append((vertex, vertex, 0.75))
+            entries += [(vertex, other, 0.125) for other in along]
+        else:
+            entries.append((vertex, vertex, 1.0))
+    middles: list[tuple[int, int, float]] = []
+    number: dict[Edge, int] = {}
+    for index, (edge, sides) in enumerate(tips.items()):
+        number[edge] = count + index
+        middles += [(index, edge[0], 0.5), (index, edge[1], 0.5)]
+        if edge in sharp:
+            entries += [(count + index, edge[0], 0.5), (count + index, edge[1], 0.5)]
+        else:
+            entries += [(count + index, end, 0.375) for end in edge]
+            entries += [(count + index, tip, 0.125) for tip in sides]
+    faces = []
+    for a, b, c in triangles.tolist():
+        ab, bc, ca = (
+            number[min(x, y), max(x, y)] for x, y in ((a, b), (b, c), (c, a))
+        )
+        faces += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    smooth = _matrix(entries, (count + len(tips), count))
+    return smooth, _matrix(middles, (len(tips), count)), np.array(faces, np.int32)
+
+
+def _matrix(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> csr_matrix:
+    rows, columns, values = zip(*entries, strict=True)
+    return csr_matrix((values, (rows, columns)), shape=shape)
