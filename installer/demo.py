@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,8 +21,11 @@ RESULTS = (
     ("livelink.csv", "the curves as Live Link Face writes them"),
     ("preview.mp4", "what it looks and sounds like"),
 )
-SHOWN = "@@ "  # the lines of the program inside Blender that a person should see
-_SCRIPT = Path(__file__).with_name("demo_in_blender.py")
+# How the program inside Blender talks to us: lines for a person, the sentence about a refused
+# input, and the exit code that goes with it. Everything else is for the log.
+SHOWN = "@@ "
+FAILED = "@! "
+REFUSED = 3
 
 
 def check_inputs(audio: Path, image: Path, out: Path) -> None:
@@ -74,10 +76,7 @@ def _run_in_blender(paths: dict[str, Path]) -> None:
     """Runs the script in Blender's module; shows its own lines, keeps Blender's in a log."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / "demo.log"
-    command = [
-        str(BLENDER45.interpreter),
-        str(_SCRIPT),
-    ]
+    command = [str(BLENDER45.interpreter), "-m", "installer.demo_in_blender"]
     for name, path in paths.items():
         command += [f"--{name}", str(path)]
     process = subprocess.Popen(
@@ -86,27 +85,28 @@ def _run_in_blender(paths: dict[str, Path]) -> None:
         text=True, encoding="utf-8", errors="replace", cwd=ROOT,
         env=child_environment(PYTHONUNBUFFERED="1"),
     )  # fmt: skip
-    last_shown = ""
+    refusal = ""
     assert process.stdout is not None
     with log.open("w", encoding="utf-8") as record:
         try:
             for line in process.stdout:
                 record.write(line)
                 # Blender writes its own lines without waiting for ours to end.
-                _, marker, text = line.rstrip("\n").partition(SHOWN)
-                if marker:
-                    last_shown = text
+                _, shown_mark, text = line.rstrip("\n").partition(SHOWN)
+                _, failed_mark, sentence = line.rstrip("\n").partition(FAILED)
+                if failed_mark:
+                    refusal = sentence
+                elif shown_mark:
                     say(text)
         except KeyboardInterrupt:
             process.terminate()
             raise
         finally:
             code = process.wait()
-    if code == 3:  # the script has said what was wrong with the voice or the photo
-        raise SetupError(last_shown, f"The whole log: {shown(log)}.")
+    if code == REFUSED:
+        raise SetupError(refusal, f"The whole log: {shown(log)}")
     if code != 0:
-        sys.stdout.flush()
         raise SetupError(
             f"The demo stopped inside Blender (exit code {code}).",
-            f"The whole log: {shown(log)}.", tail(log),
+            f"The whole log: {shown(log)}", tail(log),
         )  # fmt: skip
