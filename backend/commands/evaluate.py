@@ -46,13 +46,15 @@ class EvaluateFaces:
 
     data: Path
     """The data folder that holds heads/ and faces/."""
+    most: int = 40
+    """Photos to try from each folder; 0 tries all."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> int:
         from backend.evaluation.faces import run
 
-        return run(self.data, as_json=self.json)
+        return run(self.data, self.most, as_json=self.json)
 
 
 @dataclass(frozen=True)
