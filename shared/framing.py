@@ -132,11 +132,10 @@ def decode_arrays(
             raise _bad_array(
                 f"The array '{name}' should have {expected:,} bytes and has {len(frame):,}."
             )
-        if expected:
-            array = np.frombuffer(frame, dtype=dtype).reshape(shape)
-            array.flags.writeable = False
-        else:
-            array = np.zeros(shape, dtype=dtype)
+        # `frombuffer` refuses an empty buffer.
+        array = np.frombuffer(frame, dtype) if expected else np.zeros(0, dtype)
+        array = array.reshape(shape)
+        array.flags.writeable = False
         _check_finite(name, array)
         arrays[name] = array
     return arrays

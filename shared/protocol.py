@@ -111,11 +111,11 @@ def _message(
 
 def _check_version(header: dict[str, Any], other_side: str, this_side: str) -> None:
     version = header.get("v")
-    # Fields of `failed` never change, so that the sentence of any other version can be shown.
-    if version == PROTOCOL_VERSION or (header.get("type") == "failed" and type(version) is int):
-        return
-    if type(version) is not int:
+    if type(version) is not int:  # in Python True is an int, in JSON it is no version
         raise _bad("A message does not say which version of the protocol it speaks.")
+    # Fields of `failed` never change, so that the sentence of any other version can be shown.
+    if version == PROTOCOL_VERSION or header.get("type") == Failed.TYPE:
+        return
     raise VividKeysError(
         ErrorKind.UNKNOWN_VERSION,
         f"The {other_side} speaks version {str(version)[:20]} of the protocol, "

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The jobs of this version: `animate` (voice → Take) and `reconstruct` (photo → FaceMesh).
+
+The server imports this module to check requests, so networks and image libraries are imported
+inside the functions that run in the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from shared.arrays import Arrays, FloatArray, IntArray
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import LANDMARK_COUNT, FaceMesh, face_from_arrays, face_to_arrays
+from shared.requests import (
+    AnimateRequest,
+    MotionSlice,
+    ReconstructRequest,
+    face_of,
+    from_params,
+)
+from shared.take import Take, take_to_arrays
+
+if TYPE_CHECKING:
+    from backend.audio.load import Audio
+    from backend.audio_to_mesh.animate import AnimateSettings, MotionChunk
+    from backend.audio_to_mesh.motion_model import MotionModel
+
+
+# --- animate ---------------------------------------------------------------------------------
+
+
+def _check_animate(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+    request = from_params(AnimateRequest, params)
+    face = face_of(arrays)
+    if face is not None and request.face_job:
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST,
+            "A request names a face and brings another one.",
+            "Leave out one of the two.",
+        )
+    return Needs((request.audio,), (request.face_job,) if request.face_job else ())
+
+
+def _animate(context: JobContext) -> Result:
+    from backend.audio.load import load_audio
+    from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks
+
+    request = from_params(AnimateRequest, context.params)
+    settings = AnimateSettings(
+        seed=request.seed,
+        fps=request.fps,
+        articulation=request.articulation,
+        blinks=request.blinks,
+        head_motion=request.head_motion,
+    )
+    context.progress("reading", 0.0, "Reading the voice")
+    audio = load_audio(context.upload(request.audio), name=request.audio_name or "the voice")
+    model = _motion_model()
+    chunks: list[MotionChunk] = []
+    for chunk in animate_chunks(audio, model, settings, context.cancelled):
+        chunks.append(chunk)
+        piece = MotionSlice(
+            chunk.start_frame,
+            settings.fps,
+            chunk.weights,
+            chunk.head_rotation,
+            chunk.head_translation,
+        )
+        context.chunk(piece.info(), piece.arrays())
+        context.progress("animating", chunk.fraction, "Animating the voice")
+    face = face_of(context.arrays)
+    if request.face_job:
+        face = face_from_arrays(context.result(request.face_job))
+    take = _take(chunks, audio, model, settings, face)
+    info = {"frames": take.frame_count, "fps": take.fps, "warnings": take.meta["warnings"]}
+    return Result(info, take_to_arrays(take))
+
+
+def _take(
+    chunks: list[MotionChunk],
+    audio: Audio,
+    model: MotionModel,
+    settings: AnimateSettings,
+    face: FaceMesh | None,
+) -> Take:
+    """The whole performance, out of the pieces that were sent already."""
+    neutral, triangles = _template_landmarks() if face is None else _landmarks_of(face)
+    face_warnings = [] if face is None else face.meta.get("warnings", [])
+    return Take(
+        fps=settings.fps,
+        weights=np.concatenate([chunk.weights for chunk in chunks]),
+        head_rotation=np.concatenate([chunk.head_rotation for chunk in chunks]),
+        head_translation=np.concatenate([chunk.head_translation for chunk in chunks]),
+        neutral=neutral,
+        triangles=triangles,
+        meta={
+            "audio_sha256": audio.sha256,
+            "audio_name": audio.name,
+            "seed": settings.seed,
+            "settings": asdict(settings),
+            "models": {model.name: model.version},
+            "warnings": [*audio.warnings, *map(str, face_warnings)],
+        },
+    )
+
+
+def _landmarks_of(face: FaceMesh) -> tuple[FloatArray, IntArray]:
+    """The landmarks [468,3] of a face and the triangles [F,3] between them alone."""
+    triangles = face.triangles[(face.triangles < LANDMARK_COUNT).all(axis=1)]
+    return face.vertices[:LANDMARK_COUNT], triangles
+
+
+@cache
+def _template_landmarks() -> tuple[FloatArray, IntArray]:
+    from backend.face import template_face
+
+    return _landmarks_of(template_face())
+
+
+@cache
+def _motion_model() -> MotionModel:
+    from backend.audio_to_mesh.motion_model import MotionModel
+
+    return MotionModel.load()
+
+
+def _load_animate() -> list[dict[str, Any]]:
+    """Load the network and let it run once: the first run of a network is slow."""
+    from backend.audio.load import Audio
+    from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks
+
+    model = _motion_model()
+    noise = np.random.default_rng(0).normal(0.0, 0.05, 16_000).astype(np.float32)
+    for _chunk in animate_chunks(Audio(noise), model, AnimateSettings()):
+        pass
+    _template_landmarks()
+    return [{"name": model.name, "version": model.version, "task": "animate"}]
+
+
+# --- reconstruct -----------------------------------------------------------------------------
+
+
+def _check_reconstruct(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+    request = from_params(ReconstructRequest, params)
+    if arrays:
+        raise VividKeysError(
+            ErrorKind.BAD_ARRAY, "The job 'reconstruct' takes no arrays.", "Upload the photo."
+        )
+    return Needs((request.image,))
+
+
+def _reconstruct(context: JobContext) -> Result:
+    from backend.face import reconstruct
+
+    request = from_params(ReconstructRequest, context.params)
+
+    def progress(fraction: float, sentence: str) -> None:
+        context.progress("reconstructing", fraction, sentence)
+
+    progress(0.0, "Reading the photo")
+    face = reconstruct(
+        context.upload(request.image), progress=progress, cancelled=context.cancelled
+    )
+    info = {"vertices": len(face.vertices), "warnings": face.meta.get("warnings", [])}
+    return Result(info, face_to_arrays(face))
+
+
+JOB_KINDS = (
+    JobKind("animate", _check_animate, _animate, _load_animate),
+    JobKind("reconstruct", _check_reconstruct, _reconstruct),
+)
