@@ -128,6 +128,7 @@ def _deliver_head(context: Any, job: Job) -> tuple[str, ...]:
     head = heads.create_head(scene, mesh_of_face, job.plan.name)
     if scene == context.scene:
         properties.choose_targets(context, [head])
+        context.view_layer.update()
         for other in context.view_layer.objects:
             other.select_set(False)
         if head.name in context.view_layer.objects:

@@ -126,6 +126,8 @@ def _first_line(problem: BaseException) -> str:
 def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
     """Select exactly these objects in the view layer, and put everything back."""
     layer = context.view_layer
+    # What a script has linked or unlinked just now is only known to the layer after an update.
+    layer.update()
     members = {member.name for member in layer.objects}
     missing = [wanted.name for wanted in exported if wanted.name not in members]
     if missing:

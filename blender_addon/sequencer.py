@@ -58,13 +58,14 @@ def read_sound_strip(strip: Any) -> StripSound:
             f"The sound file of the strip '{strip.name}' cannot be found.",
             "Choose the file again in the strip's properties.",
         )
+    content, first, end = versions.strip_frames(strip)
     return StripSound(
         name=Path(sound.filepath).stem or strip.name,
         file=path,
         packed=packed,
-        start_frame=round(strip.frame_start),
-        first_frame=int(strip.frame_final_start),
-        end_frame=int(strip.frame_final_end),
+        start_frame=content,
+        first_frame=first,
+        end_frame=end,
     )
 
 
@@ -84,11 +85,11 @@ def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
             file.stem, str(file), channel=HIGHEST_CHANNEL, frame_start=start_frame
         )
     except RuntimeError as problem:
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_AUDIO,
-            f"Blender cannot play the sound file {file.name}.",
-            "Convert it to wav or flac to hear it in the sequencer.",
-        ) from problem
+        raise _cannot_play(file) from problem
+    if strip.sound is None or strip.sound.samplerate == 0:
+        # Blender makes a strip of one frame out of what it cannot decode.
+        _remove(strips, strip)
+        raise _cannot_play(file)
     strip[STRIP_PROPERTY] = owner
     strip.channel = _free_channel(strips, strip)
     return strip
@@ -102,13 +103,21 @@ def our_strip(scene: Any, owner: str) -> Any | None:
     return next((strip for strip in strips if strip.get(STRIP_PROPERTY) == owner), None)
 
 
+def _cannot_play(file: Path) -> errors.VividKeysError:
+    return errors.VividKeysError(
+        errors.ErrorKind.BAD_AUDIO,
+        f"Blender cannot play the sound file {file.name}.",
+        "Convert it to wav or flac to hear it in the sequencer.",
+    )
+
+
 def _free_channel(strips: Any, new: Any) -> int:
-    start, end = new.frame_final_start, new.frame_final_end
-    occupied = {
-        strip.channel
-        for strip in strips
-        if strip != new and strip.frame_final_start < end and start < strip.frame_final_end
-    }
+    _, start, end = versions.strip_frames(new)
+    occupied = set()
+    for strip in strips:
+        _, first, after = versions.strip_frames(strip)
+        if strip != new and first < end and start < after:
+            occupied.add(strip.channel)
     return next(channel for channel in range(1, HIGHEST_CHANNEL + 1) if channel not in occupied)
 
 

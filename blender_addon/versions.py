@@ -47,6 +47,20 @@ def strips_of(editor: Any) -> Any:
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def strip_frames(strip: Any) -> tuple[int, int, int]:
+    """Frames of a strip: where its content begins, its first one, the one after its last one.
+
+    The first two differ when the start is trimmed. The names changed with 5.2.
+    """
+    if hasattr(strip, "left_handle"):
+        return round(strip.content_start), int(strip.left_handle), int(strip.right_handle)
+    return (
+        round(strip.frame_start),
+        int(strip.frame_final_start),
+        int(strip.frame_final_end),
+    )
+
+
 def sequencer_scene(context: Any) -> Any:
     """The scene whose strips the sequencer shows: since 5.0 the workspace chooses it."""
     workspace = getattr(context, "workspace", None)

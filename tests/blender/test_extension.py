@@ -15,9 +15,9 @@ def test_it_is_enabled_with_everything_registered(blender, addon):
         assert registered.is_registered, registered
     names = [n for n in dir(blender.ops.vividkeys) if not n.startswith("_")]
     assert {"animate", "create_head", "export", "cancel", "connect_local"} <= set(names)
-    assert addon("work").__file__.startswith(
-        blender.utils.user_resource("EXTENSIONS")
-    ), "the tests must run the installed extension"
+    assert addon("work").__file__.startswith(blender.utils.user_resource("EXTENSIONS")), (
+        "the tests must run the installed extension"
+    )
 
 
 def test_disable_leaves_nothing_behind_and_enable_brings_it_back(blender, addon):

@@ -28,15 +28,14 @@ def _motion(take, frame):
 
 def _close(matrix, expected, tolerance=2e-5):
     return all(
-        abs(a - b) < tolerance for row, other in zip(matrix, expected, strict=True)
+        abs(a - b) < tolerance
+        for row, other in zip(matrix, expected, strict=True)
         for a, b in zip(row, other, strict=True)
     )
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_object_moves_about_its_rest_transform(
-    blender, addon, head, make_take, make_plan, mode
-):
+def test_an_object_moves_about_its_rest_transform(blender, addon, head, make_take, make_plan, mode):
     from mathutils import Euler, Matrix
 
     rest = Matrix.Translation((1, 2, 3)) @ Euler((0.3, -0.2, 2.5)).to_matrix().to_4x4()
@@ -72,9 +71,7 @@ def test_an_empty_can_carry_the_motion(blender, addon, head, make_take, make_pla
 
 
 @pytest.mark.parametrize("forward", ["-Y", "+X", "+Y", "-X"])
-def test_the_face_may_look_along_another_axis(
-    blender, addon, head, make_take, make_plan, forward
-):
+def test_the_face_may_look_along_another_axis(blender, addon, head, make_take, make_plan, forward):
     from mathutils import Matrix, Vector
 
     empty = blender.data.objects.new("Neck", None)
@@ -184,7 +181,5 @@ def test_a_bone_that_is_gone_is_said_before_anything_changes(
 ):
     errors = addon("shared.errors")
     with pytest.raises(errors.VividKeysError, match="no bone 'Skull'"):
-        _bake(
-            blender, addon, make_take(0.5), make_plan(head, head=_goal(addon, armature, "Skull"))
-        )
+        _bake(blender, addon, make_take(0.5), make_plan(head, head=_goal(addon, armature, "Skull")))
     assert len(blender.data.actions) == 0

@@ -65,9 +65,7 @@ def test_keys_are_linear_and_their_handles_are_automatic(
         assert {p.handle_left_type for p in curve.keyframe_points} == {"AUTO_CLAMPED"}
 
 
-def test_one_action_with_a_slot_for_each_datablock(
-    blender, addon, make_face, make_take, make_plan
-):
+def test_one_action_with_a_slot_for_each_datablock(blender, addon, make_face, make_take, make_plan):
     heads, scene = addon("heads"), blender.context.scene
     face, teeth = (heads.create_head(scene, make_face(n), f"Part {n}") for n in (1, 2))
     twin = blender.data.objects.new("Twin", teeth.data)
