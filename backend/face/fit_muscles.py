@@ -26,7 +26,15 @@ from .measure import measure_against_reference, read_reference, reference_table
 from .muscles import TABLE_PATH, JawMotion
 from .surface import fade
 from .template import Template, load_template
-from .topology import EARS, LANDMARK_COUNT, NAMED_LANDMARKS
+from .topology import (
+    EARS,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    NAMED_LANDMARKS,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +42,11 @@ HINGE = (0.0, -12.0, 0.0)  # the jaw joint lies about 12 mm before the ear's tra
 REACHES = (8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0, 64.0, 90.0)
 ENOUGH = 0.022  # stop when the rms error is this share of the largest motion
 # Long pulls that cancel each other fit well and read badly.
-RIDGE = 0.02
+RIDGE = 0.012
+# Errors at the lips are seen first.
+LIP_WEIGHT = 1.7
+# Shapes that need more pulls than the others.
+MORE_PULLS = {"jawOpen": 5, "mouthClose": 3}
 
 LIPS = {
     "jawOpen": "apart", "jawForward": "apart", "jaw": "together", "mouthClose": "sealing",
@@ -87,7 +99,10 @@ class Dictionary:
         side = template.vertices[:, 0]
         self.anchors = np.flatnonzero(side >= -1e-6) if middle else np.arange(LANDMARK_COUNT)
         self.atoms = [(int(a), r) for r in REACHES for a in self.anchors]
-        self.columns = np.stack([self.columns_of(a, r) for a, r in self.atoms])
+        self.weight = np.ones((LANDMARK_COUNT, 1))
+        for ring in (INNER_LIP_UPPER, INNER_LIP_LOWER, OUTER_LIP_UPPER, OUTER_LIP_LOWER):
+            self.weight[list(ring)] = LIP_WEIGHT
+        self.columns = self.weight * np.stack([self.columns_of(a, r) for a, r in self.atoms])
         self.norms = (self.columns**2).sum(axis=1)
 
     def columns_of(self, anchor: int, reach: float) -> Floats:
@@ -105,14 +120,15 @@ class Dictionary:
 
     def best(self, residual: Floats) -> tuple[int, float]:
         """The atom that takes most off a residual [468,3]."""
-        inner = np.einsum("nvc,vc->nc", self.columns, residual)
+        inner = np.einsum("nvc,vc->nc", self.columns, self.weight * residual)
         gain = (inner**2 / np.maximum(self.norms, 1e-9)).sum(axis=1)
         return self.atoms[int(gain.argmax())]
 
 
 def solve(dictionary: Dictionary, atoms: list[tuple[int, float]], target: Floats) -> Fitted:
     """Least-squares moves of given pulls, rounded as they will be written."""
-    columns = np.stack([dictionary.columns_of(*atom) for atom in atoms])
+    columns = dictionary.weight * np.stack([dictionary.columns_of(*atom) for atom in atoms])
+    target = dictionary.weight * target
     moves = np.zeros((len(atoms), 3))
     for axis in range(3):
         k = columns[:, :, axis].T
@@ -134,7 +150,7 @@ def fit_pulls(dictionary: Dictionary, target: Floats, most: int, largest: float)
     """At most `most` pulls for a field [468,3] in mm."""
 
     def error(fitted: Fitted) -> float:
-        return float(((rebuild(dictionary, fitted) - target) ** 2).sum())
+        return float(((dictionary.weight * (rebuild(dictionary, fitted) - target)) ** 2).sum())
 
     goal = (ENOUGH * largest) ** 2 * LANDMARK_COUNT
     fitted = Fitted([], np.zeros((0, 3)))
@@ -282,7 +298,7 @@ def main(arguments: list[str]) -> None:
             moved = jaw_motion(jaw, template.vertices, hinge, 1.0) * 1000
             target = target - share[:, None] * moved
         dictionary = middle if is_middle else sided
-        fitted = fit_pulls(dictionary, target, most, largest)
+        fitted = fit_pulls(dictionary, target, most + MORE_PULLS.get(stem, 0), largest)
         rest = np.sqrt(((rebuild(dictionary, fitted) - target) ** 2).sum(axis=1).mean())
         print(f"{stem:18s} {len(fitted.atoms)} pulls, rms {100 * rest / largest:4.1f} %")
         lines += write_entry(stem, is_middle, jaw, fitted, template)
