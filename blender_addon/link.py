@@ -246,10 +246,10 @@ class Link:
     def _hear(self, message: messages.Message) -> None:
         match message:
             case messages.Welcome():
-                self._emit(message)
                 self._lost_at = None
                 self._pinged_at = time.monotonic()
                 self._change(SessionState.CONNECTED, f"Connected to {self._address}.")
+                self._emit(message)
                 self._resume()
             case messages.Have():
                 self._uploaded(message.sha256)

@@ -32,7 +32,7 @@ def _measure(context: JobContext) -> Result:
     total = int(data.sum(dtype=np.int64))
     if context.params.get("builds_on"):
         total += int(context.result(context.params["builds_on"])["sum"][0])
-    return Result({"size": len(data)}, {"sum": np.array([total], np.int32)})
+    return Result({"size": len(data)}, {"sum": np.array([total], np.float64)})
 
 
 def _double(context: JobContext) -> Result:
