@@ -40,7 +40,7 @@ class _Filterbank:
     fft_size: int
 
 
-def _mel(frequency: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def _mel(frequency: NDArray[np.floating] | float) -> NDArray[np.float64]:
     """O'Shaughnessy's mel scale."""
     return 2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0)
 
@@ -120,8 +120,6 @@ def reference_mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(mean + max(_QUIET_PEAK - peak, 0.0), np.float32)
 
 
-def normalise(
-    features: NDArray[np.float32], mean: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Features [T, 160] relative to a mean [160] or [T, 160], scaled and limited for the network."""
+def normalise(features: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features [T, 160] relative to a mean [160] or [T, 160], scaled and limited."""
     return np.clip((features - mean) / np.float32(_SCALE), -_LIMIT, _LIMIT)

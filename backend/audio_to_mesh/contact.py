@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lip contact and rest, applied after blending: sealed lips, a tucked lower lip, a closed mouth.
 
-A weighted average cannot force contact (Cohen and Massaro 1993 blend targets by dominance), so these
-are constraints on the blended curves. The articulation teacher and the decoder share them.
+A weighted average cannot force contact (Cohen and Massaro 1993 blend targets by dominance), so
+these are constraints on the blended curves. The articulation teacher and the decoder share them.
 """
 
 from __future__ import annotations

@@ -93,9 +93,7 @@ def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.f
     index = np.arange(len(active))
     far = 10**9
     since = index - np.maximum.accumulate(np.where(active, index, -far))
-    until = (
-        np.minimum.accumulate(np.where(active, index, far)[::-1])[::-1] - index
-    )
+    until = np.minimum.accumulate(np.where(active, index, far)[::-1])[::-1] - index
     ramp = np.maximum(1.0 - since / (release + 1), 1.0 - until / (attack + 1))
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0)), np.float32)
 

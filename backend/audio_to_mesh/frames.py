@@ -79,7 +79,7 @@ class ClipFrames:
         return np.concatenate(pieces)
 
     def _reference(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Reference means [stop - start, 160]: anchors every two seconds, straight lines between."""
+        """Reference means [stop - start, 160]: one every two seconds, straight lines between."""
         anchors = range(start // _ANCHOR, (stop - 1) // _ANCHOR + 2)
         for anchor in anchors:
             if anchor not in self._means:

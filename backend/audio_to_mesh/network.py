@@ -84,9 +84,7 @@ class MotionNetwork(nn.Module):
         self.shape = shape = shape or NetworkShape()
         half = shape.kernel // 2
         self.first = nn.Conv1d(shape.bands, shape.width, shape.kernel, padding=half)
-        self.second = nn.Conv1d(
-            shape.width, shape.width, shape.kernel, stride=2, padding=half
-        )
+        self.second = nn.Conv1d(shape.width, shape.width, shape.kernel, stride=2, padding=half)
         self.dropout = nn.Dropout1d(dropout)
         self.blocks = nn.ModuleList(_Block(shape, dilation) for dilation in shape.dilations)
         self.norm = nn.LayerNorm(shape.width)

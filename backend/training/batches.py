@@ -89,9 +89,7 @@ def warp_bands(
     return result
 
 
-def _mask(
-    features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.Generator
-) -> None:
+def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.Generator) -> None:
     """Hide one band of frequencies in some pieces and a short moment in others; in place."""
     for piece in features:
         if random.random() < recipe.band_mask:

@@ -138,9 +138,7 @@ def _prominence(
     return np.array(times, np.float32), np.clip((values - values.mean()) / spread, -2.0, 2.0)
 
 
-def _blend(
-    phones: tuple[Phone, ...], time: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _blend(phones: tuple[Phone, ...], time: NDArray[np.float32]) -> NDArray[np.float32]:
     """Dominance-weighted mean of the phones' targets at each time: [T, C]."""
     rows: list[tuple[float, float, float, Target]] = []
     for phone in phones:
@@ -188,7 +186,7 @@ def teach(phones: tuple[Phone, ...], loudness_db: NDArray[np.float32]) -> Lesson
     """Curves and labels for one utterance whose loudness [T] is in dB; frame t is at t / 100 s."""
     frames = len(loudness_db)
     duration = (frames - 1) / RATE
-    time = np.arange(frames, dtype=np.float32) / RATE
+    time = np.arange(frames, dtype=np.float32) / np.float32(RATE)
     names = phone_names()
     labels = np.zeros(frames, np.uint8)
     seal, tuck, rest = (np.zeros(frames, np.float32) for _ in range(3))

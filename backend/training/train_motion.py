@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the motion network. Resumable; on a CPU; checkpoints are safetensors.
 
-    OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 python -m backend.training.train_motion CACHE OUTPUT
+OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 python -m backend.training.train_motion CACHE OUTPUT
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class MotionRecipe:
     save_every: int = 250
     batch: BatchRecipe = field(default_factory=BatchRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
-    shape: NetworkShape = field(
-        default_factory=lambda: NetworkShape(phones=len(phone_names()))
-    )
+    shape: NetworkShape = field(default_factory=lambda: NetworkShape(phones=len(phone_names())))
 
 
 class Trainer:
@@ -56,7 +54,7 @@ class Trainer:
 
     def __init__(self, prepared: Prepared, recipe: MotionRecipe) -> None:
         torch.set_num_threads(recipe.threads)
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(recipe.seed)  # the first weights
         self.recipe = recipe
         self.prepared = prepared
         self.clips_of = clips_by_corpus(prepared)
@@ -86,8 +84,9 @@ class Trainer:
         rate *= min((self.step + 1) / recipe.warm_up, 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        # A generator per step: a resumed run draws what the unbroken one would have drawn.
+        # Seeds per step: a resumed run draws what the unbroken one would have drawn.
         random = np.random.default_rng([recipe.seed, self.step])
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         batch = draw_batch(self.prepared, self.clips_of, recipe.batch, random)
         self.network.train()
         total, parts = losses(self.network(batch.features), batch, self.spread, recipe.loss)
@@ -130,7 +129,8 @@ class Trainer:
             k.removeprefix("average."): v for k, v in tensors.items() if k[:8] == "average."
         }
         for name, parameter in self.network.named_parameters():
-            found = {k: tensors.get(f"optimiser.{k}.{name}") for k in ("step", "exp_avg", "exp_avg_sq")}
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            found = {key: tensors.get(f"optimiser.{key}.{name}") for key in keys}
             if all(value is not None for value in found.values()):
                 self.optimiser.state[parameter] = found
 

@@ -4,7 +4,7 @@
 The aligner is a child process because a strange word can end it without a traceback. It writes one
 line per file as it goes; when it dies, the file it was at is named, skipped, and the rest goes on.
 
-    python -m backend.training.corpus.align FOLDER_WITH_UTTERANCES_CSV OUTPUT.jsonl
+    python -m backend.training.corpus.align FOLDER_WITH_UTTERANCES_CSV CACHE_FOLDER
 """
 
 from __future__ import annotations
@@ -131,8 +131,12 @@ def align_share(folder: Path, output: Path, share: int, shares: int) -> None:
             stream.flush()
 
 
-def align_folder(folder: Path, output: Path, processes: int = 2) -> Path:
-    """Align a whole folder in child processes; returns the folder of the result lines."""
+def align_folder(folder: Path, cache: Path, processes: int = 2) -> Path:
+    """Align a whole folder in child processes; the result lines go to `cache`/alignment.
+
+    Returns that folder. What is aligned already is not done again.
+    """
+    output = cache / "alignment"
     output.mkdir(parents=True, exist_ok=True)
     pending = {share: 0 for share in range(processes)}
     while pending:
@@ -180,9 +184,7 @@ def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> lis
             phones.append(Phone(min(first, duration), min(end + ALIGNER_DELAY, duration), label))
         if phones and phones[-1].end < duration:
             phones.append(Phone(phones[-1].end, duration, "sil"))
-        utterances.append(
-            Utterance(recording.path.stem, recording.speaker, samples, tuple(phones))
-        )
+        utterances.append(Utterance(recording.path.stem, recording.speaker, samples, tuple(phones)))
     return utterances
 
 

@@ -39,9 +39,7 @@ def espeak_utterances(
             int(random.integers(low, high)) for low, high in ((115, 225), (15, 85), (15, 95))
         )
         try:
-            utterance = espeak.speak(
-                sentence, f"{language}+{variant}", rate, pitch, pitch_range
-            )
+            utterance = espeak.speak(sentence, f"{language}+{variant}", rate, pitch, pitch_range)
         except (KeyError, ValueError) as error:
             print(f"skipped: {language}+{variant}: {sentence}: {error}")
             continue
