@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The phone-based lip table: the model beside a loudness floor, a public peer and the labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from backend.audio.load import Audio, load_audio
+from backend.evaluation.baselines import (
+    FPS,
+    frame_count,
+    label_curves,
+    loudness_floor,
+    rhubarb_curves,
+    rhubarb_program,
+)
+from backend.evaluation.lip_metric import SCORE_NAMES, ClipEvidence, LipScores, gather, score
+from backend.evaluation.phones import Phone, read_phones
+from shared.errors import ErrorKind, VividKeysError
+
+RESAMPLES = 300
+NOTE = (
+    "The phone times are silver labels: aligned by a program and corrected, about 13 ms off. "
+    "Intervals are 95 % of a bootstrap over clips. 'labels' is what curves made from the phones "
+    "themselves score with that error. Lag: positive means that the mouth is late; the measure "
+    "itself reads about 6 ms late."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A recording and its phones."""
+
+    name: str
+    audio: Audio
+    phones: list[Phone]
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that moves lips: `curves` gives weights [T, 52] at 60 fps for a clip."""
+
+    name: str
+    curves: Callable[[Clip], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """A row: pooled scores and their 95 % intervals over clips."""
+
+    name: str
+    scores: LipScores
+    intervals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class SpeechTable:
+    """All rows and what they were counted on."""
+
+    rows: tuple[SystemScores, ...]
+    clips: int
+    seconds: float
+    bilabials: int
+    """p b m inside speech, on which recall is counted."""
+    labiodentals: int
+    vowels: int
+    remarks: tuple[str, ...]
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """Every `NAME.wav` of a folder that has a `NAME.phones.json` beside it, in order of name.
+
+    Raises VividKeysError(bad_file) where there is none.
+    """
+    clips = [
+        Clip(wave.stem, load_audio(wave), read_phones(labels))
+        for wave in sorted(folder.glob("*.wav"))
+        if (labels := wave.with_suffix("").with_suffix(".phones.json")).is_file()
+    ]
+    if not clips:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"There are no labelled recordings in '{folder}'.",
+            "Give --data a folder that holds NAME.wav and NAME.phones.json.",
+        )
+    return clips
+
+
+def loudness_system() -> System:
+    return System("loudness", lambda clip: loudness_floor(clip.audio))
+
+
+def label_system() -> System:
+    return System("labels", lambda clip: label_curves(clip.phones, frame_count(clip.audio)))
+
+
+def rhubarb_systems() -> list[System]:
+    """Rhubarb with both of its recognisers, if its program is on the PATH; else nothing."""
+    program = rhubarb_program()
+    if program is None:
+        return []
+
+    def curves(recognizer: str) -> Callable[[Clip], NDArray[np.float32]]:
+        return lambda clip: rhubarb_curves(program, clip.audio, recognizer=recognizer)
+
+    return [
+        System("rhubarb phonetic", curves("phonetic")),
+        System("rhubarb sphinx", curves("pocketSphinx")),
+    ]
+
+
+def model_system(weights: Path | None = None) -> System:
+    """The shipped network, or the one in `weights`; only its lips, without blinks and head."""
+    from backend.audio_to_mesh.animate import AnimateSettings, animate
+    from backend.audio_to_mesh.motion_model import MotionModel
+
+    model = MotionModel.load(weights)
+    settings = AnimateSettings(fps=FPS, blinks=0.0, head_motion=0.0)
+    return System(
+        f"VividKeys {model.version}", lambda clip: animate(clip.audio, model, settings).weights
+    )
+
+
+def evaluate_speech(
+    clips: Sequence[Clip],
+    systems: Sequence[System],
+    *,
+    remarks: Sequence[str] = (),
+    progress: Callable[[float, str], None] = lambda fraction, sentence: None,
+) -> SpeechTable:
+    """Run every system over every clip and score it."""
+    rows: list[SystemScores] = []
+    evidence: list[ClipEvidence] = []
+    for number, system in enumerate(systems):
+        evidence = []
+        for place, clip in enumerate(clips):
+            progress((number + place / len(clips)) / len(systems), f"{system.name}: {clip.name}")
+            evidence.append(gather(system.curves(clip), clip.phones, FPS))
+        rows.append(SystemScores(system.name, score(evidence), intervals(evidence)))
+    return SpeechTable(
+        rows=tuple(rows),
+        clips=len(clips),
+        seconds=sum(clip.audio.duration for clip in clips),
+        bilabials=sum(clip.bilabials for clip in evidence),
+        labiodentals=sum(len(clip.tuck_labiodental) for clip in evidence),
+        vowels=sum(clip.vowels for clip in evidence),
+        remarks=(NOTE, *remarks),
+    )
+
+
+def intervals(
+    evidence: Sequence[ClipEvidence], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of every score: clips drawn with replacement, percentiles of the scores."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    draws = random.integers(len(evidence), size=(resamples, len(evidence)))
+    values = np.array(
+        [list(asdict(score([evidence[k] for k in draw])).values()) for draw in draws],
+        dtype=np.float64,
+    )
+    result: dict[str, tuple[float, float]] = {}
+    for name, column in zip(SCORE_NAMES, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (math.nan, math.nan)
+        result[name] = (float(low), float(high))
+    return result
+
+
+_LABELS = {
+    "bilabial_recall": "p b m: mouth shuts (recall)",
+    "bilabial_precision": "closures that belong to p b m (precision)",
+    "bilabial_f1": "F1 of both",
+    "vowel_false_closure": "vowels with a shut mouth (lower is better)",
+    "closure_score": "closure score (recall - false)",
+    "auc_open_close": "open against close vowels, AUC",
+    "auc_vowel_bilabial": "vowels against p b m, AUC",
+    "spearman_openness": "aperture against openness, Spearman",
+    "auc_round_spread": "round against spread lips, AUC",
+    "auc_labiodental_tuck": "f v: tucked lip, AUC",
+    "silence_closed": "silence with a shut mouth",
+    "lag_ms": "lag, ms",
+    "peak_r": "correlation at that lag",
+    "r_at_zero": "correlation at lag 0",
+}
+
+
+def rich_table(table: SpeechTable) -> Table:
+    """The table for a terminal: a line per score, a column per system."""
+    view = Table(
+        title=(
+            f"Lips against phones: {table.clips} clips, {table.seconds:.0f} s, "
+            f"{table.bilabials} p b m inside speech, {table.labiodentals} f v"
+        ),
+        caption="\n".join(table.remarks),
+        caption_justify="left",
+    )
+    view.add_column("score")
+    for row in table.rows:
+        view.add_column(row.name, justify="right")
+    for name in SCORE_NAMES:
+        view.add_row(_LABELS[name], *(_cell(row, name) for row in table.rows))
+    return view
+
+
+def _cell(row: SystemScores, name: str) -> str:
+    value, (low, high) = getattr(row.scores, name), row.intervals[name]
+    if not math.isfinite(value):
+        return "-"
+    if name == "lag_ms":
+        return f"{value:+.0f} [{low:+.0f} {high:+.0f}]"
+    return f"{value:.2f} [{low:.2f} {high:.2f}]"
+
+
+def as_dict(table: SpeechTable) -> dict[str, object]:
+    """The table for `--json`; what could not be counted is null."""
+
+    def known(value: float) -> float | None:
+        return round(value, 4) if math.isfinite(value) else None
+
+    return {
+        "clips": table.clips,
+        "seconds": round(table.seconds, 2),
+        "bilabials": table.bilabials,
+        "labiodentals": table.labiodentals,
+        "vowels": table.vowels,
+        "labels": "silver",
+        "remarks": list(table.remarks),
+        "systems": [
+            {
+                "name": row.name,
+                "scores": {name: known(value) for name, value in asdict(row.scores).items()},
+                "intervals_95": {
+                    name: [known(low), known(high)] for name, (low, high) in row.intervals.items()
+                },
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def run(data: Path, *, as_json: bool = False) -> int:
+    """Print the table for a folder of labelled recordings; the exit code is 0.
+
+    Without the model's weights the other rows are printed and a remark says what is missing.
+    """
+    from backend.commands.progress import progress_bar
+
+    clips = read_clips(data)
+    remarks: list[str] = []
+    systems = [loudness_system()]
+    peers = rhubarb_systems()
+    if not peers:
+        remarks.append("Rhubarb Lip Sync is not on the PATH, so its row is left out.")
+    systems += [*peers, label_system()]
+    try:
+        systems.append(model_system())
+    except VividKeysError as error:
+        remarks.append(f"Without the model's row: {error.sentence} {error.next_step}")
+    with progress_bar("Evaluating lips") as progress:
+        table = evaluate_speech(clips, systems, remarks=remarks, progress=progress)
+    if as_json:
+        print(json.dumps(as_dict(table), indent=2))
+    else:
+        console = Console()
+        if not console.is_terminal:  # a pipe has no width; do not break the lines
+            console = Console(width=150)
+        console.print(rich_table(table))
+    return 0
