@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import demo, doctor, extension_zip, setup_steps
+from . import demo, doctor, environments, extension_zip, setup_steps
 from .environments import BACKEND
 from .failure import SetupError
 from .paths import DEMO_OUT, ROOT, SAMPLE_AUDIO, SAMPLE_IMAGE, shown
@@ -80,6 +80,12 @@ def _addon(only_this_machine: bool) -> int:
         say(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB")
     say("In Blender: Edit > Preferences > Get Extensions > Install from Disk.")
     say("blender4.5 zips are for Blender 4.5 and 5.0, blender5.1 zips for 5.1 and later.")
+    if environments.python_version(BACKEND) is None:
+        say("The backend is not set up on this machine: python install.py backend")
+    else:
+        say("In the add-on's preferences enter, for the backend on this machine:")
+        say(f"  Backend Python  {BACKEND.interpreter}")
+        say(f"  Backend Folder  {ROOT}")
     return 0
 
 

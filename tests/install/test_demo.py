@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way once: `install.py demo` with a second of speech, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from installer import environments
+from installer.demo import RESULTS
+from installer.environments import BLENDER45
+from installer.paths import MOTION_WEIGHTS, ROOT, SAMPLE_AUDIO
+from shared.arkit import ARKIT_NAMES
+from shared.take import load_take
+
+SECONDS = 1.0
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def demo(out: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if not environments.is_ready(BLENDER45, environments.BLENDER45_FILES):
+        pytest.skip(".venv/blender45 is not set up; python install.py test does it")
+    assert MOTION_WEIGHTS.is_file(), "the weights belong to the checkout"
+    home.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "install.py"), "demo", "--out", str(out), *arguments],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        # The backend keeps results in the user's data folder: not in that of whoever tests.
+        env={**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("demo")
+    samples, rate = soundfile.read(SAMPLE_AUDIO, stop=int(SECONDS * 16000))
+    assert rate == 16000
+    soundfile.write(folder / "a second.wav", samples, rate)  # a space is a frequent trap
+    out = folder / "results of it"
+    answer = demo(out, folder / "home", "--audio", str(folder / "a second.wav"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return out, answer.stdout
+
+
+def test_leaves_exactly_its_files_and_lists_them(results: tuple[Path, str]) -> None:
+    out, text = results
+    assert {path.name for path in out.iterdir()} == {name for name, _ in RESULTS}
+    closing = text.split("Done in")[1]
+    for name, _ in RESULTS:
+        assert name in closing
+        assert (out / name).stat().st_size > 1000
+
+
+def test_the_take_is_a_performance(results: tuple[Path, str]) -> None:
+    take = load_take(results[0] / "performance.take.npz")
+    assert take.duration == pytest.approx(SECONDS, abs=0.05)
+    jaw = take.weights[:, ARKIT_NAMES.index("jawOpen")]
+    assert jaw.max() > 0.1 and np.ptp(jaw) > 0.05, "the mouth does not move"
+
+
+def test_the_glb_holds_the_head_and_its_keys(results: tuple[Path, str]) -> None:
+    data = (results[0] / "head.glb").read_bytes()
+    magic, _, _, length, _ = struct.unpack("<4sIIII", data[:20])
+    assert magic == b"glTF"
+    scene = json.loads(data[20 : 20 + length])
+    names = scene["meshes"][0]["extras"]["targetNames"]
+    assert set(ARKIT_NAMES) <= set(names)
+    assert scene["images"], "the photo is missing"
+    paths = {c["target"]["path"] for a in scene["animations"] for c in a["channels"]}
+    assert "weights" in paths and "rotation" in paths
+
+
+def test_the_film_has_picture_and_sound(results: tuple[Path, str]) -> None:
+    import av
+
+    with av.open(str(results[0] / "preview.mp4")) as film:
+        picture, sound = film.streams.video[0], film.streams.audio[0]
+        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(picture)]
+        film.seek(0)
+        loudest = max(np.abs(frame.to_ndarray()).max() for frame in film.decode(sound))
+    assert len(frames) == pytest.approx(SECONDS * 30, abs=2)
+    first = frames[0].astype(float)
+    assert first.std() > 20, "nothing is in the picture"
+    corner = first[:40, :40].mean(axis=(0, 1))
+    middle = first[200:280, 200:280].mean(axis=(0, 1))
+    assert np.abs(middle - corner).max() > 30, "the head is not in the middle"
+    moved = max(np.abs(frame - first).mean() for frame in frames)
+    assert moved > 0.5, "the picture does not move"
+    assert loudest > 0.05, "the film is silent"
+
+
+def test_a_photo_without_a_face_is_one_sentence(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photo = tmp_path / "sky.png"
+    Image.new("RGB", (400, 400), (90, 140, 220)).save(photo)
+    answer = demo(tmp_path / "out", tmp_path / "home", "--image", str(photo))
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stdout + answer.stderr
+    assert "face" in answer.stderr.lower()
