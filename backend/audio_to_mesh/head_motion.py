@@ -4,12 +4,15 @@
 The numbers come from 17 tracks of people who speak on camera (183 s at 30 fps, rotations only;
 `python -m backend evaluate head-motion` compares with such tracks). Each axis' power spectrum
 between 0.12 and 2.6 Hz follows `(1 + (f / corner)^2) ^ -fall`; the least-squares fit (log power,
-tracks scaled to unit spread) gave the corners and falls below. Spreads are the medians of the
-tracks' standard deviations. Real motion comes in bursts: the logarithm of its speed spreads 0.83
-where Gaussian noise of the same spectrum has about 0.5, and the bursts last half a second, hence
-the gain that breathes. The tracks have no sound, so the link to the voice is set by hand from
-what is published: beats fall on stressed syllables, one nod takes a little under a second, and
-almost nothing happens above 3 Hz.
+tracks scaled to unit spread) gave the corners and falls below. The tracks' standard deviations
+have the medians 2.6, 3.0 and 2.9 degrees (pitch, roll, yaw); the spreads below are larger because
+a short piece of a slow process shows only part of its spread, and pauses hold it back. Real
+motion comes in bursts: the logarithm of its speed spreads 0.83 where Gaussian noise of the same
+spectrum has about 0.5, and the speed forgets itself within half a second, hence the gain that
+breathes. Gain and spreads were then set so that generated tracks of the same lengths have about
+the tracks' spread and speeds. The tracks have no sound, so the link to the voice is set by hand
+from what is published: beats fall on stressed syllables, one nod takes a little under a second,
+and almost nothing happens above 3 Hz.
 
 Axes are Blender's and the face looks along -Y. Angles are Euler XYZ radians: +x nods down, +y
 tips the crown to the character's left, +z turns to the character's left.
@@ -25,11 +28,12 @@ from scipy.interpolate import CubicSpline
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE, loudness, speaking, voice_level
 
 # In the order pitch, roll, yaw.
-SPREAD_DEGREES = (2.5, 2.5, 2.7)
+SPREAD_DEGREES = (3.5, 3.9, 3.7)
+FARTHEST_DEGREES = 14.0
 CORNER_HZ = (0.35, 0.42, 0.33)
 FALL = (1.27, 1.77, 1.06)
-BURST_SPREAD = 0.75  # of the logarithm of the gain
-BURST_SECONDS = 0.5
+BURST_SPREAD = 0.95  # of the logarithm of the gain
+BURST_SECONDS = 0.7
 HIGHEST_HZ = 3.0
 
 # The wandering is made on a grid of its own; nothing in it is faster than a few hertz.
@@ -75,6 +79,8 @@ def head_motion(
     pose = np.empty((cells, 6))
     pose[:, :3] = _wandering(process_time, wander, bursts)
     pose[:, 3:] = _wandering(process_time, sway, bursts) * (_SWAY_METRES / np.array(SPREAD_DEGREES))
+    # A photo shows one side of a head: the rare large turn is bent back, softly.
+    pose[:, :3] = FARTHEST_DEGREES * np.tanh(pose[:, :3] / FARTHEST_DEGREES)
     pose[:, :3] += _nods(level, cells, beats)
     pose = signal.oaconvolve(pose, _slow_only()[:, None], mode="same", axes=0)
 

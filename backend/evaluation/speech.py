@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from backend.audio.load import Audio, load_audio
@@ -252,8 +253,6 @@ def run(data: Path, *, as_json: bool = False) -> int:
 
     Without the model's weights the other rows are printed and a remark says what is missing.
     """
-    from backend.commands.progress import progress_bar
-
     clips = read_clips(data)
     remarks: list[str] = []
     systems = [loudness_system()]
@@ -265,8 +264,16 @@ def run(data: Path, *, as_json: bool = False) -> int:
         systems.append(model_system())
     except VividKeysError as error:
         remarks.append(f"Without the model's row: {error.sentence} {error.next_step}")
-    with progress_bar("Evaluating lips") as progress:
-        table = evaluate_speech(clips, systems, remarks=remarks, progress=progress)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Evaluating lips", total=1.0)
+        table = evaluate_speech(
+            clips,
+            systems,
+            remarks=remarks,
+            progress=lambda share, sentence: bar.update(
+                task, completed=share, description=sentence
+            ),
+        )
     if as_json:
         print(json.dumps(as_dict(table), indent=2))
     else:

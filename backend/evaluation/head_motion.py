@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does the generated head move like tracked heads? Spread, speed, bursts, share of slow motion.
+
+Each figure is computed per track and printed as the median over tracks with the quartiles, so
+that one lively speaker does not decide it. The generated heads follow the sample recording,
+repeated to the lengths of the real tracks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy import signal
+
+from backend.audio.load import SAMPLE_RATE, load_audio
+from backend.audio_to_mesh.head_motion import HIGHEST_HZ, head_motion
+from backend.samples import SPEECH
+from shared.errors import ErrorKind, VividKeysError
+
+AXES = ("pitch", "roll", "yaw")
+_HEADER = "time_s,pitch_deg,yaw_deg,roll_deg"
+_RATE = 30.0
+# Trackers shake; what a head does is below this, and speeds are measured there on both sides.
+_TRACKER_NOISE_HZ = 2.5
+
+
+@dataclass(frozen=True)
+class TrackFigures:
+    """Figures of one track; degrees and degrees per second."""
+
+    spread_pitch: float
+    spread_roll: float
+    spread_yaw: float
+    speed_median: float
+    speed_95: float
+    burstiness: float
+    """95th percentile of the speed over its median: 2.3 for Gaussian noise, more in bursts."""
+    still: float
+    """Share of the time below 5 degrees per second."""
+    slow_power: float
+    """Share of the pose's power below 3 Hz."""
+
+
+@dataclass(frozen=True)
+class HeadTable:
+    """Per figure the lower quartile, median and upper quartile over tracks."""
+
+    tracked: dict[str, tuple[float, float, float]]
+    generated: dict[str, tuple[float, float, float]]
+    tracks: int
+    seconds: float
+    generated_tracks: int
+
+
+def read_track(path: Path) -> NDArray[np.float64]:
+    """Degrees [T, 3] (pitch, roll, yaw) at 30 Hz from a CSV; raises VividKeysError(bad_file)."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = file.readline().strip()
+            rows = np.loadtxt(file, delimiter=",", ndmin=2)
+        if header != _HEADER or rows.shape[1] != 4 or len(rows) < 60:
+            raise ValueError(f"expected the columns {_HEADER} and at least two seconds")
+    except (OSError, ValueError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{path.name}' is no head track: {error}.",
+            "Give --data a folder with track_*.csv files.",
+        ) from error
+    time = np.arange(int((rows[-1, 0] - rows[0, 0]) * _RATE) + 1) / _RATE + rows[0, 0]
+    return np.stack([np.interp(time, rows[:, 0], rows[:, k]) for k in (1, 3, 2)], axis=1)
+
+
+def figures(degrees: NDArray[np.float64], rate: float) -> TrackFigures:
+    """Figures of a track [T, 3] (pitch, roll, yaw in degrees) at `rate` Hz."""
+    low_pass = signal.butter(4, _TRACKER_NOISE_HZ, fs=rate, output="sos")
+    calm = signal.sosfiltfilt(low_pass, degrees, axis=0)
+    edge = round(rate / 3)  # where the filter sees the border
+    speed = np.linalg.norm(np.diff(calm[edge:-edge], axis=0) * rate, axis=1)
+    frequency, power = signal.welch(
+        degrees, rate, nperseg=min(len(degrees), round(8 * rate)), axis=0
+    )
+    spread = degrees.std(axis=0)
+    median = float(np.median(speed))
+    return TrackFigures(
+        spread_pitch=float(spread[0]),
+        spread_roll=float(spread[1]),
+        spread_yaw=float(spread[2]),
+        speed_median=median,
+        speed_95=float(np.percentile(speed, 95)),
+        burstiness=float(np.percentile(speed, 95)) / max(median, 1e-9),
+        still=float(np.mean(speed < 5.0)),
+        slow_power=float(power[frequency <= HIGHEST_HZ].sum() / power.sum()),
+    )
+
+
+def _quartiles(rows: Sequence[TrackFigures]) -> dict[str, tuple[float, float, float]]:
+    columns = {name: [asdict(row)[name] for row in rows] for name in asdict(rows[0])}
+    result = {}
+    for name, values in columns.items():
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        result[name] = (float(low), float(middle), float(high))
+    return result
+
+
+def evaluate_head_motion(tracks: Sequence[NDArray[np.float64]], *, seeds: int = 4) -> HeadTable:
+    """Compare tracks [T, 3] at 30 Hz with generated heads of the same lengths, `seeds` of each."""
+    voice = load_audio(SPEECH).samples
+    generated = []
+    for number, track in enumerate(tracks):
+        frames = len(track)
+        needed = int(np.ceil((frames / _RATE + 2.0) * SAMPLE_RATE))
+        samples = np.tile(voice, -(-needed // len(voice)))[:needed]
+        for seed in range(seeds):
+            start = round(1.5 * _RATE)  # the easing in from rest is not what heads are like
+            rotation, _ = head_motion(samples, _RATE, frames + start, 100 * number + seed, 1.0)
+            generated.append(figures(np.degrees(rotation[start:].astype(np.float64)), _RATE))
+    return HeadTable(
+        tracked=_quartiles([figures(track, _RATE) for track in tracks]),
+        generated=_quartiles(generated),
+        tracks=len(tracks),
+        seconds=sum(len(track) for track in tracks) / _RATE,
+        generated_tracks=len(generated),
+    )
+
+
+_LABELS = {
+    "spread_pitch": "spread of pitch, degrees",
+    "spread_roll": "spread of roll, degrees",
+    "spread_yaw": "spread of yaw, degrees",
+    "speed_median": "speed, median, degrees/s",
+    "speed_95": "speed, 95th percentile, degrees/s",
+    "burstiness": "95th percentile / median of the speed",
+    "still": "share of time below 5 degrees/s",
+    "slow_power": "share of power below 3 Hz",
+}
+
+
+def run(data: Path, *, as_json: bool = False) -> int:
+    """Print the comparison for a folder of track_*.csv; the exit code is 0."""
+    paths = sorted(data.glob("track_*.csv"))
+    if not paths:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"There are no head tracks in '{data}'.",
+            f"Give --data a folder with track_*.csv files ({_HEADER}).",
+        )
+    table = evaluate_head_motion([read_track(path) for path in paths])
+    if as_json:
+        print(json.dumps(asdict(table), indent=2))
+        return 0
+    view = Table(
+        title=f"Head motion: {table.tracks} tracks, {table.seconds:.0f} s",
+        caption="Median over tracks, quartiles in brackets.",
+        caption_justify="left",
+    )
+    view.add_column("figure")
+    view.add_column("tracked heads", justify="right")
+    view.add_column(f"generated ({table.generated_tracks})", justify="right")
+    for name, label in _LABELS.items():
+        cells = (
+            f"{middle:.3g} [{low:.3g} {high:.3g}]"
+            for low, middle, high in (table.tracked[name], table.generated[name])
+        )
+        view.add_row(label, *cells)
+    Console().print(view)
+    return 0
