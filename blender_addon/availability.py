@@ -57,6 +57,11 @@ def _local_backend(context: Any) -> str:
     return ""
 
 
+def _something_to_check(context: Any) -> str:
+    process = state().process
+    return "" if process is not None and process.keys is not None else _remote_backend(context)
+
+
 def _remote_backend(context: Any) -> str:
     if not preferences(context).address:
         return "Enter the address of the backend first"
@@ -165,7 +170,7 @@ _BLOCKED: dict[str, Callable[[Any], str]] = {
 _MISSING_INPUT: dict[str, Callable[[Any], str]] = {
     "connect_local": _local_backend,
     "connect_address": _remote_backend,
-    "check_connection": _remote_backend,
+    "check_connection": _something_to_check,
     "create_head": _photo,
     "animate": _voice_and_targets,
 }

@@ -16,15 +16,13 @@ HEAD_PROPERTY = "vividkeys_head"
 LANDMARKS_PROPERTY = "vividkeys_landmarks"
 COLLECTION_NAME = "VividKeys"
 
-# Linear base colour, roughness and specular level of the parts that the photo does not show.
-_PLAIN_MATERIALS: dict[str, tuple[tuple[float, float, float], float, float]] = {
-    "teeth": ((0.74, 0.68, 0.56), 0.25, 0.5),
-    "gums": ((0.42, 0.10, 0.09), 0.35, 0.5),
-    "tongue": ((0.40, 0.09, 0.08), 0.40, 0.4),
-    "mouth": ((0.09, 0.012, 0.012), 0.6, 0.2),
+# Roughness and specular level by the beginning of a material's name; the picture holds the colour.
+_FINISHES: dict[str, tuple[float, float]] = {
+    "skin": (0.62, 0.3),
+    "eye": (0.12, 0.6),
+    "teeth": (0.25, 0.5),
+    "mouth": (0.4, 0.4),
 }
-_SKIN_ROUGHNESS, _SKIN_SPECULAR = 0.62, 0.3
-_EYE_ROUGHNESS, _EYE_SPECULAR = 0.12, 0.6
 
 
 def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str) -> Any:
@@ -144,25 +142,18 @@ def _packed_image(name: str, texture: np.ndarray) -> Any:
 
 
 def _material(head_name: str, part: str, image: Any) -> Any:
-    material = bpy.data.materials.new(f"{head_name} {part.capitalize()}")
+    material = bpy.data.materials.new(f"{head_name} {part.replace('_', ' ').capitalize()}")
     versions.ensure_nodes(material)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
-    plain = _PLAIN_MATERIALS.get(part)
-    if plain is not None:
-        colour, roughness, specular = plain
-        shader.inputs["Base Color"].default_value = (*colour, 1.0)
-        material.diffuse_color = (*colour, 1.0)
-    else:
-        is_eye = part.startswith("eye")
-        roughness = _EYE_ROUGHNESS if is_eye else _SKIN_ROUGHNESS
-        specular = _EYE_SPECULAR if is_eye else _SKIN_SPECULAR
-        picture = nodes.new("ShaderNodeTexImage")
-        picture.image = image
-        picture.location = (shader.location.x - 320, shader.location.y)
-        links.new(picture.outputs["Color"], shader.inputs["Base Color"])
-        # Workbench's textured shading shows the picture of the active image node.
-        nodes.active = picture
+    picture = nodes.new("ShaderNodeTexImage")
+    picture.image = image
+    picture.location = (shader.location.x - 320, shader.location.y)
+    links.new(picture.outputs["Color"], shader.inputs["Base Color"])
+    # Workbench's textured shading shows the picture of the active image node.
+    nodes.active = picture
+    finish = next((name for name in _FINISHES if part.startswith(name)), "skin")
+    roughness, specular = _FINISHES[finish]
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = specular
     return material

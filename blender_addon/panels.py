@@ -64,8 +64,8 @@ class VIVIDKEYS_PT_connection(_SidebarPanel, bpy.types.Panel):
         for step in state().checks:
             _lines(
                 layout,
-                f"{step.name}: {step.sentence}",
-                icon="CHECKMARK" if step.passed else "ERROR",
+                f"{step.name.capitalize()}: {step.sentence}",
+                icon="CHECKMARK" if step.ok else "ERROR",
             )
             if step.next_step:
                 _lines(layout, step.next_step)

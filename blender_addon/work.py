@@ -22,6 +22,7 @@ from .session import Session, SessionState, StateChanged, UploadSource
 
 TICK_SECONDS = 0.1
 PUMP_SECONDS = 0.02
+DISCONNECT_SECONDS = 1.0
 # An operator looks at its job ten times a second; after this time without a look it is gone.
 ABANDONED_SECONDS = 3.0
 
@@ -123,6 +124,12 @@ class Work:
     def disconnect(self) -> None:
         """Leave the backend; a local one is stopped."""
         self.session.disconnect()
+        # Its thread answers within milliseconds; waiting for that keeps the old connection's end
+        # from being taken for the end of the next one.
+        until = time.monotonic() + DISCONNECT_SECONDS
+        while self.session.state is not SessionState.DISCONNECTED and time.monotonic() < until:
+            self.pump()
+            time.sleep(0.002)
         if self.process is not None:
             self.process.stop()
             self.process = None

@@ -12,7 +12,8 @@ import bpy
 from bpy.props import StringProperty
 
 from ..availability import poll
-from ..connection_check import CheckedStep, check_connection
+from ..connection_check import CheckStep, check_connection
+from ..contracts import connection, errors
 from ..preferences import preferences
 from ..work import TICK_SECONDS, redraw, state
 
@@ -36,40 +37,31 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
         return poll(cls, context)
 
     def execute(self, context: Any) -> set[str]:
-        state().checks = tuple(check_connection(*_where(self, context)))
+        state().checks = take_steps(*_where(self, context))
         return conclude(self)
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
-        address, key_file = _where(self, context)
-        steps: queue.SimpleQueue[CheckedStep | None] = queue.SimpleQueue()
-
-        def run() -> None:
-            # A thread of its own: names and ports may take seconds. It never touches bpy.
-            try:
-                for step in check_connection(address, key_file):
-                    steps.put(step)
-            finally:
-                steps.put(None)
-
+        address, keys = _where(self, context)
+        steps: queue.SimpleQueue[tuple[CheckStep, ...]] = queue.SimpleQueue()
         self.steps = steps
         state().checks = ()
-        threading.Thread(target=run, name="VividKeys check", daemon=True).start()
+        # A thread of its own: names and ports may take seconds. It never touches bpy.
+        threading.Thread(
+            target=lambda: steps.put(take_steps(address, keys)),
+            name="VividKeys check",
+            daemon=True,
+        ).start()
         manager = context.window_manager
         self.timer = manager.event_timer_add(TICK_SECONDS, window=context.window)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Any, event: Any) -> set[str]:
-        if event.type != "TIMER":
+        if event.type != "TIMER" or self.steps.empty():
             return {"PASS_THROUGH"}
-        while not self.steps.empty():
-            step = self.steps.get()
-            redraw()
-            if step is None:
-                self.cancel(context)
-                return conclude(self)
-            state().checks = (*state().checks, step)
-        return {"PASS_THROUGH"}
+        state().checks = self.steps.get()
+        self.cancel(context)
+        return conclude(self)
 
     def cancel(self, context: Any) -> None:
         if self.timer is not None:
@@ -77,11 +69,23 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
             self.timer = None
 
 
+def take_steps(address: str, keys: connection.ClientKeys | Path) -> tuple[CheckStep, ...]:
+    """All steps; the key file is the first one where there is one. May take seconds."""
+    if isinstance(keys, connection.ClientKeys):
+        return tuple(check_connection(address, keys))
+    try:
+        read = connection.load_client_keys(keys)
+    except errors.VividKeysError as error:
+        return (CheckStep("key file", False, error.sentence, error.next_step),)
+    found = CheckStep("key file", True, f"{keys.name} can be read.")
+    return (found, *check_connection(address, read))
+
+
 def conclude(operator: Any) -> set[str]:
     """Report the step that failed, or that all went well."""
     redraw()
     checks = state().checks
-    failed = next((step for step in checks if not step.passed), None)
+    failed = next((step for step in checks if not step.ok), None)
     if failed is not None:
         operator.report({"WARNING"}, f"{failed.name}: {failed.sentence} {failed.next_step}")
     elif checks:
@@ -89,8 +93,11 @@ def conclude(operator: Any) -> set[str]:
     return {"FINISHED"}
 
 
-def _where(operator: Any, context: Any) -> tuple[str, Path]:
+def _where(operator: Any, context: Any) -> tuple[str, connection.ClientKeys | Path]:
     chosen = preferences(context)
+    process = state().process
+    if process is not None and process.keys is not None and not operator.address:
+        return process.keys.address, process.keys
     key_file = operator.key_file or chosen.key_file
     return operator.address or chosen.address, Path(bpy.path.abspath(key_file))
 

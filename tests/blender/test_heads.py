@@ -63,11 +63,17 @@ def test_the_photo_survives_saving_and_opening(blender, head, make_face, tmp_pat
     assert np.array_equal(shown, make_face().texture)
 
 
-def test_only_skin_shows_the_photo(blender, head):
+def test_every_part_shows_the_picture_with_its_own_finish(blender, head):
     skin, teeth = head.data.materials
-    kinds = [{node.type for node in m.node_tree.nodes} for m in (skin, teeth)]
-    assert "TEX_IMAGE" in kinds[0] and "TEX_IMAGE" not in kinds[1]
-    assert skin.node_tree.nodes.active.type == "TEX_IMAGE"
+    for material in (skin, teeth):
+        assert material.node_tree.nodes.active.type == "TEX_IMAGE"
+    roughness = [
+        next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+        .inputs["Roughness"]
+        .default_value
+        for material in (skin, teeth)
+    ]
+    assert roughness[1] < roughness[0]
 
 
 def test_it_carries_warnings_but_no_paths(blender, addon, make_face):

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backend with real sockets and CURVE whose answers a test decides: results, failures, silence.
+
+It speaks the protocol through the extension's own `shared`, in a thread, on a free port.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class ScriptedBackend:
+    """Use as a context manager; `key_file` and `address` are what a client needs."""
+
+    def __init__(self, addon: Callable[[str], Any], folder: Path) -> None:
+        import zmq
+
+        self._zmq = zmq
+        self._protocol = addon("shared.protocol")
+        self._messages = addon("shared.messages")
+        self.results: dict[str, dict[str, np.ndarray]] = {}
+        self.failure: tuple[str, str, str] | None = None
+        self.holds_back = threading.Event()  # set: a job stays at half until `release`
+        self.release = threading.Event()
+        self.silent = threading.Event()
+        self.submits: list[Any] = []
+        self.uploads: dict[str, bytearray] = {}
+        self.cancelled: list[str] = []
+        self.forgotten: list[str] = []
+        self.kept: dict[str, str] = {}  # job -> kind, finished
+        self._waiting: list[tuple[bytes, Any]] = []
+        self._stop = threading.Event()
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        public, secret = zmq.curve_keypair()
+        self._socket.curve_server = True
+        self._socket.curve_secretkey = secret
+        self._socket.linger = 0
+        port = self._socket.bind_to_random_port("tcp://127.0.0.1")
+        self.address = f"127.0.0.1:{port}"
+        client_public, client_secret = zmq.curve_keypair()
+        connection = addon("shared.connection")
+        self.keys = connection.ClientKeys(
+            public.decode(), client_public.decode(), client_secret.decode(), "test", self.address
+        )
+        self.key_file = folder / "client.key"
+        connection.save_client_keys(self.keys, self.key_file)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> ScriptedBackend:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Go away, as a backend does that is killed."""
+        self._stop.set()
+        self._thread.join(5)
+        self._socket.close()
+        self._context.destroy(linger=0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._socket.poll(20):
+                client, *frames = self._socket.recv_multipart()
+                if not self.silent.is_set():
+                    self._answer(client, self._protocol.decode_from_client(frames))
+            if self._waiting and self.release.is_set():
+                for client, message in self._waiting:
+                    self._finish(client, message)
+                self._waiting.clear()
+
+    def _say(self, client: bytes, message: Any) -> None:
+        self._socket.send_multipart([client, *self._protocol.encode(message)])
+
+    def _answer(self, client: bytes, message: Any) -> None:
+        messages = self._messages
+        match message.TYPE:
+            case "hello":
+                jobs = tuple(
+                    {"job": job, "kind": kind, "state": "done"} for job, kind in self.kept.items()
+                )
+                kinds = ("animate", "reconstruct")
+                self._say(
+                    client,
+                    messages.Welcome(version=1, backend="Scripted 1", kinds=kinds, jobs=jobs),
+                )
+            case "ping":
+                self._say(client, messages.Pong(message.number))
+            case "upload":
+                self._upload(client, message)
+            case "submit":
+                self.submits.append(message)
+                self._say(client, messages.Accepted(message.job, message.kind, "running"))
+                self._say(client, messages.Progress(message.job, "motion", 0.5, "Half way"))
+                if self.holds_back.is_set():
+                    self._waiting.append((client, message))
+                else:
+                    self._finish(client, message)
+            case "attach":
+                self._say(client, messages.Accepted(message.job, self.kept[message.job], "done"))
+                self._done(client, message.job, self.kept[message.job])
+            case "cancel":
+                self.cancelled.append(message.job)
+                self._waiting = [w for w in self._waiting if w[1].job != message.job]
+                self._fail(client, message.job, ("cancelled", "Cancelled.", ""))
+            case "forget":
+                self.forgotten.append(message.job)
+                self._say(client, messages.Forgotten(message.job))
+
+    def _upload(self, client: bytes, message: Any) -> None:
+        held = self.uploads.setdefault(message.sha256, bytearray())
+        if message.arrays and message.offset == len(held):
+            held += message.arrays["data"].tobytes()
+        if len(held) == message.size:
+            self._say(client, self._messages.Have(message.sha256))
+        else:
+            self._say(client, self._messages.Need(message.sha256, len(held)))
+
+    def _finish(self, client: bytes, message: Any) -> None:
+        if self.failure is not None:
+            self._fail(client, message.job, self.failure)
+        else:
+            self._done(client, message.job, message.kind)
+
+    def _done(self, client: bytes, job: str, kind: str) -> None:
+        self._say(client, self._messages.Done(job, kind, arrays=self.results[kind]))
+
+    def _fail(self, client: bytes, job: str, failure: tuple[str, str, str]) -> None:
+        kind, sentence, step = failure
+        self._say(client, self._messages.Failed(kind, sentence, step, about="job", job=job))
