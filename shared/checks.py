@@ -35,6 +35,11 @@ def text(longest: int) -> Check:
     return check
 
 
+def printable(value: str, longest: int) -> str:
+    """Any text as one that `text(longest)` accepts: an exception's may hold anything."""
+    return "".join(letter if letter.isprintable() else " " for letter in value[:longest])
+
+
 def file_label(value: object) -> str:
     """The bare name of a file, for sentences; never used to open anything."""
     label: str = text(255)(value)

@@ -54,8 +54,8 @@ class MessageError(VividKeysError):
     def as_failed(self) -> Failed:
         return Failed(
             kind=self.kind,
-            sentence=self.sentence[:SENTENCE_CHARACTERS],
-            next_step=self.next_step[:SENTENCE_CHARACTERS],
+            sentence=checks.printable(self.sentence, SENTENCE_CHARACTERS),
+            next_step=checks.printable(self.next_step, SENTENCE_CHARACTERS),
             about=self.about,
             job=self.job,
             sha256=self.sha256,

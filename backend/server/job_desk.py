@@ -16,6 +16,7 @@ from backend.server.job_store import JobStore, StoredJob
 from backend.server.reception import Client, Reception
 from backend.server.uploads import UploadStore
 from shared.arrays import Arrays
+from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import SENTENCE_CHARACTERS
 from shared.messages import Chunk, Done, Failed, Message, Progress
@@ -112,7 +113,7 @@ class JobDesk:
         self._publish(job, Progress(job, "started", 0.0, "The backend has begun."))
 
     def job_progressed(self, job: str, stage: str, fraction: float, sentence: str) -> None:
-        self._publish(job, Progress(job, stage, fraction, sentence[:SENTENCE_CHARACTERS]))
+        self._publish(job, Progress(job, stage, fraction, sentence))
 
     def job_made_chunk(self, job: str, index: int, info: dict[str, Any], arrays: Arrays) -> None:
         self._publish(job, Chunk(job, index, info, arrays))
@@ -200,18 +201,12 @@ def failed_message(error: VividKeysError, about: str, job: str = "", sha256: str
     """An error as a message; its sentences are cut to what a message may carry."""
     return Failed(
         error.kind,
-        _one_line(error.sentence),
-        _one_line(error.next_step),
+        printable(error.sentence, SENTENCE_CHARACTERS),
+        printable(error.next_step, SENTENCE_CHARACTERS),
         about,
         job,
         sha256,
     )
-
-
-def _one_line(text: str) -> str:
-    # An exception's text may hold line breaks or half a character; a message may not.
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return printable[:SENTENCE_CHARACTERS]
 
 
 def _result_gone() -> VividKeysError:

@@ -23,7 +23,9 @@ from backend.server.folders import as_disk_error
 from backend.server.job_kinds import JobKind, job_kinds
 from backend.server.pipe import PipeEndedError, read_message, write_message
 from shared.arrays import Arrays, load_npz
+from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
+from shared.limits import SENTENCE_CHARACTERS
 
 _log = logging.getLogger("backend.worker")
 _PROGRESS_SECONDS = 0.05
@@ -87,7 +89,11 @@ class Worker:
                 "models": models,
                 "devices": devices(),
                 "unavailable": {
-                    name: [error.kind.value, error.sentence, error.next_step]
+                    name: [
+                        error.kind.value,
+                        printable(error.sentence, SENTENCE_CHARACTERS),
+                        printable(error.next_step, SENTENCE_CHARACTERS),
+                    ]
                     for name, error in self._unavailable.items()
                 },
             }
@@ -112,8 +118,8 @@ class Worker:
                     "say": "failed",
                     "job": job,
                     "kind": known.kind.value,
-                    "sentence": known.sentence,
-                    "next_step": known.next_step,
+                    "sentence": printable(known.sentence, SENTENCE_CHARACTERS),
+                    "next_step": printable(known.next_step, SENTENCE_CHARACTERS),
                 }
             )
         finally:
@@ -164,7 +170,7 @@ class RunningJob:
                 "job": self._job,
                 "stage": stage,
                 "fraction": min(max(float(fraction), 0.0), 1.0),
-                "sentence": sentence,
+                "sentence": printable(sentence, SENTENCE_CHARACTERS),
             }
         )
 
