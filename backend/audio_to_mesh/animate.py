@@ -17,6 +17,7 @@ from backend.audio_to_mesh.frames import ClipFrames
 from backend.audio_to_mesh.head_motion import head_motion
 from backend.audio_to_mesh.loudness import phrase_ends
 from backend.audio_to_mesh.motion_model import MotionModel
+from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT, FaceMesh
 from shared.take import Take
@@ -129,14 +130,15 @@ def animate_chunks(
 
 
 def _carrier(face: FaceMesh | None) -> tuple[NDArray[np.float32], NDArray[np.int32], list[str]]:
-    """The 468 landmarks a Take is made for, their triangles, and what to tell the user."""
-    if face is None:
-        from backend.face import template_face
+    """The 468 landmarks a Take is made for, their triangles, and what to tell the user.
 
-        face = template_face()
+    A face's own triangles may run between finer vertices; the landmarks have theirs.
+    """
+    template = load_template()
+    if face is None:
+        return template.vertices.astype(np.float32), template.triangles, []
     warnings = [str(sentence) for sentence in face.meta.get("warnings", [])]
-    triangles = face.triangles[(face.triangles < LANDMARK_COUNT).all(axis=1)]
-    return face.vertices[:LANDMARK_COUNT], triangles, warnings
+    return face.vertices[:LANDMARK_COUNT], template.triangles, warnings
 
 
 def animate(

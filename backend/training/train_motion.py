@@ -22,6 +22,7 @@ from torch import Tensor
 
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from backend.training.batches import BatchRecipe, clips_by_corpus, draw_batch
+from backend.training.export import export
 from backend.training.losses import LossRecipe, losses
 from backend.training.prepare import Prepared, load_prepared
 from backend.training.teacher import phone_names
@@ -134,21 +135,6 @@ class Trainer:
             if all(value is not None for value in found.values()):
                 self.optimiser.state[parameter] = found
 
-    def export(self, path: Path, precision: torch.dtype = torch.float16) -> None:
-        """The averaged weights alone, as they ship."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.to(precision) for name, value in self.average.items()}
-        about = {
-            "shape": json.dumps(self.recipe.shape.as_dict()),
-            "phones": json.dumps(phone_names()),
-            "name": "motion",
-            "version": "1",
-            "steps": str(self.step),
-        }
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, about)
-        os.replace(partial, path)
-
 
 def _spread(prepared: Prepared) -> Tensor:
     """Standard deviation of each channel and of its change per frame, [2, C].
@@ -183,7 +169,13 @@ def train(prepared: Prepared, output: Path, recipe: MotionRecipe) -> Trainer:
         if trainer.step % recipe.save_every == 0:
             trainer.save(checkpoint)
     trainer.save(checkpoint)
-    trainer.export(output / "motion.safetensors")
+    export(
+        trainer.average,
+        recipe.shape.as_dict(),
+        output / "motion.safetensors",
+        steps=trainer.step,
+        version="1",
+    )
     return trainer
 
 

@@ -143,9 +143,7 @@ def test_dials_at_zero_remove_motion_completely(model: MotionModel, voice: Audio
 def test_the_same_seed_gives_the_same_take_and_another_does_not(
     model: MotionModel, voice: Audio
 ) -> None:
-    one, two, other = (
-        animate(voice, model, AnimateSettings(seed=seed)) for seed in (1, 1, 2)
-    )
+    one, two, other = (animate(voice, model, AnimateSettings(seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.weights, two.weights)
     np.testing.assert_array_equal(one.head_rotation, two.head_rotation)
     assert np.abs(one.weights - other.weights).max() > 0.1

@@ -49,7 +49,9 @@ def test_a_bilabial_seals_sharply_and_opens_again() -> None:
     weights = decode(_open_mouth(200), _events(200, bilabial=(100, 108)), SETTINGS)
     gap = _gap(weights)
     assert np.abs(gap[100:108]).max() < 1e-6
-    np.testing.assert_allclose(weights[100:108, INDEX["jawOpen"]], weights[100:108, INDEX["mouthClose"]])
+    np.testing.assert_allclose(
+        weights[100:108, INDEX["jawOpen"]], weights[100:108, INDEX["mouthClose"]]
+    )
     assert gap[92] > 0.3 and gap[116] > 0.3
     assert (weights[:, INDEX["mouthClose"]] <= weights[:, INDEX["jawOpen"]] + 1e-7).all()
 
@@ -96,7 +98,9 @@ def test_pieces_equal_the_whole() -> None:
     for start, stop in ((0, 300), (300, 301), (301, 640), (640, 900)):
         first, last = max(start - REACH, 0), min(stop + REACH, frames)
         piece = decode(curves[first:last].astype(np.float32), events[first:last], SETTINGS)
-        np.testing.assert_allclose(piece[start - first :][: stop - start], whole[start:stop], atol=1e-6)
+        np.testing.assert_allclose(
+            piece[start - first :][: stop - start], whole[start:stop], atol=1e-6
+        )
 
 
 def test_hysteresis_holds_joins_and_drops() -> None:

@@ -42,8 +42,7 @@ def _level(utterance: Utterance, phone: Phone) -> float:
 
 def test_sentences_are_repeatable_and_rich_in_lip_sounds() -> None:
     first, second = (
-        [text.english_sentence(np.random.default_rng(seed)) for seed in range(60)]
-        for _ in range(2)
+        [text.english_sentence(np.random.default_rng(seed)) for seed in range(60)] for _ in range(2)
     )
     assert first == second and len(set(first)) > 55
     assert not any("{" in sentence for sentence in first)
@@ -101,9 +100,7 @@ def _tone(seconds: float = 2.0) -> Utterance:
 def test_degraded_copies_are_repeatable_and_keep_their_phones() -> None:
     tone = _tone()
     for seed in range(12):
-        copies = [
-            augment.degrade(tone, [tone], np.random.default_rng(seed)) for _ in range(2)
-        ]
+        copies = [augment.degrade(tone, [tone], np.random.default_rng(seed)) for _ in range(2)]
         np.testing.assert_array_equal(copies[0].samples, copies[1].samples)
         _covers_the_clip(copies[0])
         assert [p.label for p in copies[0].phones] == ["aa", "m"]

@@ -31,7 +31,9 @@ RECIPE = MotionRecipe(
     minutes=5.0,
     save_every=2,
     batch=BatchRecipe(size=3, seconds=1.0),
-    shape=NetworkShape(width=16, groups=2, dilations=(1, 2), head_width=8, phones=len(phone_names())),
+    shape=NetworkShape(
+        width=16, groups=2, dilations=(1, 2), head_width=8, phones=len(phone_names())
+    ),
 )
 
 
@@ -87,9 +89,7 @@ def test_warping_by_one_changes_nothing_and_a_longer_tract_moves_bands_down() ->
 
 
 def test_loss_is_lowest_for_the_right_answer(prepared: Prepared) -> None:
-    batch = draw_batch(
-        prepared, clips_by_corpus(prepared), RECIPE.batch, np.random.default_rng(1)
-    )
+    batch = draw_batch(prepared, clips_by_corpus(prepared), RECIPE.batch, np.random.default_rng(1))
     network = MotionNetwork(RECIPE.shape)
     outputs = network(batch.features)
     spread = torch.ones(2, len(CHANNELS)) * 0.1
