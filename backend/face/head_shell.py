@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,9 @@ STEPS = (0.06, 0.13, 0.21, 0.30, 0.42, 0.56, 0.72, 0.88)
 # How much of the rim's motion each step still has.
 FOLLOW = (0.75, 0.5, 0.28, 0.12, 0.04, 0.0, 0.0, 0.0)
 # How far from the rim towards the border of the hair each step looks into the photo.
-LOOK_OUT = (0.18, 0.36, 0.54, 0.70, 0.84, 0.92, 0.97, 1.0)
+LOOK_OUT = (0.22, 0.42, 0.60, 0.74, 0.84, 0.90, 0.94, 0.96)
+# The outline of the hair against the bare skull.
+HAIR_RANGE = (0.94, 1.30)
 
 NECK_SEGMENTS = 28
 # Height, half width, half depth, middle depth and forward slope of the neck's rings, metres on
@@ -50,35 +54,40 @@ def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float)
     # Angle from straight ahead and around the line of sight, on the unit sphere.
     ahead = np.arccos(np.clip(-start[:, 1] / size, -1, 1))
     around = np.arctan2(start[:, 2], start[:, 0])
+    reach = None if crop is None else _reach_of_person(crop, rim)
+    hair = np.ones(count)
+    if crop is not None and reach is not None:
+        hair = _hair_volume(landmarks[rim], crop.points[rim], reach, middle, axes)
     rows = []
     for step in STEPS:
         angle = ahead + (np.pi - ahead) * step
         # The rim keeps its own distance at first and reaches the skull's by a third of the way.
         ease = 1.0 - (1.0 - min(step / 0.34, 1.0)) ** 2
-        reach = size + (1.0 - size) * ease
+        # At the pole all ways meet, so the hair is as thick as on average there.
+        own = hair + (hair.mean() - hair) * step**2
+        far = size + (own - size) * ease
         unit = np.stack(
             [np.sin(angle) * np.cos(around), -np.cos(angle), np.sin(angle) * np.sin(around)],
             axis=-1,
         )
-        rows.append(middle + axes * unit * reach[:, None])
-    pole = middle + axes * (0, 1, 0)
+        rows.append(middle + axes * unit * far[:, None])
+    pole = middle + axes * (0, 1, 0) * hair.mean()
     vertices = np.concatenate([*rows, [pole]])
-    own = [
+    own_rows = [
         list(range(LANDMARK_COUNT + k * count, LANDMARK_COUNT + (k + 1) * count))
         for k in range(len(STEPS))
     ]
-    faces = [strip_triangles(rim, own[0], True)]
-    faces += [strip_triangles(a, b, True) for a, b in zip(own, own[1:], strict=False)]
+    faces = [strip_triangles(rim, own_rows[0], True)]
+    faces += [strip_triangles(a, b, True) for a, b in pairwise(own_rows)]
     end = LANDMARK_COUNT + len(STEPS) * count
-    faces.append(
-        np.array([(own[-1][k], end, own[-1][(k + 1) % count]) for k in range(count)], np.int32)
-    )
+    last = own_rows[-1]
+    faces.append(np.array([(last[k], end, last[(k + 1) % count]) for k in range(count)], np.int32))
     follow = still(len(vertices))
     for k, share in enumerate(FOLLOW):
         follow[k * count + np.arange(count), rim] = share
     return Part(
         vertices,
-        _skull_uvs(uvs, crop, rim),
+        _skull_uvs(uvs, crop, reach, rim),
         np.ascontiguousarray(np.concatenate(faces)[:, ::-1]),
         "skin",
         follow,
@@ -86,15 +95,16 @@ def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float)
     )
 
 
-def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, rim: list[int]) -> Floats:
-    """Look from the rim outward to the border of the person: hair above, ears beside."""
-    if crop is None:
-        rows = [uvs[rim] for _ in STEPS]
-        return np.concatenate([*rows, [uvs[rim].mean(axis=0)]])
+def _outward(points: Floats) -> Floats:
+    """Unit directions [N,2] from the middle of the rim in the photo."""
+    away = points - points.mean(axis=0)
+    return np.asarray(away / np.linalg.norm(away, axis=1, keepdims=True))
+
+
+def _reach_of_person(crop: PhotoCrop, rim: list[int]) -> Floats:
+    """How far the person goes on beyond the rim of the face in the photo, pixels [N]."""
     points = crop.points[rim]
-    centre = points.mean(axis=0)
-    away = points - centre
-    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    away = _outward(points)
     face_height = float(np.ptp(points[:, 1]))
     reach = np.empty(len(rim))
     steps = np.arange(2.0, 0.62 * face_height, 2.0)
@@ -113,10 +123,36 @@ def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, rim: list[int]) -> Floats:
     reach = np.minimum(reach, face_height * (0.62 - 0.42 * down))
     for _ in range(3):
         reach = (np.roll(reach, 1) + 2 * reach + np.roll(reach, -1)) / 4
-    reach = np.maximum(0.94 * reach - 0.02 * face_height, 0.01 * face_height)
-    rows = [atlas.photo_uv(points + away * (reach * look)[:, None]) for look in LOOK_OUT]
-    top = rim.index(10)
-    return np.concatenate([*rows, [rows[-1][top]]])
+    return reach
+
+
+def _hair_volume(rim: Floats, points: Floats, reach: Floats, middle: Floats, axes: Floats) -> Floats:
+    """How much larger than the bare skull the head's outline is in the photo, per direction [N].
+
+    Only above the ears: below, long hair, neck and collar hide the head's own outline.
+    """
+    metres_per_pixel = float(np.ptp(rim[:, 0]) / max(np.ptp(points[:, 0]), 1e-6))
+    out = _outward(points) * (1, -1) * reach[:, None] * metres_per_pixel
+    border = (rim[:, [0, 2]] + out - middle[[0, 2]]) / axes[[0, 2]]
+    wanted = np.linalg.norm(border, axis=1)
+    above = np.clip((rim[:, 2] - middle[2] + 0.3 * axes[2]) / (0.5 * axes[2]), 0, 1)
+    volume = 1.0 + (np.clip(wanted, *HAIR_RANGE) - 1.0) * above
+    for _ in range(4):
+        volume = (np.roll(volume, 1) + 2 * volume + np.roll(volume, -1)) / 4
+    return np.asarray(volume)
+
+
+def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, reach: Floats | None, rim: list[int]) -> Floats:
+    """Look from the rim outward to the border of the person: hair above, ears beside."""
+    if crop is None or reach is None:
+        rows = [uvs[rim] for _ in STEPS]
+        return np.concatenate([*rows, [uvs[rim].mean(axis=0)]])
+    points = crop.points[rim]
+    away = _outward(points)
+    face_height = float(np.ptp(points[:, 1]))
+    inside = np.maximum(0.94 * reach - 0.02 * face_height, 0.01 * face_height)
+    rows = [atlas.photo_uv(points + away * (inside * look)[:, None]) for look in LOOK_OUT]
+    return np.concatenate([*rows, [rows[-1][rim.index(10)]]])
 
 
 def _neck(landmarks: Floats, scale: float) -> Part:
