@@ -65,9 +65,7 @@ def _contact(template: Template, upper: tuple[int, ...], lower: tuple[int, ...],
     held = np.array(sorted(set(upper) | set(lower)))
     far = np.flatnonzero(template.distances[held].min(axis=0) > spread)
     smoothness = laplacian(template.vertices, template.triangles)
-    return Contact(
-        np.array(upper), np.array(lower), held, spread_operator(smoothness, held, far)
-    )
+    return Contact(np.array(upper), np.array(lower), held, spread_operator(smoothness, held, far))
 
 
 @lru_cache(maxsize=1)
@@ -103,9 +101,7 @@ def jaw_motion(jaw: JawMotion, points: Floats, hinge: Floats, scale: float) -> F
         [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
     )
     from_hinge = points - hinge
-    return np.asarray(
-        from_hinge @ turn.T - from_hinge + np.array(jaw.slide) * scale / 1000.0
-    )
+    return np.asarray(from_hinge @ turn.T - from_hinge + np.array(jaw.slide) * scale / 1000.0)
 
 
 def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats:

@@ -67,9 +67,7 @@ def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixel
         (label, draw_face(face, pose_weights(pose), size=size))
         for label, pose in COMBINATIONS.items()
     ]
-    tiles += [
-        (name, draw_face(face, pose_weights({name: 1.0}), size=size)) for name in ARKIT_NAMES
-    ]
+    tiles += [(name, draw_face(face, pose_weights({name: 1.0}), size=size)) for name in ARKIT_NAMES]
     return lay_out(tiles, columns)
 
 

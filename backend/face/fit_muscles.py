@@ -12,6 +12,7 @@ Rezaiifar and Krishnaprasad, 1993). The reference itself is not kept.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +163,9 @@ def fit_pulls(dictionary: Dictionary, target: Floats, most: int, largest: float)
     return fitted
 
 
-def refine(dictionary: Dictionary, fitted: Fitted, target: Floats, error) -> Fitted:  # type: ignore[no-untyped-def]
+def refine(
+    dictionary: Dictionary, fitted: Fitted, target: Floats, error: Callable[[Fitted], float]
+) -> Fitted:
     """Try neighbouring landmarks and other reaches for each pull as long as that helps."""
     best = error(fitted)
     for _ in range(3):
@@ -263,8 +266,8 @@ def write_entry(stem: str, middle: bool, jaw: JawMotion | None, fitted: Fitted,
             f"jaw = {{ degrees = {jaw.degrees}, slide = [{x}, {y}, {z}], "
             f"at = {jaw.at}, core = {float(jaw.core)}, reach = {float(jaw.reach)} }}"
         )
-    order = np.argsort(-np.linalg.norm(fitted.moves, axis=1)) if len(fitted.moves) else []
-    if len(order):
+    if fitted.atoms:
+        order = np.argsort(-np.linalg.norm(fitted.moves, axis=1))
         lines.append("pulls = [")
         for index in order:
             (anchor, reach), move = fitted.atoms[index], fitted.moves[index]

@@ -97,9 +97,7 @@ def upright(mean: Floats, reference: Floats) -> Floats:
     normal = (across * np.sign(across[:, :1])).sum(axis=0)
     normal /= np.linalg.norm(normal)
     yaw, roll = np.arctan2(normal[1], normal[0]), np.arctan2(normal[2], normal[0])
-    turn_z = np.array(
-        [[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]]
-    )
+    turn_z = np.array([[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     turn_y = np.array(
         [[np.cos(roll), 0, np.sin(roll)], [0, 1, 0], [-np.sin(roll), 0, np.cos(roll)]]
     )

@@ -87,9 +87,7 @@ def face_from_photo(
 def plain_face() -> FaceMesh:
     """The mean face in plain grey, for use without a photo."""
     template = load_template()
-    return _build(
-        template_neutral(), template.irises, None, {"warnings": [], "model": MODEL_NAME}
-    )
+    return _build(template_neutral(), template.irises, None, {"warnings": [], "model": MODEL_NAME})
 
 
 def template_neutral() -> Floats:

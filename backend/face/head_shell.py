@@ -126,7 +126,9 @@ def _reach_of_person(crop: PhotoCrop, rim: list[int]) -> Floats:
     return reach
 
 
-def _hair_volume(rim: Floats, points: Floats, reach: Floats, middle: Floats, axes: Floats) -> Floats:
+def _hair_volume(
+    rim: Floats, points: Floats, reach: Floats, middle: Floats, axes: Floats
+) -> Floats:
     """How much larger than the bare skull the head's outline is in the photo, per direction [N].
 
     Only above the ears: below, long hair, neck and collar hide the head's own outline.

@@ -97,9 +97,7 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
     bag_follow = np.concatenate([follow * s for s in share] + [still(1)])
     # The lower half of the bag is the floor of the mouth and goes with the jaw.
     jaw = np.concatenate([is_lower * (1.0 - s) * 0.9 for s in share] + [[0.4]])
-    jaw += np.concatenate(
-        [(1.0 - is_lower - is_upper) * (1.0 - s) * 0.45 for s in share] + [[0.0]]
-    )
+    jaw += np.concatenate([(1.0 - is_lower - is_upper) * (1.0 - s) * 0.45 for s in share] + [[0.0]])
     depth = np.concatenate([np.full(count, d) for d in (0.95, 0.55, 0.25, 0.05)] + [[0.0]])
     bag = Part(
         vertices,
@@ -152,8 +150,14 @@ def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
         triangles = np.ascontiguousarray(triangles[:, ::-1])
     count = len(rows) * ARCH_COLUMNS
     jaw = np.zeros(count) if upper else np.ones(count)
-    return Part(np.concatenate(vertices), np.concatenate(uvs), triangles, "teeth_and_gums", still(count),
-                jaw)  # fmt: skip
+    return Part(
+        np.concatenate(vertices),
+        np.concatenate(uvs),
+        triangles,
+        "teeth_and_gums",
+        still(count),
+        jaw,
+    )
 
 
 def _tongue(landmarks: Floats, scale: float) -> Part:

@@ -10,6 +10,7 @@ them out by the same amount first keeps the landmarks where they are to a tenth 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,9 @@ Edge = tuple[int, int]
 def refine_skin(mesh: Assembly) -> Assembly:
     """Every skin triangle becomes four; old vertices keep their places in the order."""
     skin = mesh.triangle_material == MATERIALS.index("skin")
-    creases: set[Edge] = set()
-    for ring in (mouth_ring(), lid_ring("left"), lid_ring("right")):
-        for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
-            creases.add((min(a, b), max(a, b)))
     count = len(mesh.vertices)
-    smooth, middle, triangles = subdivision(mesh.triangles[skin], count, creases)
-    smooth_even = smooth[:count]
-    # Out first, then in: see above.
-    operator = smooth @ (2.0 * identity(count) - smooth_even)
+    old = np.ascontiguousarray(mesh.triangles[skin], np.int32)
+    operator, middle, triangles = _skin_operator(old.tobytes(), count)
     shapes = mesh.shapes.transpose(1, 0, 2).reshape(count, -1)
     new_count = operator.shape[0]
     shapes = (operator @ shapes).reshape(new_count, len(mesh.shapes), 3).transpose(1, 0, 2)
@@ -46,6 +41,19 @@ def refine_skin(mesh: Assembly) -> Assembly:
         np.concatenate([np.zeros(len(triangles), np.int32), mesh.triangle_material[~skin]]),
         np.ascontiguousarray(shapes),
     )
+
+
+@lru_cache(maxsize=2)
+def _skin_operator(triangles: bytes, count: int) -> tuple[csr_matrix, csr_matrix, Triangles]:
+    """The matrices for a skin; all our faces have the same triangles, so they are kept."""
+    creases: set[Edge] = set()
+    for ring in (mouth_ring(), lid_ring("left"), lid_ring("right")):
+        for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
+            creases.add((min(a, b), max(a, b)))
+    old = np.frombuffer(triangles, np.int32).reshape(-1, 3)
+    smooth, middle, new = subdivision(old, count, creases)
+    # Out first, then in: see above.
+    return csr_matrix(smooth @ (2.0 * identity(count) - smooth[:count])), middle, new
 
 
 def subdivision(
@@ -93,9 +101,7 @@ def subdivision(
             entries += [(count + index, tip, 0.125) for tip in sides]
     faces = []
     for a, b, c in triangles.tolist():
-        ab, bc, ca = (
-            number[min(x, y), max(x, y)] for x, y in ((a, b), (b, c), (c, a))
-        )
+        ab, bc, ca = (number[min(x, y), max(x, y)] for x, y in ((a, b), (b, c), (c, a)))
         faces += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
     smooth = _matrix(entries, (count + len(tips), count))
     return smooth, _matrix(middles, (len(tips), count)), np.array(faces, np.int32)

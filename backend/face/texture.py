@@ -124,7 +124,7 @@ def _without_background(pixels: Pixels, person: Floats) -> Pixels:
     """Replace the background by the nearest pixels of the person, smeared softly outward."""
     step = 4
     small = cv2.resize(pixels, (atlas.PHOTO_WIDTH // step, atlas.SIDE // step),
-                       interpolation=cv2.INTER_AREA).astype(np.float64)  # fmt: skip
+                       interpolation=cv2.INTER_AREA).astype(np.float32)  # fmt: skip
     inside = cv2.resize(person, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     # A little inside the border, where no background shines through the hair.
     sure = cv2.erode((inside > 0.8).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -135,10 +135,10 @@ def _without_background(pixels: Pixels, person: Floats) -> Pixels:
     smooth = np.stack([gaussian_filter(filled[..., c], 3.0) for c in range(3)], axis=-1)
     filled = np.where(sure[..., None], filled, smooth)
     large = cv2.resize(filled, (atlas.PHOTO_WIDTH, atlas.SIDE), interpolation=cv2.INTER_LINEAR)
-    keep = cv2.resize(gaussian_filter(sure.astype(np.float64), 1.2), large.shape[1::-1],
+    keep = cv2.resize(gaussian_filter(sure.astype(np.float32), 1.2), large.shape[1::-1],
                       interpolation=cv2.INTER_LINEAR)  # fmt: skip
     keep = np.clip(keep, 0, 1)[..., None]
-    return np.asarray(pixels * keep + large * (1 - keep) + 0.5, np.uint8)
+    return np.asarray(large + keep * (pixels - large) + 0.5, np.uint8)
 
 
 def _with_neck(pixels: Pixels, points: Floats, skin: Floats) -> Pixels:
@@ -148,16 +148,21 @@ def _with_neck(pixels: Pixels, points: Floats, skin: Floats) -> Pixels:
                   397, 288, 361, 323, 454]]  # fmt: skip
     order = np.argsort(jaw[:, 0])
     line = np.interp(np.arange(width), jaw[order, 0], jaw[order, 1])
-    face_height = points[152, 1] - points[10, 1]
-    below = (np.arange(height)[:, None] - line[None]) / max(face_height, 1.0)
+    face_height = float(points[152, 1] - points[10, 1])
+    # Only the rows below the ears can change.
+    top = int(np.clip(line.min(), 0, height - 1))
+    below = (np.arange(top, height, dtype=np.float32)[:, None] - line[None]) / max(face_height, 1.0)
     # Beside the face there is hair, not neck.
     middle, half = points[152, 0], (points[454, 0] - points[234, 0]) / 2
     beside = np.clip((np.abs(np.arange(width) - middle) / max(half, 1.0) - 0.55) / 0.3, 0, 1)
     share = np.clip((below - 0.03) / 0.12, 0, 1)
     share = share * share * (3 - 2 * share) * (1.0 - beside * beside * (3 - 2 * beside))[None]
-    tone = skin * (0.90 - 0.10 * np.clip(below, 0, 1))[..., None]
-    mixed = pixels * (1 - share[..., None]) + tone * share[..., None]
-    return np.asarray(mixed + 0.5, np.uint8)
+    share = share.astype(np.float32)[..., None]
+    shade = (0.90 - 0.10 * np.clip(below, 0, 1)).astype(np.float32)[..., None]
+    result = pixels.copy()
+    mixed = pixels[top:] * (1 - share) + skin.astype(np.float32) * shade * share
+    result[top:] = (mixed + 0.5).astype(np.uint8)
+    return result
 
 
 def build_texture(crop: PhotoCrop | None, tiles: dict[atlas.Tile, Pixels]) -> Pixels:
