@@ -198,6 +198,8 @@ def main() -> int:
     # read when bpy is imported.
     with tempfile.TemporaryDirectory(prefix="vividkeys-demo-", ignore_cleanup_errors=True) as own:
         os.environ["BLENDER_USER_RESOURCES"] = own
+        # Blender's folder for passing things would outlive our quick exit in the system's.
+        os.environ["TMPDIR"] = os.environ["TEMP"] = own
         try:
             run(options)
         except RuntimeError as error:

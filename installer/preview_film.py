@@ -18,24 +18,25 @@ from mathutils import Vector
 SIZE = 480  # pixels, both ways; H.264 needs even numbers
 _LENS = 85.0  # mm: a portrait lens, so that the nose does not grow
 _SENSOR = 36.0  # mm
-_MARGIN = 1.06  # room for the head to move in
+_MARGIN = 1.55  # around the face: the hair, the chin's way down, the head's motion
 _TURN = math.radians(14)  # a little from the side shows that the head is round
 _EXPOSURE = 0.55  # stops; the studio light takes about as much away
 _BACKGROUND = (0.055, 0.06, 0.07)
 
 
 def place_camera(scene: Any, head: Any) -> Any:
-    """A camera that frames the head at rest; returns it.
+    """A camera that frames the face at rest; returns it.
 
-    `head` looks along -Y. Its size is taken from the mesh as modelled, not from the pose.
+    `head` looks along -Y. The face is the first vertices of the mesh, as many as the extension
+    has noted on it; its size is taken as modelled, not from the pose.
     """
-    corners = [head.matrix_world @ Vector(corner) for corner in head.bound_box]
-    low = Vector([min(corner[axis] for corner in corners) for axis in range(3)])
-    high = Vector([max(corner[axis] for corner in corners) for axis in range(3)])
-    centre, extent = (low + high) / 2, high - low
-    # The outline of a head lies about half-way between its middle and its near side.
+    count = int(head.get("vividkeys_landmarks", len(head.data.vertices)))
+    face = [vertex.co for vertex in head.data.vertices[:count]]
+    low = Vector([min(corner[axis] for corner in face) for axis in range(3)])
+    high = Vector([max(corner[axis] for corner in face) for axis in range(3)])
+    centre, extent = (low + high) / 2, high - low  # heads are made at the origin
     half_angle = math.atan(_SENSOR / 2 / _LENS)
-    distance = max(extent.x, extent.z) / 2 * _MARGIN / math.tan(half_angle) + extent.y / 4
+    distance = max(extent.x, extent.z) / 2 * _MARGIN / math.tan(half_angle)
     data = bpy.data.cameras.new("Preview Camera")
     data.lens, data.sensor_width, data.clip_start = _LENS, _SENSOR, 0.01
     camera = bpy.data.objects.new("Preview Camera", data)
