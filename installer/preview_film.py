@@ -18,7 +18,7 @@ from mathutils import Vector
 SIZE = 480  # pixels, both ways; H.264 needs even numbers
 _LENS = 85.0  # mm: a portrait lens, so that the nose does not grow
 _SENSOR = 36.0  # mm
-_MARGIN = 1.55  # around the face: the hair, the chin's way down, the head's motion
+_MARGIN = 1.75  # around the face: the hair, the chin's way down, the head's motion
 _TURN = math.radians(14)  # a little from the side shows that the head is round
 _EXPOSURE = 0.55  # stops; the studio light takes about as much away
 _BACKGROUND = (0.055, 0.06, 0.07)
