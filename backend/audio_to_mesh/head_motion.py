@@ -9,8 +9,8 @@ have the medians 2.6, 3.0 and 2.9 degrees (pitch, roll, yaw); the spreads below 
 a short piece of a slow process shows only part of its spread, and pauses hold it back. Real
 motion comes in bursts: the logarithm of its speed spreads 0.83 where Gaussian noise of the same
 spectrum has about 0.5, and the speed forgets itself within half a second, hence the gain that
-breathes. Gain and spreads were then set so that generated tracks of the same lengths have about
-the tracks' spread and speeds. The tracks have no sound, so the link to the voice is set by hand
+breathes. Gain and spreads were then set so that generated tracks of the same lengths lie in the
+calmer half of the tracked people. The tracks have no sound, so the link to the voice is set by hand
 from what is published: beats fall on stressed syllables, one nod takes a little under a second,
 and almost nothing happens above 3 Hz.
 
@@ -28,7 +28,7 @@ from scipy.interpolate import CubicSpline
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE, loudness, speaking, voice_level
 
 # In the order pitch, roll, yaw.
-SPREAD_DEGREES = (3.5, 3.9, 3.7)
+SPREAD_DEGREES = (2.9, 3.3, 3.2)
 FARTHEST_DEGREES = 14.0
 CORNER_HZ = (0.35, 0.42, 0.33)
 FALL = (1.27, 1.77, 1.06)
