@@ -38,7 +38,7 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
     start_seconds: FloatProperty(
         name="Wait for Start",
         description="How long a local backend may take until it answers",
-        default=30.0,
+        default=60.0,
         min=1.0,
         max=600.0,
         subtype="TIME_ABSOLUTE",

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way with the real backend: its own Python, real models, real photo, real voice."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import wave
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from .conftest import REPOSITORY, shape_curve
+from .test_jobs import _modal, _run
+
+SAMPLES = REPOSITORY / "backend" / "samples"
+WEIGHTS = REPOSITORY / "backend" / "models" / "motion.safetensors"
+INTERPRETER = (
+    REPOSITORY
+    / ".venv"
+    / "backend"
+    / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_backend_is_there(tmp_path_factory: pytest.TempPathFactory):
+    if not INTERPRETER.is_file():
+        pytest.skip(f"no backend environment at {INTERPRETER}; python install.py backend makes it")
+    if not WEIGHTS.is_file():
+        pytest.skip(f"the motion weights are missing: {WEIGHTS.name}")
+    # The backend's data folder: keys, uploads, results. Never the user's own.
+    patch = pytest.MonkeyPatch()
+    folder = str(tmp_path_factory.mktemp("user"))
+    for name in ("XDG_DATA_HOME", "HOME", "LOCALAPPDATA", "APPDATA"):
+        patch.setenv(name, folder)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def local(blender, addon):
+    """Blender with a local backend, started as the panel starts it."""
+    addon("folders").unfinished_file().unlink(missing_ok=True)
+    result = blender.ops.vividkeys.connect_local(python=str(INTERPRETER), folder=str(REPOSITORY))
+    assert result == {"FINISHED"}
+    return addon("work").state()
+
+
+@pytest.fixture
+def long_voice(tmp_path: Path) -> Path:
+    """Twenty minutes of noise that comes and goes: long enough to do something meanwhile."""
+    random = np.random.default_rng(0)
+    noise = random.integers(60, 196, 8000 * 1200).astype(np.uint8)
+    path = tmp_path / "long.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(8000)
+        sound.writeframes(noise.tobytes())
+    return path
+
+
+def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path):
+    ops = blender.ops.vividkeys
+    assert ops.create_head(image_file=str(SAMPLES / "portrait.jpg")) == {"FINISHED"}
+    head = blender.data.objects["portrait Head"]
+    names = [block.name for block in head.data.shape_keys.key_blocks]
+    assert names == ["Basis", *addon("shared.arkit").ARKIT_NAMES]
+    assert 0.12 < head.dimensions.x < 0.25, "a head is measured in metres"
+    blender.context.scene.render.fps = 30
+    assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
+    take = addon("delivery").performance_on(blender.context)
+    resampled = addon("shared.take").resample_take(take, 30.0)
+    for column, name in enumerate(addon("shared.arkit").ARKIT_NAMES):
+        keys = shape_curve(addon, head.data.shape_keys, name)
+        assert np.array_equal(keys[:, 1], resampled.weights[:, column])
+    index = addon("shared.arkit").INDEX
+    assert take.weights[:, index["jawOpen"]].max() > 0.15, "the mouth does not open"
+    assert take.weights[:, index["eyeBlinkLeft"]].max() > 0.5, "the eyes do not blink"
+    assert np.abs(take.head_rotation).max() > 0.005, "the head does not move"
+    strip = addon("sequencer").our_strip(blender.context.scene, head.name)
+    _, first, end = addon("versions").strip_frames(strip)
+    assert first == 1 and abs((end - first) - len(resampled.weights)) <= 2
+    for file_format, suffix in (("TAKE", ".take.npz"), ("GLB", ".glb")):
+        assert ops.export(format=file_format, filepath=str(tmp_path / "out")) == {"FINISHED"}
+        assert (tmp_path / f"out{suffix}").stat().st_size > 10_000
+    # The same voice and seed again: the same performance.
+    assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
+    again = addon("delivery").performance_on(blender.context)
+    assert np.array_equal(again.weights, take.weights)
+
+
+def _bad_files_are_said_in_one_sentence(blender, local, folder: Path) -> None:
+    empty, text = folder / "empty.wav", folder / "not a sound.mp3"
+    empty.write_bytes(b"")
+    text.write_text("This is no sound at all.\n" * 50)
+    for broken in (empty, text):
+        with pytest.raises(RuntimeError):
+            blender.ops.vividkeys.animate(audio_file=str(broken))
+        notice = local.notice
+        assert notice.is_error and broken.name in notice.sentences[0] and notice.next_step
+    with pytest.raises(RuntimeError):
+        blender.ops.vividkeys.create_head(image_file=str(text))
+    assert local.notice.is_error
+
+
+def test_bad_files_cancel_and_a_killed_backend_leave_blender_usable(
+    blender, addon, local, head, long_voice, tmp_path
+):
+    # One test for three things, because a backend takes seconds to start.
+    _bad_files_are_said_in_one_sentence(blender, local, tmp_path)
+
+    def start():
+        cls, operator = _modal(
+            addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(long_voice)
+        )
+
+        def under_way():
+            return local.job is not None and 0.0 < local.job.fraction < 0.9
+
+        _run(cls, operator, blender.context, until=under_way, seconds=60)
+        return cls, operator
+
+    cls, operator = start()
+    blender.ops.vividkeys.cancel()
+    assert _run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
+    assert not blender.data.actions
+    cls, operator = start()
+    began = time.monotonic()
+    local.process._process.kill()
+    assert _run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
+    assert time.monotonic() - began < 5.0
+    assert local.notice.is_error and "backend" in local.notice.sentences[0]
+    assert not local.busy and not blender.data.actions
+    blender.ops.vividkeys.connect_local(python=str(INTERPRETER), folder=str(REPOSITORY))
+    sample = str(SAMPLES / "speech.flac")
+    assert blender.ops.vividkeys.animate(audio_file=sample) == {"FINISHED"}
+
+
+@pytest.fixture
+def served(tmp_path: Path):
+    """A backend that somebody else started, and a key file for this client."""
+    data = tmp_path / "served"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    serve = [str(INTERPRETER), "-m", "backend", "serve", "--port", "0", "--data", str(data)]
+    key_file = tmp_path / "laptop.key"
+    add = [str(INTERPRETER), "-m", "backend", "keys", "add", "laptop", "--data", str(data)]
+    subprocess.run(
+        [*add, "--out", str(key_file)], cwd=REPOSITORY, env=environment, check=True, timeout=120
+    )
+    process = subprocess.Popen(
+        serve,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+    reader.start()
+    deadline = time.monotonic() + 120
+    address = None
+    while address is None and time.monotonic() < deadline and process.poll() is None:
+        address = re.search(r"tcp://[\w.:]+", "".join(list(lines)))
+        time.sleep(0.05)
+    assert address is not None, "".join(lines)
+    yield SimpleNamespace(address=address[0], key_file=key_file)
+    process.terminate()
+    process.wait(30)
+    reader.join(5)
+    process.stdout.close()
+
+
+def test_blender_quits_in_mid_job_and_the_result_waits(blender, addon, served, head, tmp_path):
+    addon("folders").unfinished_file().unlink(missing_ok=True)
+    connect = {"address": served.address, "key_file": str(served.key_file)}
+    blender.ops.vividkeys.connect_address(**connect)
+    work = addon("work").state()
+    sample = str(SAMPLES / "speech.flac")
+    _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=sample)
+    deadline = time.monotonic() + 60
+    while work.job.fraction == 0 and not work.job.finished and time.monotonic() < deadline:
+        work.pump()
+    path = str(tmp_path / "scene.blend")
+    blender.ops.wm.save_as_mainfile(filepath=path)
+    addon("work").close()
+    blender.ops.wm.open_mainfile(filepath=path)
+    blender.ops.vividkeys.connect_address(**connect)
+    work = addon("work").state()
+    assert [offer.label for offer in work.offers] == ["speech"]
+    assert blender.ops.vividkeys.fetch() == {"FINISHED"}
+    again = blender.data.objects["Kopf"]
+    keys = shape_curve(addon, again.data.shape_keys, "jawOpen")
+    assert len(keys) > 100 and keys[:, 1].max() > 0.15
