@@ -71,12 +71,15 @@ class JobKind:
     `check` runs in the server before the job is accepted; it returns what the request needs or
     raises VividKeysError. `run` runs in the worker and raises VividKeysError too. `load` runs in
     the worker before it says that it is ready, and describes the models: name, version, task.
+    `warm` runs on a thread when the worker has nothing to do, for what would make only the first
+    job slow; whatever goes wrong in it is left to that job.
     """
 
     name: str
     check: Callable[[Mapping[str, Any], Arrays], Needs]
     run: Callable[[JobContext], Result]
     load: Callable[[], list[dict[str, Any]]] | None = None
+    warm: Callable[[], object] | None = None
 
 
 def job_kinds(modules: tuple[str, ...]) -> dict[str, JobKind]:

@@ -133,6 +133,10 @@ def _motion_model() -> MotionModel:
 
 def _load_animate() -> list[dict[str, Any]]:
     """Load the network and let it run once: the first run of a network is slow."""
+    import torch
+
+    # One core does about a hundred seconds of speech per second; Blender needs the others.
+    torch.set_num_threads(1)
     from backend.audio.load import Audio
     from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks
 
@@ -140,7 +144,6 @@ def _load_animate() -> list[dict[str, Any]]:
     noise = np.random.default_rng(0).normal(0.0, 0.05, 16_000).astype(np.float32)
     for _chunk in animate_chunks(Audio(noise), model, AnimateSettings()):
         pass
-    _template_landmarks()
     return [{"name": model.name, "version": model.version, "task": "animate"}]
 
 
@@ -172,7 +175,13 @@ def _reconstruct(context: JobContext) -> Result:
     return Result(info, face_to_arrays(face))
 
 
+def _warm_reconstruct() -> None:
+    from backend.face.landmarks import warm_up
+
+    warm_up()
+
+
 JOB_KINDS = (
-    JobKind("animate", _check_animate, _animate, _load_animate),
-    JobKind("reconstruct", _check_reconstruct, _reconstruct),
+    JobKind("animate", _check_animate, _animate, _load_animate, _template_landmarks),
+    JobKind("reconstruct", _check_reconstruct, _reconstruct, warm=_warm_reconstruct),
 )

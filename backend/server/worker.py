@@ -29,6 +29,7 @@ from shared.limits import SENTENCE_CHARACTERS
 
 _log = logging.getLogger("backend.worker")
 _PROGRESS_SECONDS = 0.05
+_REST_SECONDS = 2.0
 
 
 class Worker:
@@ -42,6 +43,7 @@ class Worker:
         self._cancelled: set[str] = set()
         self._kinds: dict[str, JobKind] = {}
         self._unavailable: dict[str, VividKeysError] = {}
+        self._idle_since: float | None = None  # None while a job runs
 
     def run(self) -> None:
         """Load the models, say that they are there, and work until the server is gone."""
@@ -49,9 +51,13 @@ class Worker:
         self._kinds = job_kinds(tuple(header["modules"]))
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
         self._load()
+        self._idle_since = time.monotonic()
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         while True:
             task, arrays = self._tasks.get()
+            self._idle_since = None
             self._work(task, arrays)
+            self._idle_since = time.monotonic()
 
     def say(self, header: dict[str, Any], arrays: Arrays | None = None) -> None:
         with self._writing:
@@ -98,6 +104,21 @@ class Worker:
                 },
             }
         )
+
+    def _warm_up(self) -> None:
+        for kind in self._kinds.values():
+            if kind.warm is None or kind.name in self._unavailable:
+                continue
+            while not self._is_at_rest():
+                time.sleep(0.5)
+            try:
+                kind.warm()
+            except Exception as error:
+                _log.warning("Warming up '%s': %s", kind.name, error)
+
+    def _is_at_rest(self) -> bool:
+        idle_since = self._idle_since
+        return idle_since is not None and time.monotonic() - idle_since > _REST_SECONDS
 
     def _work(self, task: dict[str, Any], arrays: Arrays) -> None:
         job, kind = str(task["job"]), str(task["kind"])
