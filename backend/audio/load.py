@@ -27,7 +27,7 @@ from backend.audio.decode import (
     SoundfileStream,
     SoundStream,
 )
-from backend.audio.truncation import looks_broken_off
+from backend.audio.truncation import lacks_its_index, looks_broken_off
 from shared.errors import ErrorKind, VividKeysError
 
 SAMPLE_RATE = 16_000
@@ -45,7 +45,7 @@ _FORMATS = "WAV, FLAC, Ogg, MP3, M4A or a film such as MP4 or MOV"
 _Opener = Callable[[BinaryIO], SoundStream]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audio:
     """A voice, ready for the network.
 
@@ -143,6 +143,11 @@ def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]
     if best is None:
         if has_no_track:
             raise _bad(f"{label} has no sound track.", "Choose a file in which someone speaks.")
+        if lacks_its_index(file):
+            raise _bad(
+                f"{label} is broken off: the index that belongs at its end is missing.",
+                "Copy or record it again; the recording was probably interrupted.",
+            )
         raise _bad(
             f"{label} is not a sound file that can be read, or its beginning is damaged.",
             f"Choose a {_FORMATS} file; if it should be one, export it again.",

@@ -34,6 +34,30 @@ def looks_broken_off(source: BinaryIO) -> bool:
     return _mp3_is_short(head, size)
 
 
+def lacks_its_index(source: BinaryIO) -> bool:
+    """True for MP4, M4A and MOV without their 'moov' box, which recorders write at the end."""
+    size = source.seek(0, io.SEEK_END)
+    position = 0
+    for count in range(1000):
+        source.seek(position)
+        head = source.read(16)
+        if len(head) < 8:
+            return count > 0
+        length, name = struct.unpack(">I4s", head[:8])
+        if (count == 0 and name != b"ftyp") or name == b"moov":
+            return False
+        if length == 1 and len(head) == 16:  # a box beyond 4 GB has its size in the next field
+            length = int(struct.unpack(">Q", head[8:])[0])
+        if length == 0:  # the last box: reaches to the end
+            return True
+        if length < 8:
+            return False
+        position += length
+        if position >= size:
+            return True
+    return False
+
+
 def _wave_is_short(source: BinaryIO, size: int) -> bool:
     position = 12
     for _ in range(200):  # chunks before 'data'; a file with more is not one to trust

@@ -30,6 +30,7 @@ from backend.evaluation.phones import (
     Phone,
 )
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.errors import ErrorKind, VividKeysError
 
 FPS = 60.0
 Pose = dict[str, float]
@@ -124,18 +125,23 @@ def rhubarb_curves(
 ) -> NDArray[np.float32]:
     """Rhubarb Lip Sync's cues as weights [T, 52]; `recognizer` phonetic or pocketSphinx.
 
-    Raises subprocess.CalledProcessError where the program fails.
+    Raises VividKeysError(missing_dependency) where the program does not do what it should.
     """
+    options = ["--quiet", "-f", "json", "-r", recognizer, "--extendedShapes", "GHX"]
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "voice.wav"
         soundfile.write(wave, audio.samples, SAMPLE_RATE, subtype="PCM_16")
-        answer = subprocess.run(
-            [program, "--quiet", "-f", "json", "-r", recognizer, "--extendedShapes", "GHX", wave],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    return cues_to_curves(json.loads(answer.stdout)["mouthCues"], frame_count(audio))
+        try:
+            answer = subprocess.run(
+                [program, *options, wave], check=True, capture_output=True, text=True
+            )
+            return cues_to_curves(json.loads(answer.stdout)["mouthCues"], frame_count(audio))
+        except (OSError, subprocess.CalledProcessError, ValueError, LookupError) as error:
+            raise VividKeysError(
+                ErrorKind.MISSING_DEPENDENCY,
+                f"Rhubarb at '{program}' gave no mouth cues: {error}.",
+                "Take it off the PATH, or install Rhubarb Lip Sync 1.13 or later.",
+            ) from error
 
 
 def cues_to_curves(cues: Sequence[dict[str, object]], frames: int) -> NDArray[np.float32]:

@@ -253,19 +253,20 @@ def run(data: Path, *, as_json: bool = False) -> int:
 
     Without the model's weights the other rows are printed and a remark says what is missing.
     """
-    clips = read_clips(data)
     remarks: list[str] = []
-    systems = [loudness_system()]
-    peers = rhubarb_systems()
-    if not peers:
-        remarks.append("Rhubarb Lip Sync is not on the PATH, so its row is left out.")
-    systems += [*peers, label_system()]
-    try:
-        systems.append(model_system())
-    except VividKeysError as error:
-        remarks.append(f"Without the model's row: {error.sentence} {error.next_step}")
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Evaluating lips", total=1.0)
+        task = bar.add_task("Reading", total=1.0)
+        clips = read_clips(data)
+        systems = [loudness_system()]
+        peers = rhubarb_systems()
+        if not peers:
+            remarks.append("Rhubarb Lip Sync is not on the PATH, so its row is left out.")
+        systems += [*peers, label_system()]
+        bar.update(task, description="Loading the model")
+        try:
+            systems.append(model_system())
+        except VividKeysError as error:
+            remarks.append(f"Without the model's row: {error.sentence} {error.next_step}")
         table = evaluate_speech(
             clips,
             systems,

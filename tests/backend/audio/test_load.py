@@ -276,10 +276,16 @@ def test_broken_off_file_is_used_as_far_as_it_goes(make: Callable[[np.ndarray], 
 def test_header_alone_and_index_missing() -> None:
     wave = soundfile_bytes(tone(1.0, 48000), 48000)
     m4a = ffmpeg_bytes(tone(3.0, 48000), 48000, "ipod", "aac")
-    for data in (wave[:44], wave[:20], m4a[: len(m4a) // 2]):
+    for data, word in (
+        (wave[:44], "holds no sound"),
+        (wave[:20], "damaged"),
+        (m4a[: len(m4a) // 2], "index"),
+        (m4a[:30], "index"),
+    ):
         with pytest.raises(VividKeysError) as caught:
             load_audio(data)
         assert caught.value.kind == ErrorKind.BAD_AUDIO and caught.value.next_step
+        assert word in caught.value.sentence
 
 
 @pytest.mark.parametrize(

@@ -137,5 +137,9 @@ def test_rhubarb_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert weights.shape == (int(FPS), 52)
     assert weights[15, INDEX["jawOpen"]] == pytest.approx(0.6)
     assert weights[50, INDEX["mouthPressLeft"]] == pytest.approx(0.3)
+    program.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(VividKeysError) as caught:
+        rhubarb_curves(program, Audio(np.zeros(16000, np.float32)))
+    assert caught.value.kind == ErrorKind.MISSING_DEPENDENCY
     monkeypatch.setenv("PATH", "")
     assert rhubarb_systems() == []
