@@ -9,6 +9,7 @@ features of the whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -105,19 +106,26 @@ def log_mel(
 
 def level(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Loudness of each frame [T] in nats: log of the energy summed over the coarse bands."""
-    return np.asarray(np.log(np.exp(features[:, :COARSE_BANDS]).sum(axis=1)), np.float32)
+    energies = np.exp(features[:, :COARSE_BANDS]) @ np.ones(COARSE_BANDS, np.float32)
+    return np.asarray(np.log(energies), np.float32)
 
 
-def reference_mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What "average speech" is in this window [T, 160]: the mean [160] over its louder frames.
+def reference_mean(
+    pieces: Sequence[NDArray[np.float32]], levels: Sequence[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """What "average speech" is in a window: the mean [160] over its louder frames.
 
-    Pauses do not pull it down. In a window that is quiet throughout it is raised, so that faint
-    noise does not look like speech.
+    The window comes in pieces [T, 160] with the `level` [T] of each. Pauses do not pull the mean
+    down. In a window that is quiet throughout it is raised, so that faint noise does not look like
+    speech.
     """
-    loudness = level(features)
-    peak = float(np.quantile(loudness, 0.98))
-    mean = features[loudness >= peak - _GATE].mean(axis=0)
-    return np.asarray(mean + max(_QUIET_PEAK - peak, 0.0), np.float32)
+    peak = float(np.quantile(np.concatenate(levels), 0.98))
+    total, count = np.zeros(BANDS, np.float32), 0.0
+    for features, loudness in zip(pieces, levels, strict=True):
+        loud = (loudness >= peak - _GATE).astype(np.float32)
+        total += loud @ features
+        count += float(loud.sum())
+    return total / np.float32(count) + np.float32(max(_QUIET_PEAK - peak, 0.0))
 
 
 def normalise(features: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:

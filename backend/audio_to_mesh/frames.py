@@ -8,18 +8,35 @@ forgotten again, so the result does not depend on which stretch is asked for fir
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio.log_mel import FRAME_RATE, frame_count, log_mel, normalise, reference_mean
+from backend.audio.log_mel import (
+    FRAME_RATE,
+    frame_count,
+    level,
+    log_mel,
+    normalise,
+    reference_mean,
+)
 from backend.audio_to_mesh.motion_model import Heard, MotionModel
 
 # Seconds of sound before and after a moment that say what average speech is there.
-HISTORY, AHEAD = 20.0, 8.0
+HISTORY, AHEAD = 8.0, 4.0
 _ANCHOR = 2 * FRAME_RATE
 _FEATURE_BLOCK = 4 * FRAME_RATE
 _HEARD_BLOCK = 6 * FRAME_RATE
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Features [T, 160] and their `level` [T]."""
+
+    features: NDArray[np.float32]
+    level: NDArray[np.float32]
 
 
 class ClipFrames:
@@ -35,7 +52,7 @@ class ClipFrames:
         self._model = model
         self._check = check
         self.total = frame_count(len(samples))
-        self._features: dict[int, NDArray[np.float32]] = {}
+        self._features: dict[int, _Block] = {}
         self._means: dict[int, NDArray[np.float32]] = {}
         self._heard: dict[int, Heard] = {}
 
@@ -67,16 +84,22 @@ class ClipFrames:
         inside = slice(first - low, last - low)
         return Heard(heard.curves[inside], heard.events[inside])
 
-    def _get_features(self, start: int, stop: int) -> NDArray[np.float32]:
-        pieces = []
+    def _feature_blocks(self, start: int, stop: int) -> list[tuple[_Block, slice]]:
+        """The blocks that hold frames start..stop-1, and which of their frames these are."""
+        found = []
         for block in range(start // _FEATURE_BLOCK, (stop - 1) // _FEATURE_BLOCK + 1):
             first = block * _FEATURE_BLOCK
             if block not in self._features:
                 self._check()
-                self._features[block] = log_mel(self._samples, first, first + _FEATURE_BLOCK)
+                features = log_mel(self._samples, first, first + _FEATURE_BLOCK)
+                self._features[block] = _Block(features, level(features))
             inside = slice(max(start - first, 0), min(stop - first, _FEATURE_BLOCK))
-            pieces.append(self._features[block][inside])
-        return np.concatenate(pieces)
+            found.append((self._features[block], inside))
+        return found
+
+    def _get_features(self, start: int, stop: int) -> NDArray[np.float32]:
+        blocks = self._feature_blocks(start, stop)
+        return np.concatenate([block.features[inside] for block, inside in blocks])
 
     def _reference(self, start: int, stop: int) -> NDArray[np.float32]:
         """Reference means [stop - start, 160]: one every two seconds, straight lines between."""
@@ -97,9 +120,13 @@ class ClipFrames:
         middle = anchor * _ANCHOR
         start = max(middle - int(HISTORY * FRAME_RATE), 0)
         stop = min(middle + int(AHEAD * FRAME_RATE), self.total)
-        return reference_mean(self._get_features(min(start, stop - 1), stop))
+        blocks = self._feature_blocks(min(start, stop - 1), stop)
+        return reference_mean(
+            [block.features[inside] for block, inside in blocks],
+            [block.level[inside] for block, inside in blocks],
+        )
 
 
-def _forget(blocks: dict[int, object] | dict, before: int) -> None:  # type: ignore[type-arg]
+def _forget(blocks: dict[int, Any], before: int) -> None:
     for block in [number for number in blocks if number < before]:
         del blocks[block]

@@ -14,6 +14,7 @@ from backend.audio.log_mel import (
     COARSE_BANDS,
     FINE_BANDS,
     FRAME_RATE,
+    level,
     normalise,
     reference_mean,
 )
@@ -65,7 +66,7 @@ def _window(
     begin = max(first - int(random.integers(0, around - taken + 1)), 0)
     end = min(begin + around, length)
     heard = prepared.features[start + begin : start + end].astype(np.float32)
-    return start + first, taken, reference_mean(heard)
+    return start + first, taken, reference_mean([heard], [level(heard)])
 
 
 def warp_bands(

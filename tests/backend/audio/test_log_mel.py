@@ -22,6 +22,10 @@ def _noise(seconds: float, loudness: float = 0.1, seed: int = 0) -> np.ndarray:
     return (loudness * random.standard_normal(int(seconds * 16_000))).astype(np.float32)
 
 
+def _reference(*pieces: np.ndarray) -> np.ndarray:
+    return reference_mean(pieces, [level(piece) for piece in pieces])
+
+
 def test_shape_and_finiteness_down_to_one_sample() -> None:
     for count in (1, 160, 1600, 16_001):
         features = log_mel(np.zeros(count, np.float32))
@@ -46,11 +50,13 @@ def test_a_click_is_centred_on_its_frame() -> None:
     features = log_mel(samples)
     loud = features[:, :COARSE_BANDS].sum(axis=1)
     assert loud.argmax() == 50
-    assert loud[49] == pytest.approx(loud[51], rel=1e-3)
+    assert loud[49] == pytest.approx(loud[51], rel=0.05)
     # The two fine windows of a frame lie on either side of it.
-    fine = features[:, COARSE_BANDS:].reshape(-1, 2, 40).sum(axis=2)
-    assert fine[50, 0] == pytest.approx(fine[50, 1], rel=1e-3)
-    assert fine[49, 1] > fine[49, 0] and fine[51, 0] > fine[51, 1]
+    fine = features[:, COARSE_BANDS:].reshape(-1, 2, 40).mean(axis=2)
+    assert fine[50, 0] == pytest.approx(fine[50, 1], abs=0.1)
+    samples = np.roll(samples, -100)
+    fine = log_mel(samples)[:, COARSE_BANDS:].reshape(-1, 2, 40).mean(axis=2)
+    assert fine[50, 0] > fine[50, 1] + 5
 
 
 def test_any_stretch_equals_that_stretch_of_the_whole() -> None:
@@ -63,14 +69,14 @@ def test_any_stretch_equals_that_stretch_of_the_whole() -> None:
 def test_pauses_do_not_move_the_reference() -> None:
     voice = log_mel(_noise(3.0))
     pause = log_mel(_noise(6.0, 1e-5, seed=1))
-    alone = reference_mean(voice)
-    with_pause = reference_mean(np.concatenate([voice, pause]))
+    alone = _reference(voice)
+    with_pause = _reference(voice, pause)
     assert np.abs(alone - with_pause).max() < 0.15
 
 
 def test_loud_and_soft_recordings_look_alike_but_faint_noise_does_not_look_like_speech() -> None:
     loud, soft, faint = (log_mel(_noise(3.0, x)) for x in (0.3, 0.03, 1e-5))
-    similar = [normalise(f, reference_mean(f)) for f in (loud, soft)]
+    similar = [normalise(f, _reference(f)) for f in (loud, soft)]
     assert np.abs(similar[0] - similar[1]).mean() < 0.02
-    assert normalise(faint, reference_mean(faint)).mean() < -1.0
+    assert normalise(faint, _reference(faint)).mean() < -1.0
     assert level(faint).max() < level(soft).min()
