@@ -67,8 +67,8 @@ def findings() -> list[Finding]:
         state = "there" if importlib.util.find_spec(module) else f"not there ({use})"
         found.append(Finding(module, state, needed=False))
     for program, use in _OPTIONAL_PROGRAMS.items():
-        path = shutil.which(program)
-        found.append(Finding(program, path or f"not there ({use})", needed=False))
+        place = shutil.which(program)
+        found.append(Finding(program, place or f"not there ({use})", needed=False))
     found.append(Finding("results are kept in", str(default_data_folder()), needed=False))
     return found
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the backend of this user is: `install.py` notes it, the extension finds it.
+
+Standard library only, and no newer Python than `install.py` itself needs, because the installer
+runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+
+class BackendLocation(NamedTuple):
+    """The interpreter of the backend's environment, and the folder `python -m backend` works in."""
+
+    python: Path
+    folder: Path
+
+
+def location_file() -> Path:
+    """The note, in the user's own folder for application data."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "VividKeys" / "backend.json"
+
+
+def note_location(python: Path, folder: Path) -> None:
+    """Write the note; the last backend that was set up is the one that is found."""
+    path = location_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    note = {"python": str(python), "folder": str(folder)}
+    temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def find_location() -> Optional[BackendLocation]:  # noqa: UP045
+    """The noted backend if it is still there, else None."""
+    try:
+        note = json.loads(location_file().read_text(encoding="utf-8"))
+        found = BackendLocation(Path(note["python"]), Path(note["folder"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    there = found.python.is_file() and (found.folder / "backend" / "__main__.py").is_file()
+    return found if there else None
