@@ -8,13 +8,13 @@ bpy (mapping, session) can be imported and tested by any Python.
 
 def register() -> None:
     """Called by Blender when the extension is enabled."""
-    from . import registration
+    from .registration import register_all
 
-    registration.register()
+    register_all()
 
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled or Blender quits."""
-    from . import registration
+    from .registration import unregister_all
 
-    registration.unregister()
+    unregister_all()

@@ -83,7 +83,9 @@ def bake_take(
     warnings = list(_warnings(bindings, match))
     set_aside = keying.displaced_actions([keys for _, keys, _ in bindings])
 
-    action = keying.new_action(f"VividKeys {plan.name}", {**description, "fps": fps})
+    action = keying.new_action(
+        f"VividKeys {plan.name}", {**description, **_place(plan), "fps": fps}
+    )
     written = 0
     for mesh, keys, binding in bindings:
         curves = mapping.mapped_curves(binding, resampled.weights)
@@ -110,6 +112,25 @@ def bake_take(
         set_aside=set_aside,
         warnings=tuple(warnings),
     )
+
+
+def _place(plan: BakePlan) -> dict[str, Any]:
+    return {"start_frame": plan.start_frame, "heard": list(plan.heard) if plan.heard else None}
+
+
+def noted_place(
+    description: Mapping[str, Any], first_key: int
+) -> tuple[int, tuple[int, int] | None]:
+    """Start frame and heard part that an Action was baked with, from its description.
+
+    An Action whose description was lost starts where its first key is.
+    """
+    start, heard = description.get("start_frame"), description.get("heard")
+    if not isinstance(start, int):
+        return first_key, None
+    if isinstance(heard, list) and len(heard) == 2 and all(isinstance(x, int) for x in heard):
+        return start, (heard[0], heard[1])
+    return start, None
 
 
 def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, mapping.Mapping]:

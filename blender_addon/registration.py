@@ -51,7 +51,7 @@ def classes() -> tuple[type[Any], ...]:
     return tuple(registered for module in _MODULES for registered in module.CLASSES)
 
 
-def register() -> None:
+def register_all() -> None:
     """For `blender_addon.register`."""
     for registered in classes():
         bpy.utils.register_class(registered)
@@ -59,7 +59,7 @@ def register() -> None:
     work.state().on_abandoned = delivery.rescue
 
 
-def unregister() -> None:
+def unregister_all() -> None:
     """For `blender_addon.unregister`: also ends threads, timers and a backend of ours."""
     work.close()
     properties.unregister()

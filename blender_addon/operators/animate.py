@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 
-from .. import baking, heads, properties, sequencer, targets
+from .. import baking, choices, properties, sequencer, targets
 from ..availability import poll
 from ..contracts import errors, requests
 from ..session import UploadSource
@@ -65,8 +65,8 @@ def send(operator: Any, context: Any) -> Job:
         given = operator.properties.is_property_set(name)
         return getattr(operator if given else chosen, name)
 
-    meshes = _meshes(context, operator.target)
-    mapping_file = _path(chosen.mapping_file)
+    meshes = choices.chosen_meshes(context, operator.target)
+    mapping_file = choices.full_path(chosen.mapping_file)
     # Finds out now, not after the wait, whether the targets can be keyed.
     baking.preview_match(meshes, mapping_file)
     voice = _strip_voice(context) if _wants_strip(operator, chosen) else None
@@ -80,7 +80,7 @@ def send(operator: Any, context: Any) -> Job:
         name=name,
         scene=targets.remember(context.scene),
         meshes=tuple(targets.remember(mesh) for mesh in meshes),
-        head=_head_goal(chosen, meshes),
+        head=choices.head_goal(chosen, meshes),
         start_frame=start_frame,
         heard=(voice.first_frame, voice.end_frame) if voice is not None else None,
         sound_file=source
@@ -121,63 +121,13 @@ def _strip_voice(context: Any) -> sequencer.StripSound:
 
 
 def _existing_voice(text: str) -> Path:
-    path = _path(text)
+    path = choices.full_path(text)
     if path is None or not path.is_file():
         sentence = "No voice is chosen." if path is None else f"There is no file '{path.name}'."
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_AUDIO, sentence, "Choose a sound or film file."
         )
     return path
-
-
-def _path(text: str) -> Path | None:
-    return Path(bpy.path.abspath(text)) if text else None
-
-
-def _meshes(context: Any, name: str) -> list[Any]:
-    if name:
-        found = bpy.data.objects.get(name)
-        if found is None:
-            raise errors.VividKeysError(
-                errors.ErrorKind.BAD_TARGET,
-                f"There is no object '{name}'.",
-                "Choose a mesh with shape keys.",
-            )
-        meshes = [found]
-    else:
-        meshes = properties.target_meshes(context)
-    if not meshes:
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_TARGET,
-            "No target mesh is chosen.",
-            "Choose a mesh with shape keys, or create a head from a photo.",
-        )
-    for mesh in meshes:
-        targets.shape_keys_of(mesh)
-    return meshes
-
-
-def _head_goal(chosen: Any, meshes: list[Any]) -> baking.HeadGoal | None:
-    owner: Any = None
-    bone = ""
-    match chosen.head_target:
-        case "AUTO" if heads.is_our_head(meshes[0]):
-            return baking.HeadGoal(targets.remember(meshes[0]))
-        case "MESH":
-            owner = meshes[0]
-        case "OBJECT":
-            owner = chosen.head_object
-        case "BONE":
-            owner, bone = chosen.head_armature, chosen.head_bone
-        case _:
-            return None
-    if owner is None or (chosen.head_target == "BONE" and not bone):
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_TARGET,
-            "It is not chosen what the head motion moves.",
-            "Choose it under 'Head Motion to', or choose 'Nothing' there.",
-        )
-    return baking.HeadGoal(targets.remember(owner), bone, chosen.head_forward)
 
 
 CLASSES = (VIVIDKEYS_OT_animate,)

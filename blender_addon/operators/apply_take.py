@@ -7,11 +7,10 @@ from typing import Any
 
 import bpy
 
-from .. import baking, delivery, exporting, keying, properties, targets
+from .. import baking, choices, delivery, exporting, keying, properties, targets
 from ..availability import poll
 from ..contracts import errors
 from ..work import PendingTake, redraw, state
-from .animate import _head_goal, _path
 from .job_operator import fail
 
 
@@ -30,8 +29,7 @@ class VIVIDKEYS_OT_apply_take(bpy.types.Operator):
         work = state()
         waiting = work.pending
         try:
-            pending, before = _source(context)
-            plan = _plan(context, pending, before)
+            pending, plan = _take_and_plan(context)
             sentences = delivery.apply_take(context, pending, plan)
         except errors.VividKeysError as error:
             # A Take that waited goes on waiting; one that is on a target already is not lost.
@@ -43,35 +41,37 @@ class VIVIDKEYS_OT_apply_take(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _source(context: Any) -> tuple[PendingTake, Any | None]:
-    """The Take to apply and, where it is on the targets already, the Action it is in."""
+def _take_and_plan(context: Any) -> tuple[PendingTake, baking.BakePlan]:
+    """The Take that waits, else the one that is on the targets already; and how to apply it."""
     work = state()
-    if work.pending is not None:
-        return work.pending, None
-    performance = delivery.performance_on(context)
-    action = exporting.performance_actions(properties.target_meshes(context))[0]
-    take_id = keying.action_description(action).get("take", "")
-    return PendingTake(performance, take_id, None, None), action
-
-
-def _plan(context: Any, pending: PendingTake, action: Any | None) -> baking.BakePlan:
     chosen = properties.settings(context)
     meshes = properties.target_meshes(context)
-    known: baking.BakePlan | None = pending.plan
-    start_frame = known.start_frame if known is not None else int(action.frame_range[0])
-    return baking.BakePlan(
-        name=known.name
-        if known is not None
-        else str(keying.action_description(action).get("voice", "take")),
+    pending = work.pending
+    if pending is not None:
+        known: baking.BakePlan = pending.plan
+        name, start_frame = known.name, known.start_frame
+        heard, sound_file = known.heard, known.sound_file
+    else:
+        performance = delivery.performance_on(context)
+        action = exporting.performance_actions(meshes)[0]
+        description = keying.action_description(action)
+        pending = PendingTake(performance, str(description.get("take", "")), None, None)
+        # Its sound is in the sequencer already, or the user took it away.
+        name = str(description.get("voice", "take"))
+        start_frame, heard = baking.noted_place(description, int(action.frame_range[0]))
+        sound_file = None
+    plan = baking.BakePlan(
+        name=name,
         scene=targets.remember(context.scene),
         meshes=tuple(targets.remember(mesh) for mesh in meshes),
-        head=_head_goal(chosen, meshes),
+        head=choices.head_goal(chosen, meshes),
         start_frame=start_frame,
-        heard=known.heard if known is not None else None,
-        sound_file=known.sound_file if known is not None else None,
+        heard=heard,
+        sound_file=sound_file,
         extend_scene=chosen.extend_scene,
-        mapping_file=_path(chosen.mapping_file),
+        mapping_file=choices.full_path(chosen.mapping_file),
     )
+    return pending, plan
 
 
 CLASSES = (VIVIDKEYS_OT_apply_take,)

@@ -9,11 +9,10 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, mapping, properties
+from .. import baking, choices, mapping, properties
 from ..availability import poll
 from ..contracts import errors
 from ..work import redraw, state
-from .animate import _path
 from .job_operator import fail
 
 
@@ -36,7 +35,7 @@ class VIVIDKEYS_OT_save_mapping(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         try:
-            chosen = _path(properties.settings(context).mapping_file)
+            chosen = choices.full_path(properties.settings(context).mapping_file)
             mappings = baking.propose_mappings(properties.target_meshes(context), chosen)
             mapping.save_mapping(mappings, path)
         except errors.VividKeysError as error:

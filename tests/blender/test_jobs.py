@@ -460,6 +460,24 @@ def test_a_sound_strip_is_the_voice_and_is_not_laid_twice(
     assert len(addon("versions").strips_of(scene.sequence_editor)) == 1
 
 
+def test_a_trimmed_strip_is_applied_again_at_its_place(
+    blender, addon, connected, backend, head, voice
+):
+    scene = blender.context.scene
+    strip = addon("sequencer").lay_sound(scene, voice, 30, "by hand")
+    del strip["vividkeys"]
+    newer = hasattr(strip, "left_handle_offset")
+    setattr(strip, "left_handle_offset" if newer else "frame_offset_start", 6)
+    strip.select = True
+    scene.vividkeys.audio_source = "STRIP"
+    assert blender.ops.vividkeys.animate() == {"FINISHED"}
+    first = shape_curve(addon, head.data.shape_keys, "jawOpen")
+    assert first[0, 0] == 36
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    again = shape_curve(addon, head.data.shape_keys, "jawOpen")
+    assert np.array_equal(first, again)
+
+
 def test_wrong_key_and_nobody_there_are_said(blender, addon, backend, tmp_path):
     connection = addon("shared.connection")
     import zmq
