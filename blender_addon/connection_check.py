@@ -110,7 +110,7 @@ class _Check:
                 "Start the backend there, and compare the port.",
             ) from error
         except OSError as error:
-            raise _StepError(*nobody_there(str(self._address))) from error
+            raise nobody_there(str(self._address)) from error
 
     def shake_hands(self) -> str:
         zmq = self._zmq
@@ -123,14 +123,14 @@ class _Check:
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 return "The keys fit; the connection is encrypted."
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                raise _StepError(*refused_key())
+                raise refused_key()
             if event in (
                 zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
                 zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
                 zmq.EVENT_DISCONNECTED,
             ):
                 break
-        raise _StepError(*wrong_server())
+        raise wrong_server()
 
     def say_hello(self) -> str:
         self._socket.send_multipart(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contracts import arrays as array_contracts
-from .contracts import connection, messages
+from .contracts import connection, errors, messages
 from .transfers import UploadSource
 
 
@@ -24,12 +24,16 @@ class SessionState(enum.StrEnum):
 
 @dataclass(frozen=True)
 class StateChanged:
-    """The connection's state has changed; `serial` counts calls of `connect`."""
+    """The connection's state has changed; `serial` counts calls of `connect`.
+
+    `kind` says why there is no connection: backend_lost, not_authorised or unknown_version.
+    """
 
     state: SessionState
     sentence: str
     next_step: str
     serial: int = 0
+    kind: errors.ErrorKind | None = None
 
 
 Event = (

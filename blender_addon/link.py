@@ -27,7 +27,14 @@ from .events import (
     StopLink,
     SubmitJob,
 )
-from .sockets import nobody_there, open_socket, refused_key, wrong_server
+from .sockets import (
+    fallen_silent,
+    gone_away,
+    nobody_there,
+    open_socket,
+    refused_key,
+    wrong_server,
+)
 from .transfers import Transfer
 
 _WELCOME_SECONDS = 5.0
@@ -58,6 +65,7 @@ class Link:
         self._socket: Any = None
         self._monitor: Any = None
         self._target: OpenLink | None = None
+        self._serial = 0
         self._state = SessionState.DISCONNECTED
         self._jobs: dict[str, _Job] = {}
         self._later: list[messages.Message] = []  # said as soon as there is a backend again
@@ -102,7 +110,7 @@ class Link:
             case StopLink():
                 self._stopping = True
             case OpenLink():
-                self._target, self._lost_at = command, None
+                self._target, self._serial, self._lost_at = command, command.serial, None
                 self._open()
             case CloseLink():
                 self._target = None
@@ -150,14 +158,11 @@ class Link:
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._shook_hands = True
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                self._lose(*refused_key())
+                self._lose(refused_key())
             elif event in (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_DISCONNECTED):
-                if self._shook_hands:
-                    self._lose("The backend has gone away.", "Start it again.")
-                else:
-                    self._lose(*wrong_server())
+                self._lose(gone_away() if self._shook_hands else wrong_server())
             elif event == zmq.EVENT_CLOSED and not self._shook_hands:
-                self._lose(*nobody_there(self._address))
+                self._lose(nobody_there(self._address))
 
     def _keep_time(self) -> None:
         now = time.monotonic()
@@ -166,16 +171,12 @@ class Link:
                 self._open()
         elif self._state is SessionState.CONNECTED:
             if now - self._heard_at > limits.SILENCE_SECONDS:
-                seconds = limits.SILENCE_SECONDS
-                self._lose(
-                    f"The backend has not answered for {seconds:g} seconds.",
-                    "Check that it still runs, and the network.",
-                )
+                self._lose(fallen_silent(limits.SILENCE_SECONDS))
             elif now - self._pinged_at > limits.PING_SECONDS:
                 self._pinged_at = now
                 self._send(messages.Ping())
         elif now - self._opened_at > _WELCOME_SECONDS:
-            self._lose(*nobody_there(self._address))
+            self._lose(nobody_there(self._address))
         if (
             self._lost_at is not None
             and self._target is not None
@@ -205,7 +206,7 @@ class Link:
         try:
             self._socket.connect(self._address)
         except self._zmq.ZMQError:
-            self._lose(*nobody_there(self._address))
+            self._lose(nobody_there(self._address))
             return
         self._send(messages.Hello(self._program))
 
@@ -217,18 +218,23 @@ class Link:
             self._monitor.close(linger=0)
         self._socket = self._monitor = None
 
-    def _lose(self, sentence: str, next_step: str) -> None:
+    def _lose(self, error: errors.VividKeysError) -> None:
         self._drop_socket()
         now = time.monotonic()
         self._retry_at = now + _RETRY_SECONDS
         if self._lost_at is None:
             self._lost_at = now
-        self._change(SessionState.LOST, sentence, next_step)
+        self._change(SessionState.LOST, error.sentence, error.next_step, error.kind)
 
-    def _change(self, state: SessionState, sentence: str, next_step: str = "") -> None:
+    def _change(
+        self,
+        state: SessionState,
+        sentence: str,
+        next_step: str = "",
+        kind: errors.ErrorKind | None = None,
+    ) -> None:
         self._state = state
-        serial = 0 if self._target is None else self._target.serial
-        self._emit(StateChanged(state, sentence, next_step, serial))
+        self._emit(StateChanged(state, sentence, next_step, self._serial, kind))
 
     def _send(self, message: messages.Message) -> None:
         if self._socket is not None:
@@ -273,7 +279,9 @@ class Link:
             self._target = None
             self._drop_socket()
             self._fail_all(failure.kind, failure.sentence, failure.next_step)
-            self._change(SessionState.DISCONNECTED, failure.sentence, failure.next_step)
+            self._change(
+                SessionState.DISCONNECTED, failure.sentence, failure.next_step, failure.kind
+            )
         elif failure.about == "upload":
             for job, active in list(self._jobs.items()):
                 if any(active.transfers[name].sha256 == failure.sha256 for name in active.unsent):

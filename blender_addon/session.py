@@ -78,6 +78,13 @@ class Session:
         return self._state.next_step
 
     @property
+    def error(self) -> errors.VividKeysError | None:
+        """Why there is no connection (backend_lost, not_authorised, unknown_version), or None."""
+        if self._state.kind is None:
+            return None
+        return errors.VividKeysError(self._state.kind, self.sentence, self.next_step)
+
+    @property
     def welcome(self) -> messages.Welcome | None:
         """What the backend said about itself: models, devices, limits, kept jobs."""
         return self._welcome
@@ -210,10 +217,8 @@ class Session:
         while self._welcome is None:
             remaining = until - time.monotonic()
             if remaining <= 0 or self.state in (SessionState.LOST, SessionState.DISCONNECTED):
-                raise errors.VividKeysError(
-                    errors.ErrorKind.BACKEND_LOST,
-                    self.sentence,
-                    self.next_step or "Check the connection.",
+                raise self.error or errors.VividKeysError(
+                    errors.ErrorKind.BACKEND_LOST, self.sentence, "Check the connection."
                 )
             try:
                 self._note(self._events.get(timeout=min(0.5, remaining)))
@@ -234,7 +239,7 @@ class Session:
 
     def _note(self, event: Event) -> None:
         match event:
-            case StateChanged() if 0 < event.serial < self._serial:
+            case StateChanged() if event.serial < self._serial:
                 pass  # about a connection that has been replaced since
             case StateChanged():
                 self._state = event

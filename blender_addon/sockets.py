@@ -38,25 +38,44 @@ def open_socket(zmq: Any, context: Any, keys: connection.ClientKeys) -> Any:
     return socket
 
 
-def nobody_there(address: str) -> tuple[str, str]:
-    """Sentence and next step when nothing answers."""
-    return (
+def nobody_there(address: str) -> errors.VividKeysError:
+    """Nothing answers."""
+    return errors.VividKeysError(
+        errors.ErrorKind.BACKEND_LOST,
         f"No backend answers at {address}.",
         "Start it there, and check the address, the port and the firewall.",
     )
 
 
-def refused_key() -> tuple[str, str]:
-    """Sentence and next step when the backend does not know the client's key."""
-    return (
+def refused_key() -> errors.VividKeysError:
+    """The backend does not know the client's key."""
+    return errors.VividKeysError(
+        errors.ErrorKind.NOT_AUTHORISED,
         "The backend does not know this key.",
         "Make a key for this client on the backend's computer: python -m backend keys",
     )
 
 
-def wrong_server() -> tuple[str, str]:
-    """Sentence and next step when the encrypted handshake fails before the key is judged."""
-    return (
+def wrong_server() -> errors.VividKeysError:
+    """The encrypted handshake fails before the key is judged."""
+    return errors.VividKeysError(
+        errors.ErrorKind.NOT_AUTHORISED,
         "What answers there is not the backend that this key file is for.",
         "Check the address, or make a new key file on the backend's computer.",
+    )
+
+
+def gone_away() -> errors.VividKeysError:
+    """The connection was good and has ended."""
+    return errors.VividKeysError(
+        errors.ErrorKind.BACKEND_LOST, "The backend has gone away.", "Start it again."
+    )
+
+
+def fallen_silent(seconds: float) -> errors.VividKeysError:
+    """The connection stands and nothing comes."""
+    return errors.VividKeysError(
+        errors.ErrorKind.BACKEND_LOST,
+        f"The backend has not answered for {seconds:g} seconds.",
+        "Check that it still runs, and the network.",
     )

@@ -165,7 +165,7 @@ class Accepted(Message):
 
 @dataclass(frozen=True)
 class Progress(Message):
-    """How far a job is: a stage, a fraction of the whole from 0 to 1, a sentence."""
+    """How far a job is: a stage, a fraction of that stage from 0 to 1, a sentence."""
 
     TYPE: ClassVar[str] = "progress"
     job: Annotated[str, checks.job_id]

@@ -208,7 +208,10 @@ def test_an_unknown_key_is_named_as_the_reason(server: RunningServer, session: S
     session.connect(server.address, stranger_keys(server))
     until_state(session, SessionState.LOST, 5)
     assert session.sentence == "The backend does not know this key."
-    assert session.next_step
+    assert session.error is not None and session.error.kind is ErrorKind.NOT_AUTHORISED
+    with pytest.raises(VividKeysError) as caught:
+        session.wait_until_connected(1)
+    assert caught.value.kind is ErrorKind.NOT_AUTHORISED and caught.value.next_step
 
 
 def test_a_server_with_another_key_is_named_as_the_reason(
@@ -227,6 +230,19 @@ def test_a_port_where_nothing_listens_is_named(session: Session, server: Running
     assert session.sentence.startswith("No backend answers at tcp://127.0.0.1:")
     with pytest.raises(VividKeysError):
         session.wait_until_connected(1)
+
+
+def test_a_connection_that_was_replaced_says_nothing_any_more(
+    server: RunningServer, session: Session
+) -> None:
+    keys = server.client_keys("anna")
+    for _ in range(5):
+        session.connect(f"127.0.0.1:{unused_port()}", keys)
+        session.connect(server.address, keys)
+        session.disconnect()
+        session.connect(server.address, keys)
+        assert session.wait_until_connected().name == "anna"
+        assert session.state is SessionState.CONNECTED
 
 
 def test_a_wrong_address_is_refused_at_once(session: Session, server: RunningServer) -> None:
