@@ -28,12 +28,12 @@ class Client:
     """One socket to the server; blocks until the answer that is waited for has come."""
 
     def __init__(self, ready: dict[str, str]) -> None:
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.rcvtimeo = PATIENCE_MS
-        self._socket.curve_serverkey = ready["server_public"].encode()
-        self._socket.curve_publickey = ready["client_public"].encode()
-        self._socket.curve_secretkey = ready["client_secret"].encode()
+        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+        self._socket.setsockopt(zmq.CURVE_SERVERKEY, ready["server_public"].encode())
+        self._socket.setsockopt(zmq.CURVE_PUBLICKEY, ready["client_public"].encode())
+        self._socket.setsockopt(zmq.CURVE_SECRETKEY, ready["client_secret"].encode())
         self._socket.connect(ready["address"])
 
     def send(self, message: Message) -> None:
