@@ -75,30 +75,34 @@ def rasterise(
 
     `points` [V,3]: pixels right and down, and depth (smaller is nearer).
     """
-    depth = np.full((size, size), np.inf)
-    face_id = np.full((size, size), -1, np.int32)
-    shares = np.zeros((size, size, 3))
     corners = points[triangles]
     low = np.clip(np.floor(corners[:, :, :2].min(axis=1)).astype(int), 0, size)
-    high = np.clip(np.ceil(corners[:, :, :2].max(axis=1)).astype(int) + 1, 0, size)
-    for index, ((ax, ay, az), (bx, by, bz), (cx, cy, cz)) in enumerate(corners):
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        (x0, y0), (x1, y1) = low[index], high[index]
-        if abs(area) < 1e-9 or x0 >= x1 or y0 >= y1:
-            continue
-        px = np.arange(x0, x1) + 0.5
-        py = (np.arange(y0, y1) + 0.5)[:, None]
-        second = ((px - ax) * (cy - ay) - (py - ay) * (cx - ax)) / area
-        third = ((bx - ax) * (py - ay) - (by - ay) * (px - ax)) / area
-        first = 1.0 - second - third
-        z = first * az + second * bz + third * cz
-        window = (slice(y0, y1), slice(x0, x1))
-        near = (first >= 0) & (second >= 0) & (third >= 0) & (z < depth[window])
-        if near.any():
-            depth[window][near] = z[near]
-            face_id[window][near] = index
-            shares[window][near] = np.stack([first, second, third], axis=-1)[near]
-    return face_id, shares
+    high = np.clip(np.ceil(corners[:, :, :2].max(axis=1)).astype(int), 0, size)
+    width, height = (high - low).T
+    counts = width * height
+    # One entry for every pixel of every triangle's box.
+    which = np.repeat(np.arange(len(triangles)), counts)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    column = low[which, 0] + place % width[which]
+    row = low[which, 1] + place // width[which]
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners[which].transpose(1, 2, 0)
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    area = np.where(np.abs(area) < 1e-9, np.nan, area)
+    px, py = column + 0.5, row + 0.5
+    second = ((px - ax) * (cy - ay) - (py - ay) * (cx - ax)) / area
+    third = ((bx - ax) * (py - ay) - (by - ay) * (px - ax)) / area
+    first = 1.0 - second - third
+    inside = (first >= 0) & (second >= 0) & (third >= 0)
+    pixel = (row * size + column)[inside]
+    share = np.stack([first, second, third], axis=-1)[inside]
+    depth = (first * az + second * bz + third * cz)[inside]
+    # Nearest last, so that it is the one that stays.
+    order = np.argsort(-depth, kind="stable")
+    face_id = np.full(size * size, -1, np.int32)
+    shares = np.zeros((size * size, 3))
+    face_id[pixel[order]] = which[inside][order]
+    shares[pixel[order]] = share[order]
+    return face_id.reshape(size, size), shares.reshape(size, size, 3)
 
 
 def sample(texture: Pixels, uv: Floats) -> Floats:

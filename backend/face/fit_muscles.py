@@ -50,7 +50,7 @@ LIP_WEIGHT = 1.7
 MORE_PULLS = {"jawOpen": 5, "mouthClose": 3}
 
 LIPS = {
-    "jawOpen": "apart", "jawForward": "apart", "jaw": "together", "mouthClose": "sealing",
+    "jawOpen": "apart", "jawForward": "apart", "jaw": "apart", "mouthClose": "sealing",
     "mouthFunnel": "apart", "mouthPucker": "together", "mouth": "together",
     "mouthSmile": "together", "mouthFrown": "together", "mouthDimple": "together",
     "mouthStretch": "together", "mouthRollLower": "under", "mouthRollUpper": "under",
@@ -209,7 +209,8 @@ def fit_jaw(target: Floats, template: Template, turns: bool, middle: bool) -> Ja
             field = share[:, None] * jaw_motion(jaw, template.vertices, hinge, 1.0) * 1000
             return float(((field - target) ** 2).sum())
 
-        start = np.array([15.0, 0.0, 0.0, 0.0, 15.0, 50.0])
+        slide = np.zeros(3) if turns else target[at]
+        start = np.array([15.0, *slide, 15.0, 50.0])
         found = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 2500})
         if best is None or found.fun < best[0]:
             best = (float(found.fun), motion(found.x))

@@ -50,6 +50,17 @@ def read_triangles() -> NDArray[np.int32]:
     raise SystemExit("MediaPipe's connection table has no FACEMESH_TESSELATION.")
 
 
+def symmetric_triangles(
+    triangles: NDArray[np.int32], vertices: Floats, pairs: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Where the two sides cut a quad along different diagonals, the left takes the right's."""
+    known = {tuple(sorted(triangle)) for triangle in triangles.tolist()}
+    odd = np.array([tuple(sorted(pairs[t].tolist())) not in known for t in triangles])
+    right = vertices[triangles].mean(axis=1)[:, 0] < 0
+    mirrored = pairs[triangles[odd & right]][:, ::-1]
+    return np.concatenate([triangles[~odd | right], mirrored]).astype(np.int32)
+
+
 def tracked(folder: Path) -> Floats:
     """Landmarks of every photo of a folder in our axes, [photos,478,3]."""
     photos = sorted(folder.glob("*.jpg"))
@@ -132,7 +143,7 @@ def main(arguments: list[str]) -> None:
         "irises": mean[LANDMARK_COUNT:].astype(np.float32),
         "rigidity": (weights / weights.max()).astype(np.float32),
         "mirror": pairs.astype(np.int32),
-        "triangles": read_triangles(),
+        "triangles": symmetric_triangles(read_triangles(), mean, pairs),
     }
     unfinished = TEMPLATE_PATH.with_suffix(".tmp")
     save_file(numbers, unfinished, metadata={"photos": str(len(neutral)), "unit": "metre"})

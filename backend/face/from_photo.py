@@ -128,7 +128,8 @@ def _build(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         materials=MATERIALS,
         triangle_material=whole.triangle_material,
         shapes=whole.shapes.astype(np.float32),
-        meta=meta,
+        # The skin is finer than the landmarks, so their own mesh is told apart from it here.
+        meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )
 
 
