@@ -91,7 +91,7 @@ def _take(
     face: FaceMesh | None,
 ) -> Take:
     """The whole performance, out of the pieces that were sent already."""
-    neutral, triangles = _template_landmarks() if face is None else _landmarks_of(face)
+    neutral, triangles = _carrier(face)
     face_warnings = [] if face is None else face.meta.get("warnings", [])
     return Take(
         fps=settings.fps,
@@ -111,17 +111,16 @@ def _take(
     )
 
 
-def _landmarks_of(face: FaceMesh) -> tuple[FloatArray, IntArray]:
-    """The landmarks [468,3] of a face and the triangles [F,3] between them alone."""
-    triangles = face.triangles[(face.triangles < LANDMARK_COUNT).all(axis=1)]
-    return face.vertices[:LANDMARK_COUNT], triangles
+def _carrier(face: FaceMesh | None) -> tuple[FloatArray, IntArray]:
+    """The landmarks [468,3] that a Take is made for, and the triangles [F,3] between them.
 
+    A face's own triangles run between finer vertices; the landmarks have the template's.
+    """
+    from backend.face.template import load_template
 
-@cache
-def _template_landmarks() -> tuple[FloatArray, IntArray]:
-    from backend.face import template_face
-
-    return _landmarks_of(template_face())
+    template = load_template()
+    vertices = template.vertices if face is None else face.vertices[:LANDMARK_COUNT]
+    return vertices.astype(np.float32), template.triangles
 
 
 @cache
@@ -182,6 +181,6 @@ def _warm_reconstruct() -> None:
 
 
 JOB_KINDS = (
-    JobKind("animate", _check_animate, _animate, _load_animate, _template_landmarks),
+    JobKind("animate", _check_animate, _animate, _load_animate),
     JobKind("reconstruct", _check_reconstruct, _reconstruct, warm=_warm_reconstruct),
 )
