@@ -28,7 +28,7 @@ class Client:
     """One socket to the server; blocks until the answer that is waited for has come."""
 
     def __init__(self, ready: dict[str, str]) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
         self._socket.setsockopt(zmq.CURVE_SERVERKEY, ready["server_public"].encode())
