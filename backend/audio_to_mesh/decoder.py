@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.channels import CHANNEL, CHANNELS
+from backend.audio_to_mesh.channels import CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
 
 RATE = 100
@@ -39,7 +39,12 @@ class DecoderSettings:
     tuck_floor: float = 0.03
     tuck_power: float = 1.0
     smoothing: int = 5
-    jaw_gain: float = 1.0
+    # Per channel: a network that is unsure says less than what it means (see `training.export`).
+    gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples.
+        object.__setattr__(self, "gains", tuple(self.gains))
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -141,9 +146,7 @@ def decode(
         return np.zeros((len(curves), 52), np.float32)
     seal, tuck, rest = contacts(events, settings)
     shaped = _smooth(curves, settings.smoothing) * np.float32(articulation)
-    gain = np.ones(len(CHANNELS), np.float32)
-    gain[CHANNEL["jawOpen"]] = settings.jaw_gain
-    shaped = np.clip(shaped * gain, 0.0, 1.0)
+    shaped = np.clip(shaped * np.array(settings.gains, np.float32), 0.0, 1.0)
     return apply_contacts(shaped, seal, tuck, rest, amplitude=min(articulation, 1.5))
 
 

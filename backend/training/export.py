@@ -9,16 +9,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.audio.log_mel import log_mel
 from backend.audio_to_mesh.decoder import DecoderSettings
-from backend.training.teacher import phone_names
+from backend.audio_to_mesh.frames import ClipFrames
+from backend.audio_to_mesh.motion_model import MotionModel
+from backend.training.corpus.utterance import Utterance, load_corpus, to_float
+from backend.training.teacher import loudness, phone_names, teach
 
 
 def export(
@@ -48,7 +54,9 @@ def export(
     os.replace(partial, path)
 
 
-def export_checkpoint(checkpoint: Path, path: Path, version: str) -> None:
+def export_checkpoint(
+    checkpoint: Path, path: Path, version: str, cache: Path | None = None
+) -> None:
     """Write the averaged weights of a checkpoint as they ship."""
     with safe_open(checkpoint, "pt") as stream:
         state = json.loads(stream.metadata()["state"])
@@ -56,8 +64,38 @@ def export_checkpoint(checkpoint: Path, path: Path, version: str) -> None:
         weights: dict[str, torch.Tensor] = {
             name.removeprefix("average."): stream.get_tensor(name) for name in names
         }
-    export(weights, state["shape"], path, steps=int(state["step"]), version=version)
+    steps, shape = int(state["step"]), state["shape"]
+    export(weights, shape, path, steps=steps, version=version)
+    if cache is not None:
+        gains = amplitude_gains(MotionModel.load(path), load_corpus(cache / "real-tune"))
+        decoder = replace(DecoderSettings(), gains=gains)
+        export(weights, shape, path, steps=steps, version=version, decoder=decoder)
+
+
+def amplitude_gains(
+    model: MotionModel, utterances: Iterable[Utterance], most: float = 1.4
+) -> tuple[float, ...]:
+    """Factor per channel that brings the spread of the curves to the teacher's.
+
+    A regression answers with the mean of what might be, so where it is unsure it moves too little.
+    Most of the loss is given back, at most `most` times, since errors are amplified too.
+    """
+    heard, taught = [], []
+    for utterance in utterances:
+        samples = to_float(utterance.samples)
+        frames = ClipFrames(samples, model)
+        heard.append(frames.heard(0, frames.total).curves)
+        taught.append(teach(utterance.phones, loudness(log_mel(samples))).curves)
+    wanted, found = np.concatenate(taught).std(axis=0), np.concatenate(heard).std(axis=0)
+    ratio = np.where(found > 1e-4, wanted / np.maximum(found, 1e-4), 1.0)
+    gains = np.clip(ratio**0.85, 1.0, most)
+    return tuple(round(float(gain), 3) for gain in gains)
 
 
 if __name__ == "__main__":
-    export_checkpoint(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    export_checkpoint(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        sys.argv[3],
+        Path(sys.argv[4]) if len(sys.argv) > 4 else None,
+    )

@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from backend.audio_to_mesh.channels import CHANNELS
-from backend.audio_to_mesh.motion_model import MotionModel
+from backend.audio_to_mesh.motion_model import Heard, MotionModel
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from backend.training.batches import BatchRecipe, clips_by_corpus, draw_batch, warp_bands
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
+from backend.training.export import amplitude_gains
+from backend.training.held_out import write_held_out
 from backend.training.losses import LossRecipe, losses
 from backend.training.prepare import (
     Prepared,
@@ -23,7 +27,7 @@ from backend.training.prepare import (
     prepare,
     teach_prepared,
 )
-from backend.training.teacher import phone_names
+from backend.training.teacher import phone_names, teach
 from backend.training.train_motion import MotionRecipe, Trainer, train
 
 RECIPE = MotionRecipe(
@@ -120,6 +124,37 @@ def test_two_steps_learn_and_a_resumed_run_equals_an_unbroken_one(
     assert resumed.step == 2
     # The schedule follows the clock too, so the learning rate differs in the fifth digit.
     assert resumed.optimise()["total"] == pytest.approx(totals[2], rel=1e-3)
+
+
+def test_gains_give_back_what_an_unsure_network_holds_back() -> None:
+    class Timid:
+        """Hears the taught curves at half their size."""
+
+        context = 2
+
+        def listen(self, features: np.ndarray) -> Heard:
+            curves = np.zeros((len(features), len(CHANNELS)), np.float32)
+            lesson = teach(voice.phones, np.full(151, 60.0, np.float32))
+            count = min(len(features), len(lesson.curves))
+            curves[:count] = 0.5 * lesson.curves[:count]
+            return Heard(curves, np.zeros((len(features), 3), np.float32))
+
+    voice = _voice(0)
+    gains = amplitude_gains(Timid(), [voice], most=1.6)  # type: ignore[arg-type]
+    jaw = gains[CHANNELS.index("jawOpen")]
+    assert jaw == 1.6
+    assert all(1.0 <= gain <= 1.6 for gain in gains)
+
+
+def test_held_out_voices_are_written_with_their_phones(tmp_path: Path) -> None:
+    save_corpus([_voice(0), _voice(1)], tmp_path / "real-test")
+    write_held_out(tmp_path, tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "real-test" / "robot.phones.json").read_text())
+    assert [row[2] for row in rows] == ["S", "AA", "M", "F"] * 2
+    assert rows[4][0] == pytest.approx(1.5)
+    info = soundfile.info(tmp_path / "out" / "real-test" / "robot.wav")
+    assert info.duration == pytest.approx(3.0) and info.samplerate == 16_000
+    assert len(list((tmp_path / "out" / "real-test-degraded").glob("*.wav"))) == 3
 
 
 def test_a_finished_run_leaves_weights_that_load(prepared: Prepared, tmp_path: Path) -> None:
