@@ -81,13 +81,14 @@ def bake_take(
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
     warnings = list(_warnings(bindings, match))
-    set_aside = keying.displaced_actions([keys for _, keys, _ in bindings])
+    # A mesh that nothing moves keeps the Action it has.
+    moving = [bound for bound in bindings if _moved_keys(bound)]
+    set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
 
-    action = keying.new_action(
-        f"VividKeys {plan.name}", {**description, **_place(plan), "fps": fps}
-    )
+    noted = {**description, **_place(plan), "fps": fps}
+    action = keying.new_action(f"VividKeys {plan.name}", noted)
     written = 0
-    for mesh, keys, binding in bindings:
+    for mesh, keys, binding in moving:
         curves = mapping.mapped_curves(binding, resampled.weights)
         curves.update(heads.add_offset_keys(mesh, resampled))
         for name in keying.driven_shape_keys(keys):
@@ -188,14 +189,19 @@ def _bindings(
         if keys.session_uid not in seen:
             seen.add(keys.session_uid)
             bindings.append((mesh, keys, mappings[mesh.name]))
-    if not any(binding.rules for _, _, binding in bindings):
+    if not any(_moved_keys(bound) for bound in bindings):
         names = ", ".join(f"'{mesh.name}'" for mesh in meshes)
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            f"No shape key of {names} has a name that VividKeys knows.",
+            f"No shape key of {names} has a name that VividKeys knows and is free to move.",
             "Save the mapping to a file, fill it in, and choose it under 'Mapping'.",
         )
     return bindings
+
+
+def _moved_keys(bound: tuple[Any, Any, mapping.Mapping]) -> set[str]:
+    _, keys, binding = bound
+    return set(binding.key_names) - keying.driven_shape_keys(keys)
 
 
 def _warnings(

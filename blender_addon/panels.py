@@ -83,7 +83,8 @@ class VIVIDKEYS_PT_head(_SidebarPanel, bpy.types.Panel):
         chosen = properties.settings(context)
         layout.prop(chosen, "image_file", text="Photo")
         _lines(layout, CONSENT, icon="INFO")
-        _button(layout, context, "create_head", icon="USER")
+        if not _draw_progress(layout, "reconstruct"):
+            _button(layout, context, "create_head", icon="USER")
 
 
 class VIVIDKEYS_PT_animate(_SidebarPanel, bpy.types.Panel):
@@ -104,10 +105,7 @@ class VIVIDKEYS_PT_animate(_SidebarPanel, bpy.types.Panel):
             layout.label(text=strip.name if strip else "No sound strip selected", icon="SOUND")
         _draw_targets(layout, context, chosen)
         work = state()
-        if work.busy and work.job is not None:
-            layout.progress(factor=work.job.fraction, type="BAR", text=work.job.sentence)
-            layout.operator("vividkeys.cancel", icon="CANCEL")
-        else:
+        if not _draw_progress(layout, "animate"):
             button = layout.column()
             button.scale_y = 1.4
             _button(button, context, "animate", icon="SHAPEKEY_DATA")
@@ -202,6 +200,16 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
         _lines(layout, baking.preview_match_at(meshes, path).sentence)
     except errors.VividKeysError as error:
         _lines(layout, error.sentence, icon="ERROR")
+
+
+def _draw_progress(layout: Any, kind: str) -> bool:
+    """A bar and a cancel button while a job of this kind is under way."""
+    work = state()
+    if not work.busy or work.job is None or work.job.kind != kind:
+        return False
+    layout.progress(factor=work.job.fraction, type="BAR", text=work.job.sentence)
+    layout.operator("vividkeys.cancel", icon="CANCEL")
+    return True
 
 
 def _draw_offers(layout: Any, work: Work) -> None:

@@ -75,6 +75,8 @@ def target_problem(target: Any) -> str:
         return f"'{target.name}' has no shape keys."
     if not keys.use_relative:
         return f"The shape keys of '{target.name}' are absolute; only relative ones can be mixed."
+    if not keys.is_editable and target.is_editable:
+        return f"The mesh of '{target.name}' is still linked; make a library override of it too."
     if not keys.is_editable:
         return f"'{target.name}' is linked from another file; make it local or override it."
     return ""

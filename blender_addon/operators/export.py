@@ -41,8 +41,7 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
         return poll(cls, context)
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
-        name = Path(bpy.data.filepath).stem if bpy.data.filepath else "performance"
-        self.filepath = str(Path(self.filepath or "//").with_name(name)) + SUFFIXES[self.format]
+        self.filepath = default_path(self.format)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -56,6 +55,12 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
         self.report({"INFO"}, f"Written: {path.name}")
         redraw()
         return {"FINISHED"}
+
+
+def default_path(chosen_format: str) -> str:
+    """Beside the .blend file and with its name; in the current folder before it was saved."""
+    saved = Path(bpy.data.filepath) if bpy.data.filepath else Path("performance.blend")
+    return str(saved.with_name(saved.stem + SUFFIXES[chosen_format]))
 
 
 def _full_path(text: str, suffix: str) -> Path:

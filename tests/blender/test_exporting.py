@@ -214,3 +214,10 @@ def test_a_target_outside_the_view_layer_is_named(blender, addon, head, performa
         collection.objects.unlink(head)
     with pytest.raises(errors.VividKeysError, match="'Kopf' is not in the current view layer"):
         addon("exporting").export_glb(blender.context, [head], Path("never.glb"))
+
+
+def test_the_file_dialog_starts_beside_the_blend_file(blender, addon, tmp_path):
+    default_path = addon("operators.export").default_path
+    assert default_path("GLB") == "performance.glb"
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "my scene.v2.blend"))
+    assert Path(default_path("TAKE")) == tmp_path / "my scene.v2.take.npz"

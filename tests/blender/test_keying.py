@@ -234,3 +234,52 @@ def test_extending_the_scene_is_optional(blender, addon, head, make_take, make_p
     assert scene.frame_end == 10
     report = _bake(blender, addon, make_take(2.0), make_plan(head))
     assert scene.frame_end == report.last_frame
+
+
+def test_a_mesh_that_nothing_moves_keeps_its_action(blender, addon, head, make_take, make_plan):
+    mesh = blender.data.meshes.new("Coat")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    coat = blender.data.objects.new("Coat", mesh)
+    blender.context.scene.collection.objects.link(coat)
+    for name in ("Basis", "Folds"):
+        coat.shape_key_add(name=name)
+    artist = _artist_action(blender, mesh.shape_keys, 'key_blocks["Folds"].value')
+    report = _bake(blender, addon, make_take(0.5), make_plan(head, coat))
+    assert mesh.shape_keys.animation_data.action == artist
+    assert report.set_aside == ()
+    assert "No shape key of 'Coat' matched; it will not move." in report.sentences
+
+
+def test_linked_characters_are_refused_and_overrides_are_animated(
+    blender, addon, head, make_take, make_plan, tmp_path
+):
+    path = str(tmp_path / "character.blend")
+    blender.ops.wm.save_as_mainfile(filepath=path)
+    blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with blender.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.collections = ["VividKeys"]
+    scene = blender.context.scene
+    (linked,) = blender.data.objects
+    errors = addon("shared.errors")
+    with pytest.raises(errors.VividKeysError, match="linked from another file"):
+        _bake(blender, addon, make_take(0.5), make_plan(linked))
+    instance = blender.data.objects.new("Instance", None)
+    instance.instance_type = "COLLECTION"
+    instance.instance_collection = blender.data.collections["VividKeys"]
+    scene.collection.objects.link(instance)
+    blender.context.view_layer.update()
+    blender.data.collections["VividKeys"].override_hierarchy_create(
+        scene, blender.context.view_layer, do_fully_editable=True
+    )
+    override = next(o for o in blender.data.objects if o.override_library and o.type == "MESH")
+    with pytest.raises(errors.VividKeysError, match="mesh of 'Kopf' is still linked"):
+        _bake(blender, addon, make_take(0.5), make_plan(override))
+    override.data.override_create(remap_local_usages=True)
+    take = make_take(0.5)
+    goal = addon("baking").HeadGoal(addon("targets").remember(override))
+    _bake(blender, addon, take, make_plan(override, head=goal))
+    scene.frame_set(5)
+    resampled = addon("shared.take").resample_take(take, 24.0)
+    jaw = addon("shared.arkit").INDEX["jawOpen"]
+    shown = override.data.shape_keys.key_blocks["jawOpen"].value
+    assert shown == pytest.approx(resampled.weights[4, jaw], abs=1e-6)
