@@ -168,6 +168,9 @@ def _decode_with(opener: _Opener, file: BinaryIO, label: str) -> _Decoded:
     stream = opener(file)
     try:
         _check_rate(stream.rate, label)
+        # What the header says saves decoding two hours first; headers without a length exist.
+        if (stream.declared_frames or 0) > _longest_frames(stream.rate):
+            raise _too_long(label)
         statistics = ChannelStatistics(stream.channels) if stream.channels > 1 else None
         plain = plain_mix(stream.channels)
         decoded = _mix_and_resample(stream, plain, statistics, label)
@@ -196,7 +199,7 @@ def _mix_and_resample(
         if stream.rate != SAMPLE_RATE
         else None
     )
-    longest = int((LONGEST_SECONDS + 0.5) * stream.rate)
+    longest = _longest_frames(stream.rate)
     out = bytearray()  # grows in place, where a list of blocks would need the room twice
     unusable = values = 0
     for block in stream.blocks():
@@ -247,6 +250,11 @@ def _checked(
     if abs(offset) > 0.01:  # a constant is no sound, but it reads as loudness
         samples -= np.float32(offset)
     return samples, warnings
+
+
+def _longest_frames(rate: int) -> int:
+    """Two hours, and half a second for what codecs add at the ends."""
+    return int((LONGEST_SECONDS + 0.5) * rate)
 
 
 def _check_rate(rate: int, label: str) -> None:

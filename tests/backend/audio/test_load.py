@@ -224,10 +224,17 @@ def test_shortest_and_too_short() -> None:
 def test_longest_and_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_module, "LONGEST_SECONDS", 2.0)
     assert load_audio(soundfile_bytes(tone(2.0, 16000), 16000)).duration == 2.0
-    with pytest.raises(VividKeysError) as caught:
-        load_audio(soundfile_bytes(tone(20.0, 16000), 16000))
-    assert caught.value.kind == ErrorKind.TOO_LARGE
-    assert caught.value.next_step
+    long = tone(20.0, 16000)
+    for data in (
+        soundfile_bytes(long, 16000),
+        soundfile_bytes(long, 16000, "OGG", "VORBIS"),
+        ffmpeg_bytes(long, 16000, "ipod", "aac"),
+        ffmpeg_bytes(long, 16000, "adts", "aac"),  # a stream without a length
+    ):
+        with pytest.raises(VividKeysError) as caught:
+            load_audio(data)
+        assert caught.value.kind == ErrorKind.TOO_LARGE
+        assert caught.value.next_step
 
 
 def test_not_a_number_here_and_there_is_mended_and_said() -> None:
