@@ -258,7 +258,7 @@ def failure_of_pip(log_text: str, log: Path) -> str:
     return f"Look at {shown(log)}, mend the cause and run the same command again."
 
 
-def _pip(environment: Environment, arguments: list[str], label: str) -> None:
+def _pip(environment: Environment, arguments: list[str], label: str, note: str = "") -> None:
     start = environment.log.stat().st_size if environment.log.exists() else 0
     command: list[str | Path] = [
         environment.interpreter, "-I", "-m", "pip", "install",
@@ -269,7 +269,7 @@ def _pip(environment: Environment, arguments: list[str], label: str) -> None:
         # A user-wide setting to install elsewhere must not lead out of the environment.
         run_logged(
             command, label, environment.log, describe_pip, sentence, "",
-            environment=child_environment(PIP_USER="0"),
+            environment=child_environment(PIP_USER="0"), note=note,
         )  # fmt: skip
     except SetupError as failure:
         text = environment.log.read_text("utf-8", errors="replace")[start:]
@@ -296,7 +296,7 @@ def _fill(environment: Environment, files: tuple[str, ...]) -> None:
     arguments: list[str] = []
     for name in plain:
         arguments += ["-r", str(REQUIREMENTS / name)]
-    _pip(environment, arguments, f"{environment.name}: packages ({environment.size})")
+    _pip(environment, arguments, f"{environment.name}: packages", environment.size)
     for name in alone:
         _pip(
             environment,

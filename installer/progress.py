@@ -37,14 +37,16 @@ def elapsed_text(seconds: float) -> str:
 class StatusLine:
     """A line that is rewritten in a terminal, and repeated now and then in a log."""
 
-    def __init__(self, label: str, stream: IO[str] | None = None) -> None:
+    def __init__(self, label: str, note: str = "", stream: IO[str] | None = None) -> None:
         self.label = label
         self.stream = sys.stdout if stream is None else stream
         self.started = time.monotonic()
         self._last_shown = self.started
         self._terminal = self.stream.isatty()
-        if not self._terminal:
-            self._write(f"{label} ...\n")
+        if self._terminal:
+            self.update(note)
+        else:
+            self._write(f"{label}{f' ({note})' if note else ''} ...\n")
 
     def _write(self, text: str) -> None:
         self.stream.write(text)
@@ -93,14 +95,15 @@ def run_logged(
     sentence: str,
     next_step: str,
     environment: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> None:
-    """Runs a program behind a status line.
+    """Runs a program behind a status line; `note` is said once, at its start.
 
     `describe` turns a line of its output into what the status line says, or None to leave it.
     Raises SetupError(sentence, next_step, the end of the log) where it does not exit with 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    status = StatusLine(label)
+    status = StatusLine(label, note)
     with log.open("a", encoding="utf-8") as record:
         record.write(f"\n$ {' '.join(str(part) for part in command)}\n")
         record.flush()
@@ -123,7 +126,7 @@ def run_logged(
             lines.put(None)
 
         threading.Thread(target=read, daemon=True).start()
-        detail = ""
+        detail = note
         try:
             while True:
                 try:

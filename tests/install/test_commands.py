@@ -122,6 +122,32 @@ def test_missing_system_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "start again: " in caught.value.next_step
 
 
+def test_missing_system_libraries_are_installed_with_the_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_program
+) -> None:  # type: ignore[no-untyped-def]
+    """Through a made-up apt-get: what it is asked, that a stale source does not stop us."""
+    asked = tmp_path / "asked"
+    write_program(
+        tmp_path / "bin", "apt-get",
+        f"import sys; open({str(asked)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n');"
+        "sys.exit(100 if sys.argv[1] == 'update' else 0)",
+    )  # fmt: skip
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(system_libraries, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(system_libraries, "_rights", lambda: [])
+    absent = [library for library in system_libraries.LIBRARIES if library.stem in ("Xi", "SM")]
+    answers = [absent, []]
+    monkeypatch.setattr(system_libraries, "missing", lambda: answers.pop(0))
+    system_libraries.ensure()
+    assert asked.read_text("utf-8").splitlines() == [
+        "update",
+        "install -y --no-install-recommends libsm6 libxi6",
+    ]
+    answers = [absent, absent]
+    with pytest.raises(SetupError, match="still not found"):
+        system_libraries.ensure()
+
+
 def test_a_failed_program_shows_the_end_of_its_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
