@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a Blender with a window: a photo and a voice through the panel's operators.
+
+Each `yield` gives the event loop back until its condition is true. The outcome is written to
+result.json in the folder named by VIVIDKEYS_WINDOW; run.py reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER = Path(os.environ["VIVIDKEYS_WINDOW"])
+PACKAGE = "bl_ext.user_default.vividkeys"
+STEP_SECONDS = 120.0
+TICK = 0.1
+
+facts: dict[str, Any] = {}
+
+
+def work() -> Any:
+    return importlib.import_module(f"{PACKAGE}.work").state()
+
+
+def view() -> dict[str, Any]:
+    """The 3D view, for operators that need one."""
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    return {"window": window, "area": area, "region": region}
+
+
+def run(operator: Any, **properties: Any) -> None:
+    with bpy.context.temp_override(**view()):
+        result = operator("INVOKE_DEFAULT", **properties)
+    assert result in ({"RUNNING_MODAL"}, {"FINISHED"}), result
+
+
+def wait(seconds: float) -> Callable[[], bool]:
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
+
+
+def has_result() -> bool:
+    """The job has ended and its operator has done its work."""
+    return not work().busy and work().job is None
+
+
+def steps() -> Iterator[Callable[[], bool]]:
+    plan = json.loads((FOLDER / "plan.json").read_text())
+    yield wait(3.0)
+    facts["version"] = bpy.app.version_string
+    preferences = bpy.context.preferences.addons[PACKAGE].preferences
+    preferences.address, preferences.key_file = plan["address"], plan["key_file"]
+    for name in list(bpy.data.objects.keys()):
+        bpy.data.objects.remove(bpy.data.objects[name])
+    space = view()["area"].spaces.active
+    space.show_region_ui = True
+    yield wait(2.0)
+    sidebar = next(r for r in view()["area"].regions if r.type == "UI")
+    sidebar.active_panel_category = "VividKeys"
+
+    run(bpy.ops.vividkeys.connect_address)
+    yield lambda: work().connected
+    bpy.context.scene.vividkeys.image_file = plan["photo"]
+    bpy.context.scene.vividkeys.audio_file = plan["voice"]
+    bpy.ops.ed.undo_push(message="Before")
+
+    run(bpy.ops.vividkeys.create_head)
+    windows = bpy.context.window_manager.windows
+    facts["modal while creating"] = len(windows[0].modal_operators)
+    yield has_result
+    assert work().notice is not None and not work().notice.is_error, work().notice
+    head = bpy.context.view_layer.objects.active
+    facts["head"] = head.name
+    space.shading.type = "SOLID"
+    space.shading.color_type = "TEXTURE"
+    space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
+    space.overlay.show_outline_selected = False
+    space.overlay.show_object_origins = False
+    space.lens = 85
+    with bpy.context.temp_override(**view()):
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.view3d.view_selected()
+    yield wait(1.0)
+
+    run(bpy.ops.vividkeys.animate)
+    assert work().busy
+    facts["modal while animating"] = len(windows[0].modal_operators)
+    yield has_result
+    assert not work().notice.is_error, work().notice
+    action = head.data.shape_keys.animation_data.action
+    facts["action"] = action.name
+    yield wait(0.5)
+    assert not windows[0].modal_operators, "the operator did not end"
+
+    with bpy.context.temp_override(**view()):
+        bpy.ops.ed.undo()
+    assert not bpy.data.actions, "one undo takes the performance away"
+    assert facts["head"] in bpy.data.objects, "and leaves the head"
+    with bpy.context.temp_override(**view()):
+        bpy.ops.ed.undo()
+    assert facts["head"] not in bpy.data.objects, "another one takes the head away"
+    with bpy.context.temp_override(**view()):
+        bpy.ops.ed.redo()
+        bpy.ops.ed.redo()
+    keys = bpy.data.objects[facts["head"]].data.shape_keys
+    assert keys.animation_data.action.name == facts["action"]
+
+    # The picture: a frame with an open mouth, the panel beside it.
+    scene = bpy.context.scene
+    jaw = keys.key_blocks["jawOpen"]
+    openings = []
+    for frame in range(scene.frame_start, scene.frame_end + 1, 3):
+        scene.frame_set(frame)
+        openings.append((jaw.value, frame))
+    scene.frame_set(max(openings)[1])
+    facts["frame"] = scene.frame_current
+    yield wait(3.0)
+    (FOLDER / "pose").touch()
+    yield lambda: (FOLDER / "taken").exists()
+
+    # A job that is cancelled by its button leaves the modal list and the file as they were.
+    run(bpy.ops.vividkeys.animate)
+    run(bpy.ops.vividkeys.cancel)
+    yield has_result
+    yield wait(0.5)
+    assert not windows[0].modal_operators
+    facts["actions after cancel"] = len(bpy.data.actions)
+
+
+def main() -> None:
+    script = steps()
+    state: dict[str, Any] = {"until": lambda: True, "since": time.monotonic()}
+
+    def end(error: str) -> None:
+        facts["error"] = error
+        temporary = FOLDER / "result.json.tmp"
+        temporary.write_text(json.dumps(facts, indent=1))
+        os.replace(temporary, FOLDER / "result.json")
+        bpy.ops.wm.quit_blender()
+
+    def tick() -> float | None:
+        try:
+            if not state["until"]():
+                if time.monotonic() - state["since"] > STEP_SECONDS:
+                    raise TimeoutError(f"a step took more than {STEP_SECONDS:g} s: {work().notice}")
+                return TICK
+            state["until"], state["since"] = next(script), time.monotonic()
+        except StopIteration:
+            end("")
+            return None
+        except Exception:
+            end(traceback.format_exc())
+            return None
+        return TICK
+
+    bpy.app.timers.register(tick, first_interval=1.0, persistent=True)
+
+
+main()
