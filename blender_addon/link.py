@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from .contracts import errors, inbox, limits, messages, protocol
@@ -35,22 +34,11 @@ from .sockets import (
     refused_key,
     wrong_server,
 )
-from .transfers import Transfer
+from .under_way import JobsUnderWay
 
 _WELCOME_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
-_UPLOAD_PROGRESS_SECONDS = 0.1
 _MESSAGES_PER_TURN = 64
-
-
-@dataclass
-class _Job:
-    """A job under way. `request` is dropped once the backend has accepted it."""
-
-    request: SubmitJob | None
-    transfers: dict[str, Transfer] = field(default_factory=dict)  # by parameter
-    unsent: set[str] = field(default_factory=set)  # parameters whose bytes are not there yet
-    last_progress: float = 0.0
 
 
 class Link:
@@ -67,8 +55,7 @@ class Link:
         self._target: OpenLink | None = None
         self._serial = 0
         self._state = SessionState.DISCONNECTED
-        self._jobs: dict[str, _Job] = {}
-        self._later: list[messages.Message] = []  # said as soon as there is a backend again
+        self._jobs = JobsUnderWay(emit, self._send, lambda: self._is_connected)
         self._opened_at = self._heard_at = self._pinged_at = self._retry_at = 0.0
         self._lost_at: float | None = None
         self._shook_hands = False
@@ -84,7 +71,7 @@ class Link:
                 self._turn()
         finally:
             self._drop_socket()
-            self._close_transfers()
+            self._jobs.close()
             self._context.destroy(linger=0)
             self.commands.close()
 
@@ -97,13 +84,13 @@ class Link:
             poller.register(self._socket, self._zmq.POLLIN)
         if self._monitor is not None:
             poller.register(self._monitor, self._zmq.POLLIN)
-        poller.poll(0 if self._is_hashing() else 200)
+        poller.poll(0 if self._jobs.is_hashing else 200)
         for command in self.commands.take_all():
             self._obey(command)
         self._receive()
         self._watch()
         self._keep_time()
-        self._hash_some()
+        self._jobs.hash_some()
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -115,20 +102,18 @@ class Link:
             case CloseLink():
                 self._target = None
                 self._drop_socket()
-                self._fail_all(errors.ErrorKind.BACKEND_LOST, "The connection was closed.", "")
+                self._jobs.fail_all(_lost("The connection was closed.", "Connect again."))
                 self._change(SessionState.DISCONNECTED, command.sentence)
             case GiveUp():
-                self._fail_all(errors.ErrorKind.BACKEND_LOST, command.sentence, command.next_step)
+                self._jobs.fail_all(_lost(command.sentence, command.next_step))
             case SubmitJob():
-                self._start(command)
+                self._jobs.submit(command)
             case AttachJob():
-                self._jobs.setdefault(command.job, _Job(request=None))
-                if self._state is SessionState.CONNECTED:  # else after welcome
-                    self._send(messages.Attach(command.job))
+                self._jobs.attach(command.job)
             case CancelJob():
-                self._cancel(command.job)
+                self._jobs.cancel(command.job)
             case ForgetJob():
-                self._send_or_later(messages.Forget(command.job, command.with_uploads))
+                self._jobs.forget(command.job, command.with_uploads)
 
     def _receive(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):
@@ -169,7 +154,7 @@ class Link:
         if self._socket is None:
             if self._target is not None and now >= self._retry_at:
                 self._open()
-        elif self._state is SessionState.CONNECTED:
+        elif self._is_connected:
             if now - self._heard_at > limits.SILENCE_SECONDS:
                 self._lose(fallen_silent(limits.SILENCE_SECONDS))
             elif now - self._pinged_at > limits.PING_SECONDS:
@@ -182,13 +167,15 @@ class Link:
             and self._target is not None
             and now - self._lost_at >= self._target.patience
         ):
-            self._fail_all(
-                errors.ErrorKind.BACKEND_LOST,
-                "The backend was lost in mid-job.",
-                "Start it again and send the job again.",
+            self._jobs.fail_all(
+                _lost("The backend was lost in mid-job.", "Start it again and send the job again.")
             )
 
     # --- the socket -------------------------------------------------------------------------
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._state is SessionState.CONNECTED
 
     @property
     def _address(self) -> str:
@@ -241,12 +228,6 @@ class Link:
             # Never blocks: the queue has no limit, and uploads keep to their window.
             self._socket.send_multipart(protocol.encode(message), copy=False)
 
-    def _send_or_later(self, message: messages.Message) -> None:
-        if self._state is SessionState.CONNECTED:
-            self._send(message)
-        else:
-            self._later.append(message)
-
     # --- what the backend says --------------------------------------------------------------
 
     def _hear(self, message: messages.Message) -> None:
@@ -256,191 +237,28 @@ class Link:
                 self._pinged_at = time.monotonic()
                 self._change(SessionState.CONNECTED, f"Connected to {self._address}.")
                 self._emit(message)
-                self._resume()
-            case messages.Have():
-                self._uploaded(message.sha256)
-            case messages.Need():
-                self._upload_more(message.sha256, message.offset)
-            case messages.Accepted():
-                self._accepted(message)
-            case messages.Progress() | messages.Chunk():
-                if message.job in self._jobs:
-                    self._emit(message)
-            case messages.Done():
-                if self._end(message.job):
-                    self._emit(message)
-            case messages.Forgotten():
-                self._emit(message)
-            case messages.Failed():
-                self._hear_failure(message)
-
-    def _hear_failure(self, failure: messages.Failed) -> None:
-        if failure.kind is errors.ErrorKind.UNKNOWN_VERSION:
-            self._target = None
-            self._drop_socket()
-            self._fail_all(failure.kind, failure.sentence, failure.next_step)
-            self._change(
-                SessionState.DISCONNECTED, failure.sentence, failure.next_step, failure.kind
-            )
-        elif failure.about == "upload":
-            for job, active in list(self._jobs.items()):
-                if any(active.transfers[name].sha256 == failure.sha256 for name in active.unsent):
-                    self._fail(job, failure.kind, failure.sentence, failure.next_step)
-        elif failure.about in ("submit", "attach", "cancel"):
-            # A job that the backend does not have has ended, and whoever sent it waits for that.
-            self._fail(failure.job, failure.kind, failure.sentence, failure.next_step)
-        elif failure.about == "job":
-            if self._end(failure.job):
-                self._emit(failure)
-        else:
-            self._emit(failure)
+                self._jobs.resume()
+            case messages.Failed(kind=errors.ErrorKind.UNKNOWN_VERSION):
+                self._give_up_for_good(message.error)
+            case messages.Pong():
+                pass  # that it came is all it says
+            case _:
+                self._jobs.hear(message)
 
     def _hear_nonsense(self, error: protocol.MessageError) -> None:
         """A message that cannot be used must not leave its job waiting for ever."""
-        if error.job and error.about in ("done", "failed"):
-            self._fail(error.job, error.kind, error.sentence, error.next_step)
-        elif error.kind is errors.ErrorKind.UNKNOWN_VERSION:
-            self._hear_failure(error.as_failed())
+        if error.kind is errors.ErrorKind.UNKNOWN_VERSION:
+            self._give_up_for_good(error)
+        elif error.about in ("done", "failed"):
+            self._jobs.fail(error.job, error)
 
-    # --- jobs -------------------------------------------------------------------------------
+    def _give_up_for_good(self, error: errors.VividKeysError) -> None:
+        """Trying again would not help."""
+        self._target = None
+        self._drop_socket()
+        self._jobs.fail_all(error)
+        self._change(SessionState.DISCONNECTED, error.sentence, error.next_step, error.kind)
 
-    def _start(self, request: SubmitJob) -> None:
-        active = self._jobs[request.job] = _Job(request)
-        try:
-            for name, source in request.uploads.items():
-                active.transfers[name] = Transfer(source)
-                active.unsent.add(name)
-        except errors.VividKeysError as error:
-            self._fail(request.job, error.kind, error.sentence, error.next_step)
-            return
-        self._submit_when_complete(active)
 
-    def _submit_when_complete(self, active: _Job) -> None:
-        request = active.request
-        if request is None or active.unsent or self._state is not SessionState.CONNECTED:
-            return
-        hashes = {name: transfer.sha256 for name, transfer in active.transfers.items()}
-        try:
-            self._send(
-                messages.Submit(
-                    job=request.job,
-                    kind=request.kind,
-                    params={**request.params, **hashes},
-                    label=request.label,
-                    arrays=request.arrays,
-                )
-            )
-        except errors.VividKeysError as error:
-            self._fail(request.job, error.kind, error.sentence, error.next_step)
-
-    def _accepted(self, message: messages.Accepted) -> None:
-        active = self._jobs.get(message.job)
-        if active is None:
-            return
-        active.request = None
-        for transfer in active.transfers.values():
-            transfer.close()
-        active.transfers.clear()
-        self._emit(message)
-
-    def _resume(self) -> None:
-        """After welcome: ask for missing bytes again, send what was not accepted, attach to it."""
-        for message in self._later:
-            self._send(message)
-        self._later.clear()
-        for job, active in list(self._jobs.items()):
-            if active.request is None:
-                self._send(messages.Attach(job))
-                continue
-            for name in active.unsent:
-                if active.transfers[name].is_hashed:
-                    self._send(active.transfers[name].question())
-            self._submit_when_complete(active)
-
-    def _cancel(self, job: str) -> None:
-        active = self._jobs.get(job)
-        if active is None:
-            return
-        connected = self._state is SessionState.CONNECTED
-        if not active.unsent:
-            self._send_or_later(messages.Cancel(job))
-        if active.unsent or not connected:
-            # The backend has not heard of it yet, or cannot be asked now.
-            self._fail(job, errors.ErrorKind.CANCELLED, "Cancelled.", "")
-
-    def _end(self, job: str) -> bool:
-        """Forget a job that has ended; False when it had ended before."""
-        active = self._jobs.pop(job, None)
-        if active is None:
-            return False
-        for transfer in active.transfers.values():
-            transfer.close()
-        return True
-
-    def _fail(self, job: str, kind: errors.ErrorKind, sentence: str, next_step: str) -> None:
-        if self._end(job):
-            self._emit(messages.Failed(kind, sentence, next_step, about="job", job=job))
-
-    def _fail_all(self, kind: errors.ErrorKind, sentence: str, next_step: str) -> None:
-        for job in list(self._jobs):
-            self._fail(job, kind, sentence, next_step)
-
-    def _close_transfers(self) -> None:
-        for job in list(self._jobs):
-            self._end(job)
-
-    # --- uploads ----------------------------------------------------------------------------
-
-    def _is_hashing(self) -> bool:
-        return any(
-            not active.transfers[name].is_hashed
-            for active in self._jobs.values()
-            for name in active.unsent
-        )
-
-    def _hash_some(self) -> None:
-        for job, active in list(self._jobs.items()):
-            for name in sorted(active.unsent):
-                transfer = active.transfers[name]
-                if transfer.is_hashed:
-                    continue
-                try:
-                    transfer.hash_step()
-                except errors.VividKeysError as error:
-                    self._fail(job, error.kind, error.sentence, error.next_step)
-                    return
-                if transfer.is_hashed and self._state is SessionState.CONNECTED:
-                    self._send(transfer.question())
-                return  # one step, then the socket again
-
-    def _uploading(self, sha256: str) -> list[tuple[str, _Job, str, Transfer]]:
-        return [
-            (job, active, name, active.transfers[name])
-            for job, active in self._jobs.items()
-            for name in sorted(active.unsent)
-            if active.transfers[name].sha256 == sha256
-        ]
-
-    def _uploaded(self, sha256: str) -> None:
-        for _job, active, name, _transfer in self._uploading(sha256):
-            active.unsent.discard(name)
-            self._submit_when_complete(active)
-
-    def _upload_more(self, sha256: str, offset: int) -> None:
-        # Two jobs may want the same bytes: the first sends them, both get the `have`.
-        for job, active, _name, transfer in self._uploading(sha256)[:1]:
-            transfer.needed_from(offset)
-            try:
-                for piece in transfer.pieces():
-                    self._send(piece)
-            except errors.VividKeysError as error:
-                self._fail(job, error.kind, error.sentence, error.next_step)
-                return
-            now = time.monotonic()
-            if now - active.last_progress >= _UPLOAD_PROGRESS_SECONDS:
-                active.last_progress = now
-                sentence = (
-                    f"Sending '{transfer.label}': {transfer.fraction * transfer.size / 1e6:.0f} "
-                    f"of {transfer.size / 1e6:.0f} MB"
-                )
-                self._emit(messages.Progress(job, "upload", transfer.fraction, sentence))
+def _lost(sentence: str, next_step: str) -> errors.VividKeysError:
+    return errors.VividKeysError(errors.ErrorKind.BACKEND_LOST, sentence, next_step)

@@ -23,6 +23,8 @@ KEPT_SECONDS = 7 * 24 * 3600.0
 """An upload that no unfinished job needs is deleted when it was not used for this long."""
 ABANDONED_SECONDS = 600.0
 """An unfinished upload is deleted when nothing more came for this long."""
+LEFT_SECONDS = 5.0
+"""One that is not going on for this long gives way when its client begins too many."""
 _RESERVE_BYTES = 64 << 20
 
 
@@ -128,7 +130,7 @@ class UploadStore:
             self._drop(client, message.sha256)
             partial = None
         if partial is None:
-            if sum(owner == client for owner, _sha256 in self._partials) >= UPLOADS_PER_CLIENT:
+            if not self._has_place_for(client):
                 raise VividKeysError(
                     ErrorKind.BUSY,
                     f"This client is sending {UPLOADS_PER_CLIENT} files already.",
@@ -138,6 +140,17 @@ class UploadStore:
             partial = self._partials[key] = self._begin(message)
         partial.touched = time.monotonic()
         return partial
+
+    def _has_place_for(self, client: str) -> bool:
+        """Whether a client may begin another upload; one that it has left gives way."""
+        begun = [key for key in self._partials if key[0] == client]
+        if len(begun) < UPLOADS_PER_CLIENT:
+            return True
+        oldest = min(begun, key=lambda key: self._partials[key].touched)
+        if time.monotonic() - self._partials[oldest].touched < LEFT_SECONDS:
+            return False
+        self._drop(*oldest)
+        return True
 
     def _begin(self, message: Upload) -> _Partial:
         path = self._partial_folder / f"{message.sha256}-{time.monotonic_ns()}.tmp"

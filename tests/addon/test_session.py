@@ -49,11 +49,12 @@ def pump_until(
     heard: list[Event] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for event in session.pump():
-            heard.append(event)
-            if wanted(event):
-                return heard
-        time.sleep(0.005)
+        events = session.pump(0.0)  # one at a time: what comes after it is for the next call
+        heard += events
+        if any(map(wanted, events)):
+            return heard
+        if not events:
+            time.sleep(0.005)
     raise AssertionError(f"heard only {heard}")
 
 
