@@ -27,9 +27,9 @@ _LOWEST, _HIGHEST = 20.0, 7600.0
 # Energy below this is silence to us: about -100 dB of full scale in a band.
 _FLOOR = 1e-6
 # The reference mean of a window: frames within 35 dB of its peak, and windows whose peak is
-# quieter than about -55 dB of full scale count as quiet rather than as faint speech.
+# quieter than about -65 dB of full scale count as quiet rather than as faint speech.
 _GATE = 35.0 / 10.0 * float(np.log(10.0))
-_QUIET_PEAK = -2.0
+_QUIET_PEAK = -4.3
 _SCALE = 3.0
 _LIMIT = 4.0
 
