@@ -38,6 +38,7 @@ from .under_way import JobsUnderWay
 
 _WELCOME_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+_HELD_UP_SECONDS = 1.0
 _MESSAGES_PER_TURN = 64
 
 
@@ -57,6 +58,7 @@ class Link:
         self._state = SessionState.DISCONNECTED
         self._jobs = JobsUnderWay(emit, self._send, lambda: self._is_connected)
         self._opened_at = self._heard_at = self._pinged_at = self._retry_at = 0.0
+        self._turned_at = time.monotonic()
         self._lost_at: float | None = None
         self._shook_hands = False
         self._stopping = False
@@ -151,6 +153,12 @@ class Link:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
+        held_up = now - self._turned_at
+        self._turned_at = now
+        if held_up > _HELD_UP_SECONDS:
+            # Blender kept this thread waiting (an export, a bake), so the silence was our own.
+            self._heard_at += held_up
+            self._opened_at += held_up
         if self._socket is None:
             if self._target is not None and now >= self._retry_at:
                 self._open()

@@ -244,6 +244,8 @@ class Dispatcher:
             },
         )
         _log.info("The worker is ready after %.1f s.", time.monotonic() - self._started_at)
+        for kind, error in self.abilities.unavailable.items():
+            _log.error("Jobs of the kind '%s' cannot be done: %s", kind, error)
         self.proceed()
 
     def _worker_ended(self, status: int) -> None:

@@ -18,12 +18,13 @@ from shared.connection import Address
 from shared.errors import ErrorKind, VividKeysError
 from shared.framing import Frame
 from shared.limits import SILENCE_SECONDS, TO_SERVER
-from shared.messages import Chunk, Message, Progress
+from shared.messages import Chunk, Message, Pong, Progress
 from shared.protocol import MessageError, decode_from_client, encode
 
 _log = logging.getLogger(__name__)
 
-_GONE_SECONDS = 60.0
+PROBE_SECONDS = 60.0
+"""A client that was silent for this long is sent something, to find out whether it is there."""
 _WAITING_CHUNKS = 32
 """Chunks that wait for a slow client; further ones are left out, `done` has everything."""
 _MESSAGES_PER_TURN = 64
@@ -36,7 +37,7 @@ class Client:
     identity: bytes
     name: str
     public_key: str
-    heard: float
+    alive: float  # when it was last heard or probed
     outbox: deque[list[Frame]] = field(default_factory=deque)
 
 
@@ -113,10 +114,15 @@ class Reception:
         """Send what had to wait; drop who is gone or was removed from the list of clients."""
         now = time.monotonic()
         for client in list(self._clients.values()):
-            if now - client.heard > _GONE_SECONDS or not self._is_known(client):
+            if not self._is_known(client):
                 del self._clients[client.identity]
             elif client.outbox:
                 self._empty_outbox(client)
+            elif now - client.alive > PROBE_SECONDS:
+                # Silence alone proves nothing: Blender may be held up by a long export, and its
+                # client still waits for a result. ZeroMQ knows whether the connection is there.
+                client.alive = now
+                self.send(client, Pong())
 
     @property
     def has_waiting(self) -> bool:
@@ -135,7 +141,7 @@ class Reception:
         client = self._clients.get(identity)
         if client is None or client.public_key != public_key:
             client = self._clients[identity] = Client(identity, name, public_key, 0.0)
-        client.heard = time.monotonic()
+        client.alive = time.monotonic()
         return client
 
     def _is_known(self, client: Client) -> bool:

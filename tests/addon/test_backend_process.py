@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 from blender_addon.backend_process import BackendProcess, BackendState
 from blender_addon.session import Session, SessionState, StateChanged
 from shared.errors import ErrorKind, VividKeysError
+from shared.limits import SILENCE_SECONDS
 from shared.messages import Failed, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +143,27 @@ def test_a_backend_that_dies_in_mid_job_is_noticed_and_can_be_started_again(
         session.close()
 
 
+def test_a_blender_that_is_busy_for_long_does_not_blame_the_backend(
+    make: Callable[..., BackendProcess],
+) -> None:
+    backend = make()
+    backend.start()
+    keys = backend.wait_until_ready()
+    session = Session()
+    try:
+        session.connect(keys.address, keys, patience=0.0)
+        session.wait_until_connected()
+        job = session.submit("wait", {"seconds": SILENCE_SECONDS, "name": "busy"})
+        # Unlike CDLL, PyDLL keeps Python's lock, as an operator of Blender does.
+        ctypes.PyDLL(None).sleep(int(SILENCE_SECONDS) + 2)
+        heard: list[object] = []
+        assert session.wait(job, timeout=20, on_event=heard.append).info == {"name": "busy"}
+        states = [event.state for event in heard if isinstance(event, StateChanged)]
+        assert SessionState.LOST not in states
+    finally:
+        session.close()
+
+
 def test_an_interpreter_that_is_not_there(tmp_path: Path) -> None:
     backend = BackendProcess(tmp_path / "no python", ROOT, tmp_path / "backend.log")
     with pytest.raises(VividKeysError) as caught:
@@ -161,8 +185,8 @@ def test_a_program_that_ends_at_once(make: Callable[..., BackendProcess]) -> Non
 
 
 def test_a_program_that_says_why_it_cannot_start(make: Callable[..., BackendProcess]) -> None:
-    line = '{"event": "failed", "kind": "disk_full", "sentence": "No room.", "next_step": "Make some."}'
-    backend = make("-c", f"print({line!r}); raise SystemExit(1)")
+    line = {"event": "failed", "kind": "disk_full", "sentence": "No room.", "next_step": "Sweep."}
+    backend = make("-c", f"print({json.dumps(line)!r}); raise SystemExit(1)")
     backend.start()
     poll_until(backend, BackendState.FAILED)
     assert backend.error is not None

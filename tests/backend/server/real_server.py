@@ -87,7 +87,7 @@ class BareClient:
 
     def close(self) -> None:
         self.socket.close(linger=0)
-        self.context.term()
+        self.context.term()  # both may be done twice
 
     def send(self, message: Message) -> None:
         self.socket.send_multipart(encode(message))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from pathlib import Path
 
@@ -16,6 +15,8 @@ def main() -> int:
     values = dict(option.split("=") for option in options)
     if "largest_file" in values:
         # From here on writing more into one file fails as it does on a full disk.
+        import resource
+
         size = int(values["largest_file"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     return serve(

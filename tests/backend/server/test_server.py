@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from backend.server import reception
 from shared.errors import ErrorKind
 from shared.limits import JOBS_PER_CLIENT, PROTOCOL_VERSION, UPLOAD_CHUNK_BYTES, limits_as_json
 from shared.messages import (
@@ -231,6 +233,19 @@ def test_jobs_of_another_client_are_unknown(connect: Connect) -> None:
         assert (failed.kind, failed.about) == (ErrorKind.UNKNOWN_JOB, message.TYPE)
     anna.send(Attach(job))
     anna.result_of(job)
+
+
+def test_a_client_that_is_silent_for_long_still_hears_and_one_that_has_gone_is_forgotten(
+    server: RunningServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "PROBE_SECONDS", 0.2)
+    silent, gone = connect("anna"), connect("berta")
+    gone.hello()
+    gone.close()
+    job = silent.submit("wait", seconds=1.5, name="still there")
+    assert silent.result_of(job).info == {"name": "still there"}
+    names = {client.name for client in server.server._reception._clients.values()}
+    assert "anna" in names and "berta" not in names
 
 
 def test_kinds_for_later_are_refused_with_a_sentence(client: BareClient) -> None:
