@@ -27,17 +27,19 @@ def surface_distances(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
     for a, b, c in triangles.tolist():
         for first, second, tip in ((a, b, c), (b, c, a), (c, a, b)):
             opposite[min(first, second), max(first, second)].append(tip)
-    starts, ends, lengths = [], [], []
+    # Two tips may be neighbours themselves, so the shorter of two ways is kept.
+    ways: dict[tuple[int, int], float] = {}
     for (first, second), tips in opposite.items():
-        starts.append(first)
-        ends.append(second)
-        lengths.append(float(np.linalg.norm(vertices[first] - vertices[second])))
+        found = [(first, second, float(np.linalg.norm(vertices[first] - vertices[second])))]
         if len(tips) == 2:
-            starts.append(tips[0])
-            ends.append(tips[1])
-            lengths.append(_unfolded(vertices, first, second, tips[0], tips[1]))
+            one, other = tips
+            found.append((one, other, _unfolded(vertices, first, second, one, other)))
+        for start, end, length in found:
+            way = (min(start, end), max(start, end))
+            ways[way] = min(length, ways.get(way, np.inf))
+    starts, ends = zip(*ways, strict=True)
     count = len(vertices)
-    graph = csr_matrix((lengths, (starts, ends)), shape=(count, count))
+    graph = csr_matrix((list(ways.values()), (starts, ends)), shape=(count, count))
     return np.asarray(dijkstra(graph, directed=False))
 
 
