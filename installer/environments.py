@@ -53,6 +53,7 @@ class Environment:
     name: str
     python: tuple[int, int]
     size: str
+    imports: str = ""  # the modules that have to load, as `import` takes them
     folder_root: Path = ENVIRONMENTS
 
     @property
@@ -82,9 +83,14 @@ class Inventory:
     damaged: list[str]
 
 
-BACKEND = Environment("backend", (3, 11), "about 2 GB, 6 GB where the registry has CUDA in it")
-BLENDER45 = Environment("blender45", (3, 11), "about 1 GB")
-BLENDER52 = Environment("blender52", (3, 13), "about 1 GB")
+BACKEND = Environment(
+    "backend",
+    (3, 11),
+    "about 2 GB, 6 GB where the registry has CUDA in it",
+    "torch, zmq, av, soundfile, soxr, scipy, cv2, mediapipe",
+)
+BLENDER45 = Environment("blender45", (3, 11), "about 1 GB", "bpy, numpy")
+BLENDER52 = Environment("blender52", (3, 13), "about 1 GB", "bpy, numpy")
 
 # File names in requirements/; one that ends in -nodeps is installed without dependencies.
 BACKEND_FILES = ("backend.txt", "backend-nodeps.txt")
@@ -190,6 +196,7 @@ def ensure(environment: Environment, files: tuple[str, ...]) -> None:
                 f"{shown(environment.folder)} could not be filled: {', '.join(left[:3])}.",
                 f"Look at {shown(environment.log)}.",
             )
+        _try_imports(environment)
         version = python_version(environment) or ""
         stamp = read_stamp(environment)
         if stamp.get("python") != version:
@@ -228,6 +235,22 @@ def _create(environment: Environment) -> None:
         lambda line: None,
         f"{shown(environment.folder)} could not be made.",
         search.advice() if os.name != "nt" else f"Look at {shown(environment.log)}.",
+    )
+
+
+def _try_imports(environment: Environment) -> None:
+    """Loads the big packages once: what cannot work says so now, and the next start is quick."""
+    if not environment.imports:
+        return
+    # Blender's module may crash when Python takes it down; the import is what counts.
+    program = f"import os, {environment.imports}; os._exit(0)"
+    run_logged(
+        [environment.interpreter, "-I", "-c", program],
+        f"{environment.name}: first start",
+        environment.log,
+        lambda line: None,
+        f"What was installed into {shown(environment.folder)} does not load.",
+        f"Look at {shown(environment.log)}, mend the cause and run the same command again.",
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -54,7 +55,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(folder: Path) -> Environment:
-    return Environment("small", HERE, "tiny", folder / ".venv")
+    return Environment("small", HERE, "tiny", "madeup", folder / ".venv")
 
 
 def prepare(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -154,8 +155,19 @@ def test_a_pin_that_cannot_be_had_is_a_sentence_and_leaves_no_stamp(small: Envir
     assert not environments.is_ready(small, FILES)
 
 
+def test_what_does_not_load_leaves_no_stamp(small: Environment) -> None:
+    environments.ensure(small, FILES)
+    small.stamp.unlink()
+    broken = dataclasses.replace(small, imports="madeup, no_such_module")
+    with pytest.raises(SetupError) as caught:
+        environments.ensure(broken, FILES)
+    assert "does not load" in caught.value.sentence
+    assert "no_such_module" in caught.value.details
+    assert not environments.is_ready(small, FILES)
+
+
 def test_without_an_interpreter_the_sentence_says_what_to_install(tmp_path: Path) -> None:
-    impossible = Environment("none", (3, 99), "tiny", tmp_path / ".venv")
+    impossible = Environment("none", (3, 99), "tiny", "", tmp_path / ".venv")
     with pytest.raises(SetupError) as caught:
         environments.ensure(impossible, ())
     assert "Python 3.99 is needed" in caught.value.sentence
