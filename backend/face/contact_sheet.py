@@ -60,14 +60,17 @@ def pose_weights(pose: Pose) -> NDArray[np.float64]:
 def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixels:
     """All views in one picture: three sides, the combinations, then every shape alone."""
     tiles = [
-        ("three quarters", draw_face(face, yaw=40, size=size)),
-        ("side", draw_face(face, yaw=88, size=size)),
+        (label, draw_face(face, yaw=yaw, size=size))
+        for label, yaw in (("front", 0), ("three quarters", 40), ("side", 88))
     ]
+    poses = dict(COMBINATIONS)
+    for name in ARKIT_NAMES:
+        # On its own mouthClose has no meaning: it takes back what jawOpen opens.
+        poses[name] = {name: 1.0, "jawOpen": 1.0} if name == "mouthClose" else {name: 1.0}
     tiles += [
-        (label, draw_face(face, pose_weights(pose), size=size))
-        for label, pose in COMBINATIONS.items()
+        (label, draw_face(face, pose_weights(pose), size=size, view_height=0.19, centre_z=0.01))
+        for label, pose in poses.items()
     ]
-    tiles += [(name, draw_face(face, pose_weights({name: 1.0}), size=size)) for name in ARKIT_NAMES]
     return lay_out(tiles, columns)
 
 
