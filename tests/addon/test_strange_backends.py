@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The session against backends that speak another version, or nonsense."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+
+from backend.server.keys import new_key_pair
+from blender_addon.connection_check import check_connection
+from blender_addon.session import Session, SessionState
+from shared.connection import ClientKeys
+from shared.errors import ErrorKind, VividKeysError
+from shared.messages import Accepted, Done, Submit, Welcome
+from shared.protocol import decode_from_client, encode
+
+WAIT = 10.0
+Answer = Callable[[list[bytes]], list[list[bytes]]]
+
+
+class StrangeBackend:
+    """A ROUTER with a key, that answers every message with what the test wants."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        pair, client = new_key_pair(), new_key_pair()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.curve_server = 1
+        self._socket.curve_secretkey = pair.secret.encode()
+        self._socket.linger = 0
+        port = self._socket.bind_to_random_port("tcp://127.0.0.1")
+        self.address = f"127.0.0.1:{port}"
+        self.keys = ClientKeys(pair.public, client.public, client.secret)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+        self._socket.close()
+        self._context.term()
+
+    def _serve(self) -> None:
+        while not self._is_over.is_set():
+            if self._socket.poll(50):
+                identity, *frames = self._socket.recv_multipart()
+                for reply in self._answer(frames):
+                    self._socket.send_multipart([identity, *reply])
+
+
+@pytest.fixture
+def backend() -> Iterator[Callable[[Answer], StrangeBackend]]:
+    made: list[StrangeBackend] = []
+
+    def make(answer: Answer) -> StrangeBackend:
+        made.append(StrangeBackend(answer))
+        return made[-1]
+
+    yield make
+    for strange in made:
+        strange.close()
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    made = Session("a test")
+    yield made
+    made.close()
+
+
+def of_version_9(_frames: list[bytes]) -> list[list[bytes]]:
+    sentence = "The add-on speaks version 1 of the protocol, this backend version 9."
+    header = {
+        "v": 9,
+        "type": "failed",
+        "kind": "unknown_version",
+        "sentence": sentence,
+        "next_step": "Install the same release.",
+        "about": "hello",
+        "a_field_of_the_future": [1],
+    }
+    return [[json.dumps(header).encode()]]
+
+
+def welcoming_in_version_9(_frames: list[bytes]) -> list[list[bytes]]:
+    return [[json.dumps({"v": 9, "type": "welcome", "version": 9}).encode()]]
+
+
+@pytest.mark.parametrize("answer", [of_version_9, welcoming_in_version_9])
+def test_another_version_ends_the_attempts_and_both_versions_are_named(
+    backend: Callable[[Answer], StrangeBackend], session: Session, answer: Answer
+) -> None:
+    strange = backend(answer)
+    session.connect(strange.address, strange.keys)
+    with pytest.raises(VividKeysError) as caught:
+        session.wait_until_connected(WAIT)
+    assert caught.value.kind is ErrorKind.UNKNOWN_VERSION
+    assert "version 1" in session.sentence and "version 9" in session.sentence
+    assert session.state is SessionState.DISCONNECTED
+
+    failed = check_connection(strange.address, strange.keys)[-1]
+    assert (failed.name, failed.ok) == ("version", False)
+    assert "version 9" in failed.sentence
+
+
+def test_a_result_that_cannot_be_used_fails_its_job(
+    backend: Callable[[Answer], StrangeBackend], session: Session
+) -> None:
+    def answer(frames: list[bytes]) -> list[list[bytes]]:
+        message = decode_from_client(frames)
+        if not isinstance(message, Submit):
+            return [[bytes(frame) for frame in encode(Welcome(1, name="anna"))]]
+        good = encode(Done(message.job, "animate", arrays={"curve": np.ones(1, np.float32)}))
+        spoilt = [bytes(good[0]), np.array([np.nan], np.float32).tobytes()]
+        accepted = [bytes(frame) for frame in encode(Accepted(message.job))]
+        nonsense = [[b"{"], [b"\xff" * 40, b"more"], [b'{"v": 1, "type": "ping"}']]
+        return [accepted, *nonsense, spoilt]
+
+    strange = backend(answer)
+    session.connect(strange.address, strange.keys)
+    session.wait_until_connected(WAIT)
+    with pytest.raises(VividKeysError) as caught:
+        session.wait(session.submit("animate", {}), timeout=WAIT)
+    assert caught.value.kind is ErrorKind.BAD_ARRAY
+    assert session.state is SessionState.CONNECTED
+
+
+def test_something_that_accepts_and_never_answers_is_not_waited_for_for_ever(
+    backend: Callable[[Answer], StrangeBackend], session: Session
+) -> None:
+    strange = backend(lambda _frames: [])
+    session.connect(strange.address, strange.keys)
+    with pytest.raises(VividKeysError) as caught:
+        session.wait_until_connected(WAIT)
+    assert caught.value.kind is ErrorKind.BACKEND_LOST
+    assert session.state is SessionState.LOST
+    failed = check_connection(strange.address, strange.keys, timeout=2)[-1]
+    assert (failed.name, failed.ok) == ("version", False)
