@@ -14,11 +14,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 MAY_IMPORT = {
     "audio": set(),
     "models": set(),
+    "samples": set(),
     "face": {"models"},
     "audio_to_mesh": {"audio", "face", "models"},
     "server": {"audio", "face", "audio_to_mesh", "models"},
     "training": {"audio", "face", "audio_to_mesh", "models"},
-    "evaluation": {"audio", "face", "audio_to_mesh", "models", "server", "training"},
+    "evaluation": {"audio", "face", "audio_to_mesh", "models", "samples", "server", "training"},
     "commands": {
         "audio", "face", "audio_to_mesh", "models", "server", "training", "evaluation"
     },
