@@ -45,7 +45,3 @@ class Turns:
         queues = [list(jobs) for jobs in self._waiting.values()]
         longest = max((len(jobs) for jobs in queues), default=0)
         return [jobs[turn] for turn in range(longest) for jobs in queues if turn < len(jobs)]
-
-    def of_client(self, client: str) -> int:
-        """How many jobs of a client wait."""
-        return len(self._waiting.get(client, ()))
