@@ -25,8 +25,8 @@ REACH = 100
 class DecoderSettings:
     """Thresholds on event probabilities; times in frames of 10 ms. Tuned on held-out speakers."""
 
-    seal_on: float = 0.5
-    seal_off: float = 0.3
+    seal_on: float = 0.4
+    seal_off: float = 0.25
     seal_gap: int = 2
     seal_shortest: int = 4
     seal_attack: int = 4
