@@ -21,9 +21,10 @@ Pixels = NDArray[np.uint8]
 PUPIL = np.array((14.0, 11.0, 11.0))
 WHITE = np.array((214.0, 206.0, 198.0))
 GREY_IRIS = np.array((96.0, 84.0, 74.0))
-# Beyond the lids' edges the photo's eye fades into the painted one over this share of the
-# opening's height.
-LID_MARGIN = 0.12
+# Towards the lids' edges the photo's eye fades into the painted one over this share of the
+# opening's height; there the painted one is darker by this share (less below).
+LID_MARGIN = 0.09
+LID_SHADE = 0.45
 
 
 def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball,
@@ -46,9 +47,15 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
     eye = paint_eye(_rings_of_iris(seen), _white_of_eye(seen, light), seed, glint=False)
     place = _photo_places(side, crop, landmarks, ball, ring)
     photo = cv2.remap(crop.pixels, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
-    beyond = cv2.remap(outside.astype(np.float32), place[..., 0], place[..., 1], cv2.INTER_LINEAR)
-    margin = max(LID_MARGIN * depth.max() * 2, 1.5)
-    share = _smooth(1.0 - (beyond - 0.3 * margin) / margin)[..., None]
+    signed = (depth - outside).astype(np.float32)
+    within = cv2.remap(signed, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+    inside = np.asarray(within, np.float64) / max(2.0 * float(depth.max()), 3.0)
+    # Lashes belong to the lids, so the photo counts from a little within them; the painted eye
+    # lies in the lids' shade there.
+    share = _smooth(inside / LID_MARGIN)[..., None]
+    upper = np.linspace(1.0, 0.0, atlas.TILE)[:, None]
+    shade = LID_SHADE * (0.35 + 0.65 * upper) * np.exp(-((inside / (1.5 * LID_MARGIN)) ** 2))
+    eye = eye * (1.0 - shade)[..., None]
     return np.clip(photo * share + eye * (1 - share), 0, 255).astype(np.uint8)
 
 

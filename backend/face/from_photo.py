@@ -27,6 +27,7 @@ from .parts import MATERIALS, Part, assemble
 from .refine import refine_skin
 from .template import face_size, load_template
 from .texture import PhotoCrop, build_texture, crop_photo
+from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -66,6 +67,10 @@ def face_from_photo(
     stage(0.8, "Making the shapes")
     pitch, roll, yaw = neutral.angles
     warnings = [*photo.warnings, *tracked.warnings]
+    if eyes_closed(neutral.vertices):
+        warnings.append(
+            "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
+        )
     if max(abs(pitch), abs(yaw)) > FAR_TURNED:
         warnings.append("The head is turned far away; the hidden side of the face was guessed.")
     face = _build(
@@ -82,6 +87,15 @@ def face_from_photo(
     )
     stage(1.0, "The face is ready")
     return face
+
+
+def eyes_closed(vertices: Floats) -> bool:
+    """Whether an eye of a face [468,3] is open by less than an eighth of its width."""
+    openings = []
+    for upper, lower in ((RIGHT_LID_UPPER, RIGHT_LID_LOWER), (LEFT_LID_UPPER, LEFT_LID_LOWER)):
+        width = np.linalg.norm(vertices[upper[0]] - vertices[upper[-1]])
+        openings.append(np.linalg.norm(vertices[upper[4]] - vertices[lower[4]]) / width)
+    return bool(min(openings) < 0.125)
 
 
 def plain_face() -> FaceMesh:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ MAX_FACES = 6
 
 _lock = threading.Lock()
 _tracker: Any = None
+_started = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +151,10 @@ def _track(view: _View | Pixels) -> list[Floats]:
     """Faces of a square picture as landmarks [478,3] in pixels of the photo it comes from."""
     if not isinstance(view, _View):
         view = _View(view, (0.0, 0.0), 1.0)
-    with _lock, quiet_native_log():
+    global _started
+    with _lock, nullcontext() if _started else quiet_native_log():
         found = _models().process(view.pixels).multi_face_landmarks
+        _started = True
     side = len(view.pixels) * view.scale
     faces = []
     for face in found or ():
@@ -186,7 +189,10 @@ def _models() -> Any:
 
 @contextmanager
 def quiet_native_log() -> Iterator[None]:
-    """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal."""
+    """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal.
+
+    File 2 belongs to the whole process, so this is for the first call only.
+    """
     try:
         kept = os.dup(2)
     except OSError:

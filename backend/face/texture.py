@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,7 @@ def _warp(photo: Pixels, matrix: Floats) -> Pixels:
 def person_mask(pixels: Pixels) -> Floats:
     """Soft mask of the person, float [H,W]; all ones where the model is not there."""
     global _segmenter
-    with _lock, quiet_native_log():
+    with _lock, quiet_native_log() if _segmenter is None else nullcontext():
         if _segmenter is None:
             from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 

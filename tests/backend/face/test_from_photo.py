@@ -217,3 +217,14 @@ def test_open_smiles_of_real_people_become_closed_mouths(shared_data):
         gap = face.vertices[list(INNER_LIP_UPPER)] - face.vertices[list(INNER_LIP_LOWER)]
         assert np.abs(gap).max() < 0.3 * MILLIMETRE
     assert max(opened) > 4 * MILLIMETRE
+
+
+def test_closed_eyes_are_noticed():
+    from backend.face.arkit_basis import landmark_basis
+    from backend.face.from_photo import eyes_closed, template_neutral
+
+    face = template_neutral()
+    blink = landmark_basis(face)[INDEX["eyeBlinkLeft"]]
+    assert not eyes_closed(face)
+    assert not eyes_closed(face + 0.3 * blink)
+    assert eyes_closed(face + 0.95 * blink)

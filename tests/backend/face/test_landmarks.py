@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -86,7 +89,10 @@ def test_a_cancelled_search_stops(portrait_pixels):
     assert caught.value.kind is ErrorKind.CANCELLED
 
 
-def test_the_tracker_keeps_quiet(portrait_pixels, capfd):
-    find_face(portrait_pixels)
-    out, err = capfd.readouterr()
-    assert out == "" and err == ""
+def test_the_models_start_without_chatter(portrait_path):
+    code = f"from backend.face import reconstruct; reconstruct({str(portrait_path)!r})"
+    repository = portrait_path.parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, timeout=120
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
