@@ -17,7 +17,12 @@ from .work import Work, state
 
 CATEGORY = "VividKeys"
 CONSENT = "Only animate a face with that person's consent."
-_CHARACTERS_PER_LINE = 42
+# A label does not wrap, so sentences are cut to the sidebar's width. Pixels at a scale of 1.
+_PIXELS_PER_CHARACTER = 5.9
+_PIXELS_BESIDE_TEXT = 58
+_CHARACTERS_OF_AN_ICON = 4
+_FEWEST_CHARACTERS, _MOST_CHARACTERS = 24, 120
+_USUAL_CHARACTERS = 38
 _MOST_OFFERS = 3
 
 
@@ -249,12 +254,25 @@ def _lines(layout: Any, text: str, icon: str = "NONE") -> None:
     """A sentence in as many labels as it needs: Blender's labels do not wrap."""
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for number, line in enumerate(textwrap.wrap(text, _CHARACTERS_PER_LINE) or [""]):
-        column.label(text=line, icon=icon if number == 0 else "NONE")
+    width = _characters_per_line()
+    # The icon takes room on the first line only.
+    indent = " " * (0 if icon == "NONE" else _CHARACTERS_OF_AN_ICON)
+    for number, line in enumerate(textwrap.wrap(text, width, initial_indent=indent) or [""]):
+        column.label(text=line.strip(), icon=icon if number == 0 else "NONE")
 
 
 def _shorten(text: str) -> str:
-    return textwrap.shorten(text, _CHARACTERS_PER_LINE, placeholder=" ...")
+    width = _characters_per_line() - 2 * _CHARACTERS_OF_AN_ICON
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
+
+
+def _characters_per_line() -> int:
+    region = getattr(bpy.context, "region", None)
+    if region is None or region.type != "UI" or region.width <= 1:
+        return _USUAL_CHARACTERS
+    scale = bpy.context.preferences.system.ui_scale
+    room = (region.width / scale - _PIXELS_BESIDE_TEXT) / _PIXELS_PER_CHARACTER
+    return int(min(max(room, _FEWEST_CHARACTERS), _MOST_CHARACTERS))
 
 
 def _connection_icon(work: Work) -> str:

@@ -13,10 +13,12 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from math import radians
 from pathlib import Path
 from typing import Any
 
 import bpy
+from mathutils import Euler
 
 FOLDER = Path(os.environ["VIVIDKEYS_WINDOW"])
 PACKAGE = "bl_ext.user_default.vividkeys"
@@ -85,11 +87,15 @@ def steps() -> Iterator[Callable[[], bool]]:
     space.shading.color_type = "TEXTURE"
     space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
     space.overlay.show_outline_selected = False
-    space.overlay.show_object_origins = False
+    space.overlay.show_object_origins = space.overlay.show_cursor = False
     space.lens = 85
     with bpy.context.temp_override(**view()):
         bpy.ops.view3d.view_axis(type="FRONT")
         bpy.ops.view3d.view_selected()
+    # From a little to the side, as a portrait is taken.
+    camera = space.region_3d
+    camera.view_perspective = "PERSP"
+    camera.view_rotation = Euler((radians(88), 0.0, radians(20))).to_quaternion()
     yield wait(1.0)
 
     run(bpy.ops.vividkeys.animate)
@@ -115,13 +121,13 @@ def steps() -> Iterator[Callable[[], bool]]:
     keys = bpy.data.objects[facts["head"]].data.shape_keys
     assert keys.animation_data.action.name == facts["action"]
 
-    # The picture: a frame with an open mouth, the panel beside it.
+    # The picture: a frame with an open mouth and open eyes, the panel beside it.
     scene = bpy.context.scene
-    jaw = keys.key_blocks["jawOpen"]
+    jaw, lid = keys.key_blocks["jawOpen"], keys.key_blocks["eyeBlinkLeft"]
     openings = []
     for frame in range(scene.frame_start, scene.frame_end + 1, 3):
         scene.frame_set(frame)
-        openings.append((jaw.value, frame))
+        openings.append((jaw.value - 3.0 * lid.value, frame))
     scene.frame_set(max(openings)[1])
     facts["frame"] = scene.frame_current
     yield wait(3.0)

@@ -186,8 +186,8 @@ def running_backend(folder: Path, root: Path) -> Iterator[dict[str, str]]:
             time.sleep(0.1)
         plan = {"address": address[0], "key_file": "/" + str(key_file.relative_to(root))}
         for name, file in (("photo", "portrait.jpg"), ("voice", "speech.flac")):
-            copy = shutil.copy(SAMPLES / file, folder)
-            plan[name] = "/" + str(Path(copy).relative_to(root))
+            shutil.copy(SAMPLES / file, folder)
+            plan[name] = "//" + file  # beside the open .blend file
         yield plan
     finally:
         process.terminate()
