@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the motion network. Resumable; on a CPU; checkpoints are safetensors.
 
-OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 python -m backend.training.train_motion CACHE OUTPUT
+OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 python -m backend.training.train_motion \\
+        CACHE OUTPUT [MINUTES [INITIAL_CHECKPOINT LEARNING_RATE]]
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import os
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
-from backend.training.batches import BatchRecipe, clips_by_corpus, draw_batch
+from backend.training.batches import Batch, BatchRecipe, clips_by_corpus, draw_batch
 from backend.training.export import export
 from backend.training.losses import LossRecipe, losses
 from backend.training.prepare import Prepared, load_prepared
@@ -45,6 +47,8 @@ class MotionRecipe:
     dropout: float = 0.1
     average: float = 0.998
     save_every: int = 250
+    # A checkpoint whose averaged weights are the beginning instead of random ones.
+    initial: Path | None = None
     batch: BatchRecipe = field(default_factory=BatchRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
     shape: NetworkShape = field(default_factory=lambda: NetworkShape(phones=len(phone_names())))
@@ -63,12 +67,17 @@ class Trainer:
         with torch.no_grad():
             # The curves begin near rest instead of half open.
             self.network.head.bias[: recipe.shape.channels] = -2.5
+        if recipe.initial is not None:
+            self.network.load_state_dict(_averaged_weights(recipe.initial))
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.decay
         )
         self.step = 0
         self.elapsed = 0.0
+        self._drawer = ThreadPoolExecutor(1)
+        self._ahead_step = -1
+        self._ahead: Future[Batch] = Future()
         self.spread = _spread(prepared)
 
     def progress(self) -> float:
@@ -86,9 +95,8 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         # Seeds per step: a resumed run draws what the unbroken one would have drawn.
-        random = np.random.default_rng([recipe.seed, self.step])
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
-        batch = draw_batch(self.prepared, self.clips_of, recipe.batch, random)
+        batch = self._next_batch()
         self.network.train()
         total, parts = losses(self.network(batch.features), batch, self.spread, recipe.loss)
         self.optimiser.zero_grad(set_to_none=True)
@@ -102,6 +110,17 @@ class Trainer:
         self.step += 1
         self.elapsed += time.monotonic() - began
         return {"total": float(total.detach()), **parts}
+
+    def _draw(self, step: int) -> Batch:
+        random = np.random.default_rng([self.recipe.seed, step])
+        return draw_batch(self.prepared, self.clips_of, self.recipe.batch, random)
+
+    def _next_batch(self) -> Batch:
+        """The batch of this step; the one after it is drawn meanwhile by another thread."""
+        batch = self._ahead.result() if self._ahead_step == self.step else self._draw(self.step)
+        self._ahead_step = self.step + 1
+        self._ahead = self._drawer.submit(self._draw, self._ahead_step)
+        return batch
 
     def save(self, path: Path) -> None:
         """Everything needed to go on, in one safetensors file; `path` is replaced at once."""
@@ -134,6 +153,12 @@ class Trainer:
             found = {key: tensors.get(f"optimiser.{key}.{name}") for key in keys}
             if all(value is not None for value in found.values()):
                 self.optimiser.state[parameter] = found
+
+
+def _averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+    with safe_open(checkpoint, "pt") as stream:
+        names = [name for name in stream.keys() if name.startswith("average.")]  # noqa: SIM118
+        return {name.removeprefix("average."): stream.get_tensor(name) for name in names}
 
 
 def _spread(prepared: Prepared) -> Tensor:
@@ -183,4 +208,8 @@ if __name__ == "__main__":
     chosen = MotionRecipe()
     if len(sys.argv) > 3:
         chosen = replace(chosen, minutes=float(sys.argv[3]))
+    if len(sys.argv) > 5:
+        # Going on from finished weights: a lower rate, and other batches than the first time.
+        rate, initial = float(sys.argv[5]), Path(sys.argv[4])
+        chosen = replace(chosen, learning_rate=rate, initial=initial, seed=1)
     train(load_prepared(Path(sys.argv[1]) / "prepared"), Path(sys.argv[2]), chosen)

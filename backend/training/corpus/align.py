@@ -21,7 +21,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_int16
+from backend.audio.log_mel import level, log_mel
+from backend.training.corpus.utterance import (
+    SAMPLE_RATE,
+    Phone,
+    Utterance,
+    to_float,
+    to_int16,
+)
 
 # Measured against exact synthesis times: pocketsphinx starts phones 8 ms early on average.
 ALIGNER_DELAY = 0.008
@@ -160,7 +167,7 @@ def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> lis
     """Utterances from the aligned lines, with the aligner's bias removed.
 
     The `worst_share` of files by acoustic score per second is dropped: there the text and the
-    recording probably disagree.
+    recording probably disagree. So is what `has_slipped`.
     """
     entries: dict[str, dict[str, object]] = {}
     for path in sorted(output.glob("share*.jsonl")):
@@ -184,8 +191,27 @@ def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> lis
             phones.append(Phone(min(first, duration), min(end + ALIGNER_DELAY, duration), label))
         if phones and phones[-1].end < duration:
             phones.append(Phone(phones[-1].end, duration, "sil"))
-        utterances.append(Utterance(recording.path.stem, recording.speaker, samples, tuple(phones)))
+        utterance = Utterance(recording.path.stem, recording.speaker, samples, tuple(phones))
+        if not has_slipped(utterance):
+            utterances.append(utterance)
     return utterances
+
+
+def has_slipped(utterance: Utterance) -> bool:
+    """Do phones and sound disagree, as they do when words were said that the text lacks?
+
+    Then speech is parked in silences: more than 6 % of the clip is labelled silent but within
+    20 dB of its loud parts. Or phones are stretched: two or more last over .4 s.
+    """
+    long_phones = sum(p.label != "sil" and p.end - p.start > 0.4 for p in utterance.phones)
+    features = log_mel(to_float(utterance.samples))
+    decibels = level(features) * (10.0 / np.log(10.0))
+    silent = np.zeros(len(decibels), bool)
+    for phone in utterance.phones:
+        if phone.label == "sil":
+            silent[int(np.ceil((phone.start + 0.03) * 100)) : int((phone.end - 0.03) * 100)] = True
+    loud = silent & (decibels > np.quantile(decibels, 0.95) - 20.0)
+    return long_phones >= 2 or bool(loud.mean() > 0.06)
 
 
 if __name__ == "__main__":
