@@ -18,7 +18,7 @@ from .work import Work, state
 CATEGORY = "VividKeys"
 CONSENT = "Only animate a face with that person's consent."
 # A label does not wrap, so sentences are cut to the sidebar's width. Pixels at a scale of 1.
-_PIXELS_PER_CHARACTER = 5.9
+_PIXELS_PER_CHARACTER = 5.5
 _PIXELS_BESIDE_TEXT = 58
 _CHARACTERS_OF_AN_ICON = 4
 _FEWEST_CHARACTERS, _MOST_CHARACTERS = 24, 120
@@ -263,6 +263,7 @@ def _lines(layout: Any, text: str, icon: str = "NONE") -> None:
 
 def _shorten(text: str) -> str:
     width = _characters_per_line() - 2 * _CHARACTERS_OF_AN_ICON
+    text = text.replace("tcp://", "")
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
 

@@ -95,7 +95,7 @@ def steps() -> Iterator[Callable[[], bool]]:
     # From a little to the side, as a portrait is taken.
     camera = space.region_3d
     camera.view_perspective = "PERSP"
-    camera.view_rotation = Euler((radians(88), 0.0, radians(20))).to_quaternion()
+    camera.view_rotation = Euler((radians(88), 0.0, radians(12))).to_quaternion()
     yield wait(1.0)
 
     run(bpy.ops.vividkeys.animate)
@@ -127,7 +127,7 @@ def steps() -> Iterator[Callable[[], bool]]:
     openings = []
     for frame in range(scene.frame_start, scene.frame_end + 1, 3):
         scene.frame_set(frame)
-        openings.append((jaw.value - 3.0 * lid.value, frame))
+        openings.append((-abs(jaw.value - 0.3) - 3.0 * lid.value, frame))
     scene.frame_set(max(openings)[1])
     facts["frame"] = scene.frame_current
     yield wait(3.0)
