@@ -18,9 +18,9 @@ from shared.arrays import Arrays
 from shared.errors import VividKeysError
 
 _log = logging.getLogger(__name__)
-# Threads that wait for work by spinning make a busy computer (Blender is rendering) crawl: the
-# motion network was seen to take eighty times as long.
-_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+# The arrays here are small: OpenBLAS with two threads takes twice the time of one, and threads that
+# wait by spinning make a busy computer (Blender is rendering) crawl.
+_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
