@@ -32,11 +32,13 @@ MOST = {"jawOpen": 0.9, "mouthLowerDownLeft": 1.2, "mouthUpperUpLeft": 1.2}
 
 @dataclass(frozen=True, eq=False)
 class NeutralFace:
-    """vertices [468,3] metres, irises [10,3], head angles in the photo (radians), and how far
-    the mouth was open there (metres on the face)."""
+    """vertices [468,3] metres, irises [10,3], the tracked points without the head's pose but
+    with the expression [478,3], head angles in the photo (radians), and how far the mouth was
+    open there (metres on the face)."""
 
     vertices: Floats
     irises: Floats
+    aligned: Floats
     angles: tuple[float, float, float]
     mouth_was_open: float
 
@@ -54,7 +56,9 @@ def neutral_face(landmarks: Floats) -> NeutralFace:
     vertices = points[:LANDMARK_COUNT]
     opening = float(np.maximum(contacts()["lips"].gap(vertices)[:, 2], 0).max())
     vertices = close_mouth(vertices)
-    return NeutralFace(vertices, points[LANDMARK_COUNT:], head_angles(move.rotation), opening)
+    return NeutralFace(
+        vertices, points[LANDMARK_COUNT:], points, head_angles(move.rotation), opening
+    )
 
 
 def close_mouth(vertices: Floats) -> Floats:

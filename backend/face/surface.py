@@ -95,3 +95,13 @@ def spread_operator(
         energy[np.ix_(free, free)] + 1e-9 * np.eye(len(free)), energy[np.ix_(free, held)]
     )
     return operator
+
+
+def vertex_normals(points: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """Area-weighted unit normals [V,3]."""
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    total = np.zeros_like(points)
+    for k in range(3):
+        np.add.at(total, triangles[:, k], normal)
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))

@@ -15,14 +15,11 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from . import atlas
 from .landmarks import quiet_native_log
+from .layout import frontal_layout, warp_photo, with_hidden_side
 from .topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
-
-# What of the photo is kept: the height of the face times this, and how much of it lies above.
-CROP_HEIGHT = 1.85
-CROP_ABOVE = 0.52
 
 _lock = threading.Lock()
 _segmenter: Any = None
@@ -44,46 +41,19 @@ class PhotoCrop:
     skin: Floats
 
 
-def crop_photo(photo: Pixels, landmarks: Floats) -> PhotoCrop:
-    """Cut out, turn upright and clean the surroundings of a face; landmarks [478,3] in pixels."""
-    matrix = upright_transform(landmarks)
-    points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    cut = _warp(photo, matrix)
+def crop_photo(photo: Pixels, landmarks: Floats, aligned: Floats) -> PhotoCrop:
+    """Bring a photo into the texture's layout and clean the surroundings of the face.
+
+    `landmarks` [478,3] in pixels of the photo, `aligned` [478,3] the same without the head's
+    pose, in metres.
+    """
+    points = frontal_layout(aligned)
+    cut = warp_photo(photo, landmarks, points)
     person = np.maximum(person_mask(cut), _inside_outline(points, grow=1.0))
+    cut = with_hidden_side(cut, points, landmarks)
     skin = skin_colour(cut, points)
     cut = _without_background(cut, person)
     return PhotoCrop(_with_neck(cut, points, skin), person, points, skin)
-
-
-def upright_transform(landmarks: Floats) -> Floats:
-    """Affine [2,3] from photo pixels to the photo's part of the texture."""
-    eyes = landmarks[263, :2] - landmarks[33, :2]
-    roll = np.arctan2(eyes[1], eyes[0])
-    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    outline = landmarks[list(FACE_OVAL), :2] @ turn.T
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    height = max(high[1] - low[1], 1.15 * (high[0] - low[0]))
-    scale = atlas.SIDE / (CROP_HEIGHT * height)
-    centre = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2])
-    top = centre[1] - height / 2 - CROP_ABOVE * height
-    shift = np.array([atlas.PHOTO_WIDTH / 2 - scale * centre[0], -scale * top])
-    return np.column_stack([scale * turn, shift])
-
-
-def _warp(photo: Pixels, matrix: Floats) -> Pixels:
-    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    if scale < 0.6:
-        # Average first, or single pixels of a large photo would be picked.
-        shrink = max(scale, 0.05)
-        size = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
-        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        ratio = np.array([photo.shape[1] / size[0], photo.shape[0] / size[1]])
-        matrix = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])
-        photo = np.asarray(small, np.uint8)
-    method = cv2.INTER_CUBIC if scale > 1.2 else cv2.INTER_LINEAR
-    size = (atlas.PHOTO_WIDTH, atlas.SIDE)
-    warped = cv2.warpAffine(photo, matrix, size, flags=method, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.uint8)
 
 
 def person_mask(pixels: Pixels) -> Floats:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from backend.face.draw import rasterise, sample
 from backend.face.neutral import neutral_face
 from backend.face.pose import fit_similarity, head_angles
+from backend.face.rasterise import rasterise, sample
 from backend.face.refine import subdivision
 from backend.face.surface import fade, surface_distances
 from backend.face.template import load_template
@@ -91,7 +91,7 @@ def test_subdivision_of_a_flat_sheet_stays_flat_and_keeps_its_area():
 
 def test_the_renderer_shows_the_nearer_of_two_triangles():
     points = np.array([(0, 0, 5), (10, 0, 5), (0, 10, 5), (0, 0, 1), (4, 0, 1), (0, 4, 1)], float)
-    face_id, share = rasterise(points, np.array([(0, 1, 2), (3, 4, 5)], np.int32), 10)
+    face_id, share = rasterise(points, np.array([(0, 1, 2), (3, 4, 5)], np.int32), 10, 10)
     assert face_id[0, 0] == 1 and face_id[3, 3] == 0 and face_id[9, 9] == -1
     assert np.allclose(share[face_id >= 0].sum(axis=1), 1.0)
     # Pixel centres: the middle of pixel (3, 3) is at 3.5, 3.5.
