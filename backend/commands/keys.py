@@ -39,7 +39,7 @@ class KeysAdd:
     name: tyro.conf.Positional[str]
     """A name for the client, for instance laptop-anna."""
     address: str = ""
-    """Where the client will find this backend, for instance tcp://192.168.1.20:7735."""
+    """Where the client will find this backend, for instance 192.168.1.20:7761."""
     out: Path | None = None
     """The key file to write; NAME.vividkeys-key in this folder by default."""
     data: Path | None = None
