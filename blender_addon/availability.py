@@ -11,7 +11,7 @@ import bpy
 
 from . import properties, sequencer, targets, versions
 from .exporting import performance_actions
-from .preferences import preferences
+from .preferences import local_backend, preferences
 from .work import state
 
 
@@ -49,12 +49,9 @@ def _not_busy(_context: Any) -> str:
 
 
 def _local_backend(context: Any) -> str:
-    chosen = preferences(context)
-    if not chosen.backend_python:
-        return "Set the backend's Python in the preferences of VividKeys"
-    if not chosen.backend_folder:
-        return "Set the backend's folder in the preferences of VividKeys"
-    return ""
+    if all(local_backend(context)):
+        return ""
+    return "No backend was found: run 'python install.py backend', or set it in the preferences"
 
 
 def _something_to_check(context: Any) -> str:

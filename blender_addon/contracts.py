@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared import (
         arkit,
         arrays,
+        backend_location,
         connection,
         errors,
         face,
@@ -34,6 +35,7 @@ else:
 
     arkit = import_module(f"{_PACKAGE}.arkit")
     arrays = import_module(f"{_PACKAGE}.arrays")
+    backend_location = import_module(f"{_PACKAGE}.backend_location")
     connection = import_module(f"{_PACKAGE}.connection")
     errors = import_module(f"{_PACKAGE}.errors")
     face = import_module(f"{_PACKAGE}.face")
@@ -49,6 +51,7 @@ else:
 __all__ = [
     "arkit",
     "arrays",
+    "backend_location",
     "connection",
     "errors",
     "face",

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
-import numpy as np
 
 from . import baking, exporting, folders, heads, keying, properties, takes, targets
 from .contracts import errors, face, take
@@ -161,7 +160,7 @@ def _performance_of(job: Job) -> take.Take:
 
 def _on_own_face(performance: take.Take, plan: baking.BakePlan) -> take.Take:
     """The Take with the neutral face of our own head, when that is what it goes onto."""
-    if len(performance.offset_basis) or not plan.meshes:
+    if not plan.meshes:
         return performance
     try:
         head = targets.find(plan.meshes[0])
@@ -169,9 +168,10 @@ def _on_own_face(performance: take.Take, plan: baking.BakePlan) -> take.Take:
         return performance
     if not heads.is_our_head(head):
         return performance
-    neutral, triangles = heads.landmark_face(head)
-    offsets = np.zeros((0, len(neutral), 3), np.float32)
-    return replace(performance, neutral=neutral, triangles=triangles, offset_basis=offsets)
+    neutral = heads.landmarks_at_rest(head)
+    if len(neutral) != len(performance.neutral):
+        return performance
+    return replace(performance, neutral=neutral)
 
 
 def _keep(performance: take.Take, plan: baking.BakePlan) -> PendingTake:

@@ -90,18 +90,9 @@ def add_offset_keys(head: Any, performance: take.Take) -> dict[str, np.ndarray]:
     return curves
 
 
-def landmark_face(head: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The landmarks of a head of ours [468,3] at rest, and the triangles [F,3] between them."""
-    rest = _coordinates(head.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
-    corners = np.empty(len(head.data.loops), np.int32)
-    head.data.loops.foreach_get("vertex_index", corners)
-    starts = np.empty(len(head.data.polygons), np.int32)
-    head.data.polygons.foreach_get("loop_start", starts)
-    sizes = np.empty(len(head.data.polygons), np.int32)
-    head.data.polygons.foreach_get("loop_total", sizes)
-    starts = starts[sizes == 3]
-    triangles = corners[starts[:, None] + np.arange(3)]
-    return rest, triangles[(triangles < face.LANDMARK_COUNT).all(axis=1)]
+def landmarks_at_rest(head: Any) -> np.ndarray:
+    """The landmarks of a head of ours [468,3]."""
+    return _coordinates(head.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
 
 
 def _coordinates(points: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
+from .contracts import backend_location
 from .folders import PACKAGE
 
 
@@ -18,12 +19,13 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
 
     backend_python: StringProperty(
         name="Backend Python",
-        description="The Python of the backend, in its environment: .venv/backend/bin/python",
+        description="The Python of the backend's environment; empty: the backend that install.py "
+        "set up on this computer",
         subtype="FILE_PATH",
     )
     backend_folder: StringProperty(
         name="Backend Folder",
-        description="The folder of VividKeys, in which 'python -m backend' works",
+        description="The folder in which 'python -m backend' works; empty: as install.py noted it",
         subtype="DIR_PATH",
     )
     address: StringProperty(
@@ -70,6 +72,15 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
 def preferences(context: Any | None = None) -> Any:
     """The add-on's preferences."""
     return (context or bpy.context).preferences.addons[PACKAGE].preferences
+
+
+def local_backend(context: Any) -> tuple[str, str]:
+    """Python and folder of the backend on this computer; '' for what is neither set nor found."""
+    chosen = preferences(context)
+    noted = backend_location.find_location()
+    python = chosen.backend_python or (str(noted.python) if noted else "")
+    folder = chosen.backend_folder or (str(noted.folder) if noted else "")
+    return python, folder
 
 
 CLASSES = (VividKeysPreferences,)

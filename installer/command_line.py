@@ -83,9 +83,7 @@ def _addon(only_this_machine: bool) -> int:
     if environments.python_version(BACKEND) is None:
         say("The backend is not set up on this machine: python install.py backend")
     else:
-        say("In the add-on's preferences enter, for the backend on this machine:")
-        say(f"  Backend Python  {BACKEND.interpreter}")
-        say(f"  Backend Folder  {ROOT}")
+        say("The extension finds the backend of this machine by itself.")
     return 0
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared.backend_location import note_location
+
 from . import environments, extension_zip, interpreters, system_libraries
 from .environments import BACKEND, BLENDER45, BLENDER52
 from .failure import SetupError
-from .paths import shown
+from .paths import ROOT, shown
 from .progress import say
 
 
@@ -16,6 +18,10 @@ def backend(with_tests: bool = False) -> None:
     """.venv/backend, with the packages of the tests on demand."""
     files = environments.TEST_FILES if with_tests else environments.BACKEND_FILES
     environments.ensure(BACKEND, files)
+    try:
+        note_location(BACKEND.interpreter, ROOT)
+    except OSError as error:
+        say(f"Blender will not find the backend by itself: {error}")
     say(f"Backend: ready in {shown(BACKEND.folder)}")
 
 

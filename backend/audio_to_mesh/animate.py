@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -153,11 +153,22 @@ def animate(
 
     `progress(fraction, sentence)` is called as it goes. Raises VividKeysError(cancelled).
     """
-    neutral, triangles, warnings = _carrier(face)
     chunks = []
     for chunk in animate_chunks(audio, model, settings, cancelled):
         chunks.append(chunk)
         progress(chunk.fraction, "Animating the voice")
+    return take_of_chunks(chunks, audio, model, settings, face)
+
+
+def take_of_chunks(
+    chunks: Sequence[MotionChunk],
+    audio: Audio,
+    model: MotionModel,
+    settings: AnimateSettings,
+    face: FaceMesh | None,
+) -> Take:
+    """The whole performance, out of all the pieces that `animate_chunks` gave."""
+    neutral, triangles, warnings = _carrier(face)
     return Take(
         fps=settings.fps,
         weights=np.concatenate([chunk.weights for chunk in chunks]),

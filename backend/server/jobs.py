@@ -8,16 +8,15 @@ inside the functions that run in the worker.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.server.job_kinds import JobContext, JobKind, Needs, Result
-from shared.arrays import Arrays, FloatArray, IntArray
+from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT, FaceMesh, face_from_arrays, face_to_arrays
+from shared.face import face_from_arrays, face_to_arrays
 from shared.requests import (
     AnimateRequest,
     MotionSlice,
@@ -25,11 +24,10 @@ from shared.requests import (
     face_of,
     from_params,
 )
-from shared.take import Take, take_to_arrays
+from shared.take import take_to_arrays
 
 if TYPE_CHECKING:
-    from backend.audio.load import Audio
-    from backend.audio_to_mesh.animate import AnimateSettings, MotionChunk
+    from backend.audio_to_mesh.animate import MotionChunk
     from backend.audio_to_mesh.motion_model import MotionModel
 
 
@@ -50,7 +48,7 @@ def _check_animate(params: Mapping[str, Any], arrays: Arrays) -> Needs:
 
 def _animate(context: JobContext) -> Result:
     from backend.audio.load import load_audio
-    from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks
+    from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks, take_of_chunks
 
     request = from_params(AnimateRequest, context.params)
     settings = AnimateSettings(
@@ -78,49 +76,9 @@ def _animate(context: JobContext) -> Result:
     face = face_of(context.arrays)
     if request.face_job:
         face = face_from_arrays(context.result(request.face_job))
-    take = _take(chunks, audio, model, settings, face)
+    take = take_of_chunks(chunks, audio, model, settings, face)
     info = {"frames": take.frame_count, "fps": take.fps, "warnings": take.meta["warnings"]}
     return Result(info, take_to_arrays(take))
-
-
-def _take(
-    chunks: list[MotionChunk],
-    audio: Audio,
-    model: MotionModel,
-    settings: AnimateSettings,
-    face: FaceMesh | None,
-) -> Take:
-    """The whole performance, out of the pieces that were sent already."""
-    neutral, triangles = _carrier(face)
-    face_warnings = [] if face is None else face.meta.get("warnings", [])
-    return Take(
-        fps=settings.fps,
-        weights=np.concatenate([chunk.weights for chunk in chunks]),
-        head_rotation=np.concatenate([chunk.head_rotation for chunk in chunks]),
-        head_translation=np.concatenate([chunk.head_translation for chunk in chunks]),
-        neutral=neutral,
-        triangles=triangles,
-        meta={
-            "audio_sha256": audio.sha256,
-            "audio_name": audio.name,
-            "seed": settings.seed,
-            "settings": asdict(settings),
-            "models": {model.name: model.version},
-            "warnings": [*audio.warnings, *map(str, face_warnings)],
-        },
-    )
-
-
-def _carrier(face: FaceMesh | None) -> tuple[FloatArray, IntArray]:
-    """The landmarks [468,3] that a Take is made for, and the triangles [F,3] between them.
-
-    A face's own triangles run between finer vertices; the landmarks have the template's.
-    """
-    from backend.face.template import load_template
-
-    template = load_template()
-    vertices = template.vertices if face is None else face.vertices[:LANDMARK_COUNT]
-    return vertices.astype(np.float32), template.triangles
 
 
 @cache

@@ -11,7 +11,7 @@ from bpy.props import StringProperty
 
 from ..availability import poll
 from ..contracts import errors
-from ..preferences import preferences
+from ..preferences import local_backend, preferences
 from ..work import redraw, state
 from .job_operator import fail
 
@@ -23,10 +23,10 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
     bl_label = "Start Local Backend"
 
     python: StringProperty(
-        name="Python", description="Default: that of the preferences", subtype="FILE_PATH"
+        name="Python", description="Default: the one that is set or found", subtype="FILE_PATH"
     )
     folder: StringProperty(
-        name="Folder", description="Default: that of the preferences", subtype="DIR_PATH"
+        name="Folder", description="Default: the one that is set or found", subtype="DIR_PATH"
     )
 
     @classmethod
@@ -50,18 +50,20 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
 
 
 def _start(operator: Any, context: Any) -> set[str]:
-    chosen = preferences(context)
-    python = operator.python or chosen.backend_python
-    folder = operator.folder or chosen.backend_folder
+    known_python, known_folder = local_backend(context)
+    python = operator.python or known_python
+    folder = operator.folder or known_folder
     try:
         if not python or not folder:
             raise errors.VividKeysError(
                 errors.ErrorKind.MISSING_DEPENDENCY,
-                "It is not set where the backend is.",
-                "Enter its Python and its folder in the preferences of VividKeys.",
+                "No backend was found on this computer.",
+                "Run 'python install.py backend', or set it in the preferences of VividKeys.",
             )
         state().start_local(
-            Path(bpy.path.abspath(python)), Path(bpy.path.abspath(folder)), chosen.start_seconds
+            Path(bpy.path.abspath(python)),
+            Path(bpy.path.abspath(folder)),
+            preferences(context).start_seconds,
         )
     except errors.VividKeysError as error:
         return fail(operator, error)

@@ -104,9 +104,5 @@ def test_a_head_that_was_taken_apart_is_no_head_of_ours(blender, addon, head, sp
     assert not addon("heads").is_our_head(head)
 
 
-def test_landmark_face_is_the_rest_shape(blender, addon, head, make_face):
-    neutral, triangles = addon("heads").landmark_face(head)
-    face = make_face()
-    assert np.array_equal(neutral, face.vertices[:468])
-    inside = face.triangles[(face.triangles < 468).all(axis=1)]
-    assert np.array_equal(triangles, inside)
+def test_the_landmarks_are_those_of_the_rest_shape(addon, head, make_face):
+    assert np.array_equal(addon("heads").landmarks_at_rest(head), make_face().vertices[:468])

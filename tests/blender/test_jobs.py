@@ -418,7 +418,7 @@ def test_the_take_of_a_reopened_file_can_be_exported(
     again = addon("shared.take").load_take(tmp_path / "a.take.npz")
     assert np.array_equal(again.weights, backend.results["animate"]["weights"])
     # It is the head's own face that the Take carries.
-    neutral, _ = addon("heads").landmark_face(blender.data.objects["Kopf"])
+    neutral = addon("heads").landmarks_at_rest(blender.data.objects["Kopf"])
     assert np.array_equal(again.neutral, neutral)
 
 

@@ -7,6 +7,8 @@ and operators that do not exist.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -91,7 +93,16 @@ def draw(blender, addon):
 
 
 @pytest.fixture
-def preferences(blender):
+def location_note(addon, monkeypatch, tmp_path):
+    """Where install.py would note the backend; nothing is noted at first."""
+    module = addon("contracts").backend_location
+    note = tmp_path / "backend.json"
+    monkeypatch.setattr(module, "location_file", lambda: note)
+    return module
+
+
+@pytest.fixture
+def preferences(blender, location_note):
     chosen = blender.context.preferences.addons[PACKAGE].preferences
     names = ("backend_python", "backend_folder", "address", "key_file")
     before = {name: getattr(chosen, name) for name in names}
@@ -109,10 +120,17 @@ def test_an_empty_file_says_what_to_do_first(draw, preferences):
             assert shown.buttons[f"vividkeys.{name}"] is False, name
     assert shown.buttons["vividkeys.export"] is False
     text = shown.text
-    assert "Set the backend's Python in the" in text
+    assert "No backend was found" in text
     assert "Start the local backend or connect to one" in text
     assert "Only animate a face with that person's" in text
     assert "Animate a target first" in text
+
+
+def test_the_backend_that_was_installed_is_found(draw, preferences, location_note, tmp_path):
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").touch()
+    location_note.note_location(Path(sys.executable), tmp_path)
+    assert draw().buttons["vividkeys.connect_local"] is True
 
 
 def test_consent_stands_beside_the_photo(blender, addon):
