@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fit the numbers of `muscles.toml` to reference shapes sampled at the landmarks.
 
-    python -m backend.face.fit_muscles REFERENCE.npz [--pulls 7]
+    python -m backend.training.fit_muscles REFERENCE.npz [--pulls 7]
 
 Each shape becomes, where it moves the jaw, one turn of the jaw and then a handful of pulls,
 found one after the other: the pull that explains most of what is left joins, then all are
@@ -20,14 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from shared.arkit import ARKIT_NAMES
-
-from .arkit_basis import jaw_motion
-from .measure import measure_against_reference, read_reference, reference_table
-from .muscles import TABLE_PATH, JawMotion
-from .surface import fade
-from .template import Template, load_template
-from .topology import (
+from backend.face.arkit_basis import jaw_motion
+from backend.face.measure import measure_against_reference, read_reference, reference_table
+from backend.face.muscles import TABLE_PATH, JawMotion
+from backend.face.surface import fade
+from backend.face.template import Template, load_template
+from backend.face.topology import (
     EARS,
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
@@ -36,6 +34,7 @@ from .topology import (
     OUTER_LIP_LOWER,
     OUTER_LIP_UPPER,
 )
+from shared.arkit import ARKIT_NAMES
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +78,7 @@ HEAD = """# SPDX-License-Identifier: GPL-3.0-or-later
 #
 # [middle.*] shapes are symmetric: every pull also acts mirrored on the other side.
 # [left.*] shapes are written for the character's left; the right ones are their mirror images.
-# Numbers are fitted by `python -m backend.face.fit_muscles`; editing them by hand is fine.
+# Numbers are fitted by `python -m backend.training.fit_muscles`; editing them by hand is fine.
 """
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make `backend/models/face_template.safetensors`: the mean of tracked neutral faces.
 
-    python -m backend.face.fit_template NEUTRAL_DIR SMILING_DIR REFERENCE.npz
+    python -m backend.training.fit_template NEUTRAL_DIR SMILING_DIR REFERENCE.npz
 
 NEUTRAL_DIR holds front photos of many people at rest, SMILING_DIR of smiling ones (they tell
 which landmarks move and which are bone), REFERENCE.npz the landmark positions of a head that
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from scipy.optimize import linear_sum_assignment
 
-from .landmarks import find_face
-from .load_image import load_image
-from .pose import fit_similarity, image_to_axes
-from .template import TEMPLATE_PATH
-from .topology import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
+from backend.face.landmarks import find_face
+from backend.face.load_image import load_image
+from backend.face.pose import fit_similarity, image_to_axes
+from backend.face.template import TEMPLATE_PATH
+from backend.face.topology import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 
 Floats = NDArray[np.float64]
 
