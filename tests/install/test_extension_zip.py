@@ -55,7 +55,7 @@ def test_contents(archive: Path, target: Target) -> None:
     assert [name for name in names if name.startswith("wheels/")] == [
         f"wheels/{target.wheel.file_name}"
     ]
-    assert all(not name.startswith(("backend", "tests", "installer")) for name in names)
+    assert all(not name.startswith(("backend/", "tests/", "installer/")) for name in names)
     for name in names:
         assert Path(name).suffix in {".py", ".toml", ".json", ".whl", ".png", ".svg", ""}, name
         assert "__pycache__" not in name and not Path(name).name.startswith("test_")
