@@ -38,7 +38,7 @@ class DecoderSettings:
     rest_ramp: int = 7
     tuck_floor: float = 0.03
     tuck_power: float = 1.0
-    smoothing: int = 5
+    smoothing: int = 3
     # Per channel: a network that is unsure says less than what it means (see `training.export`).
     gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
 
