@@ -35,7 +35,8 @@ def empty_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("install.py", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "shared").mkdir()
-    shutil.copy(ROOT / "shared" / "version.py", folder / "shared")
+    for name in ("version.py", "backend_location.py"):
+        shutil.copy(ROOT / "shared" / name, folder / "shared")
     return folder
 
 
