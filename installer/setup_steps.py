@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.backend_location import note_location
-
 from . import environments, extension_zip, interpreters, system_libraries
 from .environments import BACKEND, BLENDER45, BLENDER52
 from .failure import SetupError
@@ -16,6 +14,10 @@ from .progress import say
 
 def backend(with_tests: bool = False) -> None:
     """.venv/backend, with the packages of the tests on demand."""
+    # Here, because the demo's part inside Blender shows that the extension needs nothing of the
+    # checkout, and it imports this module.
+    from shared.backend_location import note_location
+
     files = environments.TEST_FILES if with_tests else environments.BACKEND_FILES
     environments.ensure(BACKEND, files)
     try:

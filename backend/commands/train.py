@@ -32,7 +32,7 @@ class Train:
     minutes: float = 45.0
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 6000
-    """Batches of 24 pieces of 3 s."""
+    """Batches of 16 pieces of 3 s."""
     seed: int = 0
     """Two runs with the same seed on one machine give the same weights."""
     threads: int = 1
