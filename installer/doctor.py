@@ -106,7 +106,7 @@ def _zips() -> Finding:
 
 def _file(what: str, path: Path) -> Finding:
     if path.is_file() and path.stat().st_size > 0:
-        return Finding(what, State.OK, f"{shown(path)}, {path.stat().st_size / 1e6:.1f} MB")
+        return Finding(what, State.OK, f"{shown(path)}, {path.stat().st_size / 1e6:.2f} MB")
     detail = f"{shown(path)} is not in this checkout"
     return Finding(what, State.MISSING, detail, f"git checkout -- {path.relative_to(ROOT)}")
 
