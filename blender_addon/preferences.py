@@ -49,7 +49,7 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
     patience_seconds: FloatProperty(
         name="Wait for Reconnect",
         description="How long jobs on another computer wait for a lost connection to come back",
-        default=30.0,
+        default=60.0,
         min=0.0,
         max=3600.0,
         subtype="TIME_ABSOLUTE",
