@@ -2,7 +2,7 @@
 """Train the motion network. Resumable; on a CPU; checkpoints are safetensors.
 
 OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 python -m backend.training.train_motion \\
-        CACHE OUTPUT [MINUTES [INITIAL_CHECKPOINT LEARNING_RATE]]
+        CACHE OUTPUT [MINUTES [INITIAL_CHECKPOINT LEARNING_RATE [SEED]]]
 """
 
 from __future__ import annotations
@@ -211,5 +211,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 5:
         # Going on from finished weights: a lower rate, and other batches than the first time.
         rate, initial = float(sys.argv[5]), Path(sys.argv[4])
-        chosen = replace(chosen, learning_rate=rate, initial=initial, seed=1)
+        seed = int(sys.argv[6]) if len(sys.argv) > 6 else 1
+        chosen = replace(chosen, learning_rate=rate, initial=initial, seed=seed)
     train(load_prepared(Path(sys.argv[1]) / "prepared"), Path(sys.argv[2]), chosen)
