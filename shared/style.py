@@ -53,7 +53,7 @@ _SIDED = tuple(
 _UNTUCKS = tuple(
     column
     for name in ("jawOpen", "mouthLowerDown", "mouthFunnel", "mouthPucker")
-    + ("mouthShrugLower", "mouthPress", "mouthFrown", "mouthStretch")
+    + ("mouthShrugLower", "mouthPress")
     for column in columns(name)
 )
 _LOPSIDED = 0.6  # the weaker side keeps 1 - this at full asymmetry
@@ -225,9 +225,10 @@ class _Gates:
 
     def __init__(self, raw: FloatArray, opening: FloatArray, fps: float) -> None:
         rounding = raw[INDEX["mouthPucker"]] + 0.75 * raw[INDEX["mouthFunnel"]]
-        self.widening = 1.0 - _ROUND_LESS * _step(rounding / np.float32(0.5))
-        self.closing = 1.0 - _OPEN_LESS * _step(opening)
-        self.parting = _smooth_below(_step((opening - CLOSED) / 0.5), fps)
+        free = 1.0 - _tucked(raw)
+        self.widening = _smooth_below(1.0 - _ROUND_LESS * _step(rounding / np.float32(0.5)), fps)
+        self.closing = _smooth_below((1.0 - _OPEN_LESS * _step(opening)) * free, fps)
+        self.parting = _smooth_below(_step((opening - CLOSED) / 0.5) * free, fps)
         self.lids = 1.0 - np.maximum(raw[INDEX["eyeBlinkLeft"]], raw[INDEX["eyeBlinkRight"]])
 
     def of(self, name: str) -> FloatArray | float:
@@ -306,9 +307,14 @@ def _blend(rows: FloatArray, shape: str, amount: FloatArray | float) -> None:
         rows[column] += np.asarray(amount, np.float32) * np.maximum(1.0 - rows[column], 0.0)
 
 
+def _tucked(raw: FloatArray) -> FloatArray:
+    """How far the lower lip is under the upper teeth, [T] in 0..1."""
+    return _step((raw[INDEX["mouthRollLower"]] - _TUCK_BEGINS) / (_TUCK_FULL - _TUCK_BEGINS))
+
+
 def _keep_contacts(rows: FloatArray, raw: FloatArray, gap: FloatArray, usual: float) -> None:
     """Where the raw lips are closed or tucked, take back what would part or free them."""
-    tucked = _step((raw[INDEX["mouthRollLower"]] - _TUCK_BEGINS) / (_TUCK_FULL - _TUCK_BEGINS))
+    tucked = _tucked(raw)
     if tucked.any():
         for column in _UNTUCKS:
             rows[column] -= tucked * np.maximum(rows[column] - raw[column], 0.0)
