@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import head_pose, heads, keying, mapping, sequencer, targets, versions
-from .contracts import errors, take
+from .contracts import errors, style, take
 from .mapping.presets import viseme_names
 
 
@@ -39,6 +39,7 @@ class BakePlan:
     sound_file: Path | None = None
     extend_scene: bool = True
     mapping_file: Path | None = None
+    style: style.StyleDials = style.StyleDials()
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def bake_take(
 ) -> BakeReport:
     """Key the plan's meshes and head motion, lay the sound, and say what was done.
 
-    `description` is noted in the Action. Everything that can fail is checked before the first
+    The plan's style is applied to the performance on its way; `description` is noted in the
+    Action. Everything that can fail is checked before the first
     change, so that a failure leaves the file as it was. Raises VividKeysError(bad_target) when a
     target is gone, has no fitting keys, or is linked.
     """
@@ -77,7 +79,8 @@ def bake_take(
     bindings = _bindings(meshes, plan.mapping_file)
     pose_owner = _pose_owner(plan.head)
     fps = scene.render.fps / scene.render.fps_base
-    resampled, start_frame = _heard_part(take.resample_take(performance, fps), plan)
+    styled = style.restyle_take(performance, plan.style)
+    resampled, start_frame = _heard_part(take.resample_take(styled, fps), plan)
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
     warnings = list(_warnings(bindings, match))
@@ -85,7 +88,7 @@ def bake_take(
     moving = [bound for bound in bindings if _moved_keys(bound)]
     set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
 
-    noted = {**description, **_place(plan), "fps": fps}
+    noted = {**description, **_place(plan), "fps": fps, "style": plan.style.turned()}
     action = keying.new_action(f"VividKeys {plan.name}", noted)
     written = 0
     for mesh, keys, binding in moving:
@@ -275,6 +278,7 @@ def plan_to_json(plan: BakePlan) -> dict[str, Any]:
     values = asdict(plan)
     for name in ("sound_file", "mapping_file"):
         values[name] = "" if values[name] is None else str(values[name])
+    values["style"] = plan.style.turned()
     return values
 
 
@@ -297,8 +301,9 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
             sound_file=Path(values["sound_file"]) if values["sound_file"] else None,
             extend_scene=bool(values["extend_scene"]),
             mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
+            style=style.dials_from(values.get("style", {})),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as problem:
+    except (KeyError, TypeError, ValueError, IndexError, errors.VividKeysError) as problem:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_FILE,
             "The list of unfinished jobs does not say where this performance belongs.",

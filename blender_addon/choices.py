@@ -8,13 +8,24 @@ from typing import Any
 
 import bpy
 
-from . import baking, heads, properties, targets
+from . import baking, heads, properties, style_dials, targets
 from .contracts import errors
 
 
 def full_path(text: str) -> Path | None:
     """A path as Blender's file fields hold it, '//' included; None for an empty field."""
     return Path(bpy.path.abspath(text)) if text else None
+
+
+def setting(operator: Any, chosen: Any, name: str) -> Any:
+    """What the operator was told, else what the scene says."""
+    given = operator.properties.is_property_set(name)
+    return getattr(operator if given else chosen, name)
+
+
+def style(operator: Any, chosen: Any) -> Any:
+    """The StyleDials to key with."""
+    return style_dials.dials(lambda name: setting(operator, chosen, name))
 
 
 def chosen_meshes(context: Any, name: str = "") -> list[Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         messages,
         protocol,
         requests,
+        style,
         take,
         version,
     )
@@ -45,6 +46,7 @@ else:
     messages = import_module(f"{_PACKAGE}.messages")
     protocol = import_module(f"{_PACKAGE}.protocol")
     requests = import_module(f"{_PACKAGE}.requests")
+    style = import_module(f"{_PACKAGE}.style")
     take = import_module(f"{_PACKAGE}.take")
     version = import_module(f"{_PACKAGE}.version")
 
@@ -61,6 +63,7 @@ __all__ = [
     "messages",
     "protocol",
     "requests",
+    "style",
     "take",
     "version",
 ]

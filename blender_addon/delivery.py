@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from . import baking, exporting, folders, heads, keying, properties, takes, targets
-from .contracts import errors, face, take
+from .contracts import errors, face, style, take
 from .work import Job, PendingTake, state
 
 
@@ -92,12 +92,27 @@ def rescue(job: Job) -> None:
 
 
 def performance_on(context: Any) -> take.Take:
-    """The Take of what is on the targets now, or the one that waits to be applied.
+    """The performance as it is on the targets, style included, or the one that waits.
 
-    Raises VividKeysError(bad_target) when there is no performance.
+    Raises VividKeysError(bad_target) when there is none.
     """
     work = state()
-    for action in exporting.performance_actions(properties.target_meshes(context)):
+    dials = style.StyleDials()
+    for action in _actions(context)[:1]:
+        noted = keying.action_description(action).get("style", {})
+        dials = style.dials_from(noted if isinstance(noted, dict) else {})
+    if not _actions(context) and work.pending is not None and work.pending.plan is not None:
+        dials = work.pending.plan.style
+    return style.restyle_take(plain_performance_on(context), dials)
+
+
+def plain_performance_on(context: Any) -> take.Take:
+    """The Take of what is on the targets, or the one that waits, before any style dial.
+
+    Raises VividKeysError(bad_target) when there is none.
+    """
+    work = state()
+    for action in _actions(context)[:1]:
         take_id = keying.action_description(action).get("take", "")
         for name in (take_id, action.name):
             if name and name in _remembered:
@@ -110,6 +125,10 @@ def performance_on(context: Any) -> take.Take:
         "The targets have no performance yet.",
         "Animate them first.",
     )
+
+
+def _actions(context: Any) -> list[Any]:
+    return exporting.performance_actions(properties.target_meshes(context))
 
 
 # Takes of this session by their id, or by their Action where the disk was full. Only a few.

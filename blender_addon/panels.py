@@ -10,9 +10,10 @@ import bpy
 
 from . import baking, properties, sequencer
 from .availability import disabled_reason
-from .contracts import errors
+from .contracts import errors, style
 from .exporting import performance_actions
 from .preferences import preferences
+from .style_dials import AMPLITUDES, BIASES
 from .work import Work, state
 
 CATEGORY = "VividKeys"
@@ -119,7 +120,7 @@ class VIVIDKEYS_PT_animate(_SidebarPanel, bpy.types.Panel):
 
 
 class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
-    """The dials of the performance."""
+    """What is decided before the performance is made, and where it goes."""
 
     bl_idname = "VIVIDKEYS_PT_performance"
     bl_parent_id = "VIVIDKEYS_PT_animate"
@@ -131,7 +132,7 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         chosen = properties.settings(context)
-        for name in ("articulation", "blinks", "head_motion", "seed"):
+        for name in ("blinks", "seed"):
             layout.prop(chosen, name)
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
@@ -146,6 +147,27 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         layout.prop(chosen, "extend_scene")
         layout.prop(chosen, "mapping_file")
         layout.operator("vividkeys.save_mapping", icon="FILE_TICK")
+
+
+class VIVIDKEYS_PT_style(_SidebarPanel, bpy.types.Panel):
+    """The dials that can be turned again on a finished performance."""
+
+    bl_idname = "VIVIDKEYS_PT_style"
+    bl_parent_id = "VIVIDKEYS_PT_animate"
+    bl_label = "Style"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        chosen = properties.settings(context)
+        for names in (AMPLITUDES, BIASES, style.MOODS):
+            group = layout.column(align=True)
+            for name in names:
+                group.prop(chosen, name)
+        if performance_actions(properties.target_meshes(context)):
+            _button(layout, context, "apply_take", icon="FILE_REFRESH")
 
 
 class VIVIDKEYS_PT_export(_SidebarPanel, bpy.types.Panel):
@@ -288,6 +310,7 @@ CLASSES = (
     VIVIDKEYS_PT_connection,
     VIVIDKEYS_PT_head,
     VIVIDKEYS_PT_animate,
+    VIVIDKEYS_PT_style,
     VIVIDKEYS_PT_performance,
     VIVIDKEYS_PT_export,
 )

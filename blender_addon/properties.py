@@ -16,7 +16,7 @@ from bpy.props import (
     StringProperty,
 )
 
-_STRENGTH = {"default": 1.0, "min": 0.0, "max": 3.0, "soft_max": 1.5, "subtype": "FACTOR"}
+from .style_dials import STRENGTH, StyleProperties
 
 
 def _has_shape_keys(_settings: Any, candidate: Any) -> bool:
@@ -38,7 +38,7 @@ class VividKeysTarget(bpy.types.PropertyGroup):
     )
 
 
-class VividKeysSettings(bpy.types.PropertyGroup):
+class VividKeysSettings(StyleProperties, bpy.types.PropertyGroup):
     """What the panel shows and what the operators take where they are not told otherwise."""
 
     audio_source: EnumProperty(
@@ -70,12 +70,10 @@ class VividKeysSettings(bpy.types.PropertyGroup):
         default=0,
         min=0,
     )
-    articulation: FloatProperty(
-        name="Articulation", description="How far mouth and jaw move", **_STRENGTH
-    )
-    blinks: FloatProperty(name="Blinks", description="0 leaves the blinks out", **_STRENGTH)
-    head_motion: FloatProperty(
-        name="Head Motion", description="0 leaves the head still", **_STRENGTH
+    blinks: FloatProperty(
+        name="Blinks",
+        description="How often the eyes blink, and how far they wander; 0 leaves both out",
+        **STRENGTH,
     )
     start_frame: IntProperty(
         name="Start Frame", description="The frame at which the voice begins", default=1

@@ -17,9 +17,12 @@ from .arkit import ARKIT_NAMES
 from .arrays import Arrays, FloatArray, checked_floats
 from .errors import ErrorKind, VividKeysError
 from .face import FaceMesh, face_from_arrays, face_to_arrays
+from .style import RANGES, StyleDials
 
 FACE_PREFIX = "face."
 _STRENGTH = checks.number(0.0, 3.0)
+_BIAS = checks.number(-1.0, 1.0)
+_MOOD = checks.number(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class AnimateRequest:
     `audio` is the SHA-256 of uploaded bytes (any sound or film file); `audio_name` is only for
     sentences. `face_job` is the id of a finished `reconstruct` job whose face is animated; a face
     may also travel as arrays (see `face_arrays`); without either the template is used.
+    From `jaw` on these are the dials of `style.StyleDials`, applied to the finished curves; a
+    client that applies them itself leaves them out.
     """
 
     audio: Annotated[str, checks.sha256]
@@ -39,6 +44,23 @@ class AnimateRequest:
     articulation: Annotated[float, _STRENGTH] = 1.0
     blinks: Annotated[float, _STRENGTH] = 1.0
     head_motion: Annotated[float, _STRENGTH] = 1.0
+    jaw: Annotated[float, _STRENGTH] = 1.0
+    expressiveness: Annotated[float, _STRENGTH] = 1.0
+    smile: Annotated[float, _BIAS] = 0.0
+    asymmetry: Annotated[float, _BIAS] = 0.0
+    joy: Annotated[float, _MOOD] = 0.0
+    sadness: Annotated[float, _MOOD] = 0.0
+    anger: Annotated[float, _MOOD] = 0.0
+    fear: Annotated[float, _MOOD] = 0.0
+    surprise: Annotated[float, _MOOD] = 0.0
+    disgust: Annotated[float, _MOOD] = 0.0
+
+    @property
+    def style(self) -> StyleDials:
+        """The dials for the finished curves. Articulation and head motion are not among them:
+        these are applied where the motion is made."""
+        late = [name for name in RANGES if name not in ("articulation", "head_motion")]
+        return StyleDials(**{name: getattr(self, name) for name in late})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from backend.audio_to_mesh.motion_model import MotionModel
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT, FaceMesh
+from shared.style import StyleDials, restyle_take
 from shared.take import Take
 
 # A short first piece is there quickly; longer ones afterwards cost less.
@@ -28,13 +29,17 @@ FIRST_PIECE, PIECE = 8.0, 20.0
 
 @dataclass(frozen=True)
 class AnimateSettings:
-    """What the user may turn. A dial at 0 removes that motion completely."""
+    """What the user may turn. A dial at 0 removes that motion completely.
+
+    `style` is applied to the finished curves, after everything else.
+    """
 
     seed: int = 0
     fps: float = 60.0
     articulation: float = 1.0
     blinks: float = 1.0
     head_motion: float = 1.0
+    style: StyleDials = field(default_factory=StyleDials)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and 1.0 <= self.fps <= 240.0):
@@ -95,6 +100,7 @@ def animate_chunks(
     """Yield the animation piece by piece, in order, the first after about 8 s of audio.
 
     Where the pieces are cut changes nothing: every frame is what it would be in one go.
+    They come without `settings.style`, which looks at the whole performance.
     Raises VividKeysError(cancelled) soon after `cancelled()` becomes True.
     """
 
@@ -167,9 +173,12 @@ def take_of_chunks(
     settings: AnimateSettings,
     face: FaceMesh | None,
 ) -> Take:
-    """The whole performance, out of all the pieces that `animate_chunks` gave."""
+    """The whole performance, styled, out of all the pieces that `animate_chunks` gave."""
     neutral, triangles, warnings = _carrier(face)
-    return Take(
+    noted = asdict(settings)
+    # What the style turned stands in `meta["style"]`, also when it is turned later.
+    del noted["style"]
+    raw = Take(
         fps=settings.fps,
         weights=np.concatenate([chunk.weights for chunk in chunks]),
         head_rotation=np.concatenate([chunk.head_rotation for chunk in chunks]),
@@ -180,8 +189,9 @@ def take_of_chunks(
             "audio_sha256": audio.sha256,
             "audio_name": audio.name,
             "seed": settings.seed,
-            "settings": asdict(settings),
+            "settings": noted,
             "models": {model.name: model.version},
             "warnings": [*audio.warnings, *warnings],
         },
     )
+    return restyle_take(raw, settings.style)

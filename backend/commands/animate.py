@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tyro
 
 from backend.commands.progress import progress_bar
+from backend.commands.style_options import StyleOptions
 from shared.formats import save_audio2face_json, save_livelink_csv
+from shared.style import StyleDials
 from shared.take import NATIVE_FPS, save_take
 
 
@@ -37,6 +39,7 @@ class Animate:
     """Strength of blinks and gaze; 0 removes them."""
     head_motion: float = 1.0
     """Strength of head motion; 0 removes it."""
+    style: StyleOptions = field(default_factory=StyleOptions)
 
     def run(self) -> int:
         from backend.audio.load import load_audio
@@ -49,6 +52,7 @@ class Animate:
             articulation=self.articulation,
             blinks=self.blinks,
             head_motion=self.head_motion,
+            style=StyleDials(**asdict(self.style)),
         )
         with progress_bar("Reading the recording") as report:
             audio = load_audio(self.audio)

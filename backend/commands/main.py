@@ -15,6 +15,7 @@ from backend.commands.evaluate import Evaluate
 from backend.commands.faces import Faces
 from backend.commands.keys import Keys
 from backend.commands.reconstruct import Reconstruct
+from backend.commands.restyle import Restyle
 from backend.commands.serve import Serve
 from backend.commands.train import Train
 from shared.errors import ErrorKind, VividKeysError
@@ -36,6 +37,7 @@ class Command(Protocol):
 
 Commands = (
     Annotated[Animate, tyro.conf.subcommand("animate")]
+    | Annotated[Restyle, tyro.conf.subcommand("restyle")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Keys, tyro.conf.subcommand("keys")]

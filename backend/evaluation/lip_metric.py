@@ -30,22 +30,8 @@ from backend.evaluation.phones import (
     openness,
 )
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.lips import APERTURE, TUCK
 
-# Change of the gap between the inner lips per shape, measured on ICT-FaceKit's mesh (mean height
-# between landmarks 61-67, 62-66 and 63-65) in units of what jawOpen does.
-_APERTURE = {
-    "jawOpen": 1.0,
-    "mouthClose": -1.29,
-    "mouthFunnel": 0.375,
-    "mouthPucker": -0.045,
-    "mouthRollLower": -0.085,
-    "mouthRollUpper": 0.055,
-    "mouthShrugLower": -0.22,
-    "mouthShrugUpper": 0.16,
-    "mouthLowerDown": 0.10,
-    "mouthUpperUp": 0.12,
-    "mouthPress": -0.04,
-}
 _ROUNDING = {
     "mouthPucker": 1.0,
     "mouthFunnel": 0.75,
@@ -53,7 +39,6 @@ _ROUNDING = {
     "mouthStretch": -0.4,
     "mouthDimple": -0.1,
 }
-_TUCK = {"mouthRollLower": 1.0, "mouthUpperUp": 0.25, "mouthLowerDown": -0.25}
 
 _CLOSED = 0.25  # of the clip's usual vowel aperture
 _BESIDE_SILENCE = 0.03
@@ -127,7 +112,7 @@ def _mixing(table: dict[str, float]) -> NDArray[np.float64]:
 
 def aperture(weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """Gap between the inner lips [T] of weights [T, 52], 1 = jawOpen at 1; never negative."""
-    return np.maximum(weights.astype(np.float64) @ _mixing(_APERTURE), 0.0)
+    return np.maximum(weights.astype(np.float64) @ _mixing(APERTURE), 0.0)
 
 
 def rounding(weights: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -137,7 +122,7 @@ def rounding(weights: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def tuck(weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """How far the lower lip is under the upper teeth [T]."""
-    return weights.astype(np.float64) @ _mixing(_TUCK)
+    return weights.astype(np.float64) @ _mixing(TUCK)
 
 
 def _span(start: float, end: float, fps: float, frames: int) -> slice:

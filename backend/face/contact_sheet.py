@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.face import FaceMesh
+from shared.style import MOODS, mood_table
 
 from .draw import draw_face
 
@@ -42,11 +43,17 @@ COMBINATIONS: dict[str, Pose] = {
     "look left": {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8},
     "look up": {**_both("eyeLookUp", 0.8), "browInnerUp": 0.4},
     "look down": _both("eyeLookDown", 0.8),
-    "surprise": {"browInnerUp": 0.8, **_both("browOuterUp", 0.8), **_both("eyeWide", 0.8),
-                 "jawOpen": 0.4},
-    "anger": {**_both("browDown", 0.9), **_both("noseSneer", 0.6), **_both("mouthPress", 0.6)},
     "tongue": {"jawOpen": 0.5, "tongueOut": 1.0},
 }  # fmt: skip
+
+
+def mood_pose(mood: str, strength: float = 0.7) -> Pose:
+    """What a mood adds to a face at rest."""
+    pose: Pose = {}
+    for name, amount in mood_table()[mood][0].items():
+        value = amount * strength
+        pose.update({name: value} if name in INDEX else _both(name, value))
+    return pose
 
 
 def pose_weights(pose: Pose) -> NDArray[np.float64]:
@@ -63,7 +70,7 @@ def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixel
         (label, draw_face(face, yaw=yaw, size=size))
         for label, yaw in (("front", 0), ("three quarters", 40), ("side", 88))
     ]
-    poses = dict(COMBINATIONS)
+    poses = {**COMBINATIONS, **{mood: mood_pose(mood) for mood in MOODS}}
     for name in ARKIT_NAMES:
         # On its own mouthClose has no meaning: it takes back what jawOpen opens.
         poses[name] = {name: 1.0, "jawOpen": 1.0} if name == "mouthClose" else {name: 1.0}

@@ -57,6 +57,7 @@ def _animate(context: JobContext) -> Result:
         articulation=request.articulation,
         blinks=request.blinks,
         head_motion=request.head_motion,
+        style=request.style,
     )
     context.progress("reading", 0.0, "Reading the voice")
     audio = load_audio(context.upload(request.audio), name=request.audio_name or "the voice")

@@ -14,13 +14,14 @@ from .. import baking, choices, properties, sequencer, targets
 from ..availability import poll
 from ..contracts import errors, requests
 from ..session import UploadSource
+from ..style_dials import StyleProperties
 from ..work import Job, state
 from . import job_operator
 
 _NO_HASH_YET = "0" * 64
 
 
-class VIVIDKEYS_OT_animate(bpy.types.Operator):
+class VIVIDKEYS_OT_animate(StyleProperties, bpy.types.Operator):
     """Turn the voice into keys on the target meshes, with blinks and head motion"""
 
     bl_idname = "vividkeys.animate"
@@ -32,9 +33,7 @@ class VIVIDKEYS_OT_animate(bpy.types.Operator):
     )
     target: StringProperty(name="Target", description="Name of an object; default: the scene's")
     seed: IntProperty(name="Seed", min=0)
-    articulation: FloatProperty(name="Articulation", min=0.0, max=3.0, default=1.0)
     blinks: FloatProperty(name="Blinks", min=0.0, max=3.0, default=1.0)
-    head_motion: FloatProperty(name="Head Motion", min=0.0, max=3.0, default=1.0)
     start_frame: IntProperty(name="Start Frame", default=1)
 
     job_id = ""
@@ -62,8 +61,7 @@ def send(operator: Any, context: Any) -> Job:
     chosen = properties.settings(context)
 
     def setting(name: str) -> Any:
-        given = operator.properties.is_property_set(name)
-        return getattr(operator if given else chosen, name)
+        return choices.setting(operator, chosen, name)
 
     meshes = choices.chosen_meshes(context, operator.target)
     mapping_file = choices.full_path(chosen.mapping_file)
@@ -88,14 +86,14 @@ def send(operator: Any, context: Any) -> Job:
         else None,
         extend_scene=chosen.extend_scene,
         mapping_file=mapping_file,
+        style=choices.style(operator, chosen),
     )
+    # The backend makes the plain performance; the plan's style is applied when it is keyed.
     request = requests.AnimateRequest(
         audio=_NO_HASH_YET,
         audio_name=source.name if isinstance(source, Path) else name,
         seed=setting("seed"),
-        articulation=setting("articulation"),
         blinks=setting("blinks"),
-        head_motion=setting("head_motion") if plan.head is not None else 0.0,
     )
     params = asdict(request)
     # The session puts the hash of the upload here.

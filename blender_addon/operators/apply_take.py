@@ -10,12 +10,13 @@ import bpy
 from .. import baking, choices, delivery, exporting, keying, properties, targets
 from ..availability import poll
 from ..contracts import errors
+from ..style_dials import StyleProperties
 from ..work import PendingTake, redraw, state
 from .job_operator import fail
 
 
-class VIVIDKEYS_OT_apply_take(bpy.types.Operator):
-    """Key the last performance again: after another target, mapping or frame rate was chosen"""
+class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
+    """Key the last performance again: with other style dials, target, mapping or frame rate"""
 
     bl_idname = "vividkeys.apply_take"
     bl_label = "Apply Take"
@@ -29,7 +30,7 @@ class VIVIDKEYS_OT_apply_take(bpy.types.Operator):
         work = state()
         waiting = work.pending
         try:
-            pending, plan = _take_and_plan(context)
+            pending, plan = _take_and_plan(self, context)
             sentences = delivery.apply_take(context, pending, plan)
         except errors.VividKeysError as error:
             # A Take that waited goes on waiting; one that is on a target already is not lost.
@@ -41,7 +42,7 @@ class VIVIDKEYS_OT_apply_take(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _take_and_plan(context: Any) -> tuple[PendingTake, baking.BakePlan]:
+def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.BakePlan]:
     """The Take that waits, else the one that is on the targets already; and how to apply it."""
     work = state()
     chosen = properties.settings(context)
@@ -52,7 +53,7 @@ def _take_and_plan(context: Any) -> tuple[PendingTake, baking.BakePlan]:
         name, start_frame = known.name, known.start_frame
         heard, sound_file = known.heard, known.sound_file
     else:
-        performance = delivery.performance_on(context)
+        performance = delivery.plain_performance_on(context)
         action = exporting.performance_actions(meshes)[0]
         description = keying.action_description(action)
         pending = PendingTake(performance, str(description.get("take", "")), None, None)
@@ -70,6 +71,7 @@ def _take_and_plan(context: Any) -> tuple[PendingTake, baking.BakePlan]:
         sound_file=sound_file,
         extend_scene=chosen.extend_scene,
         mapping_file=choices.full_path(chosen.mapping_file),
+        style=choices.style(operator, chosen),
     )
     return pending, plan
 

@@ -137,6 +137,21 @@ def test_the_take_is_the_one_that_is_made_without_a_server(session: Session) -> 
         np.testing.assert_allclose(served[name], array, atol=1e-5, err_msg=name)
 
 
+def test_style_dials_are_applied_to_the_result(session: Session) -> None:
+    from shared.style import StyleDials, restyle_take
+
+    speech = {"audio": SAMPLES / "speech.flac"}
+    takes = []
+    for params in ({}, {"anger": 0.75, "jaw": 0.5, "asymmetry": -0.5}):
+        job = session.submit("animate", params, uploads=speech)
+        takes.append(take_from_arrays(session.wait(job, timeout=WAIT).arrays))
+    plain, styled = takes
+    expected = restyle_take(plain, StyleDials(anger=0.75, jaw=0.5, asymmetry=-0.5))
+    np.testing.assert_allclose(styled.weights, expected.weights, atol=1e-5)
+    assert styled.meta["style"] == {"anger": 0.75, "jaw": 0.5, "asymmetry": -0.5}
+    assert "style" not in plain.meta
+
+
 def test_cancel_stops_a_long_animation_without_losing_the_worker(
     backend: BackendProcess, session: Session, tmp_path: Path
 ) -> None:
@@ -184,6 +199,9 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
         {"seed": -1},
         {"seed": 1.5},
         {"blinks": 3.5},
+        {"joy": 1.5},
+        {"smile": -1.5},
+        {"jaw": "1"},
         {"volume": 1},
         {"audio_name": "../../etc/passwd"},
         {"face_job": "x"},

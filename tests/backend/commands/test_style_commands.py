@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Style on the command line: `animate` with dials is `animate`, then `restyle`, on real speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.commands.main import main
+from backend.models import __file__ as models_file
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.lips import PARTING, aperture, usual_opening, weighted
+from shared.style import MOODS, StyleDials, restyle
+from shared.take import Take, load_take
+
+SPEECH = Path(__file__).resolve().parents[3] / "backend" / "samples" / "speech.flac"
+
+pytestmark = pytest.mark.skipif(
+    not (Path(models_file).parent / "motion.safetensors").is_file(),
+    reason="the motion model is not in backend/models",
+)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("takes") / "line.take.npz"
+    assert main(["animate", str(SPEECH), "--out", str(path), "--seed", "3"]) == 0
+    yield path
+
+
+def _power_above(curve: np.ndarray, hertz: float) -> float:
+    spectrum = np.abs(np.fft.rfft((curve - curve.mean()) * np.hanning(len(curve)))) ** 2
+    return float(spectrum[np.fft.rfftfreq(len(curve), 1 / 60) > hertz].sum() / spectrum.sum())
+
+
+def test_restyle_does_later_what_animate_does_at_once(plain: Path, tmp_path: Path) -> None:
+    turned = ["--joy", "0.7", "--jaw", "1.3", "--smile", "-0.25"]
+    once, later = tmp_path / "once.take.npz", tmp_path / "later.take.npz"
+    assert main(["animate", str(SPEECH), "--out", str(once), "--seed", "3", *turned]) == 0
+    csv = tmp_path / "later.csv"
+    assert main(["restyle", str(plain), "--out", str(later), "--csv", str(csv), *turned]) == 0
+    first, second = load_take(once), load_take(later)
+    np.testing.assert_array_equal(first.weights, second.weights)
+    assert first.meta == second.meta
+    assert first.meta["style"] == {"jaw": 1.3, "smile": -0.25, "joy": 0.7}
+    assert "style" not in load_take(plain).meta
+    assert np.abs(first.weights - load_take(plain).weights).max() > 0.2
+    assert csv.read_text("utf-8").count("\n") >= first.frame_count
+
+
+def test_restyle_says_what_was_turned_before(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    styled = tmp_path / "a.take.npz"
+    assert main(["restyle", str(plain), "--out", str(styled), "--fear", "0.5"]) == 0
+    capsys.readouterr()
+    assert main(["restyle", str(styled), "--out", str(styled), "--head-motion", "0"]) == 0
+    assert "fear 0.5 was turned before" in capsys.readouterr().out
+    assert not load_take(styled).head_rotation.any()
+
+
+def test_a_dial_beyond_its_range_is_told(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["restyle", str(plain), "--out", str(tmp_path / "x.npz"), "--joy", "7"]) == 1
+    assert "'joy'" in capsys.readouterr().err
+    assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("moods", [*((mood,) for mood in MOODS), MOODS], ids="+".join)
+def test_no_mood_opens_closed_lips_of_real_speech(plain: Path, moods: tuple[str, ...]) -> None:
+    take: Take = load_take(plain)
+    styled = restyle(take.weights, take.fps, StyleDials(**dict.fromkeys(moods, 1.0)))
+    before, after = (np.ascontiguousarray(w.T) for w in (take.weights, styled))
+    gap = aperture(before)
+    closed = gap < 0.25 * usual_opening(gap)
+    assert closed.sum() > 100
+    assert (aperture(after) - gap)[closed].max() <= 2e-4
+    parted = weighted(after, PARTING) - np.maximum(weighted(before, PARTING), 0.0)
+    assert parted[closed].max() <= 2e-4
+    # And vowels are not shut by it.
+    opened = gap > 0.6 * usual_opening(gap)
+    shut = aperture(after) < 0.25 * usual_opening(gap)
+    assert shut[opened].mean() < 0.01
+    tucked = take.weights[:, INDEX["mouthRollLower"]] > 0.3
+    assert tucked.sum() > 20
+    lower = styled[tucked, INDEX["mouthRollLower"]] - take.weights[tucked, INDEX["mouthRollLower"]]
+    assert lower.min() > -1e-6
+    for column in range(styled.shape[1]):
+        # Curves that the mood alone makes do not jitter.
+        if take.weights[:, column].std() < 1e-3 < styled[:, column].std():
+            assert _power_above(styled[:, column], 10.0) < 0.02, ARKIT_NAMES[column]

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Style dials in Blender: applied while keying, turned again without a backend."""
+
+from __future__ import annotations
+
+import time
+import wave
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from .conftest import shape_curve
+from .scripted_backend import ScriptedBackend
+from .test_panels import Recorder
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    path = tmp_path / "line.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes(bytes(32000))
+    return path
+
+
+@pytest.fixture
+def speech(addon, make_take):
+    """A Take whose mouth opens and closes four times a second, brows and head moving."""
+    from dataclasses import replace
+
+    index = addon("shared.arkit").INDEX
+    made = make_take(3.0)
+    weights = np.zeros_like(made.weights)
+    swing = np.sin(np.arange(len(weights)) / 60.0 * 2 * np.pi * 2.0)
+    weights[:, index["jawOpen"]] = 0.5 * np.clip(swing, 0.0, 1.0)
+    weights[:, index["mouthLowerDownLeft"]] = 0.3 * np.clip(swing, 0.0, 1.0)
+    weights[:, index["browInnerUp"]] = 0.2 + 0.1 * swing
+    return replace(made, weights=weights)
+
+
+@pytest.fixture
+def animated(blender, addon, tmp_path, head, voice, speech):
+    """The head, keyed by a backend that is gone afterwards; the head's motion goes onto it."""
+    with ScriptedBackend(addon, tmp_path) as backend:
+        backend.results["animate"] = addon("shared.take").take_to_arrays(speech)
+        blender.context.scene.render.fps = 60
+        operators = blender.ops.vividkeys
+        operators.connect_address(address=backend.address, key_file=str(backend.key_file))
+        assert operators.animate(audio_file=str(voice)) == {"FINISHED"}
+        operators.disconnect()
+    return head
+
+
+def _keys(addon, head, name):
+    return shape_curve(addon, head.data.shape_keys, name)[:, 1]
+
+
+def _column(addon, take, name):
+    return take.weights[:, addon("shared.arkit").INDEX[name]]
+
+
+def test_neutral_dials_key_the_take_as_it_is(blender, addon, animated, speech):
+    assert np.array_equal(_keys(addon, animated, "jawOpen"), _column(addon, speech, "jawOpen"))
+    action = addon("exporting").performance_actions([animated])[0]
+    assert addon("keying").action_description(action)["style"] == {}
+
+
+def test_another_dial_keys_the_same_take_anew_without_a_backend(blender, addon, animated, speech):
+    settings = blender.context.scene.vividkeys
+    settings.joy, settings.jaw, settings.asymmetry = 0.8, 0.5, 0.3
+    began = time.perf_counter()
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    assert time.perf_counter() - began < 1.0
+    dials = addon("shared.style").StyleDials(
+        joy=settings.joy, jaw=0.5, asymmetry=settings.asymmetry
+    )
+    expected = addon("shared.style").restyle_take(speech, dials)
+    for name in ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft"):
+        assert np.array_equal(_keys(addon, animated, name), _column(addon, expected, name)), name
+    assert _keys(addon, animated, "mouthSmileLeft").max() > 0.3
+    assert np.array_equal(
+        addon("delivery").performance_on(blender.context).weights, expected.weights
+    )
+    # Back to neutral: the dials never add up.
+    for name in ("joy", "jaw", "asymmetry"):
+        settings.property_unset(name)
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    assert np.array_equal(_keys(addon, animated, "jawOpen"), _column(addon, speech, "jawOpen"))
+    assert not _keys(addon, animated, "mouthSmileLeft").any()
+
+
+def test_zero_removes_a_motion(blender, addon, animated):
+    settings = blender.context.scene.vividkeys
+    settings.articulation = settings.expressiveness = settings.head_motion = 0.0
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    for name in ("jawOpen", "mouthLowerDownLeft", "browInnerUp"):
+        assert not _keys(addon, animated, name).any(), name
+    performance = addon("delivery").performance_on(blender.context)
+    assert not performance.head_rotation.any() and not performance.head_translation.any()
+
+
+@pytest.mark.parametrize("mood", ["joy", "sadness", "anger", "fear", "surprise", "disgust"])
+def test_closed_lips_stay_closed_on_the_head(blender, addon, animated, speech, mood):
+    assert blender.ops.vividkeys.apply_take(**{mood: 1.0}) == {"FINISHED"}
+    performance = addon("delivery").performance_on(blender.context)
+    lips = addon("shared.lips")
+    closed = lips.aperture(np.ascontiguousarray(speech.weights.T)) == 0.0
+    after = lips.aperture(np.ascontiguousarray(performance.weights.T))
+    assert closed.sum() > 50 and after[closed].max() < 1e-4
+    assert np.abs(performance.weights - speech.weights).max() > 0.2
+
+
+def test_a_script_turns_a_dial_for_one_call(blender, addon, animated):
+    assert blender.ops.vividkeys.apply_take(smile=1.0) == {"FINISHED"}
+    assert _keys(addon, animated, "mouthSmileLeft").max() > 0.4
+    assert blender.context.scene.vividkeys.smile == 0.0
+
+
+def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, make_plan):
+    baking = addon("baking")
+    dials = addon("shared.style").StyleDials(joy=0.5, jaw=2.0)
+    values = baking.plan_to_json(make_plan(animated, style=dials))
+    assert baking.plan_from_json(values).style == dials
+    del values["style"]
+    assert baking.plan_from_json(values).style.neutral
+    values["style"] = {"joy": 9}
+    with pytest.raises(addon("shared.errors").VividKeysError):
+        baking.plan_from_json(values)
+
+
+def test_the_panel_shows_every_dial_and_applies_it(blender, addon, animated):
+    recorder = Recorder(blender)
+    addon("panels").VIVIDKEYS_PT_style.draw(SimpleNamespace(layout=recorder), blender.context)
+    assert sorted(recorder.fields) == sorted(addon("shared.style").RANGES)
+    assert recorder.buttons["vividkeys.apply_take"] is True
