@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,8 @@ class HeadPoseRecipe:
     forget: float = 0.06
     """Share of examples in which a window before is hidden, or the pose is shaken."""
     pose_noise: float = 0.15
+    livelier: float = 1.065
+    """On the fitted gain: at the fit itself the quickest 5 % stay slower than those of tracks."""
     save_every: int = 500
     shape: HeadPoseShape = field(default_factory=HeadPoseShape)
     windows: WindowRecipe = field(default_factory=WindowRecipe)
@@ -197,7 +199,7 @@ def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
 
 
 def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
-    """How many of `codes` codes are in use, counted by entropy: 2 ^ H; `chosen` [N]."""
+    """How many of `codes` codes are in use, counted by entropy: e ^ H; `chosen` [N]."""
     share = np.bincount(chosen, minlength=codes) / max(len(chosen), 1)
     share = share[share > 0]
     return float(np.exp(-np.sum(share * np.log(share))))
@@ -297,6 +299,7 @@ def train(
     used = [perplexity(codes[:, level], recipe.shape.codes) for level in range(2)]
     print(f"perplexity {used[0]:.1f} and {used[1]:.1f} of {recipe.shape.codes}", flush=True)
     settings = fitting_settings(trainer.vae, trainer.mapping, levels, windows)
+    settings = replace(settings, gain=round(settings.gain * recipe.livelier, 3))
     print(settings, flush=True)
     export(trainer.vae, trainer.mapping, settings, output / "head_pose.safetensors", "1")
     return trainer
