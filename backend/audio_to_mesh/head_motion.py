@@ -1,18 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small head motion: a wandering pose with the spectrum of real heads, and nods on stressed beats.
+"""Small head motion for a voice: codes of learned motion, low-passed, turned about the neck.
 
-The numbers come from 17 tracks of people who speak on camera (183 s at 30 fps, rotations only;
-`python -m backend evaluate head-motion` compares with such tracks). Each axis' power spectrum
-between 0.12 and 2.6 Hz follows `(1 + (f / corner)^2) ^ -fall`; the least-squares fit (log power,
-tracks scaled to unit spread) gave the corners and falls below. The tracks' standard deviations
-have the medians 2.6, 3.0 and 2.9 degrees (pitch, roll, yaw); the spreads below are larger because
-a short piece of a slow process shows only part of its spread, and pauses hold it back. Real
-motion comes in bursts: the logarithm of its speed spreads 0.83 where Gaussian noise of the same
-spectrum has about 0.5, and the speed forgets itself within half a second, hence the gain that
-breathes. Gain and spreads were then set so that generated tracks of the same lengths lie in the
-calmer half of the tracked people. The tracks have no sound, so the link to the voice is set by hand
-from what is published: beats fall on stressed syllables, one nod takes a little under a second,
-and almost nothing happens above 3 Hz.
+The motion is drawn from the head-pose codebook (`head_model`), which was learned from tracked
+heads and from the process in `head_rhythm`. What is added here is geometry and safety: nothing
+faster than 3 Hz, nothing farther than the photo allows, rest at the first frame.
 
 Axes are Blender's and the face looks along -Y. Angles are Euler XYZ radians: +x nods down, +y
 tips the crown to the character's left, +z turns to the character's left.
@@ -22,179 +13,58 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
 from scipy.interpolate import CubicSpline
 
-from backend.audio_to_mesh.loudness import LOUDNESS_RATE, loudness, speaking, voice_level
+from backend.audio_to_mesh.head_model import HeadPoseModel, shipped_model
+from backend.audio_to_mesh.head_rhythm import GRID, slow_only, softly_limited
+from backend.audio_to_mesh.loudness import loudness
 
-# In the order pitch, roll, yaw.
-SPREAD_DEGREES = (2.9, 3.3, 3.2)
-FARTHEST_DEGREES = 14.0
-CORNER_HZ = (0.35, 0.42, 0.33)
-FALL = (1.27, 1.77, 1.06)
-BURST_SPREAD = 0.95  # of the logarithm of the gain
-BURST_SECONDS = 0.7
-HIGHEST_HZ = 3.0
-
-# The wandering is made on a grid of its own; nothing in it is faster than a few hertz.
-_GRID = 20
-_KERNEL_SECONDS = 8.0
-# In a pause the head goes on, but this much slower.
-_PACE_IN_SILENCE = 0.2
 _EASE_IN = 1.2
-
-_NOD_DEGREES = 1.4
-_NOD_SECONDS = 0.62
-_NOD_GAP = 0.42
-_NOD_DOWN = 0.85  # share of the nods that go down first
-_NOD_TO_OTHERS = (0.25, 0.3)  # roll and yaw that go along, as random shares
 
 # The head turns about the neck, not about its own middle: this is the way from the joint to the
 # middle of the face in metres, shortened because part of it lies in the object that is moved.
 _NECK_TO_FACE = (0.0, -0.045, 0.05)
-_SWAY_METRES = 0.0015
 
 
 def head_motion(
-    samples: NDArray[np.float32], fps: float, frame_count: int, seed: int, strength: float
+    samples: NDArray[np.float32],
+    fps: float,
+    frame_count: int,
+    seed: int,
+    strength: float,
+    *,
+    initial: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    model: HeadPoseModel | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rotation [frame_count, 3] (radians) and translation [frame_count, 3] (metres).
 
-    `samples` [N] at 16 kHz. Frame 0 is the rest pose. `strength` scales both; 0 gives exact
-    zeros. The same arguments give the same motion; a slice of it is the motion of that slice.
+    `samples` [N] at 16 kHz. Frame 0 is `initial`, the rotation that the motion goes on from
+    (radians; rest unless given). `strength` scales what is added to it; 0 adds nothing at all.
+    The same arguments give the same motion; a longer clip of the same sound begins like it.
+    Raises VividKeysError(bad_file) when the weights are missing or damaged.
     """
     rotation = np.zeros((frame_count, 3), dtype=np.float32)
+    rotation[:] = initial
     translation = np.zeros((frame_count, 3), dtype=np.float32)
-    if strength == 0.0 or frame_count == 0:
+    if frame_count == 0 or (strength == 0.0 and not any(initial)):
         return rotation, translation
-    wander, bursts, beats, sway = (
-        np.random.Generator(np.random.PCG64(sequence))
-        for sequence in np.random.SeedSequence([seed & (2**64 - 1), 0x4EAD]).spawn(4)
-    )
-    margin = 2 * _GRID  # so that no filter sees an end inside the clip
-    cells = int(np.ceil(frame_count / fps * _GRID)) + 2 * margin
-    level = loudness(samples)
-    pace = _pace(level, cells)
-    process_time = np.cumsum(pace) / _GRID
-    pose = np.empty((cells, 6))
-    pose[:, :3] = _wandering(process_time, wander, bursts)
-    pose[:, 3:] = _wandering(process_time, sway, bursts) * (_SWAY_METRES / np.array(SPREAD_DEGREES))
-    # A photo shows one side of a head: the rare large turn is bent back, softly.
-    pose[:, :3] = FARTHEST_DEGREES * np.tanh(pose[:, :3] / FARTHEST_DEGREES)
-    pose[:, :3] += _nods(level, cells, beats)
-    pose = signal.oaconvolve(pose, _slow_only()[:, None], mode="same", axes=0)
+    if strength == 0.0:
+        translation[:] = _about_the_neck(rotation)
+        return rotation, translation
+    model = model or shipped_model()
+    margin = 4 * GRID  # so that no filter sees an end inside the clip
+    cells = int(np.ceil(frame_count / fps * GRID)) + margin
+    start = np.concatenate([np.degrees(initial), np.zeros(3)])
+    pose = slow_only(model.motion(loudness(samples), cells, seed, start))
+    pose[:, :3] = softly_limited(pose[:, :3])
 
     time = np.arange(frame_count) / fps
-    smooth = CubicSpline(np.arange(cells) / _GRID, pose, axis=0)(time)
+    smooth = CubicSpline(np.arange(cells) / GRID, pose, axis=0)(time)
     ease = np.clip(time / _EASE_IN, 0.0, 1.0)
     smooth *= (strength * ease**3 * (10.0 - 15.0 * ease + 6.0 * ease**2))[:, None]
-    rotation[:] = np.radians(smooth[:, :3])
+    rotation += np.radians(smooth[:, :3])
     translation[:] = smooth[:, 3:] + _about_the_neck(rotation)
     return rotation, translation
-
-
-def _on_grid(values: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """Means of `values` [N] at 100 Hz over the cells of the grid; zeros after the end."""
-    step = LOUDNESS_RATE // _GRID
-    padded = np.zeros(cells * step)
-    kept = min(len(values), len(padded))
-    padded[:kept] = values[:kept]
-    return padded.reshape(cells, step).mean(axis=1)
-
-
-def _pace(level: NDArray[np.float32], cells: int) -> NDArray[np.float64]:
-    """How fast the wandering goes [cells]: 1 in speech, slow in pauses, without jumps.
-
-    Slowing time down calms the head without pulling it back to rest, and adds no frequencies.
-    """
-    active = _on_grid(speaking(level).astype(np.float64), cells)
-    soft = ndimage.gaussian_filter1d(active, 0.35 * _GRID, mode="nearest")
-    return _PACE_IN_SILENCE + (1.0 - _PACE_IN_SILENCE) * soft
-
-
-def _wandering(
-    process_time: NDArray[np.float64],
-    random: np.random.Generator,
-    bursts: np.random.Generator,
-) -> NDArray[np.float64]:
-    """The pose in degrees [cells, 3] at increasing `process_time` [cells] in seconds."""
-    kernels = [_kernel(corner, fall) for corner, fall in zip(CORNER_HZ, FALL, strict=True)]
-    half = len(kernels[0]) // 2
-    count = int(np.ceil(process_time[-1] * _GRID)) + 8
-    # Rows are drawn in time order: a longer clip begins like a shorter one.
-    noise = random.standard_normal((count + 2 * half, 3))
-    gain = bursts.standard_normal(count + 2 * half)
-    correlation = np.exp(-1.0 / (BURST_SECONDS * _GRID))
-    gain = signal.lfilter([np.sqrt(1.0 - correlation**2)], [1.0, -correlation], gain)
-    noise *= np.exp(BURST_SPREAD * gain - BURST_SPREAD**2)[:, None]
-    pose = np.stack(
-        [
-            signal.oaconvolve(noise[:, axis], kernels[axis], mode="valid") * SPREAD_DEGREES[axis]
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    result: NDArray[np.float64] = CubicSpline(np.arange(len(pose)) / _GRID, pose)(process_time)
-    return result
-
-
-def _kernel(corner: float, fall: float) -> NDArray[np.float64]:
-    """Filter that gives white noise the fitted spectrum and unit spread, symmetric in time."""
-    length = int(_KERNEL_SECONDS * _GRID) * 2
-    frequency = np.fft.rfftfreq(length, 1.0 / _GRID)
-    amplitude = (1.0 + (frequency / corner) ** 2) ** (-fall / 2)
-    amplitude *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequency - 2.0) / 0.8, 0.0, 1.0))
-    kernel = np.fft.fftshift(np.fft.irfft(amplitude, length)) * np.hanning(length)
-    return np.append(kernel, 0.0) / np.sqrt(np.sum(kernel**2))
-
-
-def _slow_only() -> NDArray[np.float64]:
-    """Low-pass on the grid: flat to about 2 Hz, closed at 3 Hz."""
-    kernel: NDArray[np.float64] = signal.firwin(61, 2.3, window=("kaiser", 6.0), fs=_GRID)
-    return kernel
-
-
-def stressed_beats(level: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times [s] of the syllables that stand out and by how much (1 = as loud as the voice).
-
-    `level` [N] is `loudness` at 100 Hz. Peaks of the envelope below about 6 Hz are syllables.
-    """
-    voice = voice_level(level)
-    if voice == 0.0:
-        return np.zeros(0), np.zeros(0)
-    envelope = ndimage.gaussian_filter1d(level.astype(np.float64) / voice, 4.0, mode="nearest")
-    peaks, _ = signal.find_peaks(envelope, distance=int(_NOD_GAP * LOUDNESS_RATE), height=0.35)
-    heights = envelope[peaks]
-    around = ndimage.uniform_filter1d(envelope, 2 * LOUDNESS_RATE, mode="nearest")[peaks]
-    stands_out = heights > 1.25 * around
-    return peaks[stands_out] / LOUDNESS_RATE, np.minimum(heights[stands_out], 1.5)
-
-
-def _nods(
-    level: NDArray[np.float32], cells: int, random: np.random.Generator
-) -> NDArray[np.float64]:
-    """Nods in degrees [cells, 3]: a short dip on stressed syllables, a little counter-motion."""
-    times, heights = stressed_beats(level)
-    size = _NOD_DEGREES * heights * np.exp(random.normal(-0.15, 0.5, len(times)))
-    sign = np.where(random.random(len(times)) < _NOD_DOWN, 1.0, -1.0)
-    others = random.normal(0.0, _NOD_TO_OTHERS, (len(times), 2)) * size[:, None]
-    amounts = np.column_stack([size * sign, others])
-    # A nod has its turning point a moment after the loudest point of the syllable.
-    place = (times + 0.04) * _GRID
-    left = np.floor(place).astype(np.int64)
-    impulses = np.zeros((cells, 3))
-    for offset in (0, 1):
-        share = 1.0 - np.abs(place - left - offset)
-        cell = left + offset
-        inside = cell < cells
-        np.add.at(impulses, cell[inside], (amounts * share[:, None])[inside])
-    width = round(_NOD_SECONDS * _GRID)
-    dip = np.hanning(width + 2)[1:-1]
-    swing = np.hanning(2 * width + 2)[1:-1]
-    pulse = -0.35 * swing
-    pulse[width // 2 : width // 2 + width] += dip
-    result: NDArray[np.float64] = signal.oaconvolve(impulses, pulse[:, None], mode="same", axes=0)
-    return result
 
 
 def _about_the_neck(rotation: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import tyro
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainMotion:
     """Build the corpora and train the network that listens; resumes where it stopped.
 
     Set OMP_WAIT_POLICY=PASSIVE on a busy machine.
     """
 
-    what: tyro.conf.Positional[Literal["motion"]]
-    """motion: speech to mouth curves."""
     cache: Path = Path(".cache/training")
     """Corpora and features are built here, once; several GB."""
     real: Path | None = None
@@ -65,3 +63,53 @@ class Train:
         train(load_prepared(prepared), self.out, recipe)
         print(f"wrote {self.out / 'motion.safetensors'}")
         return 0
+
+
+@dataclass(frozen=True)
+class TrainHeadPose:
+    """Learn the head-pose codebook and the choice of its codes; resumes where it stopped."""
+
+    tracks: Path
+    """A folder of tracks: track_*.csv with time_s, pitch_deg, yaw_deg, roll_deg."""
+    cache: Path = Path(".cache/training")
+    """The corpora of `train motion`; eSpeak NG's is built here if there is none."""
+    out: Path = Path("out/head_pose")
+    """Checkpoints, and at the end head_pose.safetensors."""
+    held_out: tuple[str, ...] = ("track_05", "track_11", "track_16")
+    """Tracks to leave out, by the names of their files."""
+    codebook_steps: int = 4000
+    """Batches of 512 windows for the codebook."""
+    mapping_steps: int = 4000
+    """Batches of 512 windows for the choice of codes."""
+    seed: int = 0
+    """Two runs with the same seed on one machine give the same weights."""
+    threads: int = 1
+    """Threads of the networks; one is quickest on a laptop."""
+
+    def run(self) -> int:
+        from backend.training.head_pose_run import run
+
+        run(
+            self.tracks,
+            self.cache,
+            self.out,
+            self.held_out,
+            codebook_steps=self.codebook_steps,
+            mapping_steps=self.mapping_steps,
+            seed=self.seed,
+            threads=self.threads,
+        )
+        return 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Make the shipped weights again, or better ones."""
+
+    what: (
+        Annotated[TrainMotion, tyro.conf.subcommand("motion")]
+        | Annotated[TrainHeadPose, tyro.conf.subcommand("head-pose")]
+    )
+
+    def run(self) -> int:
+        return self.what.run()

@@ -20,13 +20,13 @@ from rich.table import Table
 from scipy import signal
 
 from backend.audio.load import SAMPLE_RATE, load_audio
-from backend.audio_to_mesh.head_motion import HIGHEST_HZ, head_motion
+from backend.audio_to_mesh.head_motion import head_motion
+from backend.audio_to_mesh.head_rhythm import HIGHEST_HZ
 from backend.samples import SPEECH
+from backend.training.head_windows import TRACK_HEADER, TRACK_RATE, read_track
 from shared.errors import ErrorKind, VividKeysError
 
 AXES = ("pitch", "roll", "yaw")
-_HEADER = "time_s,pitch_deg,yaw_deg,roll_deg"
-_RATE = 30.0
 # Trackers shake; what a head does is below this, and speeds are measured there on both sides.
 _TRACKER_NOISE_HZ = 2.5
 
@@ -57,24 +57,6 @@ class HeadTable:
     tracks: int
     seconds: float
     generated_tracks: int
-
-
-def read_track(path: Path) -> NDArray[np.float64]:
-    """Degrees [T, 3] (pitch, roll, yaw) at 30 Hz from a CSV; raises VividKeysError(bad_file)."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            header = file.readline().strip()
-            rows = np.loadtxt(file, delimiter=",", ndmin=2)
-        if header != _HEADER or rows.shape[1] != 4 or len(rows) < 60:
-            raise ValueError(f"expected the columns {_HEADER} and at least two seconds")
-    except (OSError, ValueError) as error:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE,
-            f"'{path.name}' is no head track: {error}.",
-            "Give --data a folder with track_*.csv files.",
-        ) from error
-    time = np.arange(int((rows[-1, 0] - rows[0, 0]) * _RATE) + 1) / _RATE + rows[0, 0]
-    return np.stack([np.interp(time, rows[:, 0], rows[:, k]) for k in (1, 3, 2)], axis=1)
 
 
 def figures(degrees: NDArray[np.float64], rate: float) -> TrackFigures:
@@ -115,17 +97,17 @@ def evaluate_head_motion(tracks: Sequence[NDArray[np.float64]], *, seeds: int = 
     generated = []
     for number, track in enumerate(tracks):
         frames = len(track)
-        needed = int(np.ceil((frames / _RATE + 2.0) * SAMPLE_RATE))
+        needed = int(np.ceil((frames / TRACK_RATE + 2.0) * SAMPLE_RATE))
         samples = np.tile(voice, -(-needed // len(voice)))[:needed]
         for seed in range(seeds):
-            start = round(1.5 * _RATE)  # the easing in from rest is not what heads are like
-            rotation, _ = head_motion(samples, _RATE, frames + start, 100 * number + seed, 1.0)
-            generated.append(figures(np.degrees(rotation[start:].astype(np.float64)), _RATE))
+            start = round(1.5 * TRACK_RATE)  # the easing in from rest is not what heads are like
+            rotation, _ = head_motion(samples, TRACK_RATE, frames + start, 100 * number + seed, 1.0)
+            generated.append(figures(np.degrees(rotation[start:].astype(np.float64)), TRACK_RATE))
     return HeadTable(
-        tracked=_quartiles([figures(track, _RATE) for track in tracks]),
+        tracked=_quartiles([figures(track, TRACK_RATE) for track in tracks]),
         generated=_quartiles(generated),
         tracks=len(tracks),
-        seconds=sum(len(track) for track in tracks) / _RATE,
+        seconds=sum(len(track) for track in tracks) / TRACK_RATE,
         generated_tracks=len(generated),
     )
 
@@ -149,7 +131,7 @@ def run(data: Path, *, as_json: bool = False) -> int:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"There are no head tracks in '{data}'.",
-            f"Give --data a folder with track_*.csv files ({_HEADER}).",
+            f"Give --data a folder with track_*.csv files ({TRACK_HEADER}).",
         )
     table = evaluate_head_motion([read_track(path) for path in paths])
     if as_json:

@@ -10,4 +10,4 @@ FOLDER = Path(__file__).resolve().parent
 
 def shipped_weights() -> dict[str, Path]:
     """Name and file of everything that is part of a complete checkout."""
-    return {"motion": FOLDER / "motion.safetensors"}
+    return {name: FOLDER / f"{name}.safetensors" for name in ("motion", "head_pose")}

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from backend.audio.load import load_audio
-from backend.audio_to_mesh.head_motion import head_motion, stressed_beats
+from backend.audio_to_mesh.head_motion import head_motion
+from backend.audio_to_mesh.head_rhythm import stressed_beats
 from backend.audio_to_mesh.loudness import loudness
-from backend.evaluation.head_motion import evaluate_head_motion, figures, read_track, run
+from backend.evaluation.head_motion import evaluate_head_motion, figures, run
 from backend.samples import SPEECH
+from backend.training.head_windows import read_track
 from shared.errors import VividKeysError
 
 FPS = 60.0

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the head-pose codebook learns from: real tracks and a random process, laid over speech.
+
+Tracks of people who speak on camera have no sound. So each track is laid over a stretch of speech:
+its time runs on while there is voice and slows down in pauses (as the process in `head_rhythm`
+does, and it widens the speeds too), it is mirrored and scaled at random, and the process' nods
+are added on the stressed beats of that speech. Beside them stands the process itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+from scipy.interpolate import CubicSpline
+
+from backend.audio_to_mesh.head_codebook import HOP, UNITS, WINDOW
+from backend.audio_to_mesh.head_model import heard
+from backend.audio_to_mesh.head_rhythm import (
+    FARTHEST_DEGREES,
+    GRID,
+    HIGHEST_HZ,
+    nods,
+    pace,
+    rhythm_motion,
+)
+from backend.audio_to_mesh.loudness import LOUDNESS_RATE, loudness
+from backend.training.corpus.utterance import is_complete, load_corpus, to_float
+from shared.errors import ErrorKind, VividKeysError
+
+TRACK_HEADER = "time_s,pitch_deg,yaw_deg,roll_deg"
+TRACK_RATE = 30.0
+_EDGE = GRID  # steps left out at the ends of a stretch, where filters see the border
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WindowRecipe:
+    """How much is laid over how much speech, and how it is varied."""
+
+    streams: int = 240
+    """Stretches of speech with pauses between the sentences."""
+    stream_seconds: float = 60.0
+    process_share: float = 0.35
+    """Of the streams, those whose motion is the process alone; the others carry tracks."""
+    scale: tuple[float, float] = (0.7, 1.3)
+    """Tracks are made larger or smaller by a factor between these."""
+    rate: tuple[float, float] = (1.0, 1.5)
+    """And quicker or slower; the middle is above 1 because even short gaps slow a track down."""
+    process_scale: tuple[float, float] = (0.9, 1.5)
+    largest_spread: float = 4.5
+    """Tracks whose spread (root mean square of the axes, degrees) is larger are made smaller."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """`motion` [N, WINDOW, 6] relative to the window's first frame, and `pose` [N, 6] at that
+    frame, in `UNITS`; `heard` [N, HEARD]; `place` [N]: how many windows lie before it in its
+    stretch, without a gap; `tracked` [N]: whether the motion is a track's."""
+
+    motion: NDArray[np.float32]
+    pose: NDArray[np.float32]
+    heard: NDArray[np.float32]
+    place: NDArray[np.int64]
+    tracked: NDArray[np.bool_]
+
+
+def read_track(path: Path) -> Array:
+    """Degrees [T, 3] (pitch, roll, yaw) at 30 Hz from a CSV; raises VividKeysError(bad_file)."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = file.readline().strip()
+            rows = np.loadtxt(file, delimiter=",", ndmin=2)
+        if header != TRACK_HEADER or rows.shape[1] != 4 or len(rows) < 60:
+            raise ValueError(f"expected the columns {TRACK_HEADER} and at least two seconds")
+    except (OSError, ValueError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{path.name}' is no head track: {error}.",
+            "Give a folder with track_*.csv files.",
+        ) from error
+    time = np.arange(int((rows[-1, 0] - rows[0, 0]) * TRACK_RATE) + 1) / TRACK_RATE + rows[0, 0]
+    return np.stack([np.interp(time, rows[:, 0], rows[:, k]) for k in (1, 3, 2)], axis=1)
+
+
+def steady(track: Array, largest_spread: float) -> Array:
+    """A track [T, 3] at 30 Hz without the camera's angle and the tracker's shaking, at `GRID` Hz.
+
+    The 5 Hz shaking of the tracker goes first, because the codes should not learn it.
+    """
+    low_pass = signal.butter(4, HIGHEST_HZ * 0.87, fs=TRACK_RATE, output="sos")
+    calm = signal.sosfiltfilt(low_pass, track - np.median(track, axis=0), axis=0)
+    spread = float(np.sqrt(calm.var(axis=0).mean()))
+    calm *= min(1.0, largest_spread / max(spread, 1e-6))
+    time = np.arange(int(len(calm) / TRACK_RATE * GRID)) / GRID
+    slow: Array = CubicSpline(np.arange(len(calm)) / TRACK_RATE, calm)(time)
+    return slow
+
+
+def speech_levels(
+    folders: Sequence[Path], recipe: WindowRecipe, random: np.random.Generator
+) -> list[NDArray[np.float32]]:
+    """Loudness at 100 Hz of `recipe.streams` stretches: sentences with pauses between them."""
+    sentences = []
+    for folder in folders:
+        if is_complete(folder):
+            for utterance in load_corpus(folder):
+                level = loudness(to_float(np.asarray(utterance.samples)))
+                if level.max(initial=0.0) > 0.01:
+                    sentences.append(level / np.percentile(level, 90) * 0.1)
+    if not sentences:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            "There is no speech to lay head motion over.",
+            "Give --cache the folder in which `train motion` built its corpora.",
+        )
+    wanted = round(recipe.stream_seconds * LOUDNESS_RATE)
+    streams = []
+    for _ in range(recipe.streams):
+        pieces: list[NDArray[np.float32]] = []
+        room = 10 ** random.uniform(-4.5, -2.7)
+        while sum(len(piece) for piece in pieces) < wanted:
+            pieces.append(sentences[random.integers(len(sentences))])
+            longest = random.choice([0.5, 2.0, 8.0], p=[0.6, 0.25, 0.15])
+            gap = random.uniform(0.1, longest)
+            pieces.append(np.zeros(round(gap * LOUDNESS_RATE), np.float32))
+        noisy = np.concatenate(pieces)[:wanted] + room * (0.9 + 0.2 * random.random(wanted))
+        streams.append((noisy * 10 ** random.uniform(-0.7, 0.5)).astype(np.float32))
+    return streams
+
+
+def make_windows(
+    tracks: Sequence[Array], levels: Sequence[NDArray[np.float32]], recipe: WindowRecipe, seed: int
+) -> Windows:
+    """Windows of motion with what is heard. `tracks` [T, 3] are `steady`; deterministic."""
+    random = np.random.default_rng([seed, 1])
+    parts: list[tuple[Array, Array, Array, NDArray[np.int64], bool]] = []
+    for number, level in enumerate(levels):
+        windows = len(level) * GRID // LOUDNESS_RATE // HOP
+        cells = windows * HOP
+        sound = heard(level, windows)
+        process = rhythm_motion(level, cells + 4 * GRID, seed * 100_003 + number)
+        process = process * _between(random, recipe.process_scale)
+        if number < round(recipe.process_share * len(levels)):
+            parts += _cut(process[:cells], 0, sound, tracked=False)
+            continue
+        extra = nods(level, cells, random)
+        speed = pace(level, cells)
+        at = int(random.integers(HOP))
+        while at < cells:
+            track = tracks[int(random.integers(len(tracks)))]
+            piece = _laid_over(track, speed[at:], recipe, random)
+            span = slice(at, at + len(piece))
+            pose = np.column_stack([piece + extra[span], process[span, 3:]])
+            parts += _cut(pose, at, sound, tracked=True)
+            at += len(piece)
+    motion, pose, sounds, place = (np.concatenate([part[k] for part in parts]) for k in range(4))
+    tracked = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
+    return Windows(
+        motion.astype(np.float32),
+        pose.astype(np.float32),
+        sounds.astype(np.float32),
+        place.astype(np.int64),
+        tracked,
+    )
+
+
+def _between(random: np.random.Generator, limits: tuple[float, float]) -> float:
+    """A factor between two, evenly in its logarithm."""
+    return float(np.exp(random.uniform(*np.log(limits))))
+
+
+def _laid_over(
+    track: Array, speed: Array, recipe: WindowRecipe, random: np.random.Generator
+) -> Array:
+    """A track [T, 3] mirrored, scaled and played at `speed` [cells] until one of them ends."""
+    time = np.cumsum(speed) * _between(random, recipe.rate)
+    time = time[time < len(track) - 1]
+    piece: Array = CubicSpline(np.arange(len(track)), track)(time)
+    piece *= _between(random, recipe.scale)
+    if random.random() < 0.5:
+        piece *= [1.0, -1.0, -1.0]
+    limited: Array = FARTHEST_DEGREES * np.tanh(piece / FARTHEST_DEGREES)
+    return limited
+
+
+def _cut(
+    pose: Array, at: int, sound: Array, *, tracked: bool
+) -> list[tuple[Array, Array, Array, NDArray[np.int64], bool]]:
+    """The windows of a stretch of `pose` [T, 6] (degrees, metres) that begins `at` a step."""
+    scaled = pose / np.array(UNITS)
+    first = -(-(at + _EDGE) // HOP)
+    last = (at + len(pose) - _EDGE - WINDOW - 1) // HOP
+    starts = np.arange(first, last + 1) * HOP - at
+    if len(starts) < 3:
+        return []
+    frames = scaled[starts[:, None] + np.arange(WINDOW + 1)]
+    motion = frames[:, 1:] - frames[:, :1]
+    heard_then = sound[first : last + 1]
+    place = np.arange(len(starts))
+    if len(heard_then) < len(starts):
+        return []
+    return [(motion, frames[:, 0], heard_then, place, tracked)]
+
+
+def plain_windows(track: Array) -> NDArray[np.float32]:
+    """Windows [N, WINDOW, 6] of a `steady` track [T, 3] as it is; the sway is zero."""
+    pose = np.column_stack([track, np.zeros_like(track)])
+    nothing = np.zeros((len(pose) // HOP + 1, 1))
+    parts = _cut(pose, 0, nothing, tracked=True)
+    return parts[0][0].astype(np.float32)
