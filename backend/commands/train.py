@@ -32,7 +32,7 @@ class TrainMotion:
     steps: int = 6000
     """Batches of 16 pieces of 3 s."""
     seed: int = 0
-    """Two runs with the same seed on one machine give the same weights."""
+    """First weights and batches follow from it; the learning rate also follows the clock."""
     threads: int = 1
     """Threads of the network; one is quickest on a laptop."""
 
@@ -82,7 +82,7 @@ class TrainHeadPose:
     mapping_steps: int = 4000
     """Batches of 512 windows for the choice of codes."""
     seed: int = 0
-    """Two runs with the same seed on one machine give the same weights."""
+    """First weights and batches follow from it; the learning rate also follows the clock."""
     threads: int = 1
     """Threads of the networks; one is quickest on a laptop."""
 
