@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Log-mel features at 100 Hz, and their normalisation by what was heard around each moment.
+"""Log-mel features at 100 Hz, and their normalisation by what was heard before (`reference`).
 
 Frame i is centred on sample i * 160 (i / 100 s). A frame holds 80 bands of a 25 ms window and
 twice 40 bands of a 12 ms window (2.5 ms before and after the centre) for the quick events. Every
@@ -9,7 +9,6 @@ features of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,10 +25,6 @@ BANDS = COARSE_BANDS + 2 * FINE_BANDS
 _LOWEST, _HIGHEST = 20.0, 7600.0
 # Energy below this is silence to us: about -100 dB of full scale in a band.
 _FLOOR = 1e-6
-# The reference mean of a window: frames within 35 dB of its peak, and windows whose peak is
-# quieter than about -65 dB of full scale count as quiet rather than as faint speech.
-_GATE = 35.0 / 10.0 * float(np.log(10.0))
-_QUIET_PEAK = -4.3
 _SCALE = 3.0
 _LIMIT = 4.0
 
@@ -110,24 +105,6 @@ def level(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.log(energies), np.float32)
 
 
-def reference_mean(
-    pieces: Sequence[NDArray[np.float32]], levels: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """What "average speech" is in a window: the mean [160] over its louder frames.
-
-    The window comes in pieces [T, 160] with the `level` [T] of each. Pauses do not pull the mean
-    down. In a window that is quiet throughout it is raised, so that faint noise does not look like
-    speech.
-    """
-    peak = float(np.quantile(np.concatenate(levels), 0.98))
-    total, count = np.zeros(BANDS, np.float32), 0.0
-    for features, loudness in zip(pieces, levels, strict=True):
-        loud = (loudness >= peak - _GATE).astype(np.float32)
-        total += loud @ features
-        count += float(loud.sum())
-    return total / np.float32(count) + np.float32(max(_QUIET_PEAK - peak, 0.0))
-
-
 def normalise(features: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features [T, 160] relative to a mean [160] or [T, 160], scaled and limited."""
+    """Features [T, 160] relative to reference means [T, 160], scaled and limited."""
     return np.clip((features - mean) / np.float32(_SCALE), -_LIMIT, _LIMIT)

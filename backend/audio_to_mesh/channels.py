@@ -30,8 +30,9 @@ CHANNELS: tuple[str, ...] = (
 )
 CHANNEL: dict[str, int] = {name: number for number, name in enumerate(CHANNELS)}
 
-# Lips and jaw; the rest is expression that follows stress.
-MOUTH_CHANNELS: tuple[int, ...] = tuple(CHANNEL[name] for name in CHANNELS[:10])
+# Lips and jaw come first; the rest is expression that follows stress.
+MOUTH_CHANNELS: tuple[int, ...] = tuple(range(10))
+FACE_CHANNELS: tuple[int, ...] = tuple(range(10, len(CHANNELS)))
 
 CLASSES: tuple[str, ...] = (
     "silence",

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the network's outputs to curves: smooth shapes, hard lip contact, a closed mouth in pauses.
 
-Everything here looks at most `REACH` frames to either side, so curves can be made piece by piece
-with the very result of the whole.
+Everything here looks at most `BEHIND` frames back and `DecoderSettings.ahead` frames on, so curves
+can be made piece by piece with the very result of the whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.channels import CHANNELS
+from backend.audio_to_mesh.channels import CHANNELS, MOUTH_CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
+from backend.audio_to_mesh.heard import Heard
+from shared.arkit import ARKIT_NAMES
 
 RATE = 100
-# How far a contact or a pause may reach from its certain part, in frames.
+# How far a contact or a pause may go on behind its certain part, in frames.
 _LONGEST_TAIL = 60
-REACH = 100
+BEHIND = 100
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,50 @@ class DecoderSettings:
 
     seal_on: float = 0.4
     seal_off: float = 0.25
+    # How long before its certain part a contact or a pause may begin.
+    seal_early: int = 25
     seal_gap: int = 2
     seal_shortest: int = 4
     seal_attack: int = 4
     seal_release: int = 3
     rest_on: float = 0.5
     rest_off: float = 0.35
+    rest_early: int = 10
     rest_shortest: int = 20
     rest_trim: int = 3
     rest_ramp: int = 7
     tuck_floor: float = 0.03
     tuck_power: float = 1.0
     smoothing: int = 3
+    # Share of the phones' expected pose in the curves of lips and jaw, and its own smoothing.
+    expected: float = 0.4
+    expected_smoothing: int = 7
     # Per channel: a network that is unsure says less than what it means (see `training.export`).
     gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
         object.__setattr__(self, "gains", tuple(self.gains))
+
+    @property
+    def ahead(self) -> int:
+        """Frames of the future that a frame depends on."""
+        seal = self.seal_early + self.seal_gap + self.seal_shortest + self.seal_attack + 1
+        rest = self.rest_early + self.rest_shortest + self.rest_trim + self.rest_ramp + 1
+        return max(seal, rest, self.smoothing // 2, self.expected_smoothing // 2, 2)
+
+    def live(self) -> DecoderSettings:
+        """The same thresholds with less than .12 s of future, for a live performance."""
+        return replace(
+            self,
+            seal_early=2,
+            seal_gap=1,
+            seal_attack=3,
+            rest_early=0,
+            rest_shortest=3,
+            rest_trim=1,
+            rest_ramp=4,
+        )
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -53,24 +81,28 @@ def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return edges[::2], edges[1::2]
 
 
-def _reaches(certain: NDArray[np.bool_], possible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _reaches(
+    certain: NDArray[np.bool_], possible: NDArray[np.bool_], farthest: int
+) -> NDArray[np.bool_]:
     """Possible frames with a certain one before them, with only possible ones between, and at
-    most `_LONGEST_TAIL` frames back."""
+    most `farthest` frames back."""
     index = np.arange(len(certain))
     last_certain = np.maximum.accumulate(np.where(certain, index, -(10**9)))
     last_barrier = np.maximum.accumulate(np.where(possible | certain, -(10**9), index))
-    return (last_certain > last_barrier) & (index - last_certain <= _LONGEST_TAIL)
+    return (last_certain > last_barrier) & (index - last_certain <= farthest)
 
 
 def hysteresis(
-    score: NDArray[np.float32], on: float, off: float, gap: int, shortest: int
+    score: NDArray[np.float32], on: float, off: float, early: int, gap: int, shortest: int
 ) -> NDArray[np.bool_]:
     """Frames [T] of events: runs of `score` >= off that hold a frame >= on.
 
-    Gaps of at most `gap` frames are closed, then runs shorter than `shortest` frames dropped.
+    A run begins at most `early` frames before that frame and ends soon after it. Gaps of
+    at most `gap` frames are closed, then runs shorter than `shortest` frames dropped.
     """
     certain, possible = score >= on, score >= off
-    active = _reaches(certain, possible) | _reaches(certain[::-1], possible[::-1])[::-1]
+    late = _reaches(certain, possible, _LONGEST_TAIL)
+    active = late | _reaches(certain[::-1], possible[::-1], early)[::-1]
     starts, ends = _runs(active)
     for end, start in zip(ends[:-1], starts[1:], strict=True):
         if start - end <= gap:
@@ -122,38 +154,44 @@ def contacts(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Strengths of seal, tuck and rest [T] from event probabilities [T, 3]."""
     s = settings
-    sealed = hysteresis(events[:, 0], s.seal_on, s.seal_off, s.seal_gap, s.seal_shortest // 2)
+    sealed = hysteresis(
+        events[:, 0], s.seal_on, s.seal_off, s.seal_early, s.seal_gap, s.seal_shortest // 2
+    )
     seal = _ramps(_widen_short(sealed, s.seal_shortest), s.seal_attack, s.seal_release)
     tuck = np.clip((events[:, 1] - s.tuck_floor) / (1.0 - s.tuck_floor), 0.0, 1.0)
     tuck = _smooth(np.asarray(tuck[:, None] ** s.tuck_power, np.float32), 5)[:, 0]
-    quiet = hysteresis(events[:, 2], s.rest_on, s.rest_off, 0, s.rest_shortest)
+    quiet = hysteresis(events[:, 2], s.rest_on, s.rest_off, s.rest_early, 0, s.rest_shortest)
     inner = _ramps(~quiet, s.rest_trim + s.rest_ramp, s.rest_trim + s.rest_ramp)
     trimmed = np.clip((1.0 - inner) * 1.25, 0.0, 1.0)
     return seal, tuck, np.asarray(trimmed, np.float32)
 
 
 def decode(
-    curves: NDArray[np.float32],
-    events: NDArray[np.float32],
-    settings: DecoderSettings,
-    articulation: float = 1.0,
+    heard: Heard, settings: DecoderSettings, articulation: float = 1.0
 ) -> NDArray[np.float32]:
-    """Channel curves [T, C] and event probabilities [T, 3] at 100 Hz to ARKit weights [T, 52].
+    """What is heard in T frames to ARKit weights and offset weights side by side: [T, 52 + K].
 
     `articulation` scales how far the mouth moves; lips still meet on p, b and m, unless it is 0.
     """
     if articulation <= 0.0:
-        return np.zeros((len(curves), 52), np.float32)
-    seal, tuck, rest = contacts(events, settings)
-    shaped = _smooth(curves, settings.smoothing) * np.float32(articulation)
-    shaped = np.clip(shaped * np.array(settings.gains, np.float32), 0.0, 1.0)
-    return apply_contacts(shaped, seal, tuck, rest, amplitude=min(articulation, 1.5))
+        return np.zeros((len(heard), len(ARKIT_NAMES) + heard.offsets.shape[1]), np.float32)
+    seal, tuck, rest = contacts(heard.events, settings)
+    curves = _smooth(heard.curves, settings.smoothing)
+    expected = _smooth(heard.expected, settings.expected_smoothing)
+    mouth = list(MOUTH_CHANNELS)
+    curves[:, mouth] += settings.expected * (expected - curves)[:, mouth]
+    curves *= np.array(settings.gains, np.float32) * np.float32(articulation)
+    weights = apply_contacts(
+        np.clip(curves, 0.0, 1.0), seal, tuck, rest, amplitude=min(articulation, 1.5)
+    )
+    offsets = _smooth(heard.offsets, settings.smoothing) * np.float32(articulation)
+    return np.concatenate([weights, offsets], axis=1)
 
 
 def at_frame_rate(
     weights: NDArray[np.float32], first: int, start: int, stop: int, fps: float
 ) -> NDArray[np.float32]:
-    """Frames start..stop-1 at `fps` from 100 Hz weights [T, 52] whose row 0 is frame `first`."""
+    """Frames start..stop-1 at `fps` from 100 Hz weights [T, n] whose row 0 is frame `first`."""
     position = np.arange(start, stop, dtype=np.float64) * (RATE / fps) - first
     position = np.clip(position, 0.0, len(weights) - 1)
     below = np.minimum(position.astype(np.int64), max(len(weights) - 2, 0))

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from backend.audio_to_mesh.channels import CLASSES, EVENTS
 from backend.audio_to_mesh.decoder import DecoderSettings
+from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from shared.errors import ErrorKind, VividKeysError
 
@@ -23,12 +24,12 @@ _EVENT_PHONES = (("p", "b", "m"), ("f", "v"), ("sil",))
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the network makes of a stretch of sound, at 100 Hz: `curves` [T, C] in 0..1 and
-    `events` [T, 3], the probabilities of bilabial, labiodental and silence."""
+class PhonePoses:
+    """The teacher's pose of each phone, `poses` [P, C], zeros for contacts and silence, and the
+    `share` [P] of the training frames that the phone has (0 for those that have no pose)."""
 
-    curves: NDArray[np.float32]
-    events: NDArray[np.float32]
+    poses: NDArray[np.float32]
+    share: NDArray[np.float32]
 
 
 class MotionModel:
@@ -38,6 +39,7 @@ class MotionModel:
         self,
         network: MotionNetwork,
         phones: tuple[str, ...],
+        poses: PhonePoses,
         decoder: DecoderSettings,
         name: str,
         version: str,
@@ -46,6 +48,11 @@ class MotionModel:
         self.decoder = decoder
         self.name = name
         self.version = version
+        self.profile: NDArray[np.float32] = self.network.profile.numpy()
+        self._poses = torch.from_numpy(poses.poses)
+        # What is rare in training is doubted too much; half of that is taken back.
+        rarity = np.where(poses.share > 0.0, np.maximum(poses.share, 1e-5) ** -0.5, 0.0)
+        self._rarity = torch.from_numpy(rarity.astype(np.float32))
         self._phones = [[phones.index(p) for p in group] for group in _EVENT_PHONES]
         self._classes = [CLASSES.index(event) for event in EVENTS]
 
@@ -60,10 +67,13 @@ class MotionModel:
             sizes = json.loads(about["shape"])
             sizes["dilations"] = tuple(sizes["dilations"])
             network = MotionNetwork(NetworkShape(**sizes))
+            poses = PhonePoses(
+                tensors.pop("phones.poses").numpy(), tensors.pop("phones.share").numpy()
+            )
             network.load_state_dict(tensors)
             decoder = DecoderSettings(**json.loads(about.get("decoder", "{}")))
             phones = tuple(json.loads(about["phones"]))
-            return cls(network, phones, decoder, about["name"], about["version"])
+            return cls(network, phones, poses, decoder, about["name"], about["version"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise VividKeysError(
                 ErrorKind.BAD_FILE,
@@ -77,20 +87,26 @@ class MotionModel:
         """Frames at 100 Hz that the network needs to hear on either side of a frame."""
         return self.network.shape.context + 1
 
-    def listen(self, features: NDArray[np.float32]) -> Heard:
-        """Normalised features [T, 160], T even, to what is heard. The edges count as the clip's."""
+    def listen(self, windows: NDArray[np.float32], style: NDArray[np.float32]) -> list[Heard]:
+        """Normalised features [B, T, 160], T even, and a style [S] to what is heard in each.
+
+        The edges of a window count as the edges of a clip.
+        """
         with torch.inference_mode():
-            outputs = self.network(torch.from_numpy(features)[None])
-            events = outputs.events[0]
-            classes = torch.log_softmax(outputs.classes[0], dim=-1)
-            phones = torch.log_softmax(outputs.phones[0], dim=-1)
-            odds = [events]
+            styles = torch.from_numpy(style).expand(len(windows), -1)
+            outputs = self.network(torch.from_numpy(windows), styles)
+            classes = torch.log_softmax(outputs.classes, dim=-1)
+            phones = torch.log_softmax(outputs.phones, dim=-1)
+            odds = [outputs.events]
             for log_shares, groups in (
                 (classes, [[number] for number in self._classes]),
                 (phones, self._phones),
             ):
-                columns = [torch.logsumexp(log_shares[:, group], dim=-1) for group in groups]
+                columns = [torch.logsumexp(log_shares[..., group], dim=-1) for group in groups]
                 chosen = torch.stack(columns, dim=-1).clamp(max=-1e-6)
                 odds.append(chosen - torch.log1p(-torch.exp(chosen)))
             score = torch.sigmoid(torch.stack(odds).clamp(-12.0, 12.0).mean(dim=0))
-            return Heard(outputs.curves[0].numpy(), score.numpy())
+            likely = phones.exp() * self._rarity
+            expected = (likely @ self._poses) / likely.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+            arrays = (outputs.curves, expected, score, outputs.offsets)
+            return [Heard(*parts) for parts in zip(*(a.numpy() for a in arrays), strict=True)]

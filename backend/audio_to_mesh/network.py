@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The motion network: normalised log-mel features to curves, lip events, classes and phones.
+"""The motion network: normalised log-mel features and a style to curves, offsets and lip events.
 
-Convolutions only, so a frame depends on +-`CONTEXT` frames and nothing else: long audio can be
-cut into pieces that overlap by that much, with the very same result.
+One encoder listens. Its heads name what is heard (lip events, articulatory classes, phones); three
+branches say what the face does, as in VividTalk: lips and jaw, the rest of the face, and offsets
+of the lip region in a compact basis. The style (see `speaker`) modulates the branches.
+
+Convolutions only, so a frame depends on +-`NetworkShape.context` frames and nothing else: long
+audio can be cut into pieces that overlap by that much, with the very same result.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.audio.log_mel import BANDS
-from backend.audio_to_mesh.channels import CHANNELS, CLASSES, EVENTS
+from backend.audio_to_mesh.channels import CLASSES, EVENTS, FACE_CHANNELS, MOUTH_CHANNELS
+from backend.audio_to_mesh.speaker import OFFSETS, STYLE_SIZE
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,12 @@ class NetworkShape:
     groups: int = 4
     dilations: tuple[int, ...] = (1, 1, 2, 1, 2, 4, 1, 1)
     head_width: int = 96
-    channels: int = len(CHANNELS)
+    branch_width: int = 48
+    style: int = STYLE_SIZE
+    style_width: int = 32
+    lips: int = len(MOUTH_CHANNELS)
+    face: int = len(FACE_CHANNELS)
+    offsets: int = OFFSETS
     events: int = len(EVENTS)
     classes: int = len(CLASSES)
     phones: int = 41
@@ -41,15 +51,18 @@ class NetworkShape:
         """Frames at 100 Hz on either side that can influence a frame."""
         half = self.kernel // 2
         inner = half * sum(self.dilations)
-        # Two convolutions at the ends, the inner ones at half the rate, one frame of alignment.
-        return half + half + 2 * inner + 1
+        # Two convolutions in front, the inner ones at half the rate, one frame of alignment, and
+        # the small convolution of the branches.
+        return half + half + 2 * inner + 1 + 1
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Raw outputs at 100 Hz, all [B, T, n]: `curves` in 0..1, the others logits."""
+    """Raw outputs at 100 Hz, all [B, T, n]: `curves` in 0..1 (lips and jaw, then the rest of the
+    face), `offsets` in units of the basis, the others logits."""
 
     curves: Tensor
+    offsets: Tensor
     events: Tensor
     classes: Tensor
     phones: Tensor
@@ -76,13 +89,49 @@ class _Block(nn.Module):
         return x + functional.glu(self.linear(inner.transpose(1, 2)), dim=-1)
 
 
+class _Branch(nn.Module):
+    """What is heard to some outputs: a straight line, and beside it a path that style modulates.
+
+    Scale and shift of the inner features come from the style embedding (feature-wise linear
+    modulation, Perez et al. 2018). The second path begins at zero.
+    """
+
+    def __init__(self, shape: NetworkShape, outputs: int) -> None:
+        super().__init__()
+        width = shape.branch_width
+        self.direct = nn.Linear(shape.head_width, outputs)
+        self.narrow = nn.Linear(shape.head_width, width)
+        self.blend = nn.Conv1d(width, width, 3, padding=1)
+        self.out = nn.Linear(width, outputs)
+        self.modulation = nn.Linear(shape.style_width, 4 * width)
+        for zero in (self.out, self.modulation):
+            nn.init.zeros_(zero.weight)
+            nn.init.zeros_(zero.bias)
+
+    def forward(self, hidden: Tensor, style: Tensor) -> Tensor:
+        """hidden [B, T, head_width] and style embedding [B, 1, style_width] to [B, T, n]."""
+        scale, shift, late_scale, late_shift = self.modulation(style).chunk(4, dim=-1)
+        inner = functional.gelu(self.narrow(hidden) * (1.0 + scale) + shift)
+        blended = self.blend(inner.transpose(1, 2)).transpose(1, 2)
+        blended = functional.gelu(blended * (1.0 + late_scale) + late_shift)
+        result: Tensor = self.direct(hidden) + self.out(blended)
+        return result
+
+
 class MotionNetwork(nn.Module):
-    """Log-mel [B, T, bands], T even, to `Outputs` of the same T."""
+    """Log-mel [B, T, bands], T even, and style [B, S] to `Outputs` of the same T.
+
+    `profile` [bands] is the usual spectrum that the features are taken from at the beginning of a
+    recording (see `backend.audio.reference`); it is kept here because it belongs to the weights.
+    """
+
+    profile: Tensor
 
     def __init__(self, shape: NetworkShape | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape = shape or NetworkShape()
         half = shape.kernel // 2
+        self.register_buffer("profile", torch.full((shape.bands,), -10.0))
         self.first = nn.Conv1d(shape.bands, shape.width, shape.kernel, padding=half)
         self.second = nn.Conv1d(shape.width, shape.width, shape.kernel, stride=2, padding=half)
         self.dropout = nn.Dropout1d(dropout)
@@ -90,10 +139,13 @@ class MotionNetwork(nn.Module):
         self.norm = nn.LayerNorm(shape.width)
         self.widen = nn.Linear(shape.width, 2 * shape.head_width)
         self.skip = nn.Linear(shape.width, shape.head_width)
-        outputs = shape.channels + shape.events + shape.classes + shape.phones
-        self.head = nn.Linear(shape.head_width, outputs)
+        self.recognition = nn.Linear(shape.head_width, shape.events + shape.classes + shape.phones)
+        self.style = nn.Linear(shape.style, shape.style_width)
+        self.lips = _Branch(shape, shape.lips)
+        self.face = _Branch(shape, shape.face)
+        self.offsets = _Branch(shape, shape.offsets)
 
-    def forward(self, features: Tensor) -> Outputs:
+    def forward(self, features: Tensor, style: Tensor) -> Outputs:
         batch, frames, _ = features.shape
         fine = functional.relu(self.first(features.transpose(1, 2)))
         x = self.dropout(functional.relu(self.second(fine))).transpose(1, 2)
@@ -102,6 +154,14 @@ class MotionNetwork(nn.Module):
         # Each frame at 50 Hz speaks for two at 100 Hz.
         wide = self.widen(self.norm(x)).reshape(batch, frames, self.shape.head_width)
         hidden = functional.gelu(wide + self.skip(fine.transpose(1, 2)))
-        sizes = [self.shape.channels, self.shape.events, self.shape.classes, self.shape.phones]
-        curves, events, classes, phones = self.head(hidden).split(sizes, dim=-1)
-        return Outputs(torch.sigmoid(curves), events, classes, phones)
+        sizes = [self.shape.events, self.shape.classes, self.shape.phones]
+        events, classes, phones = self.recognition(hidden).split(sizes, dim=-1)
+        embedding = functional.gelu(self.style(style))[:, None]
+        curves = [branch(hidden, embedding) for branch in (self.lips, self.face)]
+        return Outputs(
+            curves=torch.sigmoid(torch.cat(curves, dim=-1)),
+            offsets=self.offsets(hidden, embedding),
+            events=events,
+            classes=classes,
+            phones=phones,
+        )

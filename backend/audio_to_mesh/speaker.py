@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 IDENTITY_SIZE = 8
 IDENTITY_LIMIT = 3.0
 DIAL_NAMES = ("effort", "jaw_share", "parted")
+# Vectors of the offset basis (see `lip_offsets`).
+OFFSETS = 12
 STYLE_SIZE = len(DIAL_NAMES) + IDENTITY_SIZE
 
 

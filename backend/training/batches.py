@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random batches from the prepared set: normalised features, warped and masked, with targets."""
+"""Random batches: pieces of the prepared set, warped and masked, taught on the fly.
+
+Every piece gets a speaker style and a face of its own, so the teacher speaks anew each time.
+"""
 
 from __future__ import annotations
 
@@ -10,63 +13,117 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.audio.log_mel import (
-    COARSE_BANDS,
-    FINE_BANDS,
-    FRAME_RATE,
-    level,
-    normalise,
-    reference_mean,
-)
-from backend.training.prepare import Prepared
-from backend.training.teacher import phone_classes
+from backend.audio.log_mel import COARSE_BANDS, FINE_BANDS, FRAME_RATE, normalise
+from backend.audio.reference import BLOCK as REFERENCE_BLOCK
+from backend.audio.reference import HISTORY, references
+from backend.audio_to_mesh.channels import CHANNELS
+from backend.audio_to_mesh.speaker import STYLE_SIZE, SpeakerStyle, style_vector
+from backend.training.corpus.utterance import Phone
+from backend.training.prepared import Prepared
+from backend.training.teacher import Lesson, loudness, phone_classes, teach
+
+# The teacher hears this much on either side of a piece, so that its edges are like its middle.
+_MARGIN = 1.0
 
 
 @dataclass(frozen=True)
 class BatchRecipe:
-    """What a batch is made of."""
+    """What a batch is made of. `mix` names corpora by the beginning of their names."""
 
     size: int = 16
     seconds: float = 3.0
     mix: tuple[tuple[str, float], ...] = (
-        ("real", 0.57),
-        ("espeak", 0.15),
-        ("flite", 0.25),
-        ("noise", 0.03),
+        ("real", 0.5),
+        ("native", 0.17),
+        ("espeak", 0.11),
+        ("flite", 0.11),
+        ("festival", 0.07),
+        ("noise", 0.04),
     )
+    # Short pieces teach the network to do without most of the future, as live use asks for.
+    short: float = 0.2
+    short_seconds: float = 1.2
     warp: tuple[float, float] = (0.86, 1.17)
     shift: float = 1.5
     band_mask: float = 0.4
     time_mask: float = 0.2
-    # The reference mean is taken over this many seconds around the piece, as far as the clip goes.
-    history: tuple[float, float] = (3.0, 30.0)
+    # The share of pieces from the very beginning of a stream; the others have a past.
+    fresh: float = 0.2
+    # The share of pieces spoken in the usual way, by the average face.
+    plain: float = 0.4
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`features` [B, T, 160], `curves` [B, T, C], `phones` and `classes` [B, T] int64,
-    `known` [B, T] 1 where the clip has frames, 0 in the padding behind short ones."""
+    """`features` [B, T, 160], `style` [B, S], `curves` [B, T, C], `phones` and `classes` [B, T]
+    int64, `known` [B, T] 1 where the clip has frames, 0 in the padding behind short ones;
+    `offsets` [B, T, K] of the lip region, None for a run without that branch."""
 
     features: Tensor
+    style: Tensor
     curves: Tensor
+    offsets: Tensor | None
     phones: Tensor
     classes: Tensor
     known: Tensor
 
 
-def _window(
-    prepared: Prepared, clip: int, frames: int, recipe: BatchRecipe, random: np.random.Generator
-) -> tuple[int, int, NDArray[np.float32]]:
-    """A piece of a clip (first frame, length) and its reference mean."""
-    start, length = int(prepared.start[clip]), int(prepared.length[clip])
+@dataclass(frozen=True)
+class _Piece:
+    features: NDArray[np.float32]
+    lesson: Lesson
+
+
+def cut_lesson(
+    phones: tuple[Phone, ...],
+    features: NDArray[np.float32],
+    first: int,
+    frames: int,
+    style: SpeakerStyle,
+) -> Lesson:
+    """The teacher's lesson for `frames` frames from `first` on, in the context of its clip.
+
+    `features` [T, 160] and `phones` are those of the whole clip.
+    """
+    margin = int(_MARGIN * FRAME_RATE)
+    begin, end = max(first - margin, 0), min(first + frames + margin, len(features))
+    low, high = begin / FRAME_RATE, end / FRAME_RATE
+    near = tuple(
+        Phone(max(p.start, low) - low, min(p.end, high) - low, p.label)
+        for p in phones
+        if p.end > low and p.start < high
+    )
+    lesson = teach(near, loudness(features[begin:end]), style)
+    inside = slice(first - begin, first - begin + frames)
+    return Lesson(
+        lesson.curves[inside],
+        lesson.seal[inside],
+        lesson.tuck[inside],
+        lesson.rest[inside],
+        lesson.phones[inside],
+        lesson.classes[inside],
+    )
+
+
+def _piece(
+    prepared: Prepared,
+    clip: int,
+    frames: int,
+    style: SpeakerStyle,
+    profile: NDArray[np.float32],
+    recipe: BatchRecipe,
+    random: np.random.Generator,
+) -> _Piece:
+    """A random piece of a clip with the reference that a stream would have had there."""
+    length = int(prepared.length[clip])
     taken = min(frames, length)
     first = int(random.integers(0, length - taken + 1))
-    low, high = np.log(recipe.history)
-    around = max(int(np.exp(random.uniform(low, high)) * FRAME_RATE), taken)
-    begin = max(first - int(random.integers(0, around - taken + 1)), 0)
-    end = min(begin + around, length)
-    heard = prepared.features[start + begin : start + end].astype(np.float32)
-    return start + first, taken, reference_mean([heard], [level(heard)])
+    past = int(random.integers(0, HISTORY * REFERENCE_BLOCK + 1))
+    begin = first if random.random() < recipe.fresh else max(first - past, 0)
+    whole = np.asarray(prepared.features(clip), np.float32)
+    heard = whole[begin : first + taken]
+    normal = normalise(heard, references(heard, profile))[first - begin :]
+    return _Piece(normal, cut_lesson(prepared.phones(clip), whole, first, taken, style))
 
 
 def warp_bands(
@@ -107,48 +164,65 @@ def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.
             piece[first : first + width] = 0.0
 
 
+def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.int64], float]]:
+    """Clip numbers and share of every entry of the mix that the prepared set can fill."""
+    found = [
+        (np.flatnonzero(np.char.startswith(prepared.corpus, prefix)), share)
+        for prefix, share in recipe.mix
+    ]
+    return [(clips, share) for clips, share in found if len(clips)]
+
+
+def _random_clips(
+    prepared: Prepared, recipe: BatchRecipe, count: int, random: np.random.Generator
+) -> list[int]:
+    """Clips drawn by the mix, and within an entry by their length."""
+    entries = corpora(prepared, recipe)
+    shares = np.array([share for _, share in entries])
+    result = []
+    for entry in random.choice(len(entries), count, p=shares / shares.sum()):
+        clips = entries[entry][0]
+        length = np.cumsum(prepared.length[clips].astype(np.float64))
+        result.append(int(clips[np.searchsorted(length, random.random() * length[-1])]))
+    return result
+
+
 def draw_batch(
     prepared: Prepared,
-    clips_of: dict[str, NDArray[np.int64]],
+    profile: NDArray[np.float32],
     recipe: BatchRecipe,
     random: np.random.Generator,
 ) -> Batch:
-    """One random batch. `clips_of` names the clips of each corpus (see `clips_by_corpus`)."""
-    frames = int(recipe.seconds * FRAME_RATE) // 2 * 2
-    mix = [(name, share) for name, share in recipe.mix if len(clips_of.get(name, ()))]
-    shares = np.array([share for _, share in mix])
-    corpora = random.choice(len(mix), recipe.size, p=shares / shares.sum())
-    curves_width = prepared.curves.shape[1]
-    features = np.zeros((recipe.size, frames, prepared.features.shape[1]), np.float32)
-    curves = np.zeros((recipe.size, frames, curves_width), np.float32)
-    phones = np.zeros((recipe.size, frames), np.int64)
-    known = np.zeros((recipe.size, frames), np.float32)
-    for row, corpus in enumerate(corpora):
-        clips = clips_of[mix[corpus][0]]
-        length = prepared.length[clips].astype(np.float64)
-        clip = int(clips[np.searchsorted(np.cumsum(length), random.random() * length.sum())])
-        first, taken, mean = _window(prepared, clip, frames, recipe, random)
-        piece = prepared.features[first : first + taken].astype(np.float32)
-        features[row, :taken] = normalise(piece, mean)
-        curves[row, :taken] = prepared.curves[first : first + taken]
-        phones[row, :taken] = prepared.phones[first : first + taken]
+    """One random batch; `profile` [160] is the network's (see `backend.audio.reference`)."""
+    short = random.random() < recipe.short
+    seconds = recipe.short_seconds if short else recipe.seconds
+    frames = int(seconds * FRAME_RATE) // 2 * 2
+    size = round(recipe.size * recipe.seconds / seconds)
+    features = np.zeros((size, frames, len(profile)), np.float32)
+    curves = np.zeros((size, frames, len(CHANNELS)), np.float32)
+    phones = np.zeros((size, frames), np.int64)
+    known = np.zeros((size, frames), np.float32)
+    styles = np.zeros((size, STYLE_SIZE), np.float32)
+    for row, clip in enumerate(_random_clips(prepared, recipe, size, random)):
+        style = SpeakerStyle()
+        piece = _piece(prepared, clip, frames, style, profile, recipe, random)
+        taken = len(piece.features)
+        features[row, :taken] = piece.features
+        curves[row, :taken] = piece.lesson.curves
+        phones[row, :taken] = piece.lesson.phones
         known[row, :taken] = 1.0
-    factor = random.uniform(*recipe.warp, recipe.size).astype(np.float32)
-    shift = random.uniform(-recipe.shift, recipe.shift, recipe.size).astype(np.float32)
+        styles[row] = style_vector(style)
+    factor = random.uniform(*recipe.warp, size).astype(np.float32)
+    shift = random.uniform(-recipe.shift, recipe.shift, size).astype(np.float32)
     features = warp_bands(features, factor, shift)
     _mask(features, recipe, random)
     features *= known[:, :, None]
     return Batch(
         torch.from_numpy(features),
+        torch.from_numpy(styles),
         torch.from_numpy(curves),
+        None,
         torch.from_numpy(phones),
         torch.from_numpy(phone_classes().astype(np.int64)[phones]),
         torch.from_numpy(known),
     )
-
-
-def clips_by_corpus(prepared: Prepared) -> dict[str, NDArray[np.int64]]:
-    """Clip numbers of each corpus of the prepared set."""
-    return {
-        str(name): np.flatnonzero(prepared.corpus == name) for name in np.unique(prepared.corpus)
-    }

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from backend.audio.log_mel import log_mel
 from backend.audio_to_mesh.decoder import DecoderSettings
-from backend.audio_to_mesh.frames import ClipFrames
+from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.training.corpus.utterance import Utterance, load_corpus, to_float
 from backend.training.teacher import loudness, phone_names, teach
@@ -83,8 +83,7 @@ def amplitude_gains(
     heard, taught = [], []
     for utterance in utterances:
         samples = to_float(utterance.samples)
-        frames = ClipFrames(samples, model)
-        heard.append(frames.heard(0, frames.total).curves)
+        heard.append(hear(samples, model).curves)
         taught.append(teach(utterance.phones, loudness(log_mel(samples))).curves)
     wanted, found = np.concatenate(taught).std(axis=0), np.concatenate(heard).std(axis=0)
     ratio = np.where(found > 1e-4, wanted / np.maximum(found, 1e-4), 1.0)

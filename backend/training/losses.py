@@ -26,6 +26,14 @@ class LossRecipe:
     position: float = 1.0
     velocity: float = 0.2
     opening: float = 0.5
+    offsets: float = 0.5
+    stillness: float = 0.1
+
+
+# Usual change of an offset weight from frame to frame, in units of its deviation.
+_OFFSET_STEP = 0.2
+# An error of the lips' distance counts up to this much more where they are nearly shut.
+_NEAR_CLOSURE, _CLOSURE_REACH = 2.0, 0.08
 
 
 # Change of the gap between the lips per channel, relative to jawOpen (measured on a head scan;
@@ -98,9 +106,28 @@ def losses(
     both = known[:, 1:] * known[:, :-1]
     change = (error[:, 1:] - error[:, :-1]) / spread[1]
     parts["velocity"] = _mean((change**2).mean(-1), both)
+    parts["opening"] = _mean(_opening_error(error, batch.curves), known)
+    # In silence nothing moves, whatever the pose is.
+    silent = (batch.classes == _EVENT_CLASSES[2]).float()
+    motion = (outputs.curves[:, 1:] - outputs.curves[:, :-1]) / spread[1]
+    parts["stillness"] = _mean((motion**2).mean(-1), both * silent[:, 1:] * silent[:, :-1])
+    if batch.offsets is not None:
+        wrong = outputs.offsets - batch.offsets
+        moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
+        parts["offsets"] = _mean((wrong**2).mean(-1), known)
+        parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
+    total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
+    return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def _opening_error(error: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of the gap between the lips [B, T], more where it is small.
+
+    The weight falls exponentially with the true distance, as in Audio2Face-3D's lip loss.
+    """
     weights = error.new_zeros(error.shape[-1])
     for name, value in _OPENING.items():
         weights[CHANNEL[name]] = value
-    parts["opening"] = _mean(((error @ weights) / 0.15) ** 2, known)
-    total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
-    return total, {name: float(value.detach()) for name, value in parts.items()}
+    distance = (wanted @ weights).clamp(min=0.0)
+    closeness = 1.0 + _NEAR_CLOSURE * torch.exp(-distance / _CLOSURE_REACH)
+    return closeness * ((error @ weights) / 0.15) ** 2

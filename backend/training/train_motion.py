@@ -18,15 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.audio.log_mel import BANDS, level
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
-from backend.training.batches import Batch, BatchRecipe, clips_by_corpus, draw_batch
+from backend.audio_to_mesh.speaker import SpeakerStyle
+from backend.training.batches import Batch, BatchRecipe, cut_lesson, draw_batch
 from backend.training.export import export
 from backend.training.losses import LossRecipe, losses
-from backend.training.prepare import Prepared, load_prepared
+from backend.training.prepared import Prepared, load_prepared
 from backend.training.teacher import phone_names
 
 
@@ -62,11 +65,12 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # the first weights
         self.recipe = recipe
         self.prepared = prepared
-        self.clips_of = clips_by_corpus(prepared)
         self.network = MotionNetwork(recipe.shape, recipe.dropout)
         with torch.no_grad():
             # The curves begin near rest instead of half open.
-            self.network.head.bias[: recipe.shape.channels] = -2.5
+            self.network.lips.direct.bias.fill_(-2.5)
+            self.network.face.direct.bias.fill_(-2.5)
+            self.network.profile.copy_(torch.from_numpy(usual_profile(prepared)))
         if recipe.initial is not None:
             self.network.load_state_dict(_averaged_weights(recipe.initial))
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
@@ -79,6 +83,7 @@ class Trainer:
         self._ahead_step = -1
         self._ahead: Future[Batch] = Future()
         self.spread = _spread(prepared)
+        self.profile = self.network.profile.numpy().copy()
 
     def progress(self) -> float:
         """How far along the schedule is, 0..1."""
@@ -98,7 +103,9 @@ class Trainer:
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         batch = self._next_batch()
         self.network.train()
-        total, parts = losses(self.network(batch.features), batch, self.spread, recipe.loss)
+        total, parts = losses(
+            self.network(batch.features, batch.style), batch, self.spread, recipe.loss
+        )
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -113,7 +120,7 @@ class Trainer:
 
     def _draw(self, step: int) -> Batch:
         random = np.random.default_rng([self.recipe.seed, step])
-        return draw_batch(self.prepared, self.clips_of, self.recipe.batch, random)
+        return draw_batch(self.prepared, self.profile, self.recipe.batch, random)
 
     def _next_batch(self) -> Batch:
         """The batch of this step; the one after it is drawn meanwhile by another thread."""
@@ -161,19 +168,38 @@ def _averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
         return {name.removeprefix("average."): stream.get_tensor(name) for name in names}
 
 
+def _some_clips(prepared: Prepared, count: int) -> list[int]:
+    """Clips spread evenly over the set, those without a voice left out."""
+    voices = np.flatnonzero(prepared.corpus != "noise")
+    return [int(clip) for clip in voices[:: max(len(voices) // count, 1)]]
+
+
 def _spread(prepared: Prepared) -> Tensor:
     """Standard deviation of each channel and of its change per frame, [2, C].
 
     Floors keep channels that hardly move from counting for more than they show.
     """
-    pieces = [
-        prepared.curves[s : s + n].astype(np.float32)
-        for s, n in zip(prepared.start[::7], prepared.length[::7], strict=True)
-    ]
+    pieces = []
+    for clip in _some_clips(prepared, 300):
+        features = np.asarray(prepared.features(clip), np.float32)
+        phones, length = prepared.phones(clip), int(prepared.length[clip])
+        pieces.append(cut_lesson(phones, features, 0, length, SpeakerStyle()).curves)
     curves = np.concatenate(pieces)
     change = np.concatenate([np.diff(piece, axis=0) for piece in pieces])
     spread = np.stack([curves.std(axis=0), change.std(axis=0)])
     return torch.from_numpy(np.maximum(spread, [[0.03], [0.004]]).astype(np.float32))
+
+
+def usual_profile(prepared: Prepared) -> NDArray[np.float32]:
+    """The mean spectrum of loud frames relative to each clip's peak [160], over the set."""
+    total, count = np.zeros(BANDS), 0
+    for clip in _some_clips(prepared, 2000):
+        features = np.asarray(prepared.features(clip), np.float32)
+        loud = level(features)
+        peak = np.quantile(loud, 0.98)
+        total += (features[loud >= peak - 8.0] - peak).sum(axis=0)
+        count += int((loud >= peak - 8.0).sum())
+    return (total / max(count, 1)).astype(np.float32)
 
 
 def train(prepared: Prepared, output: Path, recipe: MotionRecipe) -> Trainer:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sound in pieces of any size to the curves of lips, jaw and face at the frame rate wanted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.audio_to_mesh.decoder import BEHIND, RATE, DecoderSettings, at_frame_rate, decode
+from backend.audio_to_mesh.heard import Heard, no_frames
+from backend.audio_to_mesh.listener import Listener
+from backend.audio_to_mesh.motion_model import MotionModel
+from shared.arkit import ARKIT_NAMES
+
+# Frames of the future that the network hears live; what the decoder looks ahead comes on top.
+LIVE_LOOK_AHEAD = 6
+
+
+class CurveStream:
+    """`push` sound, take ARKit weights [n, 52] and offset weights [n, K]; then `finish`.
+
+    `live` keeps the whole look-ahead below a quarter of a second, at some cost of accuracy.
+    """
+
+    def __init__(
+        self,
+        model: MotionModel,
+        fps: float,
+        articulation: float = 1.0,
+        style: NDArray[np.float32] | None = None,
+        live: bool = False,
+    ) -> None:
+        self._fps = fps
+        self._articulation = articulation
+        self._decoder: DecoderSettings = model.decoder.live() if live else model.decoder
+        self._listener = Listener(model, style, LIVE_LOOK_AHEAD if live else None)
+        self._heard = no_frames()
+        """From frame `_heard_first` at 100 Hz on."""
+        self._heard_first = 0
+        self._decoded = np.zeros((0, 0), np.float32)
+        """Decoded frames at 100 Hz from `_decoded_first` on."""
+        self._decoded_first = 0
+        self._sent = 0
+
+    def push(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mono sound [N] at 16 kHz to the frames that are certain now, maybe none."""
+        self._take(self._listener.push(samples), self._decoder.ahead)
+        # A frame lies between two at 100 Hz, and both must be there.
+        certain = self._decoded_first + len(self._decoded) - 1
+        return self._send(math.floor(certain / RATE * self._fps) if certain > 0 else 0)
+
+    def finish(self, frame_count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The frames that are left until there are `frame_count` in all."""
+        self._take(self._listener.finish(), 0)
+        return self._send(frame_count)
+
+    def _take(self, heard: Heard, ahead: int) -> None:
+        """Decode what was heard, but for the last `ahead` frames."""
+        self._heard = Heard.join([self._heard, heard])
+        done = self._decoded_first + len(self._decoded)
+        stop = self._heard_first + len(self._heard) - ahead
+        if stop <= done:
+            return
+        rows = decode(self._heard, self._decoder, self._articulation)
+        fresh = rows[done - self._heard_first : stop - self._heard_first]
+        self._decoded = np.concatenate([self._decoded, fresh]) if self._decoded.size else fresh
+        first = max(stop - BEHIND, 0)
+        self._heard = self._heard.slice(first - self._heard_first, len(self._heard))
+        self._heard_first = first
+
+    def _send(self, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        start, self._sent = self._sent, max(stop, self._sent)
+        if self._sent == start:
+            width = self._decoded.shape[1] - len(ARKIT_NAMES) if self._decoded.size else 0
+            return np.zeros((0, len(ARKIT_NAMES)), np.float32), np.zeros((0, width), np.float32)
+        rows = at_frame_rate(self._decoded, self._decoded_first, start, self._sent, self._fps)
+        keep = max(math.floor(self._sent / self._fps * RATE) - 1 - self._decoded_first, 0)
+        self._decoded = self._decoded[keep:]
+        self._decoded_first += keep
+        return rows[:, : len(ARKIT_NAMES)], rows[:, len(ARKIT_NAMES) :]
