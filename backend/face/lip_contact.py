@@ -38,13 +38,13 @@ Singles = NDArray[np.float32]
 _AROUND_LIPS = 0.0175
 _CHIN, _CHIN_CORE, _CHIN_REACH = 199, 0.026, 0.050
 # Lip pairs between the corners, and how near the corner each is: 0 in the middle, 1 at its end.
-PAIRS = slice(1, -1)
-PAIR_COUNT = len(INNER_LIP_UPPER) - 2
-CORNER_NEARNESS: Singles = np.abs(np.linspace(-1.25, 1.25, PAIR_COUNT)).clip(0, 1).astype(np.float32)
+_UPPER, _LOWER = INNER_LIP_UPPER[1:-1], INNER_LIP_LOWER[1:-1]
+PAIR_COUNT = len(_UPPER)
+CORNER_NEARNESS: Singles = np.abs(np.linspace(-1.25, 1.25, PAIR_COUNT, dtype=np.float32)).clip(0, 1)
 # Of the way to the meeting point the lower lip goes most.
 _UPPER_GOES = 0.35
 # Pressed lips: share of their height that is lost, and metres that they bulge forward.
-_PRESS_THIN, _PRESS_BULGE, _PRESS_REACH = 0.24, 0.0013, 0.014
+_PRESS_THIN, _PRESS_BULGE, _PRESS_REACH = 0.32, 0.0016, 0.014
 # A tucked lip reaches the teeth in the middle only; it stays this far under their edge.
 _TUCK_OF_PAIR: Singles = np.array((0.05, 0.4, 0.85, 1, 1, 1, 0.85, 0.4, 0.05), np.float32)
 _UNDER_EDGE = 0.0004
@@ -86,8 +86,8 @@ def lip_vertices() -> NDArray[np.int64]:
 def _places() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places in `lip_region()` of the upper and lower edges of the pairs [9] each."""
     place = {int(vertex): number for number, vertex in enumerate(lip_region())}
-    upper = np.array([place[v] for v in INNER_LIP_UPPER[PAIRS]])
-    lower = np.array([place[v] for v in INNER_LIP_LOWER[PAIRS]])
+    upper = np.array([place[v] for v in _UPPER])
+    lower = np.array([place[v] for v in _LOWER])
     return upper, lower
 
 
@@ -96,7 +96,7 @@ def _spread() -> Singles:
     """From corrections of the edges, upper then lower [18], to the region: [L,18]."""
     lips = contacts()["lips"]
     held = {int(vertex): number for number, vertex in enumerate(lips.held)}
-    order = [held[v] for v in (*INNER_LIP_UPPER[PAIRS], *INNER_LIP_LOWER[PAIRS])]
+    order = [held[v] for v in (*_UPPER, *_LOWER)]
     return np.ascontiguousarray(lips.operator[lip_region()][:, order], np.float32)
 
 
@@ -144,7 +144,7 @@ def lip_shapes(neutral: Floats, basis: Floats) -> LipShapes:
     assert jaw is not None
     from_hinge = neutral[region] - hinge_point(neutral)
     share = _chin_share()[region][:, None]
-    edges = neutral[[*INNER_LIP_UPPER[PAIRS], *INNER_LIP_LOWER[PAIRS]]]
+    edges = neutral[[*_UPPER, *_LOWER]]
     return LipShapes(
         shapes=_flat(basis[:, region]),
         arc_cos=_flat(share * from_hinge * (0, 1, 1)),
@@ -255,5 +255,3 @@ def gaps(face: LipShapes, displacement: Singles) -> tuple[Singles, Singles]:
     lower = displacement[:, lower_of] + face.edges[PAIR_COUNT:]
     away = upper - lower
     return np.linalg.norm(away, axis=2), np.maximum(-away[:, :, 2], 0.0)
-
-

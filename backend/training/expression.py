@@ -14,7 +14,8 @@ from backend.audio_to_mesh.channels import CHANNEL
 _STRESS_SHAPES = {"browInnerUp": 0.16, "browOuterUp": 0.07, "cheekSquint": 0.09}
 # At the start of a phrase brows go up by this, and come down until it ends.
 _LIFT_SHAPES = {"browInnerUp": 0.1, "browOuterUp": 0.06}
-_LIFT_RISE, _LIFT_FALL, _LIFT_KEPT = 0.18, 0.45, 0.35
+# It begins this long before the first sound.
+_LIFT_AHEAD, _LIFT_RISE, _LIFT_FALL, _LIFT_KEPT = 0.1, 0.24, 0.45, 0.35
 # Shorter silences belong to the phrase.
 _BREAK = 0.2
 # Strong stress tightens the lids: cheeks rise by this beyond what all stress does.
@@ -92,7 +93,7 @@ def add_expression(
             np.maximum(stress[near], bump, out=stress[near])
     lift = np.zeros(len(time), np.float32)
     for start, end in phrases(silences, float(time[-1])) if len(centres) else []:
-        near = slice(*np.searchsorted(time, (start - _LIFT_RISE, end + _LIFT_RISE)))
+        near = slice(*np.searchsorted(time, (start - _LIFT_AHEAD, end)))
         lift[near] = np.maximum(lift[near], _phrase_lift(time[near], start, end))
     for name, amount in _STRESS_SHAPES.items():
         raised = amount * stress
@@ -105,7 +106,7 @@ def add_expression(
 
 def _phrase_lift(time: NDArray[np.float32], start: float, end: float) -> NDArray[np.float32]:
     """Up as the phrase begins, down to a share of it soon, to nothing at its end."""
-    rise = np.clip((time - (start - _LIFT_RISE)) / _LIFT_RISE, 0.0, 1.0)
+    rise = np.clip((time - (start - _LIFT_AHEAD)) / _LIFT_RISE, 0.0, 1.0)
     late = np.clip((time - start) / max(end - start, 0.2), 0.0, 1.0)
     settle = _LIFT_KEPT + (1.0 - _LIFT_KEPT) * np.exp(-np.maximum(time - start, 0.0) / _LIFT_FALL)
     smooth = rise * rise * (3.0 - 2.0 * rise)

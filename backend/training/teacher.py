@@ -164,7 +164,10 @@ def loudness(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def _parts(phones: tuple[Phone, ...]) -> Parts:
     """Every phone, or half of a diphthong, with its times and its target."""
     rows_of, table, vowels = _rows_of()
-    rows, starts, ends, scale = [], [], [], []
+    rows: list[int] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    scale: list[float] = []
     for phone in phones:
         length = phone.end - phone.start
         strength = 1.0
