@@ -3,7 +3,9 @@
 
     python -m backend.training.corpus.synthesise CACHE_FOLDER
 
-A sentence that cannot be spoken is named and skipped; the rest goes on.
+A sentence that cannot be spoken is named and skipped; the rest goes on. Sentences, voices, speeds
+and pitches follow from the seed. espeak-ng's samples do so up to its own inner noise, which shifts
+a phone by a fraction of a millisecond.
 """
 
 from __future__ import annotations
