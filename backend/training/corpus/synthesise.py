@@ -5,7 +5,7 @@
 
 A sentence that cannot be spoken is named and skipped; the rest goes on. Sentences, voices, speeds
 and pitches follow from the seed. espeak-ng's samples do so up to its own inner noise, which shifts
-a phone by a fraction of a millisecond.
+a phone by a few milliseconds.
 """
 
 from __future__ import annotations
