@@ -10,7 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.channels import CHANNEL, MOUTH_CHANNELS, arkit_columns, spread_channels
+from backend.audio_to_mesh.channels import (
+    CHANNEL,
+    CHANNELS,
+    MOUTH_CHANNELS,
+    arkit_columns,
+    spread_channels,
+)
 from shared.arkit import INDEX
 
 # How far the jaw stays open behind sealed lips: mouthClose takes back all of it.
@@ -19,6 +25,17 @@ TUCKED_JAW = 0.12
 _SEAL_SHAPES = {"mouthPress": 0.25, "mouthRollLower": 0.14, "mouthRollUpper": 0.1}
 _TUCK_SHAPES = {"mouthRollLower": 0.5, "mouthUpperUp": 0.15, "mouthShrugUpper": 0.06}
 
+# Lips that rest apart, 3 mm on the mean face.
+_PARTED_SHAPES = {"jawOpen": 0.08, "mouthLowerDown": 0.04}
+
+
+def parted_pose(parted: float) -> NDArray[np.float32]:
+    """Channels [C] of a mouth that rests parted by `parted` (0 shut .. 1 about 3 mm)."""
+    pose = np.zeros(len(CHANNELS), np.float32)
+    for name, value in _PARTED_SHAPES.items():
+        pose[CHANNEL[name]] = value * min(max(parted, 0.0), 1.0)
+    return pose
+
 
 def apply_contacts(
     curves: NDArray[np.float32],
@@ -26,19 +43,23 @@ def apply_contacts(
     tuck: NDArray[np.float32],
     rest: NDArray[np.float32],
     amplitude: float = 1.0,
+    parted: float = 0.0,
 ) -> NDArray[np.float32]:
     """Blended channel curves [T, C] and contact strengths [T] in 0..1 to ARKit weights [T, 52].
 
     `seal` 1: lips together. The jaw keeps `SEALED_JAW` of its opening and mouthClose takes back
     exactly that (so mouthClose <= jawOpen always); what would part the lips fades out; rounding
     stays, because "boo" is rounded from its b on. `tuck` 1: lower lip under the upper teeth.
-    `rest` 1: the mouth is shut and still. `amplitude` scales what contact adds (0 adds nothing).
+    `rest` 1: the mouth is still, and shut unless this speaker's lips rest `parted` (0..1).
+    `amplitude` scales what contact adds (0 adds nothing).
     """
     curves = curves.copy()
     column = CHANNEL
     hold = 1.0 - rest
     for number in MOUTH_CHANNELS:
         curves[:, number] *= hold
+    if parted > 0.0:
+        curves += rest[:, None] * parted_pose(parted * min(amplitude, 1.0))
     seal = seal * hold
     # A tuck needs a nearly closed jaw and no rounding; contact is complete from half strength on.
     lowered = np.minimum(tuck * 2.0, 1.0) ** 1.5 * hold * (1.0 - seal)

@@ -5,7 +5,12 @@ Targets are blended by dominance (Cohen and Massaro 1993): every phone pulls eac
 (jaw, lip opening, rounding, spreading) towards its own target with a strength that is full inside
 the phone and fades before it (`lead`) and after it (`trail`). Tongue-only phones have little
 strength over the lips, rounding begins early, loud vowels open wider. Contact of the lips and rest
-in pauses are constraints put on after blending. The targets are in `articulation.json`.
+in pauses are constraints put on after blending. The targets are in `articulation.json`; what a
+speaker's style does to them is in `manner`, brows and cheeks in `expression`.
+
+How wide a speaker moves, and how lopsided, is not taught: `shared.style` scales finished curves
+exactly, so nothing would have to be inferred. A performance for evaluation may apply it to
+`Lesson.weights()`.
 """
 
 from __future__ import annotations
@@ -21,15 +26,20 @@ from numpy.typing import NDArray
 
 from backend.audio.log_mel import level
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, CLASSES
-from backend.audio_to_mesh.contact import apply_contacts
+from backend.audio_to_mesh.contact import apply_contacts, parted_pose
+from backend.audio_to_mesh.speaker import SpeakerStyle
 from backend.training.corpus.utterance import Phone
+from backend.training.expression import add_expression, prominence
+from backend.training.manner import Parts, in_manner, share_with_jaw
 
 RATE = 100
 _DIPHTHONG_SWITCH = 0.6
 # Pauses shorter than this hold the mouth; from SHUT on they close it (Rhubarb's rule: .12, .35 s).
 _HOLD, _SHUT = 0.1, 0.25
+# A dominance at this distance does not change a 32-bit float any more.
+_FAR = 12.0
 _VOWELS = frozenset("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw ue".split())
-_STRESS_SHAPES = {"browInnerUp": 0.16, "browOuterUp": 0.07, "cheekSquint": 0.09}
+_CONTACT = frozenset(("bilabial", "labiodental", "silence"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Lesson:
     """What the network learns from one utterance, at 100 Hz.
 
     `curves` [T, C] before contact; `seal`, `tuck`, `rest` [T] in 0..1; `phones` [T] and `classes`
-    [T] are indices into `phone_names()` and `CLASSES`.
+    [T] are indices into `phone_names()` and `CLASSES`; `parted` 0..1 is how this speaker rests.
     """
 
     curves: NDArray[np.float32]
@@ -56,10 +66,11 @@ class Lesson:
     rest: NDArray[np.float32]
     phones: NDArray[np.uint8]
     classes: NDArray[np.uint8]
+    parted: float = 0.0
 
     def weights(self) -> NDArray[np.float32]:
         """The finished ARKit curves [T, 52]."""
-        return apply_contacts(self.curves, self.seal, self.tuck, self.rest)
+        return apply_contacts(self.curves, self.seal, self.tuck, self.rest, parted=self.parted)
 
 
 @cache
@@ -75,6 +86,11 @@ def phone_names() -> tuple[str, ...]:
 
 
 @cache
+def _phone_number() -> dict[str, int]:
+    return {name: number for number, name in enumerate(phone_names())}
+
+
+@cache
 def phone_classes() -> NDArray[np.uint8]:
     """Class index of each phone of `phone_names()`."""
     entries = _table()["phones"].values()
@@ -82,11 +98,17 @@ def phone_classes() -> NDArray[np.uint8]:
 
 
 @cache
-def _group_of_channel() -> NDArray[np.int64]:
-    """Group number of each channel; -1 where phones have no say (brows, cheeks)."""
-    groups = list(_table()["groups"].values())
-    found = [next((n for n, g in enumerate(groups) if c in g), -1) for c in CHANNELS]
-    return np.array(found)
+def _class_of() -> dict[str, str]:
+    return {name: str(entry["class"]) for name, entry in _table()["phones"].items()}
+
+
+@cache
+def _channels_of_group() -> tuple[NDArray[np.int64], ...]:
+    """Channel numbers of each group; phones have no say over the others (brows, cheeks)."""
+    groups = _table()["groups"].values()
+    return tuple(
+        np.array([number for name, number in CHANNEL.items() if name in group]) for group in groups
+    )
 
 
 @cache
@@ -112,6 +134,26 @@ def targets(label: str) -> tuple[Target, ...]:
     return tuple(Target(values(part), strength, lead, trail) for part in parts)
 
 
+@cache
+def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, NDArray[np.bool_]]:
+    """All targets in one table: row numbers by label, stacked arrays, which rows are vowels."""
+    rows: dict[str, tuple[int, ...]] = {}
+    found: list[Target] = []
+    vowels: list[bool] = []
+    for label in phone_names():
+        parts = targets(label)
+        rows[label] = tuple(range(len(found), len(found) + len(parts)))
+        found += parts
+        vowels += [label in _VOWELS] * len(parts)
+    stacked = Target(
+        np.stack([t.values for t in found]),
+        np.stack([t.strength for t in found]),
+        np.stack([t.lead for t in found]),
+        np.stack([t.trail for t in found]),
+    )
+    return rows, stacked, np.array(vowels)
+
+
 def loudness(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Level in dB of each frame [T], from log-mel features [T, 160]; smoothed over 50 ms."""
     decibels = level(features) * np.float32(10.0 / np.log(10.0))
@@ -119,115 +161,127 @@ def loudness(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.convolve(padded, np.full(5, 0.2), "valid"), np.float32)
 
 
-def _prominence(
-    phones: tuple[Phone, ...], level: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Times of the vowels and how much louder each is than the utterance's vowels, in sd."""
-    times, peaks = [], []
-    for phone in phones:
-        if phone.label in _VOWELS:
-            first, last = int(phone.start * RATE), int(np.ceil(phone.end * RATE))
-            part = level[first : max(last, first + 1)]
-            if len(part):
-                times.append(0.5 * (phone.start + phone.end))
-                peaks.append(float(part.max()))
-    if len(peaks) < 3:
-        return np.array(times, np.float32), np.zeros(len(times), np.float32)
-    values = np.array(peaks, np.float32)
-    spread = max(float(values.std()), 2.0)
-    return np.array(times, np.float32), np.clip((values - values.mean()) / spread, -2.0, 2.0)
-
-
-def _blend(phones: tuple[Phone, ...], time: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Dominance-weighted mean of the phones' targets at each time: [T, C]."""
-    rows: list[tuple[float, float, float, Target]] = []
+def _parts(phones: tuple[Phone, ...]) -> Parts:
+    """Every phone, or half of a diphthong, with its times and its target."""
+    rows_of, table, vowels = _rows_of()
+    rows: list[int] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    scale: list[float] = []
     for phone in phones:
         length = phone.end - phone.start
         strength = 1.0
         if phone.label == "sil":
-            strength = float(np.clip((length - _HOLD) / (_SHUT - _HOLD), 0.03, 1.0))
-        parts = targets(phone.label)
-        switch = phone.start + _DIPHTHONG_SWITCH * length
-        limits = [phone.start, phone.end] if len(parts) == 1 else [phone.start, switch, phone.end]
-        for part, start, end in zip(parts, limits[:-1], limits[1:], strict=True):
-            rows.append((start, end, strength, part))
-    starts = np.array([row[0] for row in rows], np.float32)
-    ends = np.array([row[1] for row in rows], np.float32)
-    scale = np.array([row[2] for row in rows], np.float32)
+            strength = min(max((length - _HOLD) / (_SHUT - _HOLD), 0.03), 1.0)
+        numbers = rows_of[phone.label]
+        rows += numbers
+        starts.append(phone.start)
+        if len(numbers) == 2:
+            switch = phone.start + _DIPHTHONG_SWITCH * length
+            ends.append(switch)
+            starts.append(switch)
+        ends.append(phone.end)
+        scale += [strength] * len(numbers)
+    row = np.array(rows)
+    return Parts(
+        starts=np.array(starts, np.float32),
+        ends=np.array(ends, np.float32),
+        values=table.values[row],
+        strength=np.array(scale, np.float32)[:, None] * table.strength[row],
+        lead=table.lead[row],
+        trail=table.trail[row],
+        vowel=vowels[row],
+        silent=row == rows_of["sil"][0],
+    )
+
+
+def _blend(parts: Parts, time: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Dominance-weighted mean of the parts' targets at each time: [T, C]."""
+    starts, ends = parts.starts, parts.ends
     # The plateau leaves the outer 20 % of a phone to the transition.
     margin = 0.15 * np.minimum(ends - starts, 0.2)
     before = np.maximum(starts + margin - time[:, None], 0.0)
     after = np.maximum(time[:, None] - (ends - margin), 0.0)
-    values = np.stack([row[3].values for row in rows])
-    group_of_channel = _group_of_channel()
+    reach = _FAR * max(float(parts.lead.max()), float(parts.trail.max()))
+    near = np.flatnonzero(np.maximum(before, after) < reach)
+    part_of = near % len(starts)
+    before, after = before.ravel()[near], after.ravel()[near]
     curves = np.zeros((len(time), len(CHANNELS)), np.float32)
-    for group in range(len(_table()["groups"])):
-        strength_of = scale * np.array([row[3].strength[group] for row in rows])
-        lead = np.array([row[3].lead[group] for row in rows])
-        trail = np.array([row[3].trail[group] for row in rows])
-        distance = before / lead + after / trail
-        dominance = strength_of * np.exp(-(distance**1.5)) + 1e-9
+    for group, chosen in enumerate(_channels_of_group()):
+        distance = before / parts.lead[part_of, group] + after / parts.trail[part_of, group]
+        pull = parts.strength[part_of, group] * np.exp(-(distance**1.5))
+        dominance = np.full((len(time), len(starts)), 1e-9, np.float32)
+        dominance.ravel()[near] += pull
         dominance /= dominance.sum(axis=1, keepdims=True)
-        chosen = group_of_channel == group
-        curves[:, chosen] = dominance @ values[:, chosen]
+        curves[:, chosen] = dominance @ parts.values[:, chosen]
     return curves
 
 
-def _pulse(
-    time: NDArray[np.float32], start: float, end: float, attack: float, release: float
-) -> NDArray[np.float32]:
-    """1 inside [start, end] with cosine ramps of `attack` and `release` seconds outside."""
+def _add_pulse(
+    curve: NDArray[np.float32],
+    time: NDArray[np.float32],
+    start: float,
+    end: float,
+    attack: float,
+    release: float,
+) -> None:
+    """Raise `curve` to 1 inside [start, end], with cosine ramps of `attack` and `release` seconds
+    outside."""
+    first = max(int((start - attack) * RATE) - 1, 0)
+    last = max(int((end + release) * RATE) + 2, first)
+    time = time[first:last]
     inside = np.minimum(1.0 - (start - time) / attack, 1.0 - (time - end) / release)
     ramp = np.clip(inside, 0.0, 1.0)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * ramp), np.float32)
+    pulse = np.asarray(0.5 - 0.5 * np.cos(np.pi * ramp), np.float32)
+    np.maximum(curve[first:last], pulse, out=curve[first:last])
 
 
-def teach(phones: tuple[Phone, ...], loudness_db: NDArray[np.float32]) -> Lesson:
-    """Curves and labels for one utterance whose loudness [T] is in dB; frame t is at t / 100 s."""
+def teach(
+    phones: tuple[Phone, ...],
+    loudness_db: NDArray[np.float32],
+    style: SpeakerStyle | None = None,
+    pitch: NDArray[np.float32] | None = None,
+) -> Lesson:
+    """Curves and labels for one utterance whose loudness [T] is in dB; frame t is at t / 100 s.
+
+    `style` is the speaker's (`manner.random_style` draws one); `pitch` [T] in Hz, 0 where there
+    is none, lets brows follow the melody too. Phones have no gaps between them.
+    """
+    style = style or SpeakerStyle()
     frames = len(loudness_db)
     duration = (frames - 1) / RATE
     time = np.arange(frames, dtype=np.float32) / np.float32(RATE)
-    names = phone_names()
+    numbers, class_of = _phone_number(), _class_of()
     labels = np.zeros(frames, np.uint8)
     seal, tuck, rest = (np.zeros(frames, np.float32) for _ in range(3))
     for phone in phones:
         first, last = int(np.ceil(phone.start * RATE)), int(np.ceil(phone.end * RATE))
-        labels[first:last] = names.index(phone.label)
-        kind = _table()["phones"][phone.label]["class"]
+        labels[first:last] = numbers[phone.label]
+        kind = class_of[phone.label]
+        if kind not in _CONTACT:
+            continue
         if kind == "bilabial":
             # At least 40 ms of contact, so that it shows at 24 frames a second too.
             spare = max(0.04 - (phone.end - phone.start), 0.0) / 2
-            pulse = _pulse(time, phone.start - spare, phone.end + spare, 0.045, 0.04)
-            seal = np.maximum(seal, pulse)
+            _add_pulse(seal, time, phone.start - spare, phone.end + spare, 0.045, 0.04)
         elif kind == "labiodental":
-            tuck = np.maximum(tuck, _pulse(time, phone.start, phone.end, 0.05, 0.045))
-        elif kind == "silence" and phone.end - phone.start >= _SHUT:
+            _add_pulse(tuck, time, phone.start, phone.end, 0.05, 0.045)
+        elif phone.end - phone.start >= _SHUT:
             # Speech is prepared: the mouth begins to open before the first sound.
             start = 0.0 if phone.start <= 0.0 else phone.start + 0.08
             end = duration if phone.end >= duration - 0.01 else phone.end - 0.06
-            rest = np.maximum(rest, _pulse(time, start, end, 0.08, 0.07))
-    curves = _blend(phones, time)
-    _add_loudness(curves, phones, loudness_db, time)
-    return Lesson(curves, seal, tuck, rest, labels, phone_classes()[labels])
-
-
-def _add_loudness(
-    curves: NDArray[np.float32],
-    phones: tuple[Phone, ...],
-    loudness_db: NDArray[np.float32],
-    time: NDArray[np.float32],
-) -> None:
-    """Loud vowels open wider, and stress lifts brows and cheeks a little; changes `curves`."""
-    centres, louder = _prominence(phones, loudness_db)
-    if not len(centres):
-        return
-    factor = 1.0 + 0.08 * np.interp(time, centres, louder)
-    for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp"):
-        curves[:, CHANNEL[name]] *= factor
-    stress = np.zeros(len(time), np.float32)
-    for centre, value in zip(centres, louder, strict=True):
-        if value > 0.5:
-            bump = np.exp(-0.5 * ((time - centre) / 0.16) ** 2)
-            stress = np.maximum(stress, np.float32(min(value / 2.0, 1.0)) * bump)
-    for name, amount in _STRESS_SHAPES.items():
-        curves[:, CHANNEL[name]] = amount * stress
+            _add_pulse(rest, time, start, end, 0.08, 0.07)
+    parts = in_manner(_parts(phones), style)
+    parts.values[parts.silent] += parted_pose(style.parted)
+    curves = _blend(parts, time)
+    vowels = [(p.start, p.end) for p in phones if p.label in _VOWELS]
+    centres, louder = prominence(vowels, loudness_db, RATE)
+    if len(centres):
+        # Loud vowels open wider.
+        factor = 1.0 + 0.08 * np.interp(time, centres, louder)
+        for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp"):
+            curves[:, CHANNEL[name]] *= factor
+    share_with_jaw(curves, style.jaw_share)
+    silences = [(p.start, p.end) for p in phones if p.label == "sil"]
+    add_expression(curves, time, centres, louder, silences, pitch)
+    return Lesson(curves, seal, tuck, rest, labels, phone_classes()[labels], style.parted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -97,37 +98,52 @@ def _library() -> tuple[ctypes.CDLL, int]:
 
 
 @cache
-def _phone_table() -> dict[str, str]:
-    table = json.loads(Path(__file__).with_name("ipa.json").read_text("utf-8"))
-    return {symbol: label for label, text in table["phones"].items() for symbol in text.split()}
+def _phone_table(language: str) -> dict[str, tuple[str, ...]]:
+    """Names of phones to labels: the common table, then what this language says otherwise."""
+    data = json.loads(Path(__file__).with_name("phones_espeak.json").read_text("utf-8"))
+    table: dict[str, tuple[str, ...]] = {}
+    for part in (data["common"], data["languages"].get(language, {})):
+        for labels, names in part.items():
+            if labels != "why":
+                table.update({name: tuple(labels.split()) for name in names.split()})
+    return table
 
 
-_IGNORED = str.maketrans("", "", "ˈˌːˑ'ʲ̩̯̪̃̊ʰ͡ˠ\u200d%=|^;,\"!")
+# Stress, length, tie, voicelessness, aspiration, palatalisation and the like: no other lips.
+_STRESS = str.maketrans("", "", "ˈˌ")
+_MARKS = str.maketrans("", "", "ˈˌːˑ'ʲ̪̯̩̺̻̊ʰʱˠˤ͡\u200d%=|^;,\"!.")
+_SILENT = set("-_:*@#?")
+_TILDE = "\u0303"
 
 
-def phone_labels(symbol: str) -> list[str]:
-    """An espeak-ng phone name as one or two ARPAbet-like labels; [] for a mark without sound.
+def _without_marks(symbol: str) -> str:
+    bare = unicodedata.normalize("NFD", symbol).replace(_TILDE, "")
+    return unicodedata.normalize("NFC", bare).translate(_MARKS)
+
+
+def phone_labels(symbol: str, language: str = "") -> list[str]:
+    """An espeak-ng phone name as ARPAbet-like labels; [] for a mark without sound.
 
     Diphthongs and affricates that have no label of their own are taken apart symbol by symbol.
-    Raises KeyError naming a symbol that `ipa.json` does not know.
+    Raises KeyError naming a symbol that `phones_espeak.json` does not know.
     """
-    table = _phone_table()
-    if symbol in table:
-        return [table[symbol]]
+    table = _phone_table(language)
+    stressless = symbol.translate(_STRESS)
+    for name in (symbol, stressless, _without_marks(symbol)):
+        if name in table:
+            return list(table[name])
     if symbol.startswith("("):
         return []
-    plain = symbol.translate(_IGNORED)
-    if plain in table:
-        return [table[plain]]
+    plain = _without_marks(symbol)
     if plain.strip("_:- ") == "":
         return ["sil"] if "_" in symbol or symbol == "" else []
-    labels = []
+    labels: list[str] = []
     for character in plain:
-        if character.isdigit() or character in "-_:*@#?":
+        if character.isdigit() or character in _SILENT:
             continue
         if character not in table:
             raise KeyError(f"{symbol!r} (character {character!r})")
-        labels.append(table[character])
+        labels.extend(label for label in table[character] if label not in labels[-1:])
     return labels
 
 
@@ -159,12 +175,13 @@ def speak(
     library.espeak_Synchronize()
     raw = np.concatenate(_pieces) if _pieces else np.zeros(0, np.int16)
     samples = soxr.resample(raw.astype(np.float32) / 32768.0, sample_rate, SAMPLE_RATE)
-    phones = _phones_from_events(list(_events), len(raw) / sample_rate, sample_rate)
+    language = voice.partition("+")[0]
+    phones = _phones_from_events(list(_events), len(raw) / sample_rate, sample_rate, language)
     return Utterance(text, f"espeak:{voice}", to_int16(samples), tuple(phones))
 
 
 def _phones_from_events(
-    events: list[tuple[int, str]], duration: float, sample_rate: int
+    events: list[tuple[int, str]], duration: float, sample_rate: int, language: str
 ) -> list[Phone]:
     phones: list[Phone] = []
     if events and events[0][0] > 0:
@@ -174,7 +191,7 @@ def _phones_from_events(
         end = duration if following[0] < 0 else min(following[0] / sample_rate, duration)
         if end <= start:
             continue
-        labels = phone_labels(symbol)
+        labels = phone_labels(symbol, language)
         if not labels:
             # A mark without a sound of its own: its time belongs to the phone before.
             labels = [phones[-1].label] if phones else ["sil"]

@@ -3,13 +3,15 @@
 
     python -m backend.training.corpus.synthesise CACHE_FOLDER
 
-A sentence that cannot be spoken is named and skipped; the rest goes on.
+A sentence that cannot be spoken is named and skipped; the rest goes on. Sentences, voices, speeds
+and pitches follow from the seed. espeak-ng's samples do so up to its own inner noise, which shifts
+a phone by a few milliseconds.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +20,45 @@ import numpy as np
 from backend.training.corpus import espeak, flite, text
 from backend.training.corpus.utterance import Utterance, is_complete, save_corpus
 
+_SHORTEST, _LONGEST = 0.5, 15.0
+# A voice that fails this often in a row will not recover.
+_FAILURES_IN_A_ROW = 25
+_FLITE_MEAN_HZ = {"slt": 170.0, "awb": 130.0, "rms": 95.0}
+
+
+def _until(seconds: float, name: str, speak: Callable[[], Utterance]) -> Iterator[Utterance]:
+    """Call `speak` until there are `seconds` of speech; what fails is named and left out."""
+    total = 0.0
+    number = failures = 0
+    while total < seconds and failures < _FAILURES_IN_A_ROW:
+        try:
+            utterance = speak()
+        except (KeyError, ValueError, RuntimeError, OSError) as error:
+            failures += 1
+            print(f"skipped: {name}: {error}")
+            continue
+        if not _SHORTEST <= utterance.duration <= _LONGEST or not utterance.phones:
+            failures += 1
+            continue
+        failures = 0
+        number += 1
+        total += utterance.duration
+        yield replace(utterance, name=f"{name}-{number}")
+    if total < seconds:
+        print(f"given up: {name}: {failures} sentences in a row failed")
+
 
 def espeak_utterances(
-    seconds: float, seed: int, foreign_share: float = 0.3, languages: list[str] | None = None
+    seconds: float, seed: int, foreign_share: float = 0.5, languages: list[str] | None = None
 ) -> Iterator[Utterance]:
-    """At least `seconds` of espeak-ng speech with random voice, rate, pitch and range."""
+    """At least `seconds` of espeak-ng speech with random voice, rate, pitch and range.
+
+    `foreign_share` of the sentences are in one of `languages` (default: all for training).
+    """
     random = np.random.default_rng(seed)
     foreign = languages if languages is not None else text.languages()
-    total = 0.0
-    number = 0
-    while total < seconds:
+
+    def speak() -> Utterance:
         variant = espeak.VARIANTS[int(random.integers(len(espeak.VARIANTS)))]
         if foreign and random.random() < foreign_share:
             language = foreign[int(random.integers(len(foreign)))]
@@ -38,60 +69,57 @@ def espeak_utterances(
         rate, pitch, pitch_range = (
             int(random.integers(low, high)) for low, high in ((115, 225), (15, 85), (15, 95))
         )
+        voice = f"{language}+{variant}"
         try:
-            utterance = espeak.speak(sentence, f"{language}+{variant}", rate, pitch, pitch_range)
+            return espeak.speak(sentence, voice, rate, pitch, pitch_range)
         except (KeyError, ValueError) as error:
-            print(f"skipped: {language}+{variant}: {sentence}: {error}")
-            continue
-        if utterance.duration < 0.5 or utterance.duration > 15:
-            continue
-        number += 1
-        total += utterance.duration
-        yield replace(utterance, name=f"espeak{seed}-{number}")
+            raise ValueError(f"{voice}: {sentence}: {error}") from error
+
+    yield from _until(seconds, f"espeak{seed}", speak)
 
 
 def flite_utterances(seconds: float, voice: str, seed: int) -> Iterator[Utterance]:
     """At least `seconds` of one flite voice with random speed and pitch."""
     random = np.random.default_rng(seed)
-    mean = {"slt": 170.0, "awb": 130.0, "rms": 95.0}.get(voice, 105.0)
-    total = 0.0
-    number = 0
-    while total < seconds:
+    mean = _FLITE_MEAN_HZ.get(voice, 105.0)
+
+    def speak() -> Utterance:
         sentence = text.english_sentence(random)
         stretch = float(np.exp(random.uniform(np.log(0.75), np.log(1.35))))
         pitch = mean * float(np.exp(random.normal(0.0, 0.15)))
-        try:
-            utterance = flite.speak(sentence, voice, stretch, pitch)
-        except (RuntimeError, ValueError) as error:
-            print(f"skipped: {voice}: {sentence}: {error}")
-            continue
-        number += 1
-        total += utterance.duration
-        yield replace(utterance, name=f"flite-{voice}-{number}")
+        return flite.speak(sentence, voice, stretch, pitch)
+
+    yield from _until(seconds, f"flite-{voice}", speak)
+
+
+def _write_once(folder: Path, utterances: Iterable[Utterance]) -> None:
+    if not is_complete(folder):
+        save_corpus(utterances, folder)
+
+
+def _flite_training(seconds: float, seed: int) -> Iterator[Utterance]:
+    shares = {"slt": 0.4, "awb": 0.4, "kal16": 0.2}
+    for number, voice in enumerate(flite.TRAINING_VOICES):
+        yield from flite_utterances(seconds * shares[voice], voice, seed + 1 + number)
 
 
 def synthesise(cache: Path, espeak_seconds: float, flite_seconds: float, seed: int = 0) -> None:
-    """Write the corpora `espeak`, `flite` and the held-out `flite-rms` below `cache`."""
-    if not is_complete(cache / "espeak"):
-        save_corpus(espeak_utterances(espeak_seconds, seed), cache / "espeak")
-    if not flite.is_installed():
-        print("flite is not installed: training goes on without its voices")
-        return
-    shares = {"slt": 0.4, "awb": 0.4, "kal16": 0.2}
-    if not is_complete(cache / "flite"):
-        save_corpus(
-            (
-                utterance
-                for number, voice in enumerate(flite.TRAINING_VOICES)
-                for utterance in flite_utterances(
-                    flite_seconds * shares[voice], voice, seed + 1 + number
-                )
-            ),
-            cache / "flite",
-        )
-    if not is_complete(cache / "flite-rms"):
+    """Write the corpora below `cache`; one that is there already stays as it is.
+
+    For training `espeak` and `flite`; for evaluation only `espeak-held-out` (languages that
+    training never hears) and `flite-rms` (a voice that training never hears).
+    """
+    _write_once(cache / "espeak", espeak_utterances(espeak_seconds, seed))
+    _write_once(
+        cache / "espeak-held-out",
+        espeak_utterances(150.0, seed + 200, 1.0, text.held_out_languages()),
+    )
+    if flite.is_installed():
+        _write_once(cache / "flite", _flite_training(flite_seconds, seed))
         held_out = flite_utterances(200.0, flite.HELD_OUT_VOICE, seed + 100)
-        save_corpus(held_out, cache / "flite-rms")
+        _write_once(cache / "flite-rms", held_out)
+    else:
+        print("flite is not installed: training goes on without its voices")
 
 
 if __name__ == "__main__":

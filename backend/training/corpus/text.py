@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sentences to be spoken, made from `words.json` by a seeded generator. Nothing is downloaded."""
+"""Sentences to be spoken, by a seeded generator. Nothing is downloaded.
+
+English ones come from the lists and frames of `words.json`, those of other languages from
+`words_world.json`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,14 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 @cache
 def _words() -> dict[str, Any]:
     data: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
+    return data
+
+
+@cache
+def _world() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(
+        Path(__file__).with_name("words_world.json").read_text("utf-8")
+    )
     return data
 
 
@@ -45,9 +57,19 @@ def _rare_words() -> list[str]:
     return sorted(w for w in words if w.isalpha() and 4 <= len(w) <= 11)
 
 
+def held_out_languages() -> list[str]:
+    """Languages that no training corpus may hold: how well do the lips read a new language?"""
+    return list(_world()["held_out"])
+
+
 def languages() -> list[str]:
-    """Languages other than English for which there are words."""
-    return sorted(k for k in _words() if k not in ("about", "english"))
+    """Languages other than English for training: those with words, less the held-out ones."""
+    return sorted(set(_world()["words"]) - set(held_out_languages()))
+
+
+def words(language: str) -> list[str]:
+    """The words of a language other than English. Raises KeyError where there are none."""
+    return str(_world()["words"][language]).split()
 
 
 def english_sentence(random: np.random.Generator) -> str:
@@ -68,8 +90,8 @@ def english_sentence(random: np.random.Generator) -> str:
 
 def foreign_sentence(language: str, random: np.random.Generator) -> str:
     """Four to nine words of a language in a row, with a comma or two for pauses."""
-    words = _words()[language].split()
+    known = words(language)
     count = int(random.integers(4, 10))
-    chosen = [words[int(random.integers(len(words)))] for _ in range(count)]
+    chosen = [known[int(random.integers(len(known)))] for _ in range(count)]
     commas = [w + "," if random.random() < 0.15 else w for w in chosen[:-1]]
     return " ".join([*commas, chosen[-1]]) + "."

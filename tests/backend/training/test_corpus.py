@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Corpora: sentences, voices with phone times, degradation, storage."""
+"""Corpora: degradation, storage, alignment of real speech."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backend.training.corpus import align, augment, espeak, flite, text
+from backend.training.corpus import align, augment
 from backend.training.corpus.utterance import (
     SAMPLE_RATE,
     Phone,
@@ -20,11 +19,6 @@ from backend.training.corpus.utterance import (
 )
 from backend.training.teacher import phone_names
 
-needs_espeak = pytest.mark.skipif(
-    importlib.util.find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed"
-)
-needs_flite = pytest.mark.skipif(not flite.is_installed(), reason="flite is not installed")
-
 
 def _covers_the_clip(utterance: Utterance) -> None:
     """Phones in order, without gaps, from 0 to the end, all known to the teacher."""
@@ -33,61 +27,6 @@ def _covers_the_clip(utterance: Utterance) -> None:
     for before, after in zip(utterance.phones[:-1], utterance.phones[1:], strict=True):
         assert before.start < before.end == pytest.approx(after.start)
     assert {phone.label for phone in utterance.phones} <= set(phone_names())
-
-
-def _level(utterance: Utterance, phone: Phone) -> float:
-    start, end = (int(t * SAMPLE_RATE) for t in (phone.start, phone.end))
-    return float(np.sqrt(np.mean(utterance.samples[start:end].astype(np.float64) ** 2)))
-
-
-def test_sentences_are_repeatable_and_rich_in_lip_sounds() -> None:
-    first, second = (
-        [text.english_sentence(np.random.default_rng(seed)) for seed in range(60)] for _ in range(2)
-    )
-    assert first == second and len(set(first)) > 55
-    assert not any("{" in sentence for sentence in first)
-    letters = "".join(first).lower()
-    assert sum(letters.count(x) for x in "pbmfvw") > 0.12 * len(letters)
-
-
-@needs_espeak
-@pytest.mark.parametrize("voice", ["en-us", "en-gb-x-rp+klatt2", "de+f3"])
-def test_espeak_phones_fit_the_sound(voice: str) -> None:
-    utterance = espeak.speak("Baby map, forms.", voice, rate=160)
-    _covers_the_clip(utterance)
-    labels = [phone.label for phone in utterance.phones]
-    assert labels.count("m") >= 2 and "b" in labels and "f" in labels and "sil" in labels
-    vowels = [p for p in utterance.phones if p.label in ("ey", "iy", "ae", "ao", "eh", "aa")]
-    pauses = [p for p in utterance.phones if p.label == "sil" and p.end - p.start > 0.1]
-    assert min(_level(utterance, v) for v in vowels) > 3 * max(_level(utterance, p) for p in pauses)
-
-
-@needs_espeak
-def test_every_language_has_a_mapping_for_all_it_says() -> None:
-    random = np.random.default_rng(3)
-    for language in text.languages():
-        for _ in range(3):
-            _covers_the_clip(espeak.speak(text.foreign_sentence(language, random), language))
-
-
-@needs_espeak
-def test_an_unknown_voice_is_named() -> None:
-    with pytest.raises(ValueError, match="xx-none"):
-        espeak.speak("hello", "xx-none")
-
-
-def test_unknown_symbols_are_named() -> None:
-    with pytest.raises(KeyError, match="☃"):
-        espeak.phone_labels("☃")
-    assert espeak.phone_labels("ˈaɪə") == ["ae", "ih", "ah"]
-    assert espeak.phone_labels("(en)") == [] and espeak.phone_labels("_:") == ["sil"]
-
-
-@needs_flite
-def test_flite_phones_fit_the_sound() -> None:
-    utterance = flite.speak("Baby map forms.", "kal16")
-    _covers_the_clip(utterance)
-    assert [p.label for p in utterance.phones][:4] == ["sil", "b", "ey", "b"]
 
 
 def _tone(seconds: float = 2.0) -> Utterance:

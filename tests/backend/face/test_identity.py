@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Eight numbers for a face: there and back, whatever its pose, lips closed, sides alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.audio_to_mesh.speaker import IDENTITY_SIZE
+from backend.face.arkit_basis import contacts
+from backend.face.identity import identity_coefficients, identity_modes, landmarks_of
+from backend.face.template import load_template
+
+
+def test_coefficients_come_back_from_their_landmarks() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        drawn = random.normal(0.0, 1.0, IDENTITY_SIZE)
+        found = identity_coefficients(landmarks_of(drawn))
+        assert found.shape == (IDENTITY_SIZE,) and found.dtype == np.float32
+        # Large modes come back closely; small ones are believed reluctantly.
+        assert np.abs(found - drawn)[:4].max() < 0.5
+        assert np.corrcoef(found, drawn)[0, 1] > 0.95
+
+
+def test_the_mean_face_has_zeros_in_any_pose_and_size() -> None:
+    turn = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
+    moved = 1.3 * load_template().vertices @ turn.T + (0.1, -0.2, 0.05)
+    assert np.abs(identity_coefficients(moved)).max() < 0.15
+
+
+def test_every_face_is_symmetric_and_has_closed_lips() -> None:
+    partner = load_template().mirror[:468]
+    for coefficients in np.random.default_rng(1).normal(0.0, 1.5, (5, IDENTITY_SIZE)):
+        face = landmarks_of(coefficients)
+        assert np.abs(face - face[partner] * (-1, 1, 1)).max() < 1e-4
+        assert np.abs(contacts()["lips"].gap(face)).max() < 5e-5
+
+
+def test_modes_are_ordered_and_moderate() -> None:
+    sizes = np.sqrt((identity_modes() ** 2).sum(axis=(1, 2)))
+    assert sizes[0] == pytest.approx(sizes.max()) and (np.diff(sizes) < 1e-3).all()
+    assert np.linalg.norm(identity_modes(), axis=2).max() < 0.004
