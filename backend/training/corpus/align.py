@@ -26,7 +26,7 @@ import tyro
 
 from backend.training.corpus.align_share import finished
 from backend.training.corpus.folder import Recording, read_recordings, read_samples
-from backend.training.corpus.label_check import check_labels, has_slipped
+from backend.training.corpus.label_check import check_labels, has_slipped, has_unlabelled_speech
 from backend.training.corpus.pronounce import Dictionary
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, save_corpus
 from shared.errors import ErrorKind, VividKeysError
@@ -135,6 +135,8 @@ def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> lis
             utterance = _utterance(recording, entry)
             if has_slipped(utterance):
                 left_out["text and sound disagree"] += 1
+            elif has_unlabelled_speech(utterance):
+                left_out["speech in a pause"] += 1
             else:
                 utterances.append(utterance)
     reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items()) or "none"

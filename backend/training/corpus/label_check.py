@@ -67,6 +67,21 @@ def has_slipped(utterance: Utterance) -> bool:
     return long_phones >= 2 or bool(loud.mean() > 0.06)
 
 
+def has_unlabelled_speech(utterance: Utterance, longest: float = 0.08) -> bool:
+    """Does any silence hold more than `longest` seconds that are as loud as speech?
+
+    Stricter than `has_slipped`: one word that the text lacks, parked in a pause, is enough.
+    """
+    decibels = _decibels(utterance)
+    limit = float(np.quantile(decibels, 0.95)) - _LOUD_DECIBELS if len(decibels) else 0.0
+    for phone in utterance.phones:
+        if phone.label == "sil":
+            inside = slice(int(np.ceil((phone.start + 0.03) * 100)), int((phone.end - 0.03) * 100))
+            if float((decibels[inside] > limit).sum()) * 0.01 > longest:
+                return True
+    return False
+
+
 def _dips(utterance: Utterance, decibels: NDArray[np.float64], moved: float) -> list[float]:
     """For each bilabial beside a vowel: the vowel's level minus the lowest within the bilabial."""
     result = []

@@ -2,9 +2,9 @@
 """How words are pronounced, for an aligner that only knows English phones.
 
 Words of the aligner's English dictionary keep its pronunciation. Everything else is asked of
-espeak-ng, whole sentences at a time, so that numbers are spoken and sounds that meet at word borders
-are what they are in running speech. Each phone then has two names: our label, which is kept for
-training, and the nearest phones of the aligner's acoustic model, which are only used for finding it.
+espeak-ng, whole sentences at a time, so that numbers are spoken and sounds that meet at word
+borders are what they are in running speech. Each phone then has two names: our label, which is kept
+for training, and the nearest phones of the aligner's acoustic model, only used for finding it.
 """
 
 from __future__ import annotations
