@@ -1,221 +1,257 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Phone times for real recordings: forced alignment with pocketsphinx in child processes.
+"""Phone times for recordings in any language of espeak-ng: forced alignment with pocketsphinx.
 
-The aligner is a child process because a strange word can end it without a traceback. It writes one
-line per file as it goes; when it dies, the file it was at is named, skipped, and the rest goes on.
+    python -m backend.training.corpus.align FOLDER CACHE --language fr --name my-voice
 
-    python -m backend.training.corpus.align FOLDER_WITH_UTTERANCES_CSV CACHE_FOLDER
+The acoustic model is English; other languages are spelled with its nearest phones while the labels
+that are kept are their own (see `pronounce`). The work is done in child processes (`align_share`)
+and goes on where it stopped; files that fail are named and left out.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import re
+import os
 import subprocess
 import sys
-from dataclasses import dataclass
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
-import soundfile
-import soxr
+import tyro
 
-from backend.audio.log_mel import level, log_mel
-from backend.training.corpus.utterance import (
-    SAMPLE_RATE,
-    Phone,
-    Utterance,
-    to_float,
-    to_int16,
-)
+from backend.training.corpus.align_share import finished
+from backend.training.corpus.folder import Recording, read_recordings, read_samples
+from backend.training.corpus.label_check import check_labels, has_slipped, has_unlabelled_speech
+from backend.training.corpus.pronounce import Dictionary
+from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, save_corpus
+from shared.errors import ErrorKind, VividKeysError
+
+__all__ = ["Recording", "align_folder", "build_corpus", "read_recordings", "read_samples"]
 
 # Measured against exact synthesis times: pocketsphinx starts phones 8 ms early on average.
 ALIGNER_DELAY = 0.008
-_SILENCES = {"sil", "+nsn+", "+spn+"}
+_MOST_CRASHES = 50
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A file, who speaks in it, and what is said."""
-
-    path: Path
-    speaker: str
-    gender: str
-    transcript: str
-
-
-def read_recordings(folder: Path) -> list[Recording]:
-    """Read `utterances.csv` (file, speaker, gender, age, transcript) of a folder."""
-    with (folder / "utterances.csv").open(newline="") as stream:
-        return [
-            Recording(folder / row["file"], row["speaker"], row["gender"], row["transcript"])
-            for row in csv.DictReader(stream)
-        ]
-
-
-def read_samples(path: Path) -> np.ndarray:
-    """Any file libsndfile reads to int16 [N] mono at 16 kHz."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE)
-    return to_int16(mono)
-
-
-def _align_one(decoder: object, samples: np.ndarray, words: str) -> tuple[list[list[object]], int]:
-    """Two passes (words, then phones); returns [[start, end, label], ...] and the score sum."""
-    raw = samples.tobytes()
-    d = decoder
-    d.set_align_text(words)  # type: ignore[attr-defined]
-    for attempt in range(2):
-        d.start_utt()  # type: ignore[attr-defined]
-        d.process_raw(raw, full_utt=True)  # type: ignore[attr-defined]
-        d.end_utt()  # type: ignore[attr-defined]
-        if attempt == 0:
-            if d.hyp() is None:  # type: ignore[attr-defined]
-                raise ValueError("the words were not found in the recording")
-            d.set_alignment()  # type: ignore[attr-defined]
-    phones: list[list[object]] = []
-    score = 0
-    for word in d.get_alignment():  # type: ignore[attr-defined]
-        for phone in word:
-            label = phone.name.lower()
-            label = "sil" if label in _SILENCES else re.sub(r"\d", "", label)
-            phones.append([phone.start * 0.01, (phone.start + phone.duration) * 0.01, label])
-            score += phone.score
-    return phones, score
-
-
-def align_share(folder: Path, output: Path, share: int, shares: int) -> None:
-    """Align every `shares`-th recording, appending a JSON line to `output` for each.
-
-    Recordings that are named in `output` already are skipped, so this resumes after a crash.
-    """
-    from pocketsphinx import Decoder, get_model_path
-
-    done = set()
-    if output.exists():
-        done = {json.loads(line)["file"] for line in output.read_text().splitlines()}
-    model = Path(get_model_path()) / "en-us"
-    settings = {
-        "hmm": str(model / "en-us"),
-        "dict": str(model / "cmudict-en-us.dict"),
-        "lm": None,
-        "loglevel": "FATAL",
-        # With the word lattice's best path the second pass fails on every third file.
-        "bestpath": False,
-    }
-    # Wide beams keep the true path in noisy files; where they fail, the usual ones mostly work.
-    wide = Decoder(**settings, beam=1e-80, wbeam=1e-80, pbeam=1e-80)
-    usual = Decoder(**settings)
-    with output.open("a") as stream:
-        for recording in read_recordings(folder)[share::shares]:
-            name = recording.path.name
-            if name in done:
-                continue
-            # The name goes first: if the process dies on this file the next one will skip it.
-            stream.write(json.dumps({"file": name, "state": "started"}) + "\n")
-            stream.flush()
-            words = [w for w in re.sub(r"[^a-z' ]", " ", recording.transcript.lower()).split()]
-            words = [w for w in words if w.strip("'")]
-            unknown = [w for w in words if wide.lookup_word(w) is None]
-            entry: dict[str, object] = {"file": name, "state": "aligned"}
-            if unknown:
-                entry |= {"state": "skipped", "reason": f"not in the dictionary: {unknown}"}
-            else:
-                try:
-                    samples = read_samples(recording.path)
-                    try:
-                        phones, score = _align_one(wide, samples, " ".join(words))
-                    except (RuntimeError, ValueError):
-                        wide = Decoder(**settings, beam=1e-80, wbeam=1e-80, pbeam=1e-80)
-                        phones, score = _align_one(usual, samples, " ".join(words))
-                    entry |= {"phones": phones, "score": score, "seconds": len(samples) / 16_000}
-                except (RuntimeError, ValueError, soundfile.SoundFileError) as error:
-                    entry |= {"state": "failed", "reason": str(error)}
-            stream.write(json.dumps(entry) + "\n")
-            stream.flush()
-
-
-def align_folder(folder: Path, cache: Path, processes: int = 2) -> Path:
-    """Align a whole folder in child processes; the result lines go to `cache`/alignment.
-
-    Returns that folder. What is aligned already is not done again.
-    """
-    output = cache / "alignment"
+def align_folder(
+    folder: Path,
+    cache: Path,
+    processes: int = 2,
+    language: str = "en",
+    output: Path | None = None,
+) -> Path:
+    """Align a whole folder in child processes; the result lines go to `output`, by default
+    `cache`/alignment. Returns that folder. What is aligned already is not done again."""
+    output = output or cache / "alignment"
     output.mkdir(parents=True, exist_ok=True)
-    pending = {share: 0 for share in range(processes)}
-    while pending:
+    job = write_job(read_recordings(folder), output, language)
+    crashes = dict.fromkeys(range(processes), 0)
+    while crashes:
         running = {}
-        for share in pending:
-            command = [sys.executable, "-m", "backend.training.corpus.align", str(folder)]
-            command += [str(output / f"share{share}.jsonl"), str(share), str(processes)]
-            running[share] = subprocess.Popen(command)
+        for share in crashes:
+            command = [sys.executable, "-m", "backend.training.corpus.align_share", str(job)]
+            running[share] = subprocess.Popen([*command, str(share), str(processes)])
         for share, process in running.items():
             if process.wait() == 0:
-                del pending[share]
+                del crashes[share]
                 continue
-            pending[share] += 1
+            crashes[share] += 1
             print(f"the aligner ended with {process.returncode} in share {share}; going on")
-            if pending[share] > 50:
-                raise RuntimeError("the aligner keeps dying; see the lines above")
+            if crashes[share] > _MOST_CRASHES:
+                raise VividKeysError(
+                    ErrorKind.INTERNAL,
+                    f"The aligner keeps ending while it works on {folder}.",
+                    "Remove the files that the lines above name.",
+                )
     return output
+
+
+def write_job(recordings: Sequence[Recording], output: Path, language: str) -> Path:
+    """The job file of the children: recordings with the names of their words, and the dictionary.
+
+    Recordings with words that cannot be spoken are named and left out.
+    """
+    spoken = [recording.language or language for recording in recordings]
+    dictionary = Dictionary(english=any(s.startswith("en") for s in spoken))
+    entries = []
+    for recording, tongue in zip(recordings, spoken, strict=True):
+        try:
+            words = dictionary.sentence(recording.transcript, tongue)
+        except ValueError as error:
+            print(f"{recording.name}: skipped, {error}", flush=True)
+            continue
+        if not words:
+            print(f"{recording.name}: skipped, no words in {recording.transcript!r}", flush=True)
+            continue
+        sounds = json.dumps([dictionary.labels.get(word, word) for word in words])
+        entries.append(
+            {
+                "name": recording.name,
+                "path": str(recording.path.resolve()),
+                "words": words,
+                "signature": zlib.crc32(sounds.encode()),
+            }
+        )
+    dictionary.write(output / "words.dict")
+    job = {"dictionary": "words.dict", "labels": dictionary.labels, "recordings": entries}
+    partial = output / "job.json.partial"
+    partial.write_text(json.dumps(job), "utf-8")
+    os.replace(partial, output / "job.json")
+    return output / "job.json"
 
 
 def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> list[Utterance]:
     """Utterances from the aligned lines, with the aligner's bias removed.
 
     The `worst_share` of files by acoustic score per second is dropped: there the text and the
-    recording probably disagree. So is what `has_slipped`.
+    recording probably disagree. So is what `has_slipped`. Prints how many were left out, and why.
     """
-    entries: dict[str, dict[str, object]] = {}
-    for path in sorted(output.glob("share*.jsonl")):
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            entries[str(entry["file"])] = entry
-    good = [e for e in entries.values() if e["state"] == "aligned"]
-    rates = np.array([float(e["score"]) / float(e["seconds"]) for e in good])  # type: ignore[arg-type]
-    limit = np.quantile(rates, worst_share) if len(rates) else 0.0
-    kept = {str(e["file"]): e for e, rate in zip(good, rates, strict=True) if rate >= limit}
+    entries = finished(output)
+    recordings = read_recordings(folder)
+    # Older result lines name files without their folder.
+    of = {r.name: entries.get(r.name, entries.get(r.path.name, {})) for r in recordings}
+    rates = {
+        name: float(e["score"]) / float(e["seconds"])
+        for name, e in of.items()
+        if e.get("state") == "aligned"
+    }
+    limit = np.quantile(list(rates.values()), worst_share) if rates else 0.0
+    left_out: Counter[str] = Counter()
     utterances = []
-    for recording in read_recordings(folder):
-        chosen = kept.get(recording.path.name)
-        if chosen is None:
-            continue
-        samples = read_samples(recording.path)
-        duration = len(samples) / SAMPLE_RATE
-        phones = []
-        for start, end, label in chosen["phones"]:  # type: ignore[attr-defined]
-            first = 0.0 if start == 0.0 else start + ALIGNER_DELAY
-            phones.append(Phone(min(first, duration), min(end + ALIGNER_DELAY, duration), label))
-        if phones and phones[-1].end < duration:
-            phones.append(Phone(phones[-1].end, duration, "sil"))
-        utterance = Utterance(recording.path.stem, recording.speaker, samples, tuple(phones))
-        if not has_slipped(utterance):
-            utterances.append(utterance)
+    for recording in recordings:
+        entry = of[recording.name]
+        if recording.name not in rates:
+            left_out["not aligned"] += 1
+            if entry.get("reason"):
+                print(f"{recording.name}: {entry['reason']}")
+        elif rates[recording.name] < limit:
+            left_out["worst acoustic score"] += 1
+        else:
+            utterance = _utterance(recording, entry)
+            if has_slipped(utterance):
+                left_out["text and sound disagree"] += 1
+            elif has_unlabelled_speech(utterance):
+                left_out["speech in a pause"] += 1
+            else:
+                utterances.append(utterance)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items()) or "none"
+    print(
+        f"{len(utterances)} of {len(recordings)} recordings kept; left out: {reasons}", flush=True
+    )
     return utterances
 
 
-def has_slipped(utterance: Utterance) -> bool:
-    """Do phones and sound disagree, as they do when words were said that the text lacks?
+def _utterance(recording: Recording, entry: dict[str, Any]) -> Utterance:
+    samples = read_samples(recording.path)
+    duration = len(samples) / SAMPLE_RATE
+    phones: list[Phone] = []
+    for start, end, label in entry["phones"]:
+        first = 0.0 if start == 0.0 else start + ALIGNER_DELAY
+        phones.append(Phone(min(first, duration), min(end + ALIGNER_DELAY, duration), label))
+    if phones and phones[-1].end < duration:
+        phones.append(Phone(phones[-1].end, duration, "sil"))
+    name = Path(recording.name).with_suffix("").as_posix()
+    return Utterance(name, recording.speaker, samples, tuple(phones))
 
-    Then speech is parked in silences: more than 6 % of the clip is labelled silent but within
-    20 dB of its loud parts. Or phones are stretched: two or more last over .4 s.
+
+def join_utterances(
+    utterances: Sequence[Utterance], shortest: float = 4.0, longest: float = 12.0
+) -> list[Utterance]:
+    """Consecutive utterances of a speaker in a row until each result lasts `shortest` seconds.
+
+    Nothing is added between them: recordings bring their own pauses. A result is at most `longest`
+    seconds unless a single utterance is longer. Windows of training clips are then full of speech
+    where the recordings are single words.
     """
-    long_phones = sum(p.label != "sil" and p.end - p.start > 0.4 for p in utterance.phones)
-    features = log_mel(to_float(utterance.samples))
-    decibels = level(features) * (10.0 / np.log(10.0))
-    silent = np.zeros(len(decibels), bool)
-    for phone in utterance.phones:
-        if phone.label == "sil":
-            silent[int(np.ceil((phone.start + 0.03) * 100)) : int((phone.end - 0.03) * 100)] = True
-    loud = silent & (decibels > np.quantile(decibels, 0.95) - 20.0)
-    return long_phones >= 2 or bool(loud.mean() > 0.06)
+    groups: list[list[Utterance]] = []
+    seconds = 0.0
+    for utterance in utterances:
+        last = groups[-1] if groups else []
+        fits = last and last[-1].speaker == utterance.speaker
+        if fits and seconds < shortest and seconds + utterance.duration <= longest:
+            last.append(utterance)
+            seconds += utterance.duration
+        else:
+            groups.append([utterance])
+            seconds = utterance.duration
+    return [_joined(group) for group in groups]
+
+
+def _joined(group: list[Utterance]) -> Utterance:
+    if len(group) == 1:
+        return group[0]
+    phones: list[Phone] = []
+    offset = 0
+    for utterance in group:
+        begin = offset / SAMPLE_RATE
+        for phone in utterance.phones:
+            moved = Phone(phone.start + begin, phone.end + begin, phone.label)
+            if phones and phones[-1].label == moved.label == "sil":
+                moved = replace(moved, start=phones.pop().start)
+            phones.append(moved)
+        offset += len(utterance.samples)
+    samples = np.concatenate([u.samples for u in group])
+    return Utterance(group[0].name, group[0].speaker, samples, tuple(phones))
+
+
+def build_corpus(
+    folder: Path, cache: Path, name: str, language: str = "en", processes: int = 2
+) -> list[Utterance]:
+    """Align a folder and save it as the corpus `cache`/`name`; prints what its labels are worth.
+
+    Returns the utterances. Raises VividKeysError when none is left.
+    """
+    if not name or Path(name).name != name:
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST,
+            f"{name!r} cannot be the name of a corpus.",
+            "Use letters, digits and hyphens.",
+        )
+    output = align_folder(folder, cache, processes, language, cache / f"alignment-{name}")
+    utterances = join_utterances(read_alignment(folder, output))
+    if not utterances:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"None of the recordings in {folder} could be aligned with their words.",
+            "Check the language, and that the transcripts say what is spoken.",
+        )
+    save_corpus(utterances, cache / name)
+    print(f"{name}: {len(utterances)} utterances, {check_labels(utterances)}", flush=True)
+    return utterances
+
+
+@dataclass(frozen=True)
+class AlignCommand:
+    """Make a training corpus from a folder of recordings and their transcripts."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder with sound files and transcripts (NAME.txt beside NAME.wav, or a table)."""
+    cache: tyro.conf.Positional[Path]
+    """Folder of the corpora; the new one becomes a folder in it."""
+    name: str = ""
+    """Name of the corpus; by default native- and the folder's name."""
+    language: Annotated[str, tyro.conf.arg(metavar="CODE")] = "en"
+    """espeak-ng's name of the language, for files whose table does not name one."""
+    processes: int = 2
+    """How many files are aligned at a time."""
+
+    def run(self) -> None:
+        name = self.name or f"native-{self.folder.resolve().name}"
+        build_corpus(self.folder, self.cache, name, self.language, self.processes)
+
+
+def main() -> None:
+    """The command line; an error is a sentence, not a traceback."""
+    try:
+        tyro.cli(AlignCommand).run()
+    except VividKeysError as error:
+        sys.exit(f"{error.sentence} {error.next_step}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
-        align_share(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        align_folder(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()
