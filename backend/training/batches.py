@@ -6,7 +6,7 @@ Every piece gets a speaker style and a face of its own, so the teacher speaks an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,11 @@ from backend.audio.log_mel import COARSE_BANDS, FINE_BANDS, FRAME_RATE, normalis
 from backend.audio.reference import BLOCK as REFERENCE_BLOCK
 from backend.audio.reference import HISTORY, references
 from backend.audio_to_mesh.channels import CHANNELS
-from backend.audio_to_mesh.speaker import STYLE_SIZE, SpeakerStyle, style_vector
+from backend.audio_to_mesh.lip_offsets import offset_targets
+from backend.audio_to_mesh.speaker import OFFSETS, STYLE_SIZE, SpeakerStyle, style_vector
 from backend.training.corpus.utterance import Phone
+from backend.training.driven_mesh import DrivenFace, face_pool, lesson_lips
+from backend.training.manner import random_style
 from backend.training.prepared import Prepared
 from backend.training.teacher import Lesson, loudness, phone_classes, teach
 
@@ -57,12 +60,12 @@ class BatchRecipe:
 class Batch:
     """`features` [B, T, 160], `style` [B, S], `curves` [B, T, C], `phones` and `classes` [B, T]
     int64, `known` [B, T] 1 where the clip has frames, 0 in the padding behind short ones;
-    `offsets` [B, T, K] of the lip region, None for a run without that branch."""
+    `offsets` [B, T, K] of the lip region."""
 
     features: Tensor
     style: Tensor
     curves: Tensor
-    offsets: Tensor | None
+    offsets: Tensor
     phones: Tensor
     classes: Tensor
     known: Tensor
@@ -70,8 +73,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Piece:
+    """`features` [T, 160] normalised, `lesson` of T frames, `offsets` [T, K]."""
+
     features: NDArray[np.float32]
     lesson: Lesson
+    offsets: NDArray[np.float32]
 
 
 def cut_lesson(
@@ -80,8 +86,10 @@ def cut_lesson(
     first: int,
     frames: int,
     style: SpeakerStyle,
-) -> Lesson:
-    """The teacher's lesson for `frames` frames from `first` on, in the context of its clip.
+    face: DrivenFace,
+) -> tuple[Lesson, NDArray[np.float32]]:
+    """The teacher's lesson for `frames` frames from `first` on, in the context of its clip, and
+    the offsets [frames, K] of that face's lips.
 
     `features` [T, 160] and `phones` are those of the whole clip.
     """
@@ -94,22 +102,21 @@ def cut_lesson(
         if p.end > low and p.start < high
     )
     lesson = teach(near, loudness(features[begin:end]), style)
+    driven, linear = lesson_lips(face.lips, lesson)
     inside = slice(first - begin, first - begin + frames)
-    return Lesson(
-        lesson.curves[inside],
-        lesson.seal[inside],
-        lesson.tuck[inside],
-        lesson.rest[inside],
-        lesson.phones[inside],
-        lesson.classes[inside],
-    )
+    offsets = offset_targets(driven[inside], linear[inside], face.neutral)
+    cut = {
+        name: getattr(lesson, name)[inside]
+        for name in ("curves", "seal", "tuck", "rest", "phones", "classes")
+    }
+    return replace(lesson, **cut), offsets
 
 
 def _piece(
     prepared: Prepared,
     clip: int,
     frames: int,
-    style: SpeakerStyle,
+    speaker: tuple[SpeakerStyle, DrivenFace],
     profile: NDArray[np.float32],
     recipe: BatchRecipe,
     random: np.random.Generator,
@@ -123,7 +130,17 @@ def _piece(
     whole = np.asarray(prepared.features(clip), np.float32)
     heard = whole[begin : first + taken]
     normal = normalise(heard, references(heard, profile))[first - begin :]
-    return _Piece(normal, cut_lesson(prepared.phones(clip), whole, first, taken, style))
+    lesson, offsets = cut_lesson(prepared.phones(clip), whole, first, taken, *speaker)
+    return _Piece(normal, lesson, offsets)
+
+
+def _random_speaker(
+    recipe: BatchRecipe, random: np.random.Generator
+) -> tuple[SpeakerStyle, DrivenFace]:
+    faces = face_pool()
+    if random.random() < recipe.plain:
+        return SpeakerStyle(), faces[0]
+    return random_style(random), faces[int(random.integers(len(faces)))]
 
 
 def warp_bands(
@@ -202,16 +219,18 @@ def draw_batch(
     curves = np.zeros((size, frames, len(CHANNELS)), np.float32)
     phones = np.zeros((size, frames), np.int64)
     known = np.zeros((size, frames), np.float32)
+    offsets = np.zeros((size, frames, OFFSETS), np.float32)
     styles = np.zeros((size, STYLE_SIZE), np.float32)
     for row, clip in enumerate(_random_clips(prepared, recipe, size, random)):
-        style = SpeakerStyle()
-        piece = _piece(prepared, clip, frames, style, profile, recipe, random)
+        style, face = _random_speaker(recipe, random)
+        piece = _piece(prepared, clip, frames, (style, face), profile, recipe, random)
         taken = len(piece.features)
         features[row, :taken] = piece.features
         curves[row, :taken] = piece.lesson.curves
         phones[row, :taken] = piece.lesson.phones
         known[row, :taken] = 1.0
-        styles[row] = style_vector(style)
+        offsets[row, :taken] = piece.offsets
+        styles[row] = style_vector(style, face.identity)
     factor = random.uniform(*recipe.warp, size).astype(np.float32)
     shift = random.uniform(-recipe.shift, recipe.shift, size).astype(np.float32)
     features = warp_bands(features, factor, shift)
@@ -221,7 +240,7 @@ def draw_batch(
         torch.from_numpy(features),
         torch.from_numpy(styles),
         torch.from_numpy(curves),
-        None,
+        torch.from_numpy(offsets),
         torch.from_numpy(phones),
         torch.from_numpy(phone_classes().astype(np.int64)[phones]),
         torch.from_numpy(known),

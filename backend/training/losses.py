@@ -111,11 +111,10 @@ def losses(
     silent = (batch.classes == _EVENT_CLASSES[2]).float()
     motion = (outputs.curves[:, 1:] - outputs.curves[:, :-1]) / spread[1]
     parts["stillness"] = _mean((motion**2).mean(-1), both * silent[:, 1:] * silent[:, :-1])
-    if batch.offsets is not None:
-        wrong = outputs.offsets - batch.offsets
-        moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
-        parts["offsets"] = _mean((wrong**2).mean(-1), known)
-        parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
+    wrong = outputs.offsets - batch.offsets
+    moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
+    parts["offsets"] = _mean((wrong**2).mean(-1), known)
+    parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
     total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}
 

@@ -27,6 +27,7 @@ from backend.audio.log_mel import BANDS, level
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from backend.audio_to_mesh.speaker import SpeakerStyle
 from backend.training.batches import Batch, BatchRecipe, cut_lesson, draw_batch
+from backend.training.driven_mesh import face_pool
 from backend.training.export import export
 from backend.training.losses import LossRecipe, losses
 from backend.training.prepared import Prepared, load_prepared
@@ -179,11 +180,11 @@ def _spread(prepared: Prepared) -> Tensor:
 
     Floors keep channels that hardly move from counting for more than they show.
     """
-    pieces = []
+    pieces, face = [], face_pool()[0]
     for clip in _some_clips(prepared, 300):
         features = np.asarray(prepared.features(clip), np.float32)
         phones, length = prepared.phones(clip), int(prepared.length[clip])
-        pieces.append(cut_lesson(phones, features, 0, length, SpeakerStyle()).curves)
+        pieces.append(cut_lesson(phones, features, 0, length, SpeakerStyle(), face)[0].curves)
     curves = np.concatenate(pieces)
     change = np.concatenate([np.diff(piece, axis=0) for piece in pieces])
     spread = np.stack([curves.std(axis=0), change.std(axis=0)])
