@@ -39,8 +39,12 @@ class TrainMotion:
     def run(self) -> int:
         from backend.training.corpus.align import align_folder
         from backend.training.corpus.synthesise import synthesise
-        from backend.training.lessons import load_lessons, teach_prepared
-        from backend.training.prepare import prepare, store_real_corpora
+        from backend.training.prepare import (
+            load_prepared,
+            prepare,
+            store_real_corpora,
+            teach_prepared,
+        )
         from backend.training.train_motion import MotionRecipe, train
 
         if self.real is not None:
@@ -56,7 +60,7 @@ class TrainMotion:
             seed=self.seed,
             threads=self.threads,
         )
-        train(load_lessons(prepared), self.out, recipe)
+        train(load_prepared(prepared), self.out, recipe)
         print(f"wrote {self.out / 'motion.safetensors'}")
         return 0
 

@@ -18,7 +18,7 @@ from backend.audio.log_mel import (
     normalise,
     reference_mean,
 )
-from backend.training.lessons import Prepared
+from backend.training.prepare import Prepared
 from backend.training.teacher import phone_classes
 
 

@@ -64,11 +64,16 @@ def teach_prepared(target: Path) -> None:
 
     A stage of its own, so that the teacher can change without the audio being prepared again.
     """
-    for part in complete_parts(target):
+    parts = complete_parts(target)
+    own = {part.name for part in parts if part != target}
+    for part in parts:
+        clips = json.loads((part / CLIPS).read_text())
+        if part == target and {clip[0] for clip in clips} <= own:
+            continue  # an older set, replaced by folders of its corpora
         features = open_frames(part / FEATURES)
         curves_partial, phones_partial = part / "curves.partial", part / "phones.partial"
         with curves_partial.open("wb") as curves, phones_partial.open("wb") as phones:
-            for _, start, length, rows in json.loads((part / CLIPS).read_text()):
+            for _, start, length, rows in clips:
                 heard = loudness(features[start : start + length].astype(np.float32))
                 lesson = teach(tuple(Phone(*row) for row in rows), heard)
                 curves.write(lesson.curves.astype(np.float16).tobytes())
@@ -85,17 +90,22 @@ def load_lessons(target: Path) -> Prepared:
     clips: list[tuple[int, int, str]] = []
     offset = 0
     for part in parts:
+        rows = json.loads((part / CLIPS).read_text())
+        if part == target and {row[0] for row in rows} <= own:
+            continue
         arrays[0].append(open_frames(part / FEATURES))
         arrays[1].append(np.memmap(part / "curves.raw", np.float16, "r").reshape(-1, len(CHANNELS)))
         arrays[2].append(np.memmap(part / "phones.raw", np.uint8, "r"))
-        for corpus, start, length, _ in json.loads((part / CLIPS).read_text()):
+        for corpus, start, length, _ in rows:
             if part != target or corpus not in own:
                 clips.append((start + offset, length, corpus))
         offset += len(arrays[0][-1])
     if not clips:
         raise FileNotFoundError(f"no prepared training set in {target}")
     return Prepared(
-        *(Rows(parts_of) for parts_of in arrays),
+        features=Rows(arrays[0]),
+        curves=Rows(arrays[1]),
+        phones=Rows(arrays[2]),
         start=np.array([clip[0] for clip in clips], np.int64),
         length=np.array([clip[1] for clip in clips], np.int64),
         corpus=np.array([clip[2] for clip in clips]),

@@ -26,7 +26,7 @@ from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from backend.training.batches import Batch, BatchRecipe, clips_by_corpus, draw_batch
 from backend.training.export import export
 from backend.training.losses import LossRecipe, losses
-from backend.training.lessons import Prepared, load_lessons
+from backend.training.prepare import Prepared, load_prepared
 from backend.training.teacher import phone_names
 
 
@@ -213,4 +213,4 @@ if __name__ == "__main__":
         rate, initial = float(sys.argv[5]), Path(sys.argv[4])
         seed = int(sys.argv[6]) if len(sys.argv) > 6 else 1
         chosen = replace(chosen, learning_rate=rate, initial=initial, seed=seed)
-    train(load_lessons(Path(sys.argv[1]) / "prepared"), Path(sys.argv[2]), chosen)
+    train(load_prepared(Path(sys.argv[1]) / "prepared"), Path(sys.argv[2]), chosen)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import soxr
@@ -59,7 +60,7 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     at_rate = soxr.resample(samples, SAMPLE_RATE, codec.rate) if codec.rate != 16_000 else samples
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=codec.container) as target:
-        stream = target.add_stream(codec.encoder, rate=codec.rate)
+        stream: Any = target.add_stream(codec.encoder, rate=codec.rate)
         stream.layout = codec.layout
         if bit_rate:
             stream.bit_rate = bit_rate
@@ -74,7 +75,7 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     pieces: list[Samples] = []
     rate = codec.rate
     resampler = av.AudioResampler(format="flt", layout="mono")
-    with av.open(buffer, format=codec.container) as source:
+    with av.open(buffer, "r", format=codec.container) as source:
         for frame in source.decode(audio=0):
             rate = frame.sample_rate
             frame.pts = None

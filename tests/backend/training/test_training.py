@@ -19,9 +19,14 @@ from backend.training.batches import BatchRecipe, clips_by_corpus, draw_batch, w
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
 from backend.training.export import amplitude_gains
 from backend.training.held_out import write_held_out
-from backend.training.lessons import Prepared, load_lessons, teach_prepared
 from backend.training.losses import LossRecipe, losses
-from backend.training.prepare import PrepareRecipe, prepare
+from backend.training.prepare import (
+    Prepared,
+    PrepareRecipe,
+    load_prepared,
+    prepare,
+    teach_prepared,
+)
 from backend.training.teacher import phone_names, teach
 from backend.training.train_motion import MotionRecipe, Trainer, train
 
@@ -55,7 +60,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     recipe = PrepareRecipe(copies=(("espeak", 1), ("flite", 1)), noise_clips=2, processes=1)
     target = prepare(folder, recipe)
     teach_prepared(target)
-    return load_lessons(target)
+    return load_prepared(target)
 
 
 def test_clean_and_degraded_copies_and_noise_are_prepared(prepared: Prepared) -> None:
