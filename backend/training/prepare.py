@@ -191,6 +191,7 @@ def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
     Corpora that were prepared with the same recipe and have not changed are left as they are.
     """
     recipe = recipe or PrepareRecipe()
+    _corpus.cache_clear()  # a corpus may have been written anew
     target = folder / "prepared"
     corpora = choose_corpora(folder, recipe)
     if recipe.noise_clips:

@@ -96,7 +96,7 @@ def test_a_new_corpus_does_not_redo_the_others(
         "real": 4,
     }
     native = int(prepared.clips_of()["native-a"][1])
-    assert prepared.length[native] == 50  # recordings are not padded with silence
+    assert prepared.length[native] == 51  # recordings are not padded with silence
     assert prepared.phones(native) == (Phone(0.0, 0.3, "aa"), Phone(0.3, 0.5, "m"))
     _corpus(tmp_path / "native-a", 1)  # a corpus that changed is prepared again
     prepare(tmp_path, recipe)
