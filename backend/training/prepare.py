@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From corpora to what the trainer reads: features and lessons of clean and degraded copies.
+"""From corpora to what the trainer reads: features and phones of clean and degraded copies.
 
     python -m backend.training.prepare CACHE_FOLDER [FOLDER_OF_SPEECHOCEAN762]
 
-Everything is drawn from seeds named by corpus, utterance and copy, so the result does not depend
-on the number of processes.
+Every finished corpus in the cache folder that the recipe names gets a folder of its own below
+`prepared`, so that a new corpus does not redo the others. Everything is drawn from seeds named by
+corpus, utterance and copy, so the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio.log_mel import BANDS, log_mel
-from backend.audio_to_mesh.channels import CHANNELS
+from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
 from backend.training.corpus.utterance import (
     Phone,
@@ -33,30 +34,46 @@ from backend.training.corpus.utterance import (
     save_corpus,
     to_float,
 )
-from backend.training.teacher import loudness, teach
+from backend.training.lessons import Prepared, teach_prepared
+from backend.training.lessons import load_lessons as load_prepared
+from backend.training.prepared import CLIPS, FEATURES
+
+__all__ = [
+    "PrepareRecipe",
+    "Prepared",
+    "load_prepared",
+    "phones_from_labels",
+    "prepare",
+    "split_speakers",
+    "store_native_corpora",
+    "store_real_corpora",
+    "teach_prepared",
+]
+
+# Rises when the augmentation changes, so that sets of an older kind are prepared again.
+_VERSION = 2
+_STAMP = "recipe.json"
+_PER_SHARE = 32
 
 
 @dataclass(frozen=True)
 class PrepareRecipe:
-    """Which corpora, and how many degraded copies of each beside the clean one."""
+    """Which corpora, and how many degraded copies of each beside the clean one.
 
-    copies: tuple[tuple[str, int], ...] = (("real", 3), ("espeak", 2), ("flite", 2))
-    noise_clips: int = 300
+    A name may hold `*`; the first that fits counts. Corpora that no name fits, such as the held-out
+    `real-tune`, `real-test` and `flite-rms`, are not prepared.
+    """
+
+    copies: tuple[tuple[str, int], ...] = (
+        ("real", 3),
+        ("native-*", 3),
+        ("festival", 2),
+        ("espeak", 2),
+        ("flite", 2),
+    )
+    noise_clips: int = 450
     processes: int = 2
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The training set, memory-mapped: `features` [N, 160] float16, `curves` [N, C] float16,
-    `phones` [N] uint8; clip k of `corpus[k]` is frames start[k] .. start[k] + length[k]."""
-
-    features: NDArray[np.float16]
-    curves: NDArray[np.float16]
-    phones: NDArray[np.uint8]
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
-    corpus: NDArray[np.str_]
 
 
 def split_speakers(recordings: list[align.Recording]) -> dict[str, str]:
@@ -73,16 +90,29 @@ def split_speakers(recordings: list[align.Recording]) -> dict[str, str]:
 
 
 def store_real_corpora(folder: Path, cache_folder: Path) -> None:
-    """Aligned recordings to the corpora `real`, `real-tune` and `real-test`."""
+    """Aligned recordings of many speakers to the corpora `real`, `real-tune` and `real-test`."""
     names = ("real", "real-tune", "real-test")
     if all(is_complete(cache_folder / name) for name in names):
         return
     utterances = align.read_alignment(folder, cache_folder / "alignment")
     split = split_speakers(align.read_recordings(folder))
     for name in names:
-        chosen = [u for u in utterances if split[u.speaker] == name]
+        # A speaker whose gender is not known cannot be held out.
+        chosen = [u for u in utterances if split.get(u.speaker, "real") == name]
         save_corpus(chosen, cache_folder / name)
         print(f"{name}: {len(chosen)} utterances, {sum(u.duration for u in chosen):.0f} s")
+
+
+def store_native_corpora(
+    folders: Sequence[tuple[str, Path, str]], cache_folder: Path, processes: int = 2
+) -> None:
+    """Recordings of single speakers to corpora: (name, folder, language) each; see `align`.
+
+    A name should begin with `native-`, as the recipe expects. What is there is not done again.
+    """
+    for name, folder, language in folders:
+        if not is_complete(cache_folder / name):
+            align.build_corpus(folder, cache_folder, name, language, processes)
 
 
 @cache
@@ -90,9 +120,14 @@ def _corpus(folder: Path) -> list[Utterance]:
     return list(load_corpus(folder))
 
 
+def is_recorded(corpus: str) -> bool:
+    """Do the utterances of this corpus bring their own pauses, being recordings of people?"""
+    return corpus == "real" or corpus.startswith("native-")
+
+
 def _clean(utterance: Utterance, corpus: str, random: np.random.Generator) -> Utterance:
     """Silence around synthetic speech, and a trace of noise instead of digital zero."""
-    if corpus != "real":
+    if not is_recorded(corpus):
         before, after = random.uniform(0.05, 0.7, 2)
         utterance = augment.pad_with_silence(utterance, float(before), float(after))
     noise = random.normal(0.0, 3.0, len(utterance.samples))
@@ -121,78 +156,85 @@ def _prepare_share(
     return results
 
 
-def _shares(folder: Path, recipe: PrepareRecipe) -> Iterator[tuple[str, list[int], int]]:
-    for corpus, copies in recipe.copies:
-        if not is_complete(folder / corpus):
-            print(f"{corpus}: not there, training goes on without it")
-            continue
-        count = len(_corpus(folder / corpus))
-        for first in range(0, count, 32):
-            yield corpus, list(range(first, min(first + 32, count))), copies
-    for first in range(0, recipe.noise_clips, 32):
-        yield "noise", list(range(first, min(first + 32, recipe.noise_clips))), 0
+def choose_corpora(folder: Path, recipe: PrepareRecipe) -> list[tuple[str, int]]:
+    """Names of the finished corpora in `folder` that the recipe wants, and their copies; prints
+    what it wants and is not there."""
+    present = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_complete(p))
+    chosen: dict[str, int] = {}
+    for pattern, copies in recipe.copies:
+        fitting = [name for name in present if fnmatchcase(name, pattern)]
+        if not fitting:
+            print(f"{pattern}: not there, training goes on without it")
+        for name in fitting:
+            chosen.setdefault(name, copies)
+    return list(chosen.items())
+
+
+def _stamp(folder: Path, corpus: str, copies: int, recipe: PrepareRecipe) -> dict[str, int]:
+    """What the prepared corpus depends on."""
+    stamp = {"version": _VERSION, "seed": recipe.seed, "copies": copies}
+    if corpus == "noise":
+        return stamp | {"clips": recipe.noise_clips}
+    return stamp | {"index": zlib.crc32((folder / corpus / "utterances.json").read_bytes())}
+
+
+def _read_stamp(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
-    """Write the prepared set below `folder`; returns its folder. Prints progress."""
+    """Write the prepared set below `folder`; returns its folder. Prints progress.
+
+    Corpora that were prepared with the same recipe and have not changed are left as they are.
+    """
     recipe = recipe or PrepareRecipe()
+    _corpus.cache_clear()  # a corpus may have been written anew
     target = folder / "prepared"
-    if (target / "clips.json").is_file():
-        return target
-    target.mkdir(parents=True, exist_ok=True)
-    shares = list(_shares(folder, recipe))
-    clips: list[tuple[str, int, int, list[list[object]]]] = []
-    start = 0
-    with ProcessPoolExecutor(recipe.processes) as pool, (target / "features.raw").open("wb") as out:
-        arguments = ([folder] * len(shares), *zip(*shares, strict=True))
-        seeds = [recipe.seed] * len(shares)
-        for number, results in enumerate(pool.map(_prepare_share, *arguments, seeds)):
-            for features, phones in results:
-                clips.append((shares[number][0], start, len(features), phones))
-                start += len(features)
-                out.write(features.tobytes())
-            if number % 10 == 0:
-                print(f"{number + 1} of {len(shares)} shares, {start / 100:.0f} s", flush=True)
-    partial = target / "clips.json.partial"
-    partial.write_text(json.dumps(clips))
-    os.replace(partial, target / "clips.json")
+    corpora = choose_corpora(folder, recipe)
+    if recipe.noise_clips:
+        corpora.append(("noise", 0))
+    for corpus, copies in corpora:
+        stamp = _stamp(folder, corpus, copies, recipe)
+        part = target / corpus
+        if _read_stamp(part / _STAMP) == stamp and (part / CLIPS).is_file():
+            continue
+        _prepare_corpus(folder, corpus, copies, recipe, part)
+        # The stamp comes last: with it the folder is complete.
+        partial = part / f"{_STAMP}.partial"
+        partial.write_text(json.dumps(stamp))
+        os.replace(partial, part / _STAMP)
     return target
 
 
-def teach_prepared(target: Path) -> None:
-    """The teacher's lesson for every prepared clip: `curves.raw` and `phones.raw`.
-
-    A stage of its own, so that the teacher can change without the audio being prepared again.
-    """
-    clips = json.loads((target / "clips.json").read_text())
-    features = np.memmap(target / "features.raw", np.float16, "r").reshape(-1, BANDS)
-    curves_partial, phones_partial = target / "curves.partial", target / "phones.partial"
-    with curves_partial.open("wb") as curves, phones_partial.open("wb") as phones:
-        for _, start, length, rows in clips:
-            heard = loudness(features[start : start + length].astype(np.float32))
-            lesson = teach(tuple(Phone(*row) for row in rows), heard)
-            curves.write(lesson.curves.astype(np.float16).tobytes())
-            phones.write(lesson.phones.tobytes())
-    os.replace(curves_partial, target / "curves.raw")
-    os.replace(phones_partial, target / "phones.raw")
-
-
-def load_prepared(target: Path) -> Prepared:
-    """Open the prepared set. Raises FileNotFoundError when `prepare` has not finished."""
-    clips = json.loads((target / "clips.json").read_text())
-
-    def open_raw(name: str, kind: type, width: int) -> NDArray:
-        array = np.memmap(target / f"{name}.raw", kind, "r")
-        return array.reshape(-1, width) if width > 1 else array
-
-    return Prepared(
-        features=open_raw("features", np.float16, BANDS),
-        curves=open_raw("curves", np.float16, len(CHANNELS)),
-        phones=open_raw("phones", np.uint8, 1),
-        corpus=np.array([clip[0] for clip in clips]),
-        start=np.array([clip[1] for clip in clips], np.int64),
-        length=np.array([clip[2] for clip in clips], np.int64),
-    )
+def _prepare_corpus(
+    folder: Path, corpus: str, copies: int, recipe: PrepareRecipe, part: Path
+) -> None:
+    """Write `features.raw` and `clips.json` of one corpus to the folder `part`."""
+    part.mkdir(parents=True, exist_ok=True)
+    for name in (_STAMP, CLIPS):
+        (part / name).unlink(missing_ok=True)
+    count = recipe.noise_clips if corpus == "noise" else len(_corpus(folder / corpus))
+    shares = [list(range(k, min(k + _PER_SHARE, count))) for k in range(0, count, _PER_SHARE)]
+    clips: list[tuple[str, int, int, list[list[object]]]] = []
+    start = 0
+    partial = part / f"{FEATURES}.partial"
+    with ProcessPoolExecutor(recipe.processes) as pool, partial.open("wb") as out:
+        n = len(shares)
+        arguments = ([folder] * n, [corpus] * n, shares, [copies] * n, [recipe.seed] * n)
+        for number, results in enumerate(pool.map(_prepare_share, *arguments)):
+            for features, phones in results:
+                clips.append((corpus, start, len(features), phones))
+                start += len(features)
+                out.write(features.tobytes())
+            if number % 10 == 0 or number == n - 1:
+                print(f"{corpus}: {number + 1} of {n} shares, {start / 100:.0f} s", flush=True)
+    os.replace(partial, part / FEATURES)
+    index = part / f"{CLIPS}.partial"
+    index.write_text(json.dumps(clips))
+    os.replace(index, part / CLIPS)
 
 
 def phones_from_labels(labels: list[list[object]]) -> tuple[Phone, ...]:
@@ -205,5 +247,6 @@ def phones_from_labels(labels: list[list[object]]) -> tuple[Phone, ...]:
 if __name__ == "__main__":
     cache_folder = Path(sys.argv[1])
     if len(sys.argv) > 2:
+        align.align_folder(Path(sys.argv[2]), cache_folder)
         store_real_corpora(Path(sys.argv[2]), cache_folder)
     teach_prepared(prepare(cache_folder))

@@ -84,7 +84,7 @@ def load_prepared(target: Path) -> Prepared:
     phones: list[Sequence[Sequence[object]]] = []
     sources: list[NDArray[np.float16]] = []
     for part in parts:
-        frames = _open_features(part / FEATURES)
+        frames = open_frames(part / FEATURES)
         for name, first, count, rows in json.loads((part / CLIPS).read_text()):
             if part == target and name in own:
                 continue
@@ -110,7 +110,8 @@ def load_prepared(target: Path) -> Prepared:
     )
 
 
-def _open_features(path: Path) -> NDArray[np.float16]:
+def open_frames(path: Path) -> NDArray[np.float16]:
+    """A file of features as [N, 160], memory-mapped."""
     if path.stat().st_size < 2 * BANDS:  # an empty file cannot be mapped
         return np.zeros((0, BANDS), np.float16)
     mapped = np.memmap(path, np.float16, "r")

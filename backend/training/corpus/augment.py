@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What recordings go through: rooms, microphones, telephones, noise, other voices, bad codecs.
+"""What recordings go through: rooms, microphones, telephones, noise, music, voices, codecs.
 
 All in the waveform domain and drawn from a seeded generator. The order is that of real life: the
 voice, the room, the noise of the room, the microphone and the line.
@@ -16,6 +16,8 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
+from backend.training.corpus.line_codecs import random_codec
+from backend.training.corpus.music import music, signal_tones
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_float, to_int16
 
 Samples = NDArray[np.float32]
@@ -33,6 +35,7 @@ class AugmentRecipe:
     noise: float = 0.85
     gating: float = 0.2
     clipping: float = 0.08
+    codec: float = 0.15
 
 
 def change_speed(utterance: Utterance, factor: float) -> Utterance:
@@ -108,24 +111,6 @@ def babble(length: int, voices: Sequence[Utterance], random: np.random.Generator
     return total / max(float(total.std()), 1e-9)
 
 
-def tones(length: int, random: np.random.Generator) -> Samples:
-    """Notes in a row with harmonics, a stand-in for music; unit power."""
-    total = np.zeros(length, np.float32)
-    for _ in range(int(random.integers(2, 5))):
-        position = 0
-        while position < length:
-            size = int(random.uniform(0.1, 0.8) * SAMPLE_RATE)
-            time = np.arange(min(size, length - position)) / SAMPLE_RATE
-            pitch = 110.0 * 2 ** (random.integers(0, 36) / 12)
-            envelope = np.exp(-time * random.uniform(0.5, 8.0))
-            for harmonic in range(1, int(random.integers(2, 9))):
-                total[position : position + len(time)] += (
-                    envelope * np.sin(2 * np.pi * pitch * harmonic * time) / harmonic
-                )
-            position += size
-    return total / max(float(total.std()), 1e-9)
-
-
 def _equalise(samples: Samples, recipe: AugmentRecipe, random: np.random.Generator) -> Samples:
     """Microphone and line as one gain over frequency: tilt, bumps, band limits."""
     size = scipy.fft.next_fast_len(len(samples) + SAMPLE_RATE // 10, real=True)
@@ -185,8 +170,8 @@ def degrade(
         kind = random.random()
         if kind < 0.25 and voices:
             noise, ratio = babble(length, voices, random), random.uniform(8.0, 35.0)
-        elif kind < 0.32:
-            noise, ratio = tones(length, random), random.uniform(8.0, 35.0)
+        elif kind < 0.4:
+            noise, ratio = music(length, random), random.uniform(5.0, 25.0)
         else:
             noise, ratio = coloured_noise(length, random), random.uniform(0.0, 35.0)
         samples = samples + noise * np.float32(power / 10 ** (ratio / 20))
@@ -196,6 +181,8 @@ def degrade(
     if random.random() < recipe.clipping:
         limit = np.quantile(np.abs(samples), random.uniform(0.95, 0.999))
         samples = np.clip(samples, -limit, limit)
+    if random.random() < recipe.codec:
+        samples = random_codec(samples.astype(np.float32), random)
     peak = max(float(np.abs(samples).max()), 1e-6)
     samples = samples * np.float32(10 ** (random.uniform(-22.0, -0.5) / 20) / peak)
     samples = samples + random.normal(0.0, 1e-5, length).astype(np.float32)
@@ -203,11 +190,20 @@ def degrade(
 
 
 def noise_only(seconds: float, random: np.random.Generator, number: int) -> Utterance:
-    """A clip without a voice: hiss, hum, music or nearly nothing. The mouth stays shut."""
+    """A clip without a voice: music, sirens and beeps, hiss, hum or nearly nothing.
+
+    The mouth stays shut.
+    """
     length = int(seconds * SAMPLE_RATE)
-    make = tones if random.random() < 0.35 else coloured_noise
+    draw = random.random()
+    make = music if draw < 0.4 else signal_tones if draw < 0.55 else coloured_noise
     sound = make(length, random) * np.float32(10 ** (random.uniform(-70.0, -10.0) / 20))
-    if random.random() < 0.5:
+    if random.random() < 0.4:
         sound = _equalise(sound, AugmentRecipe(), random)
+    if random.random() < 0.3:
+        response = room_response(random)
+        sound = scipy.signal.fftconvolve(sound, response)[:length].astype(np.float32)
+    if random.random() < AugmentRecipe.codec:
+        sound = random_codec(sound, random)
     phones = (Phone(0.0, seconds, "sil"),)
     return Utterance(f"noise-{number}", "noise", to_int16(sound), phones)

@@ -193,14 +193,16 @@ def _table_rows(text: str, suffix: str) -> Iterator[dict[str, str]]:
                 yield {"file": match[1], "transcript": spoken}
         return
     delimiter = "\t" if "\t" in lines[0] else "|" if "|" in lines[0] else ","
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     cells = [cell.strip().lower() for cell in lines[0].split(delimiter)]
     columns = {
         key: next(cells.index(name) for name in names if name in cells)
         for key, names in _COLUMNS.items()
         if any(name in cells for name in names)
     }
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    if delimiter == ",":
+        rows = csv.reader(lines)
+    else:  # quotation marks are part of the words there
+        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     if "file" in columns and "transcript" in columns:
         next(rows)
         for row in rows:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from backend.audio.log_mel import BANDS
-from backend.training.corpus.utterance import Phone
+from backend.training.corpus.utterance import Phone, Utterance, save_corpus
+from backend.training.lessons import load_lessons, teach_prepared
+from backend.training.prepare import PrepareRecipe, prepare
 from backend.training.prepared import load_prepared
 from shared.errors import VividKeysError
 
@@ -59,3 +61,52 @@ def test_damage_is_named(tmp_path: Path) -> None:
     (tmp_path / "noise" / "features.raw").write_bytes(b"\0" * (2 * BANDS * 3))
     with pytest.raises(VividKeysError, match="shorter than its index"):
         load_prepared(tmp_path)
+
+
+def _corpus(folder: Path, count: int) -> None:
+    random = np.random.default_rng(count)
+    phones = (Phone(0.0, 0.3, "aa"), Phone(0.3, 0.5, "m"))
+    samples = [random.integers(-5000, 5000, 8000).astype(np.int16) for _ in range(count)]
+    save_corpus([Utterance(str(k), "x", s, phones) for k, s in enumerate(samples)], folder)
+
+
+def test_a_new_corpus_does_not_redo_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = PrepareRecipe(
+        copies=(("real", 1), ("native-*", 0), ("flite", 1)), noise_clips=2, processes=1
+    )
+    _corpus(tmp_path / "real", 2)
+    _corpus(tmp_path / "real-test", 2)
+    target = prepare(tmp_path, recipe)
+    assert "flite: not there" in capsys.readouterr().out
+    assert {k: len(v) for k, v in load_prepared(target).clips_of().items()} == {
+        "noise": 2,
+        "real": 4,
+    }
+    first = {p: (target / p / "features.raw").stat().st_mtime_ns for p in ("real", "noise")}
+    _corpus(tmp_path / "native-a", 3)
+    prepare(tmp_path, recipe)
+    again = {p: (target / p / "features.raw").stat().st_mtime_ns for p in ("real", "noise")}
+    assert first == again
+    prepared = load_prepared(target)
+    assert {k: len(v) for k, v in prepared.clips_of().items()} == {
+        "native-a": 3,
+        "noise": 2,
+        "real": 4,
+    }
+    native = int(prepared.clips_of()["native-a"][1])
+    assert prepared.length[native] == 51  # recordings are not padded with silence
+    assert prepared.phones(native) == (Phone(0.0, 0.3, "aa"), Phone(0.3, 0.5, "m"))
+    _corpus(tmp_path / "native-a", 1)  # a corpus that changed is prepared again
+    prepare(tmp_path, recipe)
+    assert len(load_prepared(target).clips_of()["native-a"]) == 1
+    teach_prepared(target)
+    lessons = load_lessons(target)
+    together = load_prepared(target)
+    for clip in range(len(together)):
+        start, length = int(lessons.start[clip]), int(lessons.length[clip])
+        np.testing.assert_array_equal(
+            lessons.features[start : start + length], together.features(clip)
+        )
+        assert len(lessons.curves[start : start + length]) == length
