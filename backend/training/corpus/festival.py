@@ -26,31 +26,47 @@ from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_
 _SECONDS_PER_LINE = 12.0
 _VOWELS = frozenset("iy ih ey eh ae aa ao ow uh uw ue ah er ay aw oy".split())
 _SCRIPT = """(voice_{voice})
-(define base (or (Parameter.get 'Duration_Stretch) 1.0))
-(define pitch int_lr_params)
-(define (say number stretch mean text)
+(define stretch_of_voice (or (Parameter.get 'Duration_Stretch) 1.0))
+(define options_of_voice (if (boundp 'hts_engine_params) hts_engine_params nil))
+(define pitch 1.0)
+(define (change_pitch utterance)
+ (if (member 'Target (utt.relationnames utterance))
+  (mapcar
+   (lambda (target)
+    (let ((hertz (parse-number (item.feat target 'f0))))
+     (if (> hertz 0) (item.set_feat target 'f0 (* pitch hertz)))))
+   (utt.relation.leafs utterance 'Target)))
+ utterance)
+(set! after_analysis_hooks
+ (append
+  (if (or (null after_analysis_hooks) (consp after_analysis_hooks))
+   after_analysis_hooks
+   (list after_analysis_hooks))
+  (list change_pitch)))
+(define (say number stretch new_pitch text)
  (unwind-protect
   (begin
-   (Parameter.set 'Duration_Stretch (* base stretch))
-   (if (> mean 0)
-    (set! int_lr_params (cons (list 'target_f0_mean mean) (cdr pitch))))
+   (format stderr "\nline %d\n" number)
+   (set! pitch new_pitch)
+   (Parameter.set 'Duration_Stretch (* stretch_of_voice stretch))
+   (set! hts_engine_params (append options_of_voice (list (list "-r" (/ 1.0 stretch)))))
    (set! u (eval (list 'Utterance 'Text text)))
    (utt.synth u)
    (utt.save.wave u (format nil "%d.wav" number) 'riff)
    (utt.save.segs u (format nil "%d.seg" number)))
-  (format t "failed %d\\n" number)))
+  (format stderr "failed %d\n" number)))
 """
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice: language and encoding of its text, phone set, mean pitch in Hz if it can vary."""
+    """One voice: language and encoding of its text, phone set, engine (what can be varied)."""
 
     name: str
     language: str
     encoding: str
     phones: str
-    mean_hz: float | None
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -120,23 +136,38 @@ def speak(voice: Voice, lines: Sequence[Line]) -> Iterator[Utterance]:
                 timeout=30.0 + _SECONDS_PER_LINE * len(lines),
                 check=False,
             )
-            words = result.stderr.decode("latin-1").strip()
+            complaints = _complaints(result.stderr.decode("latin-1"))
         except (OSError, subprocess.TimeoutExpired) as error:
-            words = str(error)
-        reason = words.splitlines()[0] if words else "no sound came"
+            print(f"festival {voice.name}: {error}")
+            complaints = {}
         for number, line in enumerate(lines):
             try:
+                complaint = complaints.get(number, "")
+                # A pair of sounds that was never recorded leaves a hole in the speech.
+                if "using default diphone" in complaint:
+                    raise ValueError(complaint)
                 yield _read(folder, number, voice, line)
-            except (OSError, ValueError, KeyError, soundfile.LibsndfileError) as error:
-                why = reason if isinstance(error, soundfile.LibsndfileError) else error
-                print(f"skipped: festival {voice.name}: {line.text}: {why}")
+            except soundfile.LibsndfileError:
+                print(f"skipped: festival {voice.name}: {line.text}: {complaint or 'no sound'}")
+            except (OSError, ValueError, KeyError) as error:
+                print(f"skipped: festival {voice.name}: {line.text}: {error}")
+
+
+def _complaints(errors: str) -> dict[int, str]:
+    """What the program said about which line (its number -> the first sentence)."""
+    parts = re.split(r"(?m)^line (\d+)$", errors)
+    return {
+        int(number): words.strip().splitlines()[0]
+        for number, words in zip(parts[1::2], parts[2::2], strict=True)
+        if words.strip()
+    }
 
 
 def _script(voice: Voice, lines: Sequence[Line]) -> bytes:
     parts = [_SCRIPT.replace("{voice}", voice.name).encode("ascii")]
     for number, line in enumerate(lines):
-        mean = voice.mean_hz * line.pitch if voice.mean_hz is not None else 0.0
-        head = f"(say {number} {line.stretch:.3f} {mean:.1f} ".encode("ascii")
+        stretch = 1.0 if voice.engine == "clunits" else line.stretch
+        head = f"(say {number} {stretch:.3f} {line.pitch:.3f} ".encode("ascii")
         # A letter that the voice's encoding lacks is left out rather than the whole sentence.
         text = line.text.encode(voice.encoding, "ignore")
         parts.append(head + b'"' + text.replace(b"\\", b"").replace(b'"', b"") + b'")\n')

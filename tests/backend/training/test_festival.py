@@ -28,6 +28,12 @@ def _level(utterance: Utterance, phone: Phone) -> float:
     return float(np.sqrt(np.mean(utterance.samples[start:end].astype(np.float64) ** 2)) + 1e-3)
 
 
+def _dip(utterance: Utterance, phone: Phone) -> float:
+    """The quietest 15 ms within a phone: a stop is silent before it bursts."""
+    steps = np.linspace(phone.start, max(phone.start, phone.end - 0.015), 8)
+    return min(_level(utterance, Phone(s, s + 0.015, phone.label)) for s in steps.tolist())
+
+
 def test_tables_lead_to_labels_of_the_teacher() -> None:
     for voice in festival.known_voices().values():
         table = festival.phone_table(voice.phones)
@@ -66,17 +72,17 @@ def test_bad_segments_are_named(written: str, error: type[Exception], words: str
 @pytest.mark.parametrize("voice", _INSTALLED, ids=lambda voice: voice.name)
 def test_the_sound_fits_the_phones(voice: festival.Voice) -> None:
     random = np.random.default_rng(2)
-    foreign = voice.language != "en"
+    sentences = ["Papa keeps paper maps, perhaps.", "Happy people open a purple pipe."]
+    if voice.language != "en":
+        sentences = [text.foreign_sentence(voice.language, random) for _ in range(4)]
+    speeds = (0.8, 1.0, 1.25, 1.0)
     lines = [
-        festival.Line(
-            text.foreign_sentence(voice.language, random)
-            if foreign
-            else text.english_sentence(random)
-        )
-        for _ in range(3)
+        festival.Line(sentence, stretch, pitch=1.1)
+        for sentence, stretch in zip(sentences, speeds, strict=False)
     ]
     spoken = list(festival.speak(voice, lines))
-    assert len(spoken) == len(lines)
+    # A sentence with a pair of sounds that was never recorded may be missing.
+    assert len(spoken) >= len(lines) - 1
     closures, pauses, vowels = [], [], []
     for utterance in spoken:
         phones = utterance.phones
@@ -86,9 +92,9 @@ def test_the_sound_fits_the_phones(voice: festival.Voice) -> None:
         levels = {phone: _level(utterance, phone) for phone in phones}
         vowels += [levels[p] for p in phones if p.label in _VOWELS]
         pauses += [levels[p] for p in phones if p.label == "sil"]
-        closures += [levels[p] for p in phones if p.label == "p"]
+        closures += [_dip(utterance, p) for p in phones if p.label == "p"]
     assert np.median(vowels) > 8 * np.median(pauses)
-    assert np.median(vowels) > 3 * np.median(closures)
+    assert closures and np.median(vowels) > 5 * np.median(closures)
 
 
 @needs_voices
