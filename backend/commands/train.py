@@ -27,6 +27,8 @@ class TrainMotion:
     """How much espeak-ng speech to synthesise."""
     flite_seconds: float = 3000.0
     """How much flite speech to synthesise, where flite is installed."""
+    festival_seconds: float = 2400.0
+    """How much festival speech to synthesise, over all of its voices that are installed."""
     minutes: float = 45.0
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 6000
@@ -50,7 +52,9 @@ class TrainMotion:
         if self.real is not None:
             align_folder(self.real, self.cache)
             store_real_corpora(self.real, self.cache)
-        synthesise(self.cache, self.espeak_seconds, self.flite_seconds, self.seed)
+        synthesise(
+            self.cache, self.espeak_seconds, self.flite_seconds, self.seed, self.festival_seconds
+        )
         prepared = prepare(self.cache)
         teach_prepared(prepared)
         recipe = replace(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the synthetic corpora: espeak-ng in many voices and languages, flite in four.
+"""Build the synthetic corpora: espeak-ng in many voices and languages, flite, festival.
 
     python -m backend.training.corpus.synthesise CACHE_FOLDER
 
@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.training.corpus import espeak, flite, text
+from backend.training.corpus import espeak, festival, flite, text
 from backend.training.corpus.utterance import Utterance, is_complete, save_corpus
 
 _SHORTEST, _LONGEST = 0.5, 15.0
 # A voice that fails this often in a row will not recover.
 _FAILURES_IN_A_ROW = 25
+_FESTIVAL_BATCH = 20
 _FLITE_MEAN_HZ = {"slt": 170.0, "awb": 130.0, "rms": 95.0}
 
 
@@ -92,6 +93,66 @@ def flite_utterances(seconds: float, voice: str, seed: int) -> Iterator[Utteranc
     yield from _until(seconds, f"flite-{voice}", speak)
 
 
+def festival_utterances(seconds: float, voice: festival.Voice, seed: int) -> Iterator[Utterance]:
+    """At least `seconds` of one festival voice with random speed and pitch, many in one run."""
+    random = np.random.default_rng(seed)
+
+    def line() -> festival.Line:
+        if voice.language == "en":
+            sentence = text.english_sentence(random)
+        else:
+            sentence = text.foreign_sentence(voice.language, random)
+        # Voices that do not heed the first two are still varied by the third.
+        stretch, pitch, tape = (
+            float(np.exp(random.uniform(np.log(low), np.log(high))))
+            for low, high in ((0.75, 1.35), (0.8, 1.25), (0.92, 1.09))
+        )
+        return festival.Line(sentence, stretch, pitch, tape)
+
+    def batches() -> Iterator[Utterance]:
+        while True:
+            count = 0
+            for utterance in festival.speak(voice, [line() for _ in range(_FESTIVAL_BATCH)]):
+                count += 1
+                yield utterance
+            if count == 0:
+                return
+
+    name = f"festival-{voice.name}"
+    total = 0.0
+    for number, utterance in enumerate(batches(), 1):
+        if total >= seconds:
+            return
+        if _SHORTEST <= utterance.duration <= _LONGEST:
+            total += utterance.duration
+            yield replace(utterance, name=f"{name}-{number}")
+    print(f"given up: {name}: a whole run gave no sentence")
+
+
+def _festival_training(seconds: float, seed: int) -> Iterator[Utterance]:
+    voices = [v for v in festival.installed_voices() if v.name != festival.held_out_voice()]
+    # A voice's sentences follow from its name, not from which others are installed.
+    names = sorted(festival.known_voices())
+    for voice in voices:
+        number = names.index(voice.name)
+        yield from festival_utterances(seconds / len(voices), voice, seed + 300 + number)
+
+
+def _write_festival(cache: Path, seconds: float, seed: int) -> None:
+    voices = {voice.name: voice for voice in festival.installed_voices()}
+    missing = sorted(set(festival.known_voices()) - set(voices))
+    if missing:
+        print(f"festival has not these voices, training goes on without: {', '.join(missing)}")
+    held_out = festival.held_out_voice()
+    if set(voices) - {held_out}:
+        _write_once(cache / "festival", _festival_training(seconds, seed))
+    if held_out in voices:
+        _write_once(
+            cache / "festival-held-out",
+            festival_utterances(150.0, voices[held_out], seed + 400),
+        )
+
+
 def _write_once(folder: Path, utterances: Iterable[Utterance]) -> None:
     if not is_complete(folder):
         save_corpus(utterances, folder)
@@ -103,11 +164,18 @@ def _flite_training(seconds: float, seed: int) -> Iterator[Utterance]:
         yield from flite_utterances(seconds * shares[voice], voice, seed + 1 + number)
 
 
-def synthesise(cache: Path, espeak_seconds: float, flite_seconds: float, seed: int = 0) -> None:
+def synthesise(
+    cache: Path,
+    espeak_seconds: float,
+    flite_seconds: float,
+    seed: int = 0,
+    festival_seconds: float = 0.0,
+) -> None:
     """Write the corpora below `cache`; one that is there already stays as it is.
 
-    For training `espeak` and `flite`; for evaluation only `espeak-held-out` (languages that
-    training never hears) and `flite-rms` (a voice that training never hears).
+    For training `espeak`, `flite` and, if wanted, `festival`; for evaluation only
+    `espeak-held-out` (languages that training never hears), `flite-rms` and `festival-held-out`
+    (voices that training never hears).
     """
     _write_once(cache / "espeak", espeak_utterances(espeak_seconds, seed))
     _write_once(
@@ -120,7 +188,11 @@ def synthesise(cache: Path, espeak_seconds: float, flite_seconds: float, seed: i
         _write_once(cache / "flite-rms", held_out)
     else:
         print("flite is not installed: training goes on without its voices")
+    if festival_seconds > 0:
+        _write_festival(cache, festival_seconds, seed)
 
 
 if __name__ == "__main__":
-    synthesise(Path(sys.argv[1]), espeak_seconds=4200.0, flite_seconds=3000.0)
+    synthesise(
+        Path(sys.argv[1]), espeak_seconds=4200.0, flite_seconds=3000.0, festival_seconds=2400.0
+    )
