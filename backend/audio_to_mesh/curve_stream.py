@@ -30,10 +30,11 @@ class CurveStream:
         fps: float,
         articulation: float = 1.0,
         style: NDArray[np.float32] | None = None,
+        parted: float = 0.0,
         live: bool = False,
     ) -> None:
         self._fps = fps
-        self._articulation = articulation
+        self._amplitude = articulation, parted
         self._decoder: DecoderSettings = model.decoder.live() if live else model.decoder
         self._listener = Listener(model, style, LIVE_LOOK_AHEAD if live else None)
         self._heard = no_frames()
@@ -63,7 +64,7 @@ class CurveStream:
         stop = self._heard_first + len(self._heard) - ahead
         if stop <= done:
             return
-        rows = decode(self._heard, self._decoder, self._articulation)
+        rows = decode(self._heard, self._decoder, *self._amplitude)
         fresh = rows[done - self._heard_first : stop - self._heard_first]
         self._decoded = np.concatenate([self._decoded, fresh]) if self._decoded.size else fresh
         first = max(stop - BEHIND, 0)

@@ -167,11 +167,12 @@ def contacts(
 
 
 def decode(
-    heard: Heard, settings: DecoderSettings, articulation: float = 1.0
+    heard: Heard, settings: DecoderSettings, articulation: float = 1.0, parted: float = 0.0
 ) -> NDArray[np.float32]:
     """What is heard in T frames to ARKit weights and offset weights side by side: [T, 52 + K].
 
     `articulation` scales how far the mouth moves; lips still meet on p, b and m, unless it is 0.
+    `parted` 0..1 is how far apart they rest in pauses.
     """
     if articulation <= 0.0:
         return np.zeros((len(heard), len(ARKIT_NAMES) + heard.offsets.shape[1]), np.float32)
@@ -182,7 +183,7 @@ def decode(
     curves[:, mouth] += settings.expected * (expected - curves)[:, mouth]
     curves *= np.array(settings.gains, np.float32) * np.float32(articulation)
     weights = apply_contacts(
-        np.clip(curves, 0.0, 1.0), seal, tuck, rest, amplitude=min(articulation, 1.5)
+        np.clip(curves, 0.0, 1.0), seal, tuck, rest, min(articulation, 1.5), parted
     )
     offsets = _smooth(heard.offsets, settings.smoothing) * np.float32(articulation)
     return np.concatenate([weights, offsets], axis=1)
