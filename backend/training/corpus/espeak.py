@@ -28,6 +28,10 @@ _PHONEME_EVENTS = 1
 _IPA = 2
 _UTF8 = 1
 
+_STOPS = frozenset(("p", "b", "t", "d", "k", "g", "ch", "jh"))
+_LONGEST_CLOSURE = 0.2
+_SILENCE = 4
+
 VARIANTS = (
     [f"m{i}" for i in range(1, 9)]
     + [f"f{i}" for i in range(1, 6)]
@@ -177,7 +181,33 @@ def speak(
     samples = soxr.resample(raw.astype(np.float32) / 32768.0, sample_rate, SAMPLE_RATE)
     language = voice.partition("+")[0]
     phones = _phones_from_events(list(_events), len(raw) / sample_rate, sample_rate, language)
+    phones = _with_closures(phones, raw, sample_rate)
     return Utterance(text, f"espeak:{voice}", to_int16(samples), tuple(phones))
+
+
+def _with_closures(phones: list[Phone], raw: NDArray[np.int16], sample_rate: int) -> list[Phone]:
+    """Give the silence before a stop's burst to the stop.
+
+    espeak-ng announces a voiceless stop only after the closure, some 35 ms late, which would leave
+    the closed lips of a p to the vowel before it. The closure is exact silence in `raw` [N].
+    """
+    result: list[Phone] = []
+    for phone in phones:
+        before = result[-1] if result else None
+        if phone.label in _STOPS and before is not None and before.label != "sil":
+            first = max(0, int((phone.start - _LONGEST_CLOSURE) * sample_rate))
+            quiet = np.abs(raw[first : int(phone.start * sample_rate)].astype(np.int32)) <= _SILENCE
+            loud = np.flatnonzero(~quiet)
+            # The burst may begin a little before its announcement.
+            slack = int(0.005 * sample_rate)
+            loud = loud[loud < len(quiet) - slack]
+            start = (first + (int(loud[-1]) + 1 if len(loud) else 0)) / sample_rate
+            start = max(start, before.start + 0.005)
+            if start < phone.start - 0.008:
+                result[-1] = Phone(before.start, start, before.label)
+                phone = Phone(start, phone.end, phone.label)
+        result.append(phone)
+    return result
 
 
 def _phones_from_events(
