@@ -82,7 +82,9 @@ def write_job(recordings: Sequence[Recording], output: Path, language: str) -> P
     for recording, tongue in zip(recordings, spoken, strict=True):
         try:
             words = dictionary.sentence(recording.transcript, tongue)
-        except ValueError as error:
+        except (ValueError, VividKeysError) as error:
+            if isinstance(error, VividKeysError) and not recording.language:
+                raise  # the language that was asked for, not one of the table's
             print(f"{recording.name}: skipped, {error}", flush=True)
             continue
         if not words:

@@ -40,6 +40,7 @@ NEAREST: dict[str, tuple[str, str]] = {
     "ɥ": ("W", "Y"),
     "ʔ": ("T", "K"),
 }
+_OTHER_NAMES = {"zh": "cmn", "zh-cn": "cmn", "zh-tw": "cmn", "zh-hk": "yue", "no": "nb"}
 _LANGUAGE_MARK = re.compile(r"\([a-z0-9-]+\)")
 _IPA_MODE = 0x02
 _SEPARATOR = "_"
@@ -119,8 +120,11 @@ def phoneme_words(text: str, language: str) -> list[list[str]]:
     Raises VividKeysError for a language it does not have.
     """
     library, _ = espeak._library()
-    voice = "en-us" if language == "en" else language
-    if library.espeak_SetVoiceByName(voice.encode()) != 0:
+    code = language.lower().replace("_", "-")
+    code = _OTHER_NAMES.get(code, code)
+    # A region that espeak-ng does not tell apart is spoken as the language.
+    candidates = ("en-us",) if code == "en" else (code, code.split("-")[0])
+    if all(library.espeak_SetVoiceByName(voice.encode()) != 0 for voice in candidates):
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
             f"espeak-ng does not speak {language!r}.",

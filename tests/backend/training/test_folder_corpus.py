@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,12 @@ import pytest
 import soundfile
 
 from backend.training.corpus import align, align_share, espeak, pronounce
-from backend.training.corpus.folder import read_recordings, read_samples, unusable_reason
+from backend.training.corpus.folder import (
+    Recording,
+    read_recordings,
+    read_samples,
+    unusable_reason,
+)
 from backend.training.corpus.label_check import check_labels, has_slipped, has_unlabelled_speech
 from backend.training.corpus.utterance import Phone, Utterance, load_corpus
 from shared.errors import VividKeysError
@@ -106,6 +112,9 @@ def test_foreign_sounds_keep_their_labels_and_get_english_neighbours() -> None:
     (word,) = pronounce.speak_words("lava", "es")
     assert word.labels == ("l", "ae", "bh", "ae") and word.nearest[2] == ("V", "B")
     assert len(pronounce.speak_words("28", "fr")) >= 1
+    # Regions and other names of a language, as tables have them.
+    assert pronounce.speak_words("tu", "fr-XY") == pronounce.speak_words("tu", "fr")
+    assert pronounce.speak_words("你好", "zh-CN") == pronounce.speak_words("你好", "cmn") != []
     with pytest.raises(VividKeysError, match="does not speak"):
         pronounce.speak_words("x", "xx-none")
 
@@ -125,6 +134,21 @@ def test_english_words_keep_the_dictionary_and_others_enter_it(tmp_path: Path) -
     french.sentence("rue", "fr")
     french.write(tmp_path / "words.dict")
     assert len((tmp_path / "words.dict").read_text().splitlines()) == 2
+
+
+@needs_espeak
+@needs_aligner
+def test_a_language_nobody_speaks_skips_the_file_or_stops_if_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_sound(tmp_path / "a.wav")
+    odd = Recording(sound, "ann", "", "hello there", "a.wav", "xx-none")
+    good = Recording(sound, "ann", "", "bonjour", "b.wav", "fr")
+    job = json.loads(align.write_job([odd, good], tmp_path, "fr").read_text())
+    assert [r["name"] for r in job["recordings"]] == ["b.wav"]
+    assert "a.wav: skipped" in capsys.readouterr().out
+    with pytest.raises(VividKeysError, match="xx-none"):
+        align.write_job([replace(odd, language="")], tmp_path, "xx-none")
 
 
 @needs_espeak

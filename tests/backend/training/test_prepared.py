@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from backend.audio.log_mel import BANDS
+from backend.training.corpus import align
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
 from backend.training.lessons import load_lessons, teach_prepared
-from backend.training.prepare import PrepareRecipe, prepare
+from backend.training.prepare import PrepareRecipe, prepare, store_native_corpora
 from backend.training.prepared import load_prepared
 from shared.errors import VividKeysError
 
@@ -110,3 +111,18 @@ def test_a_new_corpus_does_not_redo_the_others(
             lessons.features[start : start + length], together.features(clip)
         )
         assert len(lessons.curves[start : start + length]) == length
+
+
+def test_named_folders_become_corpora_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def build(folder: Path, cache: Path, name: str, language: str, processes: int) -> None:
+        built.append((folder.name, name, language))
+        _corpus(cache / name, 1)
+
+    monkeypatch.setattr(align, "build_corpus", build)
+    folders = [("native-a", tmp_path / "a", "fr"), ("native-b", tmp_path / "b", "en")]
+    _corpus(tmp_path / "native-b", 2)
+    for _ in range(2):
+        store_native_corpora(folders, tmp_path)
+    assert built == [("a", "native-a", "fr")]
