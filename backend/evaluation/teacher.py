@@ -64,7 +64,7 @@ class Errors:
     largest: tuple[float, float, float]
     mean: tuple[float, float, float]
     squared: tuple[float, float, float]
-    sealed_gap: float
+    sealed_gap: float | None
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def compare(
                 _interval(clips, "largest"),
                 _interval(clips, "mean"),
                 _interval(clips, "squared"),
-                float(np.median(slit)) if len(slit) else float("nan"),
+                float(np.median(slit)) if len(slit) else None,
             )
         )
     length = sum(utterance.duration for utterance in utterances)
@@ -267,7 +267,7 @@ def run(cache: Path, *, seconds: float = SECONDS, as_json: bool = False) -> int:
             "student": [asdict(comparison) for comparison in comparisons],
             "note": NOTE,
         }
-        print(json.dumps(answer, indent=2).replace("NaN", "null"))
+        print(json.dumps(answer, indent=2))
         return 0
     console = Console()
     if not console.is_terminal:  # a pipe has no width; do not break the lines
@@ -308,7 +308,8 @@ def _student_table(comparison: Comparison) -> Table:
             f"{value:.2f} [{low:.2f} {high:.2f}]"
             for value, low, high in (row.largest, row.mean, row.squared)
         )
-        table.add_row(row.name, *cells, f"{row.sealed_gap:.2f}")
+        gap = "-" if row.sealed_gap is None else f"{row.sealed_gap:.2f}"
+        table.add_row(row.name, *cells, gap)
     alone, helped = comparison.rows[-3:-1]
     if alone.largest == helped.largest:
         table.caption = "These weights have no offset branch: both of their rows are the same."
