@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 IDENTITY_PATH = Path(__file__).parent.parent / "models" / "face_identity.safetensors"
 # An unusual photo must not become a caricature: the eight numbers are believed reluctantly, a
 # smile readily. Shares of a component's mean size.
-_RIDGE, _SMILE_RIDGE = 0.1, 0.005
+_RIDGE, _SMILE_RIDGE = 0.05, 0.005
 
 
 @lru_cache(maxsize=1)
