@@ -58,6 +58,31 @@ class EvaluateFaces:
 
 
 @dataclass(frozen=True)
+class EvaluateTeacher:
+    """Lips in millimetres: the teacher's mesh against weights alone, the student against both."""
+
+    cache: Path = Path(".cache/training")
+    """The folder of the corpora; without held-out ones there, espeak-ng speaks some."""
+    seconds: float = 120.0
+    """How much of each corpus to use."""
+    picture: Path | None = None
+    """Only draw the lips in a row of poses: weights alone and driven, a PNG."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        if self.picture is not None:
+            from backend.evaluation.lip_picture import save_picture
+
+            save_picture(self.picture)
+            print(f"wrote {self.picture}")
+            return 0
+        from backend.evaluation.teacher import run
+
+        return run(self.cache, seconds=self.seconds, as_json=self.json)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measure quality on real data and print a table."""
 
@@ -65,6 +90,7 @@ class Evaluate:
         Annotated[EvaluateSpeech, tyro.conf.subcommand("speech")]
         | Annotated[EvaluateHeadMotion, tyro.conf.subcommand("head-motion")]
         | Annotated[EvaluateFaces, tyro.conf.subcommand("faces")]
+        | Annotated[EvaluateTeacher, tyro.conf.subcommand("teacher")]
     )
 
     def run(self) -> int:

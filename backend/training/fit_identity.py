@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make `backend/models/face_identity.safetensors`: in which ways neutral faces differ.
 
-    python -m backend.training.fit_identity NEUTRAL_DIR
+    python -m backend.training.fit_identity NEUTRAL_DIR SMILING_DIR
 
-NEUTRAL_DIR holds front photos of many people at rest, the ones that made the template. Every
+NEUTRAL_DIR holds front photos of many people at rest, the ones that made the template; SMILING_DIR
+of the same people smiling, whose mean motion is kept so that a smile is not taken for a face. Every
 face is tracked, straightened and scaled onto the template, its mouth closed, its two sides
 averaged; what is left is described by principal components. Only these averages are written:
 no face can be told from them.
@@ -62,11 +63,18 @@ def symmetric_modes(faces: Floats, count: int) -> tuple[Floats, Floats]:
 
 def main(arguments: list[str]) -> None:
     """Track, analyse, write, print the shares."""
-    if len(arguments) != 1:
+    if len(arguments) != 2:
         raise SystemExit(__doc__)
-    faces = np.stack(list(neutral_faces(sorted(Path(arguments[0]).glob("*.jpg")))))
+    faces, smiling = (
+        np.stack(list(neutral_faces(sorted(Path(folder).glob("*.jpg"))))) for folder in arguments
+    )
     modes, shares = symmetric_modes(faces, IDENTITY_SIZE)
-    numbers = {"modes": (modes * 1000.0).astype(np.float16)}
+    smile = smiling.mean(axis=0) - faces.mean(axis=0)
+    smile = (smile + smile[load_template().mirror[:LANDMARK_COUNT]] * (-1, 1, 1)) / 2
+    numbers = {
+        "modes": (modes * 1000.0).astype(np.float16),
+        "smile": (smile * 1000.0).astype(np.float16),
+    }
     unfinished = IDENTITY_PATH.with_suffix(".tmp")
     save_file(numbers, unfinished, metadata={"photos": str(len(faces)), "unit": "millimetre"})
     unfinished.replace(IDENTITY_PATH)
