@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the 52 shapes leave over around the lips, as a few fields of vertex offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.template import load_template
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
+
+Floats = NDArray[np.float64]
+
+MOST_FIELDS = 12
+# Fields beyond this share of the left-over motion are the tracker's noise.
+_ENOUGH = 0.92
+# Full effect up to the border of the red, nothing beyond this, metres along the skin.
+_CORE, _REACH = 0.004, 0.026
+# One camera hardly sees depth, so what is left over there is mostly error.
+_AXES = (1.0, 0.3, 1.0)
+
+
+def lip_region() -> Floats:
+    """How far each landmark belongs to the lips' surroundings, [468] 0..1."""
+    lips = (*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER)
+    away = load_template().distances[list(lips)].min(axis=0)
+    share = np.clip((_REACH - away) / (_REACH - _CORE), 0.0, 1.0)
+    return np.asarray(share * share * (3.0 - 2.0 * share))
+
+
+def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Basis [K,468,3] metres and weights [T,K], K <= 12, of the `residual` motion [T,468,3].
+
+    The fields are the residual's own main directions over the `valid` frames [T]; weights are
+    scaled to a root mean square of 1. No motion left over gives K = 0.
+    """
+    local = residual * lip_region()[:, None] * np.array(_AXES)
+    frames = len(local)
+    flat = local.reshape(frames, -1)
+    learned = flat[valid] if valid.any() else flat
+    _, size, directions = np.linalg.svd(learned, full_matrices=False)
+    energy = size**2
+    if energy.sum() <= 1e-18:
+        return np.zeros((0, *residual.shape[1:])), np.zeros((frames, 0))
+    explained = np.cumsum(energy) / energy.sum()
+    count = min(int(np.searchsorted(explained, _ENOUGH)) + 1, MOST_FIELDS, len(size))
+    scale = size[:count] / np.sqrt(len(learned))
+    keep = scale > 1e-9
+    directions, scale = directions[:count][keep], scale[keep]
+    weights = flat @ directions.T / scale
+    basis = (directions * scale[:, None]).reshape(-1, *residual.shape[1:])
+    return basis, weights
