@@ -69,20 +69,23 @@ class FaceTracker:
     def __init__(self, most: int = 2) -> None:
         with _lock, quiet_native_log():
             self._models = _load_models(still=False, most=most)
-        self._chatters = True
+            self._start()
 
     def follow(self, pixels: Pixels, centre: tuple[float, float], side: float) -> list[Floats]:
         """Faces [478,3], in pixels of the whole picture, within a square of it."""
         view = _view(pixels, *centre, side)
-        with _lock, quiet_native_log() if self._chatters else nullcontext():
-            found = self._models.process(view.pixels).multi_face_landmarks
-        self._chatters = False
-        return _in_photo(found, view)
+        with _lock:
+            return _in_photo(self._models.process(view.pixels).multi_face_landmarks, view)
 
     def forget(self) -> None:
         """Look everywhere in the next picture, as after a cut."""
-        self._models.reset()
-        self._chatters = True
+        with _lock, quiet_native_log():
+            self._models.reset()
+            self._start()
+
+    def _start(self) -> None:
+        """The models go on starting in their own threads, and chatter, until a picture is done."""
+        self._models.process(np.zeros((128, 128, 3), np.uint8))
 
     def close(self) -> None:
         """Give the models' memory back."""
@@ -230,7 +233,7 @@ def _load_models(*, still: bool, most: int) -> Any:
 def quiet_native_log() -> Iterator[None]:
     """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal.
 
-    File 2 belongs to the whole process, so this is for the first call of each tracker only.
+    File 2 belongs to the whole process, so this is for moments at which a tracker starts.
     """
     try:
         kept = os.dup(2)

@@ -28,7 +28,7 @@ from shared.take import NATIVE_FPS, Take, resample_take
 
 from .measure import lip_gap, look_weights
 from .neutral import ActorNeutral, neutral_from_film, neutral_from_photo
-from .offsets import offset_fields
+from .offsets import offset_fields, shipped_fields, weights_on
 from .pose import fit_heads, head_motion_of, to_axes
 from .read_video import read_pictures, read_sound, video_facts
 from .solve import solve_weights
@@ -134,7 +134,9 @@ def capture_clip(
     track = track_face(
         read_pictures(path),
         path.name,
-        lambda count: progress(min(0.9 * count / expected, 0.9), f"Following the face, {path.name}"),
+        lambda count: progress(
+            min(0.9 * count / expected, 0.9), f"Following the face, {path.name}"
+        ),
     )
     progress(0.9, f"Reading the muscles, {path.name}")
     points = to_axes(track.landmarks)
@@ -185,7 +187,11 @@ def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Perform
     basis = landmark_basis(rest.vertices)
     weights = solve_weights(basis, moved, looks, fps)
     left_over = moved - np.tensordot(weights, basis, axes=1)
-    fields, field_weights = offset_fields(left_over, track.valid)
+    fields = shipped_fields(rest.vertices)
+    if fields is None:
+        fields, field_weights = offset_fields(left_over, track.valid)
+    else:
+        field_weights = weights_on(fields, left_over)
     gap = lip_gap(moved)
     after = left_over - np.tensordot(field_weights, fields, axes=1)
     lips = [*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER]

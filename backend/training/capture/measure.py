@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 # The pairs in the middle of the lips; towards the corners the gap says little.
 MIDDLE_PAIRS = slice(3, 8)
-LIDS = {
+LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
     "Left": (LEFT_LID_UPPER, LEFT_LID_LOWER, LEFT_IRIS[0]),
     "Right": (RIGHT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_IRIS[0]),
 }
@@ -62,7 +62,7 @@ def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
     scale = face_size(np.median(points, axis=0)) / face_size(load_template().vertices)
     radius = RADIUS * scale
     turns = []
-    for side, (upper, lower, iris) in LIDS.items():
+    for side, (upper, _, iris) in LIDS.items():
         corners = (points[:, upper[0]] + points[:, upper[-1]]) / 2
         away = (points[:, iris] - corners)[:, [0, 2]]
         opening = lid_opening(points, side)

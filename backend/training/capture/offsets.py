@@ -17,6 +17,8 @@ from backend.face.topology import (
 Floats = NDArray[np.float64]
 
 MOST_FIELDS = 12
+# Shipped fields are scaled to a weight of about 1; noise must not drive them far beyond.
+_SHIPPED_RIDGE = 0.02
 # Fields beyond this share of the left-over motion are the tracker's noise.
 _ENOUGH = 0.92
 # Full effect up to the border of the red, nothing beyond this, metres along the skin.
@@ -31,6 +33,28 @@ def lip_region() -> Floats:
     away = load_template().distances[list(lips)].min(axis=0)
     share = np.clip((_REACH - away) / (_REACH - _CORE), 0.0, 1.0)
     return np.asarray(share * share * (3.0 - 2.0 * share))
+
+
+def shipped_fields(neutral: Floats) -> Floats | None:
+    """The fields [K,468,3] that the shipped network speaks in, on this face [468,3]; None where
+    this version ships none."""
+    try:
+        from backend.audio_to_mesh.lip_offsets import (  # type: ignore[import-not-found,unused-ignore]
+            offset_basis,
+        )
+    except ImportError:
+        return None
+    return np.asarray(offset_basis(neutral), np.float64)
+
+
+def weights_on(fields: Floats, residual: Floats) -> Floats:
+    """Weights [T,K] with which `fields` [K,468,3] come closest to `residual` [T,468,3]."""
+    emphasis = (lip_region()[:, None] * np.array(_AXES)).ravel()
+    shapes = fields.reshape(len(fields), -1) * emphasis
+    target = residual.reshape(len(residual), -1) * emphasis
+    gram = shapes @ shapes.T
+    ridge = _SHIPPED_RIDGE * np.trace(gram) / max(len(gram), 1)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), shapes @ target.T).T)
 
 
 def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:

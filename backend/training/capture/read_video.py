@@ -90,9 +90,7 @@ def read_sound(path: Path) -> Audio | None:
 
 def _opened(path: Path) -> av.container.InputContainer:
     if not path.is_file():
-        raise VividKeysError(
-            ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path."
-        )
+        raise VividKeysError(ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path.")
     try:
         return av.open(str(path), mode="r")
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -106,9 +104,7 @@ def _picture_stream(container: av.container.InputContainer, path: Path) -> av.Vi
         # The cover of a sound file is one still picture and no film.
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    raise VividKeysError(
-        ErrorKind.BAD_FILE, f"'{path.name}' has no picture track.", _OTHER_FILM
-    )
+    raise VividKeysError(ErrorKind.BAD_FILE, f"'{path.name}' has no picture track.", _OTHER_FILM)
 
 
 def _sound_start(container: av.container.InputContainer) -> float:
@@ -139,7 +135,7 @@ def _frames(
 
 
 def _upright(frame: av.VideoFrame, shape: float) -> Pixels:
-    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     height, width = pixels.shape[:2]
     across = width * shape if 0.2 < shape < 5 else float(width)
     scale = min(1.0, LONGEST_SIDE / max(across, height))

@@ -30,13 +30,20 @@ from .measure import LIDS
 
 Floats = NDArray[np.float64]
 
-_LIPS, _LIDS, _RIM, _DEPTH = 2.0, 2.0, 0.4, 0.3
+_LIPS, _LIDS, _RIM, _DEPTH = 2.0, 2.0, 0.4, 0.15
 # The gap between a pair of edges, beside the edges themselves.
 _LIP_GAP, _LID_GAP = 5.0, 3.0
 # How reluctantly a shape is believed in, as a share of a typical shape's size squared. What one
-# camera cannot tell from another shape, or hardly sees at all, needs better evidence.
-_RIDGE = 0.004
+# camera cannot tell from another shape, or hardly sees at all, needs better evidence: lips part
+# mostly because the jaw drops.
+_RIDGE = 0.015
 _RELUCTANCE = {
+    "jawOpen": 0.3,
+    "mouthPucker": 0.5,
+    "mouthLowerDownLeft": 4.0,
+    "mouthLowerDownRight": 4.0,
+    "mouthFrownLeft": 4.0,
+    "mouthFrownRight": 4.0,
     "jawForward": 6.0,
     "cheekPuff": 8.0,
     "mouthRollLower": 2.0,
@@ -58,6 +65,10 @@ _TIE, _TIE_LIPS = 0.012, 0.002
 _SWEEPS, _SETTLED = 120, 2e-4
 
 
+# The part of the rim that goes with the jaw and is seen well.
+_CHIN = (152, 148, 377, 176, 400, 149, 378, 150, 379)
+
+
 @lru_cache(maxsize=1)
 def _landmark_weights() -> Floats:
     """How much each landmark and axis counts, [468,3]."""
@@ -68,17 +79,18 @@ def _landmark_weights() -> Floats:
     for points, weight, reach in ((lips, _LIPS, 0.012), (lids, _LIDS, 0.006)):
         near = np.clip(1.0 - template.distances[points].min(axis=0) / reach, 0.0, 1.0)
         count += (weight - 1.0) * near
-    count[[*FACE_OVAL, *EARS]] *= _RIM
+    count[[point for point in (*FACE_OVAL, *EARS) if point not in _CHIN]] *= _RIM
     return np.stack([count, _DEPTH * count, count], axis=1)
 
 
 def _features(fields: Floats) -> Floats:
     """What is compared: weighted displacements and gaps, [N,468,3] to [N,F]."""
     parts = [(fields * _landmark_weights()).reshape(len(fields), -1)]
-    pairs = [(INNER_LIP_UPPER[1:-1], INNER_LIP_LOWER[1:-1], _LIP_GAP)]
-    pairs += [(upper[1:-1], lower[1:-1], _LID_GAP) for upper, lower, _ in LIDS.values()]
-    for upper, lower, weight in pairs:
-        parts.append(weight * (fields[:, list(upper), 2] - fields[:, list(lower), 2]))
+    edges = [(INNER_LIP_UPPER, INNER_LIP_LOWER, _LIP_GAP)]
+    edges += [(upper, lower, _LID_GAP) for upper, lower, _ in LIDS.values()]
+    for upper, lower, weight in edges:
+        gap = fields[:, list(upper[1:-1]), 2] - fields[:, list(lower[1:-1]), 2]
+        parts.append(weight * gap)
     return np.concatenate(parts, axis=1)
 
 
@@ -141,7 +153,7 @@ def bounded_least_squares(
                 pull = evidence[turn, j] - explained[turn, j] + gram[j, j] * here
                 stiffness = gram[j, j] + ridge[j] + tie[j] * neighbours[turn]
                 wanted = (pull + tie[j] * around[turn]) / np.maximum(stiffness, 1e-30)
-                most = 1.0
+                most: float | Floats = 1.0
                 if shared is not None and j in shared:
                     other = shared[1] if j == shared[0] else shared[0]
                     most = 1.0 - x[turn, other]

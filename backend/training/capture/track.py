@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 LONGEST_FILLED = 0.3
 # The window that is looked at, in widths of the face, and how far the face may leave its middle.
 _WINDOW, _LEEWAY = 3.0, 0.6
+# Fewer pictures than this are no performance; a photo reads as a film of one.
+_FEWEST = 5
 # Between two pictures a face moves by less than this share of its width; more is a cut.
 _LARGEST_STEP = 0.5
 # A face that is lost is looked for in the whole picture this often, seconds: that takes long.
@@ -76,6 +78,12 @@ def track_face(
             ErrorKind.BAD_FILE,
             f"No picture of '{name}' could be decoded.",
             "Export the film again, for example as MP4 with H.264.",
+        )
+    if len(times) < _FEWEST:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{name}' holds only {len(times)} pictures, which is no performance.",
+            "Choose a film of at least a second in which someone speaks.",
         )
     seen = np.array([face is not None for face in faces])
     if not seen.any():
