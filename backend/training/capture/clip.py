@@ -52,6 +52,8 @@ CONSENT = (
 )
 # Under this share of pictures with a face the film is worth a second look.
 _LITTLE_SEEN = 0.8
+# Lips that stay within this do not speak, millimetres.
+_STILL_LIPS = 0.7
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,10 @@ def capture_clip(
         warnings.append("The film has no sound, so the Take cannot be trained on.")
         return _finished(clip, path, None, None, replace(figures, warnings=tuple(warnings)))
     network = network_weights(audio, model)
+    if figures.gap_high_mm - figures.gap_low_mm < _STILL_LIPS:
+        # Correlation would compare the tracker's noise with the voice.
+        warnings.append("The lips hardly move; whether picture and sound fit cannot be measured.")
+        return _finished(clip, path, audio, network, replace(figures, warnings=tuple(warnings)))
     as_filmed = _on_the_clock(performance, rest, settings, 0.0)
     sync = measure_sync(*_hundred(as_filmed), audio, network)
     warnings += _sync_warnings(sync, settings)

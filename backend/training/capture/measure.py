@@ -33,9 +33,9 @@ LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
 
 def lip_gap(points: Floats) -> Floats:
     """Mean height between the lips' inner edges, points [T,>=468,3] without pose to [T]."""
-    upper = points[:, list(INNER_LIP_UPPER[MIDDLE_PAIRS]), 2]
-    lower = points[:, list(INNER_LIP_LOWER[MIDDLE_PAIRS]), 2]
-    return np.asarray((upper - lower).mean(axis=1))
+    height = points[:, :, 2]
+    upper, lower = list(INNER_LIP_UPPER)[MIDDLE_PAIRS], list(INNER_LIP_LOWER)[MIDDLE_PAIRS]
+    return np.asarray((height[:, upper] - height[:, lower]).mean(axis=1))
 
 
 def lip_width(points: Floats) -> Floats:

@@ -21,6 +21,8 @@ MOST_FIELDS = 12
 _SHIPPED_RIDGE = 0.02
 # Fields beyond this share of the left-over motion are the tracker's noise.
 _ENOUGH = 0.92
+# A long film's directions are those of this many of its frames.
+_ENOUGH_FRAMES = 3000
 # Full effect up to the border of the red, nothing beyond this, metres along the skin.
 _CORE, _REACH = 0.004, 0.026
 # One camera hardly sees depth, so what is left over there is mostly error.
@@ -67,6 +69,7 @@ def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, F
     frames = len(local)
     flat = local.reshape(frames, -1)
     learned = flat[valid] if valid.any() else flat
+    learned = learned[:: max(len(learned) // _ENOUGH_FRAMES, 1)]
     _, size, directions = np.linalg.svd(learned, full_matrices=False)
     energy = size**2
     if energy.sum() <= 1e-18:

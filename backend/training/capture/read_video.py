@@ -20,7 +20,8 @@ Pixels = NDArray[np.uint8]
 
 # Faces in larger pictures are tracked no better, only slower.
 LONGEST_SIDE = 1920
-LONGEST_SECONDS = 3600.0
+# All landmarks of a film are held in memory: some 2 GB for this long at 60 pictures a second.
+LONGEST_SECONDS = 600.0
 _MOST_DAMAGED = 200
 _OTHER_FILM = "Choose a film (MP4, MOV, MKV, MPG) in which someone speaks to the camera."
 
@@ -71,7 +72,7 @@ def read_pictures(path: Path) -> Iterator[Picture]:
             if time > LONGEST_SECONDS:
                 raise VividKeysError(
                     ErrorKind.TOO_LARGE,
-                    f"'{path.name}' is longer than {LONGEST_SECONDS / 3600:.0f} hour.",
+                    f"'{path.name}' is longer than {LONGEST_SECONDS / 60:.0f} minutes.",
                     "Cut it into parts and capture them one by one.",
                 )
             last = time

@@ -85,7 +85,7 @@ def figures_table(done: Sequence[tuple[str, Figures]]) -> Table:
             f"{row.residual_mm:.2f}",
             f"{row.lip_residual_mm:.2f} to {row.lip_residual_with_offsets_mm:.2f}",
             f"{max(row.gap_low_mm, 0.0):.1f} to {row.gap_high_mm:.1f}",
-            f"{row.sync_ms:+.0f}" if synced else "no sound",
+            f"{row.sync_ms:+.0f}" if synced else "-",
             f"{row.sync_r:.2f}" if synced else "-",
             f"{row.network_rounding_r:.2f}" if synced else "-",
             "/".join(f"{degrees:.0f}" for degrees in row.head_degrees),

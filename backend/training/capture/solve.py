@@ -86,9 +86,8 @@ def _landmark_weights() -> Floats:
 def _features(fields: Floats) -> Floats:
     """What is compared: weighted displacements and gaps, [N,468,3] to [N,F]."""
     parts = [(fields * _landmark_weights()).reshape(len(fields), -1)]
-    edges = [(INNER_LIP_UPPER, INNER_LIP_LOWER, _LIP_GAP)]
-    edges += [(upper, lower, _LID_GAP) for upper, lower, _ in LIDS.values()]
-    for upper, lower, weight in edges:
+    lids = [(upper, lower, _LID_GAP) for upper, lower, _ in LIDS.values()]
+    for upper, lower, weight in ((INNER_LIP_UPPER, INNER_LIP_LOWER, _LIP_GAP), *lids):
         gap = fields[:, list(upper[1:-1]), 2] - fields[:, list(lower[1:-1]), 2]
         parts.append(weight * gap)
     return np.concatenate(parts, axis=1)

@@ -79,7 +79,7 @@ def best_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_]) -> tuple[flo
         bend = before - 2 * peak + after
         if bend < -1e-12:
             offset += 0.5 * (before - after) / bend
-    return offset / RATE, float(scores[best])
+    return float(offset / RATE), float(scores[best])
 
 
 def _at_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_], lag: int) -> float:

@@ -25,6 +25,9 @@ _WINDOW, _LEEWAY = 3.0, 0.6
 _FEWEST = 5
 # Between two pictures a face moves by less than this share of its width; more is a cut.
 _LARGEST_STEP = 0.5
+# The tracker lays its own frame around what it saw last, so a still face drifts at first: it
+# looks at the first picture this often before it counts.
+_SETTLING = 4
 # A face that is lost is looked for in the whole picture this often, seconds: that takes long.
 _SEARCH_EVERY = 0.4
 
@@ -149,7 +152,7 @@ class _Follower:
                 raise
             self._window = None
             return None
-        self._place_window(self._face)
+        self._place_window(self._face, picture)
         # The tracker's own landmarks differ a little from the finder's: one source for all.
         return self._follow(picture)
 
@@ -174,13 +177,15 @@ class _Follower:
         there, wide = _place(best)
         off = float(np.hypot(there[0] - middle[0], there[1] - middle[1]))
         if off > _LEEWAY * wide or not 0.6 < _WINDOW * wide / side < 1.6:
-            self._place_window(best)
+            self._place_window(best, picture)
         return best
 
-    def _place_window(self, face: Floats) -> None:
+    def _place_window(self, face: Floats, picture: Picture) -> None:
         centre, wide = _place(face)
         self._window = ((float(centre[0]), float(centre[1])), _WINDOW * wide)
         self._tracker.forget()
+        for _ in range(_SETTLING):
+            self._tracker.follow(picture.pixels, *self._window)
 
 
 def _place(face: Floats) -> tuple[Floats, float]:
