@@ -25,6 +25,8 @@ _WINDOW, _LEEWAY = 3.0, 0.6
 _FEWEST = 5
 # Between two pictures a face moves by less than this share of its width; more is a cut.
 _LARGEST_STEP = 0.5
+# A face that comes back has about the size it had.
+_LARGEST_CHANGE = 1.7
 # The tracker lays its own frame around what it saw last, so a still face drifts at first: it
 # looks at the first picture this often before it counts.
 _SETTLING = 4
@@ -61,7 +63,8 @@ def track_face(
     name: str,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Track:
-    """Follow the face that is largest where it first appears.
+    """Follow the face that is largest where it first appears; nobody else is taken for it,
+    unless a cut puts a face of the same size in its place.
 
     Raises VividKeysError(bad_file) without pictures and no_face where no picture shows a face.
     """
@@ -138,21 +141,24 @@ class _Follower:
 
     def look(self, picture: Picture) -> Floats | None:
         """The face [478,3] in this picture, or None."""
-        if self._window is not None:
-            face = self._follow(picture)
-            if face is not None:
-                return face
+        if self._face is not None and (face := self._follow(picture)) is not None:
+            return face
         if picture.time < self._next_search:
             return None
         self._next_search = picture.time + _SEARCH_EVERY
         try:
-            self._face = find_face(picture.pixels).landmarks
+            found = find_face(picture.pixels).landmarks
         except VividKeysError as error:
             if error.kind not in (ErrorKind.NO_FACE, ErrorKind.BAD_IMAGE):
                 raise
-            self._window = None
             return None
-        self._place_window(self._face, picture)
+        if self._face is not None:
+            # Somebody in the background is not the actor who went out of sight.
+            change = _place(found)[1] / _place(self._face)[1]
+            if not 1.0 / _LARGEST_CHANGE < change < _LARGEST_CHANGE:
+                return None
+        self._face = found
+        self._place_window(found, picture)
         # The tracker's own landmarks differ a little from the finder's: one source for all.
         return self._follow(picture)
 
@@ -169,8 +175,6 @@ class _Follower:
             if away <= nearest and wide >= MIN_FACE_PIXELS and 0.5 < wide / size < 2.0:
                 best, nearest = face, away
         if best is None:
-            self._tracker.forget()
-            self._window = None
             return None
         self._face = best
         middle, side = self._window

@@ -14,8 +14,9 @@ from PIL import Image
 
 from backend.commands.main import main, parse
 from backend.training.capture.dataset import load_captures
-from backend.training.capture.read_video import read_pictures
+from backend.training.capture.read_video import Picture, read_pictures
 from backend.training.capture.store import clip_names, load_index, valid_stretches
+from backend.training.capture.track import track_face
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.lips import aperture
@@ -187,6 +188,24 @@ def test_damaged_clips_can_be_passed_over(captured, tmp_path):
         load_captures(folder, told.append)
     assert caught.value.kind is ErrorKind.BAD_REQUEST
     assert len(told) == 1 and "still.take.npz" in told[0].sentence
+
+
+def test_the_largest_face_is_followed_and_nobody_else_while_it_is_away():
+    large, small = portrait(220), portrait(110)
+
+    def scene(number: int) -> Picture:
+        pixels = np.full((360, 640, 3), 120, np.uint8)
+        pixels[150 : 150 + len(small), 520:630] = small
+        if number not in (8, 9) and not 16 <= number < 28:
+            left = 40 + 4 * number
+            pixels[40 : 40 + len(large), left : left + 220] = large
+        return Picture(pixels, number / 25)
+
+    track = track_face(map(scene, range(36)), "two faces")
+    assert list(np.flatnonzero(~track.seen)[:2]) == [8, 9]
+    assert track.valid[:16].all() and not track.valid[16:28].any() and track.valid[-4:].all()
+    nose = track.landmarks[:, 4, 0] - 4 * np.arange(36)
+    assert np.ptp(nose[track.seen]) < 6
 
 
 def test_picture_times_count_from_the_sound(tmp_path):
