@@ -10,6 +10,7 @@ import tyro
 
 from backend.commands.animate import Animate
 from backend.commands.bench import Bench
+from backend.commands.capture import Capture
 from backend.commands.doctor import Doctor
 from backend.commands.evaluate import Evaluate
 from backend.commands.faces import Faces
@@ -45,6 +46,7 @@ Commands = (
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Faces, tyro.conf.subcommand("faces")]
+    | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Train, tyro.conf.subcommand("train")]
 )
 

@@ -60,6 +60,38 @@ def find_face(pixels: Pixels, cancelled: Callable[[], bool] | None = None) -> Tr
     )
 
 
+class FaceTracker:
+    """Follows faces from picture to picture, which is steadier than finding them each time.
+
+    It belongs to one film: what it saw last decides where it looks next.
+    """
+
+    def __init__(self, most: int = 2) -> None:
+        with _lock, quiet_native_log():
+            self._models = _load_models(still=False, most=most)
+            self._start()
+
+    def follow(self, pixels: Pixels, centre: tuple[float, float], side: float) -> list[Floats]:
+        """Faces [478,3], in pixels of the whole picture, within a square of it."""
+        view = _view(pixels, *centre, side)
+        with _lock:
+            return _in_photo(self._models.process(view.pixels).multi_face_landmarks, view)
+
+    def forget(self) -> None:
+        """Look everywhere in the next picture, as after a cut."""
+        with _lock, quiet_native_log():
+            self._models.reset()
+            self._start()
+
+    def _start(self) -> None:
+        """The models go on starting in their own threads, and chatter, until a picture is done."""
+        self._models.process(np.zeros((128, 128, 3), np.uint8))
+
+    def close(self) -> None:
+        """Give the models' memory back."""
+        self._models.close()
+
+
 def warm_up() -> None:
     """Load the models now instead of with the first photo."""
     _track(np.zeros((128, 128, 3), np.uint8))
@@ -155,6 +187,11 @@ def _track(view: _View | Pixels) -> list[Floats]:
     with _lock, nullcontext() if _started else quiet_native_log():
         found = _models().process(view.pixels).multi_face_landmarks
         _started = True
+    return _in_photo(found, view)
+
+
+def _in_photo(found: Any, view: _View) -> list[Floats]:
+    """MediaPipe's faces of a view as landmarks [478,3] in pixels of the photo."""
     side = len(view.pixels) * view.scale
     faces = []
     for face in found or ():
@@ -165,33 +202,38 @@ def _track(view: _View | Pixels) -> list[Floats]:
 
 
 def _models() -> Any:
-    """MediaPipe's tracker, loaded at first use: its import alone takes one to two seconds."""
+    """The finder for single photos, loaded at first use."""
     global _tracker
     if _tracker is None:
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        try:
-            from mediapipe.python.solutions.face_mesh import FaceMesh as Tracker
-        except ImportError as problem:
-            raise VividKeysError(
-                ErrorKind.MISSING_DEPENDENCY,
-                f"The face tracker is not installed ({problem}).",
-                "Run: python install.py backend",
-            ) from problem
-        _tracker = Tracker(
-            static_image_mode=True,
-            refine_landmarks=True,
-            max_num_faces=MAX_FACES,
-            min_detection_confidence=0.4,
-        )
+        _tracker = _load_models(still=True, most=MAX_FACES)
     return _tracker
+
+
+def _load_models(*, still: bool, most: int) -> Any:
+    """MediaPipe's tracker for single pictures or for films; its import takes one to two seconds."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from mediapipe.python.solutions.face_mesh import FaceMesh as Tracker
+    except ImportError as problem:
+        raise VividKeysError(
+            ErrorKind.MISSING_DEPENDENCY,
+            f"The face tracker is not installed ({problem}).",
+            "Run: python install.py backend",
+        ) from problem
+    return Tracker(
+        static_image_mode=still,
+        refine_landmarks=True,
+        max_num_faces=most,
+        min_detection_confidence=0.4,
+    )
 
 
 @contextmanager
 def quiet_native_log() -> Iterator[None]:
     """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal.
 
-    File 2 belongs to the whole process, so this is for the first call only.
+    File 2 belongs to the whole process, so this is for moments at which a tracker starts.
     """
     try:
         kept = os.dup(2)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read off the landmarks directly, without shapes: lips' gap, mouth's width, lids, gaze."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.eyes import LOOK, RADIUS
+from backend.face.template import face_size, load_template
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LEFT_IRIS,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    OUTER_LIP_UPPER,
+    RIGHT_IRIS,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+)
+from shared.arkit import INDEX
+
+Floats = NDArray[np.float64]
+
+# The pairs in the middle of the lips; towards the corners the gap says little.
+MIDDLE_PAIRS = slice(3, 8)
+LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
+    "Left": (LEFT_LID_UPPER, LEFT_LID_LOWER, LEFT_IRIS[0]),
+    "Right": (RIGHT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_IRIS[0]),
+}
+
+
+def lip_gap(points: Floats) -> Floats:
+    """Mean height between the lips' inner edges, points [T,>=468,3] without pose to [T]."""
+    height = points[:, :, 2]
+    upper, lower = list(INNER_LIP_UPPER)[MIDDLE_PAIRS], list(INNER_LIP_LOWER)[MIDDLE_PAIRS]
+    return np.asarray((height[:, upper] - height[:, lower]).mean(axis=1))
+
+
+def lip_width(points: Floats) -> Floats:
+    """Distance of the lip corners [T]."""
+    corners = points[:, OUTER_LIP_UPPER[-1]] - points[:, OUTER_LIP_UPPER[0]]
+    return np.asarray(np.linalg.norm(corners, axis=1))
+
+
+def lid_opening(points: Floats, side: str) -> Floats:
+    """Height of an eye's opening [T], in widths of the eye; `side` is Left or Right."""
+    upper, lower, _ = LIDS[side]
+    width = np.linalg.norm(points[:, upper[0]] - points[:, upper[-1]], axis=1)
+    gap = points[:, list(upper[3:6])] - points[:, list(lower[3:6])]
+    return np.asarray(np.linalg.norm(gap.mean(axis=1), axis=1) / width)
+
+
+def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
+    """The eight look shapes from the irises, as weights [T,52] that are zero elsewhere.
+
+    `points` [T,478,3] without pose. Straight ahead is the usual gaze over the `calm` frames [T]:
+    the camera's place is not known. While a lid is closed the gaze before it is kept.
+    """
+    weights = np.zeros((len(points), 52))
+    scale = face_size(np.median(points, axis=0)) / face_size(load_template().vertices)
+    radius = RADIUS * scale
+    turns = []
+    for side, (upper, _, iris) in LIDS.items():
+        corners = (points[:, upper[0]] + points[:, upper[-1]]) / 2
+        away = (points[:, iris] - corners)[:, [0, 2]]
+        opening = lid_opening(points, side)
+        shut = opening < 0.55 * np.median(opening)
+        away = _hold(away, shut)
+        away = away - np.median(away[calm & ~shut] if (calm & ~shut).any() else away, axis=0)
+        turns.append(np.degrees(np.arcsin(np.clip(away / radius, -0.8, 0.8))))
+    # Both eyes look the same way up and nearly so sideways: the mean halves the noise.
+    mean = np.mean(turns, axis=0)
+    for side, outward in (("Left", 1.0), ("Right", -1.0)):
+        out, up = outward * mean[:, 0], mean[:, 1]
+        for name, turn in (("Out", out), ("In", -out), ("Up", up), ("Down", -up)):
+            weights[:, INDEX[f"eyeLook{name}{side}"]] = np.clip(turn / LOOK[name], 0.0, 1.0)
+    return weights
+
+
+def _hold(curves: Floats, away: NDArray[np.bool_]) -> Floats:
+    """Straight lines over the frames [T] that are `away`, curves [T,C]."""
+    if away.all() or not away.any():
+        return curves
+    index = np.arange(len(curves))
+    columns = [np.interp(index, index[~away], column[~away]) for column in curves.T]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The actor's face at rest: from the calmest frames of the film, or from a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.landmarks import find_face
+from backend.face.load_image import load_image
+from backend.face.neutral import close_mouth, neutral_face
+from backend.face.template import load_template
+from backend.face.topology import LANDMARK_COUNT
+
+from .measure import LIDS, lid_opening, lip_gap
+from .pose import fit_heads
+
+Floats = NDArray[np.float64]
+
+# So many frames make the mean, and at least so many; more would let speech in.
+_CALM_SHARE, _CALM_LEAST = 0.15, 6
+# Lips that the tracker sees this far apart at rest are closed: it is its way of seeing them.
+# From twice as much on the mouth really stood open, metres on the face.
+_TOUCHING = 0.0013
+
+
+@dataclass(frozen=True, eq=False)
+class ActorNeutral:
+    """vertices [468,3] metres, frontal, lips exactly closed: the face that the shapes start from;
+    measured [478,3]: the same face as the tracker sees it, which the displacements start from;
+    calm [T]: the frames it was made of (none for a photo)."""
+
+    vertices: Floats
+    measured: Floats
+    calm: NDArray[np.bool_]
+
+
+def neutral_from_film(points: Floats, valid: NDArray[np.bool_]) -> ActorNeutral:
+    """The median of the calmest frames with the mouth shut and the eyes open.
+
+    `points` [T,478,3] in our axes, any scale, with the head's pose; `valid` [T].
+    """
+    template = load_template()
+    aligned = fit_heads(points, np.concatenate([template.vertices, template.irises])).aligned
+    calm = calm_frames(aligned, valid)
+    measured = np.median(aligned[calm], axis=0)
+    # The mean of frames that each were laid on the template sits on it a little unevenly.
+    aligned = fit_heads(points[calm], measured).aligned
+    measured = _centred(np.median(aligned, axis=0))
+    closed = close_mouth(measured[:LANDMARK_COUNT])
+    opening = float(np.maximum(lip_gap(measured[None]), 0.0)[0])
+    really_open = np.clip(opening / _TOUCHING - 1.0, 0.0, 1.0)
+    measured[:LANDMARK_COUNT] += really_open * (closed - measured[:LANDMARK_COUNT])
+    return ActorNeutral(closed, measured, calm)
+
+
+def neutral_from_photo(photo: Path, frames: int) -> ActorNeutral:
+    """The face of a photo as the rest shape of a film of `frames` pictures.
+
+    Raises VividKeysError(bad_image, too_large, no_face).
+    """
+    face = neutral_face(find_face(load_image(photo).pixels).landmarks)
+    measured = np.concatenate([face.vertices, face.irises])
+    return ActorNeutral(face.vertices, measured, np.zeros(frames, np.bool_))
+
+
+def calm_frames(aligned: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Frames [T] with the mouth as shut and as still as it gets, and with open eyes."""
+    usable = valid.copy()
+    for side in LIDS:
+        opening = lid_opening(aligned, side)
+        usable &= opening > 0.8 * np.median(opening[valid])
+    if usable.sum() < _CALM_LEAST:
+        usable = valid
+    gap = lip_gap(aligned)
+    mouth = aligned[:, :LANDMARK_COUNT]
+    speed = np.zeros(len(aligned))
+    if len(aligned) > 2:
+        speed = np.linalg.norm(np.gradient(mouth, axis=0), axis=2).mean(axis=1)
+    unrest = _places(gap, usable) + 0.5 * _places(speed, usable)
+    count = min(max(round(_CALM_SHARE * usable.sum()), _CALM_LEAST), int(usable.sum()))
+    chosen = np.argsort(np.where(usable, unrest, np.inf), kind="stable")[:count]
+    calm = np.zeros(len(aligned), np.bool_)
+    calm[chosen] = True
+    return calm
+
+
+def _places(values: Floats, usable: NDArray[np.bool_]) -> Floats:
+    """Share of the usable frames that lie below each value, [T]."""
+    order = np.sort(values[usable])
+    return np.searchsorted(order, values) / max(len(order), 1)
+
+
+def _centred(points: Floats) -> Floats:
+    """Moved sideways onto the person's own middle, as a face from a photo is."""
+    template = load_template()
+    middle = (points[:, 0] + points[template.mirror, 0]) / 2
+    return points - (np.average(middle, weights=template.rigidity), 0.0, 0.0)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the 52 shapes leave over around the lips, as a few fields of vertex offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.template import load_template
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
+
+Floats = NDArray[np.float64]
+
+MOST_FIELDS = 12
+# Shipped fields are scaled to a weight of about 1; noise must not drive them far beyond.
+_SHIPPED_RIDGE = 0.02
+# Fields beyond this share of the left-over motion are the tracker's noise.
+_ENOUGH = 0.92
+# A long film's directions are those of this many of its frames.
+_ENOUGH_FRAMES = 3000
+# Full effect up to the border of the red, nothing beyond this, metres along the skin.
+_CORE, _REACH = 0.004, 0.026
+# One camera hardly sees depth, so what is left over there is mostly error.
+_AXES = (1.0, 0.3, 1.0)
+
+
+def lip_region() -> Floats:
+    """How far each landmark belongs to the lips' surroundings, [468] 0..1."""
+    lips = (*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER)
+    away = load_template().distances[list(lips)].min(axis=0)
+    share = np.clip((_REACH - away) / (_REACH - _CORE), 0.0, 1.0)
+    return np.asarray(share * share * (3.0 - 2.0 * share))
+
+
+def shipped_fields(neutral: Floats) -> Floats | None:
+    """The fields [K,468,3] that the shipped network speaks in, on this face [468,3]; None where
+    this version ships none."""
+    try:
+        from backend.audio_to_mesh.lip_offsets import (  # type: ignore[import-not-found,unused-ignore]
+            offset_basis,
+        )
+    except ImportError:
+        return None
+    return np.asarray(offset_basis(neutral), np.float64)
+
+
+def weights_on(fields: Floats, residual: Floats) -> Floats:
+    """Weights [T,K] with which `fields` [K,468,3] come closest to `residual` [T,468,3]."""
+    emphasis = (lip_region()[:, None] * np.array(_AXES)).ravel()
+    shapes = fields.reshape(len(fields), -1) * emphasis
+    target = residual.reshape(len(residual), -1) * emphasis
+    gram = shapes @ shapes.T
+    ridge = _SHIPPED_RIDGE * np.trace(gram) / max(len(gram), 1)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), shapes @ target.T).T)
+
+
+def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Basis [K,468,3] metres and weights [T,K], K <= 12, of the `residual` motion [T,468,3].
+
+    The fields are the residual's own main directions over the `valid` frames [T]; weights are
+    scaled to a root mean square of 1. No motion left over gives K = 0.
+    """
+    local = residual * lip_region()[:, None] * np.array(_AXES)
+    frames = len(local)
+    flat = local.reshape(frames, -1)
+    learned = flat[valid] if valid.any() else flat
+    learned = learned[:: max(len(learned) // _ENOUGH_FRAMES, 1)]
+    _, size, directions = np.linalg.svd(learned, full_matrices=False)
+    energy = size**2
+    if energy.sum() <= 1e-18:
+        return np.zeros((0, *residual.shape[1:])), np.zeros((frames, 0))
+    explained = np.cumsum(energy) / energy.sum()
+    count = min(int(np.searchsorted(explained, _ENOUGH)) + 1, MOST_FIELDS, len(size))
+    scale = size[:count] / np.sqrt(len(learned))
+    keep = scale > 1e-9
+    directions, scale = directions[:count][keep], scale[keep]
+    weights = flat @ directions.T / scale
+    basis = (directions * scale[:, None]).reshape(-1, *residual.shape[1:])
+    return basis, weights

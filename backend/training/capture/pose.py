@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the head is in every picture, from the landmarks that are bone; and the face without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import savgol_filter
+
+from backend.face.pose import head_angles
+from backend.face.template import load_template
+
+Floats = NDArray[np.float64]
+
+# A landmark this far from where bone should be counts half, metres.
+_DOUBTFUL = 0.002
+_ROUNDS = 6
+# The focal length cannot be known from a film; this is a usual one, in long sides of the picture.
+# It decides only how a change of size is read as metres towards the camera.
+_FOCAL_LENGTH = 1.3
+# Heads have next to nothing above 5 Hz; how near they are is measured worse than the rest.
+_SMOOTH_SECONDS, _SMOOTH_DEPTH_SECONDS = 0.28, 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFits:
+    """How each frame's points are moved onto a face: `scale` [T] metres per pixel,
+    `rotation` [T,3,3], `shift` [T,3], and the points there, `aligned` [T,N,3] metres."""
+
+    scale: Floats
+    rotation: Floats
+    shift: Floats
+    aligned: Floats
+
+
+def to_axes(landmarks: Floats) -> Floats:
+    """Picture axes (right, down, away) to ours (x right, y away, z up), [...,3] to [...,3]."""
+    return np.stack([landmarks[..., 0], landmarks[..., 2], -landmarks[..., 1]], axis=-1)
+
+
+def fit_heads(points: Floats, target: Floats, rigidity: Floats | None = None) -> HeadFits:
+    """Move every frame's `points` [T,N,3] onto `target` [N,3] (metres), robustly.
+
+    `rigidity` [N] says how much a landmark is bone (the template's unless given); landmarks that
+    do not fit, such as a raised brow, lose their say in that frame.
+    """
+    bone = load_template().rigidity if rigidity is None else rigidity
+    weights = np.broadcast_to(bone, points.shape[:2])
+    for _ in range(_ROUNDS):
+        fits = _fit(points, target, weights)
+        away = np.linalg.norm(fits.aligned - target, axis=2)
+        weights = bone / (1.0 + (away / _DOUBTFUL) ** 2)
+    return fits
+
+
+def _fit(points: Floats, target: Floats, weights: Floats) -> HeadFits:
+    """Umeyama's fit for all frames at once; `weights` [T,N]."""
+    share = (weights / weights.sum(axis=1, keepdims=True))[:, :, None]
+    from_centre = (share * points).sum(axis=1)
+    to_centre = (share * target).sum(axis=1)
+    source = points - from_centre[:, None]
+    wanted = target - to_centre[:, None]
+    u, stretch, vt = np.linalg.svd(np.swapaxes(share * wanted, 1, 2) @ source)
+    keep = np.ones_like(stretch)
+    keep[:, 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * keep[:, None, :]) @ vt
+    scale = (stretch * keep).sum(axis=1) / (share * source**2).sum(axis=(1, 2))
+    turned = scale[:, None, None] * points @ np.swapaxes(rotation, 1, 2)
+    shift = to_centre - scale[:, None] * np.einsum("tij,tj->ti", rotation, from_centre)
+    return HeadFits(scale, rotation, shift, turned + shift[:, None])
+
+
+def head_motion_of(fits: HeadFits, size: tuple[int, int], fps: float) -> tuple[Floats, Floats]:
+    """The head's pose relative to the first frame, as that frame's head sees it.
+
+    Rotation [T,3] (Euler XYZ, radians) and translation [T,3] (metres) in Blender's axes; `size`
+    is (width, height) of the pictures. Lightly smoothed, without delay.
+    """
+    head = np.swapaxes(fits.rotation, 1, 2)
+    relative = head[0].T @ head
+    angles = np.array([head_angles(rotation.T) for rotation in relative])
+    rotation = smooth(np.unwrap(angles, axis=0), fps, _SMOOTH_SECONDS)
+    # Where the face's origin is before the camera: pixels from the picture's middle in metres.
+    place = -np.einsum("tij,tj->ti", head, fits.shift)
+    place[:, 0] -= fits.scale * size[0] / 2
+    place[:, 2] += fits.scale * size[1] / 2
+    place[:, 1] = fits.scale * _FOCAL_LENGTH * max(size)
+    place[:, 1] = smooth(place[:, 1:2], fps, _SMOOTH_DEPTH_SECONDS)[:, 0]
+    place = smooth(place, fps, _SMOOTH_SECONDS)
+    translation = (place - place[0]) @ head[0]
+    return rotation - rotation[0], translation
+
+
+def smooth(curves: Floats, fps: float, seconds: float, order: int = 2) -> Floats:
+    """Savitzky-Golay over about `seconds` on curves [T, ...]: no delay, peaks nearly kept."""
+    length = round(seconds * fps) // 2 * 2 + 1
+    length = min(length, (len(curves) - 1) // 2 * 2 + 1)
+    if length <= order:
+        return curves
+    return np.asarray(savgol_filter(curves, length, order, axis=0, mode="interp"))

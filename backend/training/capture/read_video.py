@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pictures of a film with the times at which they are shown, and its sound beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.audio.load import Audio, load_audio
+from shared.errors import ErrorKind, VividKeysError
+
+Pixels = NDArray[np.uint8]
+
+# Faces in larger pictures are tracked no better, only slower.
+LONGEST_SIDE = 1920
+# All landmarks of a film are held in memory: some 2 GB for this long at 60 pictures a second.
+LONGEST_SECONDS = 600.0
+_MOST_DAMAGED = 200
+_OTHER_FILM = "Choose a film (MP4, MOV, MKV, MPG) in which someone speaks to the camera."
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Upright pixels uint8 [H,W,3] with square pixels, and when they are shown: seconds from the
+    first sample of the film's sound."""
+
+    pixels: Pixels
+    time: float
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the file says before it is decoded; `frames` is an estimate."""
+
+    fps: float
+    frames: int
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Frame rate and length. Raises VividKeysError(bad_file) where there is no picture track."""
+    with _opened(path) as container:
+        stream = _picture_stream(container, path)
+        rate = stream.average_rate or stream.guessed_rate or 25
+        seconds = float(container.duration or 0) / av.time_base
+        return VideoFacts(float(rate), stream.frames or round(seconds * float(rate)))
+
+
+def read_pictures(path: Path) -> Iterator[Picture]:
+    """The film's pictures in the order of their times, one at a time.
+
+    Damaged parts are passed over. Raises VividKeysError(bad_file, too_large).
+    """
+    with _opened(path) as container:
+        stream = _picture_stream(container, path)
+        stream.thread_type = "AUTO"
+        start = _sound_start(container)
+        shape = float(stream.sample_aspect_ratio or 1)
+        last = -math.inf
+        for frame in _frames(container, stream):
+            if frame.time is None:
+                continue
+            time = float(frame.time) - start
+            if time <= last:
+                continue  # two pictures cannot be shown at once
+            if time > LONGEST_SECONDS:
+                raise VividKeysError(
+                    ErrorKind.TOO_LARGE,
+                    f"'{path.name}' is longer than {LONGEST_SECONDS / 60:.0f} minutes.",
+                    "Cut it into parts and capture them one by one.",
+                )
+            last = time
+            yield Picture(_upright(frame, shape), time)
+
+
+def read_sound(path: Path) -> Audio | None:
+    """The film's sound, or None where it has none that can be used."""
+    try:
+        return load_audio(path)
+    except VividKeysError as error:
+        if error.kind is ErrorKind.BAD_AUDIO:
+            return None
+        raise
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise VividKeysError(ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path.")
+    try:
+        return av.open(str(path), mode="r")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE, f"'{path.name}' is not a film that can be read.", _OTHER_FILM
+        ) from error
+
+
+def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    for stream in container.streams.video:
+        # The cover of a sound file is one still picture and no film.
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    raise VividKeysError(ErrorKind.BAD_FILE, f"'{path.name}' has no picture track.", _OTHER_FILM)
+
+
+def _sound_start(container: av.container.InputContainer) -> float:
+    """When the first sample sounds, on the clock of the pictures; the film's start without one."""
+    tracks = [*container.streams.audio[:1], *container.streams.video[:1]]
+    for track in tracks:
+        if track.start_time is not None and track.time_base is not None:
+            return float(track.start_time * track.time_base)
+    return 0.0
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    damaged = 0
+    packets = container.demux(stream)
+    while damaged <= _MOST_DAMAGED:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, OSError, ValueError):
+            return
+        try:
+            yield from packet.decode()
+        except (av.FFmpegError, ValueError):
+            damaged += 1
+
+
+def _upright(frame: av.VideoFrame, shape: float) -> Pixels:
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    height, width = pixels.shape[:2]
+    across = width * shape if 0.2 < shape < 5 else float(width)
+    scale = min(1.0, LONGEST_SIDE / max(across, height))
+    size = (max(round(across * scale), 1), max(round(height * scale), 1))
+    if size != (width, height):
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes the tracker's shaking out of the face's motion without opening lips that close."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.template import load_template
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+)
+
+from .measure import lip_gap
+from .pose import smooth
+
+Floats = NDArray[np.float64]
+
+# Lips close and lids fall within a tenth of a second; the rest of the face takes its time.
+_QUICK_SECONDS, _SLOW_SECONDS = 0.12, 0.22
+_QUICK_REACH = 0.012
+# Below this share of the usual opening the lips are taken as they were tracked.
+_CLOSING, _OPEN = 0.15, 0.4
+
+
+def steady(displacements: Floats, fps: float) -> Floats:
+    """Displacements [T,468,3] with less noise; zero phase, closures as deep as they were."""
+    slow = smooth(displacements, fps, _SLOW_SECONDS)
+    quick = smooth(displacements, fps, _QUICK_SECONDS)
+    gap = lip_gap(displacements)
+    usual = max(float(np.percentile(gap, 80)), 1e-4)
+    untouched = np.clip((_OPEN - gap / usual) / (_OPEN - _CLOSING), 0.0, 1.0)[:, None, None]
+    near_lips = _near((*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER))
+    near_lids = _near((*LEFT_LID_UPPER, *LEFT_LID_LOWER, *RIGHT_LID_UPPER, *RIGHT_LID_LOWER))
+    lips = quick + untouched * (displacements - quick)
+    return np.asarray(
+        slow + near_lips * (lips - slow) + near_lids * (1.0 - near_lips) * (quick - slow)
+    )
+
+
+def _near(points: tuple[int, ...]) -> Floats:
+    """1 at the given landmarks, fading to 0 around them, [468,1]."""
+    away = load_template().distances[list(points)].min(axis=0)
+    return np.clip(1.5 - 1.5 * away / _QUICK_REACH, 0.0, 1.0).reshape(LANDMARK_COUNT, 1)
