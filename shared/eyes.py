@@ -180,9 +180,7 @@ def eye_weights(
     return np.concatenate([first, process.finish(frame_count)])[:frame_count]
 
 
-def _add_blinks(
-    weights: FloatArray, first: int, fps: float, blinks: NDArray[np.float64]
-) -> None:
+def _add_blinks(weights: FloatArray, first: int, fps: float, blinks: NDArray[np.float64]) -> None:
     """Lay closings and openings of the lids into the frames from `first` on; `blinks` [N, 8]:
     onset, tempo of closing, staying and opening, lateness left and right, depth left and right."""
     if not len(blinks):

@@ -38,6 +38,7 @@ class AnimateSettings:
     fps: float = 60.0
     articulation: float = 1.0
     blinks: float = 1.0
+    gaze: float = 1.0
     head_motion: float = 1.0
     style: StyleDials = field(default_factory=StyleDials)
 
@@ -48,7 +49,7 @@ class AnimateSettings:
                 f"A frame rate of {self.fps} is not between 1 and 240.",
                 "Choose the scene's frame rate, or 60.",
             )
-        for name in ("articulation", "blinks", "head_motion"):
+        for name in ("articulation", "blinks", "gaze", "head_motion"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value <= 3.0):
                 raise VividKeysError(
@@ -112,7 +113,7 @@ def animate_chunks(
     fps = settings.fps
     total = take_length(audio, fps)
     ends = phrase_ends(audio.samples)
-    eyes = blink_weights(total, fps, settings.seed, settings.blinks, ends)
+    eyes = blink_weights(total, fps, settings.seed, settings.blinks, ends, settings.gaze)
     check()
     rotation, translation = head_motion(
         audio.samples, fps, total, settings.seed, settings.head_motion

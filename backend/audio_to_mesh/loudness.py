@@ -206,7 +206,9 @@ class VoiceStream:
         if ending:
             # What follows the end is an invention: only carry on what was decided last.
             length = _MARGIN + ending
-            self._raw = np.concatenate([self._raw[:length], np.full(_MARGIN, self._raw[length - 1])])
+            self._raw = np.concatenate(
+                [self._raw[:length], np.full(_MARGIN, self._raw[length - 1])]
+            )
         ready = max(len(self._raw) - 2 * _MARGIN, 0)
         if not ready:
             return np.zeros(0), np.zeros(0, np.bool_)

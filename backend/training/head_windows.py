@@ -206,9 +206,7 @@ def _laid_over(
     return limited
 
 
-def _cut(
-    pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.0
-) -> list[_Part]:
+def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.0) -> list[_Part]:
     """The windows of a stretch of `pose` [T, 6] (degrees, metres) that begins `at` a step."""
     scaled = pose / np.array(UNITS)
     first = -(-(at + _EDGE) // HOP)
