@@ -103,7 +103,7 @@ class HeadMotionStream:
         """Frames without any motion of their own."""
         count = max(count, 0) if self._walk is None else 0
         self.frames += count
-        rotation = np.tile(np.float32(self._initial), (count, 1))
+        rotation = np.tile(np.array(self._initial, np.float32), (count, 1))
         return rotation, _about_the_neck(rotation).astype(np.float32)
 
     def _walked(self, poses: NDArray[np.float64]) -> Curves:
@@ -129,7 +129,7 @@ class HeadMotionStream:
         smooth[:, :3] = softly_limited(smooth[:, :3])
         ease = np.clip(time / _EASE_IN, 0.0, 1.0)
         smooth *= (self._strength * ease**3 * (10.0 - 15.0 * ease + 6.0 * ease**2))[:, None]
-        rotation = (np.float64(self._initial) + np.radians(smooth[:, :3])).astype(np.float32)
+        rotation = (np.array(self._initial) + np.radians(smooth[:, :3])).astype(np.float32)
         translation = smooth[:, 3:] + _about_the_neck(rotation)
         self.frames = until
         passed = max(math.floor(until / self._fps * GRID) - _BEHIND - 1 - self._first_cell, 0)

@@ -167,14 +167,16 @@ def make_windows(
             at += len(piece)
     motion, pose, sounds, place = (np.concatenate([part[k] for part in parts]) for k in range(4))
     tracked = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
-    quick = np.concatenate([np.full(len(part[0]), part[5]) for part in parts])
+    quickness = np.concatenate([np.full(len(part[0]), part[5]) for part in parts])
     return Windows(
         motion.astype(np.float32),
         pose.astype(np.float32),
         sounds.astype(np.float32),
         place.astype(np.int64),
         tracked,
-        ((quick - quick.mean()) / (1.5 * max(float(quick.std()), 1e-6))).astype(np.float32),
+        ((quickness - quickness.mean()) / (1.5 * max(float(quickness.std()), 1e-6))).astype(
+            np.float32
+        ),
     )
 
 
