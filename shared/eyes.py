@@ -7,7 +7,7 @@ that people like to blink when a phrase ends. Figures for one blink (closing abo
 of the blink literature; the sizes of gaze shifts are a quiet look into a camera.
 
 Frames are drawn in order and never revised, so the eyes can be drawn while somebody speaks, and
-drawn again for a finished performance whose phrase ends are known.
+drawn again for a finished performance whose phrase ends are known (`redrawn`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio.load import Audio
-from backend.audio_to_mesh.blinks import blink_weights
+from backend.audio_to_mesh.blinks import blink_weights, eyes_note
 from backend.audio_to_mesh.decoder import RATE, REACH, at_frame_rate, decode
 from backend.audio_to_mesh.frames import ClipFrames
 from backend.audio_to_mesh.head_motion import head_motion
@@ -179,6 +179,8 @@ def take_of_chunks(
     noted = asdict(settings)
     # What the style turned stands in `meta["style"]`, also when it is turned later.
     del noted["style"]
+    frames = sum(len(chunk.weights) for chunk in chunks)
+    ends = phrase_ends(audio.samples).tolist()
     raw = Take(
         fps=settings.fps,
         weights=np.concatenate([chunk.weights for chunk in chunks]),
@@ -191,6 +193,9 @@ def take_of_chunks(
             "audio_name": audio.name,
             "seed": settings.seed,
             "settings": noted,
+            "eyes": eyes_note(
+                frames, settings.fps, settings.seed, settings.blinks, settings.gaze, ends
+            ),
             "models": {model.name: model.version},
             "warnings": [*audio.warnings, *warnings],
         },

@@ -23,7 +23,7 @@ _BEFORE, AFTER = _PAST + _REACH, _HIGHEST_OF + _REACH
 
 
 class BeatStream:
-    """Frames at 100 Hz of the syllables that stand out, and by how much (1: as loud as the voice)."""
+    """Frames at 100 Hz of syllables that stand out, and by how much (1: as loud as the voice)."""
 
     def __init__(self) -> None:
         self._levels = np.zeros(_BEFORE, np.float32)

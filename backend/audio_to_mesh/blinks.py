@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio_to_mesh.loudness import PHRASE_LOOK_AHEAD, PhraseStream, phrase_ends
 from shared.eyes import EyeProcess, eye_weights
+from shared.redrawn_eyes import EyesNote
 
-__all__ = ["LOOK_AHEAD", "EyesStream", "blink_weights", "phrase_ends"]
+__all__ = ["LOOK_AHEAD", "EyesStream", "blink_weights", "eyes_note", "phrase_ends"]
 
 LOOK_AHEAD = PHRASE_LOOK_AHEAD
 """Seconds of sound after a frame that are heard before it is final, at most."""
@@ -56,3 +60,11 @@ def blink_weights(
     blink, `gaze` how far they wander; 0 gives none of it. The same arguments give the same curves.
     """
     return eye_weights(frame_count, fps, seed, strength, gaze, phrase_ends)
+
+
+def eyes_note(
+    frame_count: int, fps: float, seed: int, blinks: float, gaze: float, ends: Sequence[float]
+) -> dict[str, Any]:
+    """What a Take notes under `meta["eyes"]`, so that its eyes can be drawn anew."""
+    known = tuple(float(end) for end in ends)
+    return EyesNote(seed, fps, blinks, gaze, 0, frame_count, known).as_meta()
