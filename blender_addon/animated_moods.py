@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moods that the artist keyed in the style panel: curves of the scene, sampled for a performance."""
+"""Moods that the artist keyed in the style panel: curves of the scene, sampled for a Take."""
 
 from __future__ import annotations
 
