@@ -38,12 +38,19 @@ class HeadListener:
         self._start = -_BEHIND
         self._times, self._heights = np.zeros(0), np.zeros(0)
         self._heard_levels = 0
+        self._waiting = np.zeros(0, np.float32)
         self._last_voice = 1.0
         self.windows = 0
 
     def push(self, levels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Rows [n, HEARD] of the windows that are certain now; `levels` at 100 Hz."""
         rows = [np.zeros((0, HEARD))]
+        levels = np.concatenate([self._waiting, levels])
+        self._waiting = np.zeros(0, np.float32)
+        if self._heard_levels + len(levels) < self.windows * _WINDOW + HEAD_WAITS:
+            # Nothing becomes certain: small pieces cost next to nothing.
+            self._waiting = levels
+            return rows[0]
         for start in range(0, len(levels), _PIECE):
             piece = levels[start : start + _PIECE]
             rows.append(self._advance(piece, *self._voices.push(piece)))
@@ -52,7 +59,9 @@ class HeadListener:
     def finish(self, windows: int) -> NDArray[np.float64]:
         """Rows of what is left, up to `windows` in all; after the sound comes silence."""
         wanted = max(windows - self.windows, 0)
-        rows = [self._advance(np.zeros(AFTER, np.float32), *self._voices.finish())]
+        waiting, self._waiting = self._waiting, np.zeros(0, np.float32)
+        rows = [self._advance(waiting, *self._voices.push(waiting))]
+        rows += [self._advance(np.zeros(AFTER, np.float32), *self._voices.finish())]
         while self.windows < windows:
             missing = (windows - self.windows) * _WINDOW + HEAD_WAITS
             count = min(missing, _PIECE)
