@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import head_pose, heads, keying, mapping, sequencer, targets, versions
+from . import animated_moods, head_pose, heads, keying, mapping, sequencer, targets, versions
 from .contracts import errors, style, take
 from .mapping.presets import viseme_names
 
@@ -27,7 +27,8 @@ class BakePlan:
     """Everything that is decided when a job is sent, so that later edits of the panel do not
     change a result that is under way.
 
-    `heard` limits the keys to the frames [first, end) of a trimmed strip.
+    `heard` limits the keys to the frames [first, end) of a trimmed strip. `moving_moods` are those
+    that the scene's own curves give while the performance is keyed, in place of their dials.
     """
 
     name: str
@@ -40,6 +41,7 @@ class BakePlan:
     extend_scene: bool = True
     mapping_file: Path | None = None
     style: style.StyleDials = style.StyleDials()
+    moving_moods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def bake_take(
     bindings = _bindings(meshes, plan.mapping_file)
     pose_owner = _pose_owner(plan.head)
     fps = scene.render.fps / scene.render.fps_base
-    styled = style.restyle_take(performance, plan.style)
+    moods = animated_moods.sampled(
+        scene, plan.moving_moods, plan.start_frame, performance.duration, fps
+    )
+    curves_of_moods = animated_moods.at_frames(moods, fps, performance)
+    styled = style.restyle_take(performance, plan.style, curves_of_moods)
     resampled, start_frame = _heard_part(take.resample_take(styled, fps), plan)
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
@@ -89,6 +95,8 @@ def bake_take(
     set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
 
     noted = {**description, **_place(plan), "fps": fps, "style": plan.style.turned()}
+    if moods:
+        noted["moods"] = moods
     action = keying.new_action(f"VividKeys {plan.name}", noted)
     written = 0
     for mesh, keys, binding in moving:
@@ -302,6 +310,7 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
             extend_scene=bool(values["extend_scene"]),
             mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
             style=style.dials_from(values.get("style", {})),
+            moving_moods=tuple(map(str, values.get("moving_moods", ()))),
         )
     except (KeyError, TypeError, ValueError, IndexError, errors.VividKeysError) as problem:
         raise errors.VividKeysError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import baking, heads, properties, style_dials, targets
+from . import animated_moods, baking, heads, properties, style_dials, targets
 from .contracts import errors
 
 
@@ -26,6 +26,15 @@ def setting(operator: Any, chosen: Any, name: str) -> Any:
 def style(operator: Any, chosen: Any) -> Any:
     """The StyleDials to key with."""
     return style_dials.dials(lambda name: setting(operator, chosen, name))
+
+
+def moving_moods(operator: Any, context: Any) -> tuple[str, ...]:
+    """The moods that curves of the scene give, but for those that the operator was told."""
+    return tuple(
+        name
+        for name in animated_moods.moving_moods(context.scene)
+        if not operator.properties.is_property_set(name)
+    )
 
 
 def chosen_meshes(context: Any, name: str = "") -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from . import baking, exporting, folders, heads, keying, properties, takes, targets
+from . import animated_moods, baking, exporting, folders, heads, keying, properties, takes, targets
 from .contracts import errors, face, style, take
 from .work import Job, PendingTake, state
 
@@ -98,12 +98,17 @@ def performance_on(context: Any) -> take.Take:
     """
     work = state()
     dials = style.StyleDials()
+    plain = plain_performance_on(context)
+    moods = {}
     for action in _actions(context)[:1]:
-        noted = keying.action_description(action).get("style", {})
+        description = keying.action_description(action)
+        noted, fps = description.get("style", {}), description.get("fps", 0)
         dials = style.dials_from(noted if isinstance(noted, dict) else {})
+        if isinstance(fps, (int, float)):
+            moods = animated_moods.at_frames(description.get("moods"), fps, plain)
     if not _actions(context) and work.pending is not None and work.pending.plan is not None:
         dials = work.pending.plan.style
-    return style.restyle_take(plain_performance_on(context), dials)
+    return style.restyle_take(plain, dials, moods)
 
 
 def plain_performance_on(context: Any) -> take.Take:

@@ -132,8 +132,7 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         chosen = properties.settings(context)
-        for name in ("blinks", "seed"):
-            layout.prop(chosen, name)
+        layout.prop(chosen, "seed")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
             layout.prop(chosen, "head_object")

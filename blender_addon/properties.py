@@ -10,13 +10,12 @@ from bpy.props import (
     BoolProperty,
     CollectionProperty,
     EnumProperty,
-    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
 )
 
-from .style_dials import STRENGTH, StyleProperties
+from .style_dials import StyleProperties
 
 
 def _has_shape_keys(_settings: Any, candidate: Any) -> bool:
@@ -69,11 +68,6 @@ class VividKeysSettings(StyleProperties, bpy.types.PropertyGroup):
         description="Another seed gives other blinks and another head motion for the same voice",
         default=0,
         min=0,
-    )
-    blinks: FloatProperty(
-        name="Blinks",
-        description="How often the eyes blink, and how far they wander; 0 leaves both out",
-        **STRENGTH,
     )
     start_frame: IntProperty(
         name="Start Frame", description="The frame at which the voice begins", default=1

@@ -15,7 +15,7 @@ from bpy.props import FloatProperty
 from .contracts import style
 
 # In the panel's order; the moods follow.
-AMPLITUDES = ("articulation", "jaw", "expressiveness", "head_motion")
+AMPLITUDES = ("articulation", "jaw", "expressiveness", "head_motion", "blinks", "gaze")
 BIASES = ("smile", "asymmetry")
 
 STRENGTH = {"default": 1.0, "min": 0.0, "max": 3.0, "soft_max": 1.5, "subtype": "FACTOR"}
@@ -39,6 +39,14 @@ class StyleProperties:
     )
     head_motion: FloatProperty(
         name="Head Motion", description="0 leaves the head still", **STRENGTH
+    )
+    blinks: FloatProperty(
+        name="Blink Rate", description="How often the eyes blink; 0 for never", **STRENGTH
+    )
+    gaze: FloatProperty(
+        name="Gaze",
+        description="How far the eyes wander from the viewer; 0 holds them still",
+        **STRENGTH,
     )
     smile: FloatProperty(
         name="Smile", description="Corners of the mouth: -1 down, 1 up, all the time", **_BIAS

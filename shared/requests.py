@@ -43,6 +43,7 @@ class AnimateRequest:
     fps: Annotated[float, checks.number(1.0, 120.0)] = 60.0
     articulation: Annotated[float, _STRENGTH] = 1.0
     blinks: Annotated[float, _STRENGTH] = 1.0
+    gaze: Annotated[float, _STRENGTH] = 1.0
     head_motion: Annotated[float, _STRENGTH] = 1.0
     jaw: Annotated[float, _STRENGTH] = 1.0
     expressiveness: Annotated[float, _STRENGTH] = 1.0
@@ -57,9 +58,10 @@ class AnimateRequest:
 
     @property
     def style(self) -> StyleDials:
-        """The dials for the finished curves. Articulation and head motion are not among them:
-        these are applied where the motion is made."""
-        late = [name for name in RANGES if name not in ("articulation", "head_motion")]
+        """The dials for the finished curves. Articulation, head motion, blinks and gaze are not
+        among them: these are applied where the motion is made."""
+        early = ("articulation", "head_motion", "blinks", "gaze")
+        late = [name for name in RANGES if name not in early]
         return StyleDials(**{name: getattr(self, name) for name in late})
 
 

@@ -25,6 +25,7 @@ from .arkit import ARKIT_NAMES, BROWS, INDEX, JAW, LEFT_RIGHT_PAIRS, MOUTH, TONG
 from .arrays import FloatArray
 from .errors import ErrorKind, VividKeysError
 from .lips import APERTURE, CLOSED, PARTING, aperture, columns, usual_opening, weighted
+from .redrawn_eyes import redrawn
 from .take import Take
 
 MOODS: tuple[str, ...] = ("joy", "sadness", "anger", "fear", "surprise", "disgust")
@@ -32,7 +33,9 @@ MOODS: tuple[str, ...] = ("joy", "sadness", "anger", "fear", "surprise", "disgus
 # Lowest and highest value of each dial.
 _AMPLITUDE, _BIAS, _MOOD = (0.0, 3.0), (-1.0, 1.0), (0.0, 1.0)
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("articulation", "jaw", "expressiveness", "head_motion"), _AMPLITUDE),
+    **dict.fromkeys(
+        ("articulation", "jaw", "expressiveness", "head_motion", "blinks", "gaze"), _AMPLITUDE
+    ),
     **dict.fromkeys(("smile", "asymmetry"), _BIAS),
     **dict.fromkeys(MOODS, _MOOD),
 }
@@ -81,6 +84,8 @@ class StyleDials:
     jaw             the jaw alone, 0..3; lips still meet
     expressiveness  brows, cheeks, nose and lower lids as the voice moves them, 0..3
     head_motion     rotation and translation of the head, 0..3
+    blinks          how often the eyes blink, 0..3; they are drawn anew
+    gaze            how far the eyes wander from the viewer, 0..3
     smile           -1 (corners down) .. 1 (corners up), all the time
     asymmetry       -1 (the character's right side is stronger) .. 1 (the left side)
     joy ... disgust 0..1, several may be mixed
@@ -92,6 +97,8 @@ class StyleDials:
     jaw: float = 1.0
     expressiveness: float = 1.0
     head_motion: float = 1.0
+    blinks: float = 1.0
+    gaze: float = 1.0
     smile: float = 0.0
     asymmetry: float = 0.0
     joy: float = 0.0
@@ -147,6 +154,7 @@ def restyle_take(
     noted: dict[str, Any] = dials.turned()
     noted.update({name: "curve" for name in moods or {}})
     head = np.float32(dials.head_motion)
+    take = redrawn(take, dials.blinks, dials.gaze)
     return dataclasses.replace(
         take,
         weights=restyle(take.weights, take.fps, dials, moods),
@@ -166,11 +174,12 @@ def restyle(
     """Curves [T, 52] in 0..1 with the dials applied, [T, 52] in 0..1; the input is not changed.
 
     `moods` gives moods that change over time: name to a number or a curve [T] in 0..1, in place
-    of the dial of that name. Neutral dials return the input itself.
+    of the dial of that name. Neutral dials return the input itself. Head motion, blinks and gaze
+    are those of a Take: `restyle_take` turns them.
     """
     frames = len(weights)
     strengths = _strengths(dials, moods, frames)
-    if frames == 0 or (not strengths and dataclasses.replace(dials, head_motion=1.0).neutral):
+    if frames == 0 or (not strengths and _of_curves(dials).neutral):
         return weights
     raw = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     rows = raw.copy()
@@ -193,6 +202,11 @@ def restyle(
     np.clip(rows, 0.0, 1.0, out=rows)
     _keep_contacts(rows, raw, gap, usual)
     return np.ascontiguousarray(rows.T)
+
+
+def _of_curves(dials: StyleDials) -> StyleDials:
+    """The dials without those that only a whole Take has."""
+    return dataclasses.replace(dials, head_motion=1.0, blinks=1.0, gaze=1.0)
 
 
 def activity(rows: FloatArray, fps: float) -> FloatArray:

@@ -28,6 +28,8 @@ from .arrays import (
 from .errors import ErrorKind, VividKeysError
 
 NATIVE_FPS = 60.0
+# Where a Take's `meta` says what its eyes were drawn from (see `redrawn_eyes`).
+EYES_NOTE = "eyes"
 _WEIGHT_TOLERANCE = 1e-4
 
 
@@ -115,13 +117,25 @@ class Take:
 
 def slice_take(take: Take, start: int, stop: int) -> Take:
     """Frames start..stop-1 as a Take of their own; its frame 0 is frame `start` of this one."""
+    weights = take.weights[start:stop]
     return replace(
         take,
-        weights=take.weights[start:stop],
+        weights=weights,
+        meta=_sliced_meta(take, range(take.frame_count)[start:stop]),
         head_rotation=take.head_rotation[start:stop],
         head_translation=take.head_translation[start:stop],
         offset_weights=take.offset_weights[start:stop],
     )
+
+
+def _sliced_meta(take: Take, kept: range) -> dict[str, Any]:
+    """What a Take says of itself once only the frames `kept` are left of it."""
+    note = take.meta.get(EYES_NOTE)
+    if not isinstance(note, dict) or note.get("fps") != take.fps or not len(kept):
+        return {key: value for key, value in take.meta.items() if key != EYES_NOTE}
+    first = note.get("first")
+    start = (first if isinstance(first, int) else 0) + kept.start
+    return {**take.meta, EYES_NOTE: {**note, "first": start, "frames": len(kept)}}
 
 
 def resample_take(take: Take, fps: float) -> Take:
@@ -134,25 +148,35 @@ def resample_take(take: Take, fps: float) -> Take:
         return take
     if not (np.isfinite(fps) and fps > 0):
         raise VividKeysError(ErrorKind.BAD_REQUEST, f"A frame rate of {fps} cannot be used.")
-    last = take.frame_count - 1
-    # The small allowance keeps the last frame when 1/60 and 1/30 meet up to rounding.
-    count = int(np.floor(last / take.fps * fps + 1e-6)) + 1
-    position = np.minimum(np.arange(count) * (take.fps / fps), last)
-    before = np.floor(position + 1e-9).astype(np.int64)
-    after = np.minimum(before + 1, last)
-    share = np.clip(position - before, 0.0, 1.0).astype(np.float32)[:, None]
 
     def blend(curves: FloatArray) -> FloatArray:
-        return np.asarray(curves[before] * (1 - share) + curves[after] * share, np.float32)
+        return resampled_curves(curves, take.fps, fps)
 
+    note = take.meta.get(EYES_NOTE)
+    # Eyes that were resampled twice cannot be told from the curves any more.
+    known = isinstance(note, dict) and note.get("fps") == take.fps
+    meta = {key: value for key, value in take.meta.items() if known or key != EYES_NOTE}
     return replace(
         take,
         fps=fps,
+        meta=meta,
         weights=blend(take.weights),
         head_rotation=blend(take.head_rotation),
         head_translation=blend(take.head_translation),
         offset_weights=blend(take.offset_weights),
     )
+
+
+def resampled_curves(curves: FloatArray, fps: float, wanted: float) -> FloatArray:
+    """Curves [T, n] at `fps` frames a second as [T2, n] at another rate; see `resample_take`."""
+    last = len(curves) - 1
+    # The small allowance keeps the last frame when 1/60 and 1/30 meet up to rounding.
+    count = int(np.floor(last / fps * wanted + 1e-6)) + 1
+    position = np.minimum(np.arange(count) * (fps / wanted), last)
+    before = np.floor(position + 1e-9).astype(np.int64)
+    after = np.minimum(before + 1, last)
+    share = np.clip(position - before, 0.0, 1.0).astype(np.float32)[:, None]
+    return np.asarray(curves[before] * (1 - share) + curves[after] * share, np.float32)
 
 
 _ARRAYS = (

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio.load import Audio
-from backend.audio_to_mesh.blinks import blink_weights
+from backend.audio_to_mesh.blinks import blink_weights, eyes_note
 from backend.audio_to_mesh.decoder import RATE, REACH, at_frame_rate, decode
 from backend.audio_to_mesh.frames import ClipFrames
 from backend.audio_to_mesh.head_motion import head_motion
@@ -38,6 +38,7 @@ class AnimateSettings:
     fps: float = 60.0
     articulation: float = 1.0
     blinks: float = 1.0
+    gaze: float = 1.0
     head_motion: float = 1.0
     style: StyleDials = field(default_factory=StyleDials)
 
@@ -48,7 +49,7 @@ class AnimateSettings:
                 f"A frame rate of {self.fps} is not between 1 and 240.",
                 "Choose the scene's frame rate, or 60.",
             )
-        for name in ("articulation", "blinks", "head_motion"):
+        for name in ("articulation", "blinks", "gaze", "head_motion"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value <= 3.0):
                 raise VividKeysError(
@@ -112,7 +113,7 @@ def animate_chunks(
     fps = settings.fps
     total = take_length(audio, fps)
     ends = phrase_ends(audio.samples)
-    eyes = blink_weights(total, fps, settings.seed, settings.blinks, ends)
+    eyes = blink_weights(total, fps, settings.seed, settings.blinks, ends, settings.gaze)
     check()
     rotation, translation = head_motion(
         audio.samples, fps, total, settings.seed, settings.head_motion
@@ -178,6 +179,8 @@ def take_of_chunks(
     noted = asdict(settings)
     # What the style turned stands in `meta["style"]`, also when it is turned later.
     del noted["style"]
+    frames = sum(len(chunk.weights) for chunk in chunks)
+    ends = phrase_ends(audio.samples).tolist()
     raw = Take(
         fps=settings.fps,
         weights=np.concatenate([chunk.weights for chunk in chunks]),
@@ -190,6 +193,9 @@ def take_of_chunks(
             "audio_name": audio.name,
             "seed": settings.seed,
             "settings": noted,
+            "eyes": eyes_note(
+                frames, settings.fps, settings.seed, settings.blinks, settings.gaze, ends
+            ),
             "models": {model.name: model.version},
             "warnings": [*audio.warnings, *warnings],
         },

@@ -22,10 +22,11 @@ from torch.nn import functional
 WINDOW, HOP = 12, 6
 # Degrees of pitch, roll and yaw, and metres of sway, that count as one.
 UNITS = (3.0, 3.0, 3.0, 0.012, 0.012, 0.012)
-# What the mapping network hears of a window: its surroundings from 0.4 s before to 1.2 s after
-# its first frame as loudness and speech (every other step) and stressed beats (every step).
-HEARD_BEFORE, HEARD_AFTER = 8, 24
-HEARD = 2 * (HEARD_BEFORE + HEARD_AFTER)
+# What the mapping network hears of a window: its surroundings from 0.4 s before its first frame
+# on, as loudness and speech (every other step) and stressed beats (every step). Later sound would
+# have to be waited for.
+HEARD_BEFORE, SOUND_AFTER, BEATS_AFTER = 8, 10, 12
+HEARD = 2 * HEARD_BEFORE + SOUND_AFTER + BEATS_AFTER
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class HeadPoseVae(nn.Module):
 
 
 class HeadPoseMapping(nn.Module):
-    """What is heard, the two windows before and the pose so far, to odds of the next codes."""
+    """What is heard, the two windows before, the pose so far and the head's style, to odds of the
+    next codes."""
 
     def __init__(self, shape: HeadPoseShape) -> None:
         super().__init__()
@@ -161,18 +163,20 @@ class HeadPoseMapping(nn.Module):
             nn.Parameter(torch.randn(codes + 1, state) * 0.3) for _ in range(4)
         )
         self.pose = nn.Linear(6, state, bias=False)
+        self.style = nn.Linear(1, state, bias=False)
         self.hidden = nn.Linear(state, state)
         self.first = nn.Linear(state, codes)
         self.given = nn.Parameter(torch.randn(codes, state) * 0.1)
         self.second = nn.Linear(state, codes)
 
     def forward(
-        self, heard: Tensor, before: Tensor, pose: Tensor, first: Tensor
+        self, heard: Tensor, before: Tensor, pose: Tensor, style: Tensor, first: Tensor
     ) -> tuple[Tensor, Tensor]:
         """heard [B, HEARD], before [B, 4] code numbers, pose [B, 6] at the window's first frame
-        in `UNITS`, first [B] the chosen first code: log odds of first and second codes [B, codes].
+        in `UNITS`, style [B, 1] how lively the head is (0 as most, -1 calm, 1 lively), first [B]
+        the chosen first code: log odds of first and second codes [B, codes].
         """
-        total = self.sound(self.listen(heard)) + self.pose(pose)
+        total = self.sound(self.listen(heard)) + self.pose(pose) + self.style(style)
         for column, rows in enumerate(self.before):
             total = total + rows[before[:, column]]
         inner = torch.tanh(total)

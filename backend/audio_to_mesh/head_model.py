@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shipped head-pose codebook: from loudness and a seed to a pose on the 20 Hz grid.
 
-Everything that listens runs for the whole clip at once; the walk from window to window is a few
-small matrix products, in double precision, so that no rounding can make a clip of another length
-choose another code.
+What listens runs for as many windows at once as are known; the walk from window to window is a
+few small matrix products, in double precision, so that no rounding can make a clip that was cut
+in another way choose another code.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from scipy import ndimage, signal
+from scipy import signal
 from torch import Tensor
 
+from backend.audio_to_mesh.beats import GRID
 from backend.audio_to_mesh.head_codebook import (
-    HEARD_AFTER,
-    HEARD_BEFORE,
     HOP,
     UNITS,
     WINDOW,
@@ -31,13 +30,16 @@ from backend.audio_to_mesh.head_codebook import (
     HeadPoseShape,
     HeadPoseVae,
 )
-from backend.audio_to_mesh.head_rhythm import GRID, beats_on_grid, generators, on_grid
-from backend.audio_to_mesh.loudness import speaking, voice_level
+from backend.audio_to_mesh.head_listening import heard
+from backend.audio_to_mesh.head_rhythm import generators
 from shared.errors import ErrorKind, VividKeysError
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "head_pose.safetensors"
 
 Array = NDArray[np.float64]
+
+_FADE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)[:, None] ** 2
+_ROWS = 12
 
 # A step of the grid at 10 degrees per second, in units of 3 degrees.
 _USUAL_STEP = 10.0 / GRID / UNITS[0]
@@ -56,37 +58,6 @@ class HeadPoseSettings:
     """Time in which a pose falls back to rest to a third, were nothing else to move it."""
 
 
-def heard(level: NDArray[np.float32], windows: int) -> Array:
-    """What the mapping network hears [windows, HEARD] of `loudness` [N] at 100 Hz."""
-    cells = windows * HOP + HEARD_AFTER
-    voice = voice_level(level)
-    loud = on_grid(level.astype(np.float64) / (voice or 1.0), cells)
-    loud = np.minimum(ndimage.gaussian_filter1d(loud, 1.0), 2.0)
-    active = ndimage.gaussian_filter1d(on_grid(speaking(level).astype(np.float64), cells), 1.0)
-    tracks = np.pad(
-        np.stack([loud, active, beats_on_grid(level, cells)]), ((0, 0), (HEARD_BEFORE, 0))
-    )
-    length = HEARD_BEFORE + HEARD_AFTER
-    views = np.lib.stride_tricks.sliding_window_view(tracks, length, axis=1)[:, ::HOP][:, :windows]
-    return np.concatenate([views[0][:, ::2], views[1][:, ::2], views[2]], axis=1)
-
-
-def joined(velocity: Array, rest_seconds: float) -> Array:
-    """Steps of overlapping windows [n, WINDOW, 6] to a pose [(n + 1) * HOP, 6] that starts at 0.
-
-    The two windows that know a step share it by a raised cosine, so nothing jumps where one takes
-    over; the sum of the steps leaks slowly towards rest.
-    """
-    fade = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)[:, None] ** 2
-    steps = np.zeros((len(velocity) + 1, HOP, 6))
-    steps[:-1] += (velocity * fade)[:, :HOP]
-    steps[1:] += (velocity * fade)[:, HOP:]
-    keep = np.exp(-1.0 / (rest_seconds * GRID))
-    # The first row is the pose before the first step.
-    moved = signal.lfilter([1.0], [1.0, -keep], steps.reshape(-1, 6), axis=0)[:-1]
-    return np.concatenate([np.zeros((1, 6)), moved])
-
-
 class HeadPoseModel:
     """Tables and matrices in memory. `HeadPoseModel.load()` reads the shipped ones."""
 
@@ -102,10 +73,13 @@ class HeadPoseModel:
         steps = np.diff(np.concatenate([start, motion], axis=1), axis=1)
         speed = np.sqrt(np.mean(np.sum(steps[:, :, :3] ** 2, axis=2), axis=1)) / _USUAL_STEP
         scale = settings.gain * np.clip(speed, 0.1, 6.0) ** settings.expansion
-        self._steps: Array = steps * scale[:, None, None]
-        fade = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)[None, :, None] ** 2
-        self._first_half: Array = (self._steps * fade)[:, :HOP].sum(axis=1)
-        self._second_half: Array = (self._steps * fade)[:, HOP:].sum(axis=1)
+        steps *= scale[:, None, None] * _FADE
+        # Every window's share of the motion in the hop where it begins and in the one after.
+        self.begins: Array = np.ascontiguousarray(steps[:, :HOP])
+        self.ends: Array = np.ascontiguousarray(steps[:, HOP:])
+        self.begin_sums: Array = self.begins.sum(axis=1)
+        self.end_sums: Array = np.vstack([self.ends.sum(axis=1), np.zeros((1, 6))])
+        self.tables = _Tables(self.mapping)
 
     @classmethod
     def load(cls, path: Path | None = None) -> HeadPoseModel:
@@ -131,40 +105,101 @@ class HeadPoseModel:
             ) from error
 
     def choose(
-        self, level: NDArray[np.float32], windows: int, seed: int, initial: Array
+        self,
+        level: NDArray[np.float32],
+        windows: int,
+        seed: int,
+        initial: Array,
+        liveliness: float = 0.0,
     ) -> NDArray[np.int64]:
         """Numbers [windows] of code pairs, drawn window by window from what is heard.
 
         `initial` [6] is the pose of the first frame in degrees and metres. A longer clip of the
-        same sound begins with the same codes.
+        same sound begins with the same codes, up to the last second.
         """
-        net = self.mapping
-        with torch.inference_mode():
-            sound = net.sound(net.listen(torch.from_numpy(heard(level, windows)))).numpy()
+        walk = HeadPoseWalk(self, seed, initial, liveliness)
+        return walk.choose(heard(level, windows))
+
+    def motion(
+        self,
+        level: NDArray[np.float32],
+        cells: int,
+        seed: int,
+        initial: Array | None = None,
+        liveliness: float = 0.0,
+    ) -> Array:
+        """Pose [cells, 6] at `GRID` Hz relative to its first frame: degrees and metres of sway.
+
+        `level` [N] is `loudness` at 100 Hz; `initial` [6] the pose it goes on from (rest). The
+        pull towards rest counts from the true rest.
+        """
+        start = np.zeros(6) if initial is None else np.asarray(initial, np.float64)
+        walk = HeadPoseWalk(self, seed, start, liveliness)
+        moved = walk.push(heard(level, -(-cells // HOP)))
+        return np.concatenate([np.zeros((1, 6)), moved])[:cells]
+
+
+class _Tables:
+    """The mapping network as plain matrices and tables."""
+
+    def __init__(self, net: HeadPoseMapping) -> None:
         rows = [table.detach().numpy() for table in net.before]
-        codes = len(rows[0]) - 1
-        pair = np.arange(codes * codes)
+        self.codes = len(rows[0]) - 1
+        pair = np.arange(self.codes**2)
+        one, other = pair // self.codes, pair % self.codes
         # What a pair adds as the last window and as the one before it; the last row: none.
-        last = np.vstack(
-            [rows[0][pair // codes] + rows[1][pair % codes], rows[0][-1] + rows[1][-1]]
-        )
-        older = np.vstack(
-            [rows[2][pair // codes] + rows[3][pair % codes], rows[2][-1] + rows[3][-1]]
-        )
-        to_pose = net.pose.weight.detach().numpy()
-        hidden, hidden_bias = _matrix(net.hidden)
-        first, first_bias = _matrix(net.first)
-        second, second_bias = _matrix(net.second)
-        given = net.given.detach().numpy()
-        (random,) = generators(seed, 0xC0DE, 1)
-        drawn = random.random((windows, 2)).tolist()
-        keep = float(np.exp(-HOP / (self.settings.rest_seconds * GRID)))
-        first_half, second_half = self._first_half, self._second_half
-        tanh = np.tanh
-        pose = initial / np.array(UNITS)
-        rest_of_last = np.zeros(6)
-        before, before_that = codes * codes, codes * codes
-        chosen = np.empty(windows, np.int64)
+        self.last = np.vstack([rows[0][one] + rows[1][other], rows[0][-1] + rows[1][-1]])
+        self.older = np.vstack([rows[2][one] + rows[3][other], rows[2][-1] + rows[3][-1]])
+        self.pose: Array = net.pose.weight.detach().numpy()
+        self.style: Array = net.style.weight.detach().numpy()[:, 0]
+        self.hidden, self.hidden_bias = _matrix(net.hidden)
+        self.first, self.first_bias = _matrix(net.first)
+        self.second, self.second_bias = _matrix(net.second)
+        self.given: Array = net.given.detach().numpy()
+
+
+class HeadPoseWalk:
+    """One performance: windows drawn one after the other as they are heard, and joined."""
+
+    def __init__(
+        self, model: HeadPoseModel, seed: int, initial: Array, liveliness: float = 0.0
+    ) -> None:
+        self._model = model
+        (self._random,) = generators(seed, 0xC0DE, 1)
+        self._keep = float(np.exp(-1.0 / (model.settings.rest_seconds * GRID)))
+        self._style = model.tables.style * liveliness
+        self._pose: Array = initial / np.array(UNITS)
+        none = model.tables.codes**2
+        self._before, self._before_that = none, none
+        self._last_ends: Array = np.zeros((1, HOP, 6))
+        # The pull towards rest acts on the whole pose, also on the one that it began with.
+        self._leaking: Array = self._keep * self._pose[None]
+        self._start: Array = np.array(initial, np.float64)
+
+    def choose(self, rows: Array) -> NDArray[np.int64]:
+        """Numbers [n] of the code pairs of the next windows, whose sound is `rows` [n, HEARD]."""
+        net, tables = self._model.mapping, self._model.tables
+        sound = np.empty((len(rows), len(tables.hidden)))
+        with torch.inference_mode():
+            # Rows by the dozen: the products of a matrix depend on how many rows it has.
+            for start in range(0, len(rows), _ROWS):
+                some = np.zeros((_ROWS, rows.shape[1]))
+                count = len(some[: len(rows) - start])
+                some[:count] = rows[start : start + count]
+                found = net.sound(net.listen(torch.from_numpy(some))).numpy()
+                sound[start : start + count] = found[:count]
+        sound += self._style
+        drawn = self._random.random((len(rows), 2)).tolist()
+        keep = self._keep**HOP
+        begins, ends = self._model.begin_sums, self._model.end_sums
+        last, older, given, to_pose = tables.last, tables.older, tables.given, tables.pose
+        hidden, hidden_bias = tables.hidden, tables.hidden_bias
+        first, first_bias = tables.first, tables.first_bias
+        second, second_bias = tables.second, tables.second_bias
+        codes, tanh = tables.codes, np.tanh
+        pose, before, before_that = self._pose, self._before, self._before_that
+        rest_of_last = ends[before]
+        chosen = np.empty(len(rows), np.int64)
         # Plain method calls on small arrays: this loop is all that a long clip waits for.
         for window, (one, other) in enumerate(drawn):
             inner = tanh(sound[window] + last[before] + older[before_that] + to_pose.dot(pose))
@@ -174,24 +209,28 @@ class HeadPoseModel:
             b = _draw(second.dot(tanh(inner)) + second_bias, other)
             before, before_that = a * codes + b, before
             chosen[window] = before
-            pose = keep * pose + first_half[before] + rest_of_last
-            rest_of_last = second_half[before]
+            pose = keep * pose + begins[before] + rest_of_last
+            rest_of_last = ends[before]
+        self._pose, self._before, self._before_that = pose, before, before_that
         return chosen
 
-    def motion(
-        self, level: NDArray[np.float32], cells: int, seed: int, initial: Array | None = None
-    ) -> Array:
-        """Pose [cells, 6] at `GRID` Hz relative to its first frame: degrees and metres of sway.
+    def push(self, rows: Array) -> Array:
+        """The next poses [n * HOP, 6], relative to the first frame's, in degrees and metres.
 
-        `level` [N] is `loudness` at 100 Hz; `initial` [6] the pose it goes on from (rest). The
-        pull towards rest counts from the true rest.
+        The two windows that know a step share it by a raised cosine, so nothing jumps where one
+        takes over; the sum of the steps leaks slowly towards rest.
         """
-        start = np.zeros(6) if initial is None else np.asarray(initial, np.float64)
-        windows = -(-cells // HOP)
-        chosen = self.choose(level, windows, seed, start)
-        keep = np.exp(-1.0 / (self.settings.rest_seconds * GRID))
-        moved = joined(self._steps[chosen], self.settings.rest_seconds)[:cells] * np.array(UNITS)
-        return moved + start * (keep ** np.arange(cells)[:, None] - 1.0)
+        if not len(rows):
+            return np.zeros((0, 6))
+        chosen = self.choose(rows)
+        ends = self._model.ends[chosen]
+        steps = self._model.begins[chosen] + np.concatenate([self._last_ends, ends[:-1]])
+        self._last_ends = ends[-1:]
+        moved, self._leaking = signal.lfilter(
+            [1.0], [1.0, -self._keep], steps.reshape(-1, 6), axis=0, zi=self._leaking
+        )
+        result: Array = moved * np.array(UNITS) - self._start
+        return result
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small head motion for a voice: codes of learned motion, low-passed, turned about the neck.
+"""Small head motion for a voice: codes of learned motion, smoothed, turned about the neck.
 
 The motion is drawn from the head-pose codebook (`head_model`), which was learned from tracked
 heads and from the process in `head_rhythm`. What is added here is geometry and safety: nothing
-faster than 3 Hz, nothing farther than the photo allows, rest at the first frame.
+jumps, nothing goes farther than the photo allows, rest at the first frame. Frames come while
+somebody still speaks, and how the sound was cut does not matter.
 
 Axes are Blender's and the face looks along -Y. Angles are Euler XYZ radians: +x nods down, +y
 tips the crown to the character's left, +z turns to the character's left.
@@ -11,19 +12,130 @@ tips the crown to the character's left, +z turns to the character's left.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
-from backend.audio_to_mesh.head_model import HeadPoseModel, shipped_model
-from backend.audio_to_mesh.head_rhythm import GRID, slow_only, softly_limited
-from backend.audio_to_mesh.loudness import loudness
+from backend.audio_to_mesh.beats import GRID
+from backend.audio_to_mesh.head_codebook import HOP
+from backend.audio_to_mesh.head_listening import HEAD_WAITS, HeadListener
+from backend.audio_to_mesh.head_model import HeadPoseModel, HeadPoseWalk, shipped_model
+from backend.audio_to_mesh.head_rhythm import softly_limited
+from backend.audio_to_mesh.loudness import LOUDNESS_RATE, LoudnessStream
 
 _EASE_IN = 1.2
+_BEHIND, _AHEAD = 1, 2  # cells of the grid around a moment that its pose is made of
+_PIECE = 60 * 16_000
+
+LOOK_AHEAD = HEAD_WAITS / LOUDNESS_RATE + _AHEAD / GRID
+"""Seconds of sound after a frame that are heard before it is final, at most."""
 
 # The head turns about the neck, not about its own middle: this is the way from the joint to the
 # middle of the face in metres, shortened because part of it lies in the object that is moved.
 _NECK_TO_FACE = (0.0, -0.045, 0.05)
+
+Curves = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class HeadMotionStream:
+    """Head motion for sound that comes in pieces of any size.
+
+    `initial` is the rotation of frame 0 that the motion goes on from (radians; rest unless given),
+    `strength` scales what is added to it (0 adds nothing at all), `liveliness` chooses among calm
+    (-1) and lively (1) heads. Raises VividKeysError(bad_file) when the weights are missing or
+    damaged.
+    """
+
+    def __init__(
+        self,
+        fps: float,
+        seed: int,
+        strength: float,
+        *,
+        initial: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        liveliness: float = 0.0,
+        model: HeadPoseModel | None = None,
+    ) -> None:
+        self._fps, self._strength, self._initial = fps, strength, initial
+        self._loudness, self._listener = LoudnessStream(), HeadListener()
+        self._walk: HeadPoseWalk | None = None
+        if strength:
+            start = np.concatenate([np.degrees(initial), np.zeros(3)])
+            self._walk = HeadPoseWalk(model or shipped_model(), seed, start, liveliness)
+        # Poses on the grid from `_first_cell` on; before the first there is the first.
+        self._cells = np.zeros((_BEHIND + 1, 6))
+        self._first_cell = -_BEHIND
+        self._samples = 0
+        self.frames = 0
+
+    def push(self, samples: NDArray[np.float32]) -> Curves:
+        """Rotation [n, 3] (radians) and translation [n, 3] (metres) of the frames that are final
+        now; `samples` [N] at 16 kHz."""
+        parts = [self._given(0)]
+        for start in range(0, len(samples), _PIECE):
+            piece = samples[start : start + _PIECE]
+            self._samples += len(piece)
+            if self._walk is None:
+                known = self._samples / 16_000 - LOOK_AHEAD
+                parts.append(self._given(math.floor(known * self._fps) + 1 - self.frames))
+            else:
+                levels = self._loudness.push(piece)
+                parts.append(self._walked(self._walk.push(self._listener.push(levels))))
+        return _joined(parts)
+
+    def finish(self, frame_count: int) -> Curves:
+        """The frames that are left of `frame_count` in all; after the sound comes silence."""
+        parts = [self._given(0)]
+        if self._walk is not None and frame_count > self.frames:
+            rows = self._listener.push(self._loudness.finish())
+            parts.append(self._walked(self._walk.push(rows)))
+            cells = math.ceil((frame_count - 1) / self._fps * GRID) + _AHEAD + 1
+            rows = self._listener.finish(-(-cells // HOP))
+            parts.append(self._walked(self._walk.push(rows)))
+        rotation, translation = _joined(parts)
+        count = frame_count - self.frames
+        if count < 0:
+            return rotation[:count], translation[:count]
+        return _joined([(rotation, translation), self._given(count)])
+
+    def _given(self, count: int) -> Curves:
+        """Frames without any motion of their own."""
+        count = max(count, 0) if self._walk is None else 0
+        self.frames += count
+        rotation = np.tile(np.array(self._initial, np.float32), (count, 1))
+        return rotation, _about_the_neck(rotation).astype(np.float32)
+
+    def _walked(self, poses: NDArray[np.float64]) -> Curves:
+        self._cells = np.concatenate([self._cells, poses])
+        # The last cell needs `_AHEAD` more behind it: frames in the cell before them are final.
+        last = self._first_cell + len(self._cells) - 1 - _AHEAD
+        until = max(math.ceil((last + 1) / GRID * self._fps - 1e-9), self.frames)
+        time = np.arange(self.frames, until) / self._fps
+        cell = np.minimum(np.floor(time * GRID + 1e-9).astype(np.int64), last)
+        share = np.clip(time * GRID - cell, 0.0, 1.0)[:, None]
+        at = cell - self._first_cell
+        # A cubic B-spline: smooth, of bounded reach, and closed for what is fast.
+        around = [self._cells[at + offset] for offset in range(-_BEHIND, _AHEAD + 1)]
+        weights = (
+            (1.0 - share) ** 3,
+            3.0 * share**3 - 6.0 * share**2 + 4.0,
+            -3.0 * share**3 + 3.0 * share**2 + 3.0 * share + 1.0,
+            share**3,
+        )
+        smooth = np.zeros((len(time), 6))
+        for weight, poses_there in zip(weights, around, strict=True):
+            smooth += weight / 6.0 * poses_there
+        smooth[:, :3] = softly_limited(smooth[:, :3])
+        ease = np.clip(time / _EASE_IN, 0.0, 1.0)
+        smooth *= (self._strength * ease**3 * (10.0 - 15.0 * ease + 6.0 * ease**2))[:, None]
+        rotation = (np.array(self._initial) + np.radians(smooth[:, :3])).astype(np.float32)
+        translation = smooth[:, 3:] + _about_the_neck(rotation)
+        self.frames = until
+        passed = max(math.floor(until / self._fps * GRID) - _BEHIND - 1 - self._first_cell, 0)
+        self._cells = self._cells[passed:]
+        self._first_cell += passed
+        return rotation, translation.astype(np.float32)
 
 
 def head_motion(
@@ -34,37 +146,23 @@ def head_motion(
     strength: float,
     *,
     initial: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    liveliness: float = 0.0,
     model: HeadPoseModel | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> Curves:
     """Rotation [frame_count, 3] (radians) and translation [frame_count, 3] (metres).
 
-    `samples` [N] at 16 kHz. Frame 0 is `initial`, the rotation that the motion goes on from
-    (radians; rest unless given). `strength` scales what is added to it; 0 adds nothing at all.
-    The same arguments give the same motion; a longer clip of the same sound begins like it.
-    Raises VividKeysError(bad_file) when the weights are missing or damaged.
+    `samples` [N] at 16 kHz; for the rest see `HeadMotionStream`. The same arguments give the same
+    motion; a longer clip of the same sound begins like it, up to the last `LOOK_AHEAD`.
     """
-    rotation = np.zeros((frame_count, 3), dtype=np.float32)
-    rotation[:] = initial
-    translation = np.zeros((frame_count, 3), dtype=np.float32)
-    if frame_count == 0 or (strength == 0.0 and not any(initial)):
-        return rotation, translation
-    if strength == 0.0:
-        translation[:] = _about_the_neck(rotation)
-        return rotation, translation
-    model = model or shipped_model()
-    margin = 4 * GRID  # so that no filter sees an end inside the clip
-    cells = int(np.ceil(frame_count / fps * GRID)) + margin
-    start = np.concatenate([np.degrees(initial), np.zeros(3)])
-    pose = slow_only(model.motion(loudness(samples), cells, seed, start))
-    pose[:, :3] = softly_limited(pose[:, :3])
+    stream = HeadMotionStream(
+        fps, seed, strength, initial=initial, liveliness=liveliness, model=model
+    )
+    rotation, translation = _joined([stream.push(samples), stream.finish(frame_count)])
+    return rotation[:frame_count], translation[:frame_count]
 
-    time = np.arange(frame_count) / fps
-    smooth = CubicSpline(np.arange(cells) / GRID, pose, axis=0)(time)
-    ease = np.clip(time / _EASE_IN, 0.0, 1.0)
-    smooth *= (strength * ease**3 * (10.0 - 15.0 * ease + 6.0 * ease**2))[:, None]
-    rotation += np.radians(smooth[:, :3])
-    translation[:] = smooth[:, 3:] + _about_the_neck(rotation)
-    return rotation, translation
+
+def _joined(parts: list[Curves]) -> Curves:
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def _about_the_neck(rotation: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 from scipy.interpolate import CubicSpline
 
-from backend.audio_to_mesh.loudness import LOUDNESS_RATE, speaking, voice_level
+from backend.audio_to_mesh.beats import GRID, impulses_on_grid, stressed_beats
+from backend.audio_to_mesh.loudness import LOUDNESS_RATE, speaking
 
 # In the order pitch, roll, yaw.
 SPREAD_DEGREES = (2.9, 3.3, 3.2)
@@ -38,15 +39,12 @@ BURST_SPREAD = 0.95  # of the logarithm of the gain
 BURST_SECONDS = 0.7
 HIGHEST_HZ = 3.0
 
-# The wandering is made on a grid of its own; nothing in it is faster than a few hertz.
-GRID = 20
 _KERNEL_SECONDS = 8.0
 # In a pause the head goes on, but this much slower.
 _PACE_IN_SILENCE = 0.2
 
 _NOD_DEGREES = 1.4
 _NOD_SECONDS = 0.62
-_NOD_GAP = 0.42
 _NOD_DOWN = 0.85  # share of the nods that go down first
 _NOD_TO_OTHERS = (0.25, 0.3)  # roll and yaw that go along, as random shares
 
@@ -142,22 +140,6 @@ def slow_only(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def stressed_beats(level: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times [s] of the syllables that stand out and by how much (1 = as loud as the voice).
-
-    `level` [N] is `loudness` at 100 Hz. Peaks of the envelope below about 6 Hz are syllables.
-    """
-    voice = voice_level(level)
-    if voice == 0.0:
-        return np.zeros(0), np.zeros(0)
-    envelope = ndimage.gaussian_filter1d(level.astype(np.float64) / voice, 4.0, mode="nearest")
-    peaks, _ = signal.find_peaks(envelope, distance=int(_NOD_GAP * LOUDNESS_RATE), height=0.35)
-    heights = envelope[peaks]
-    around = ndimage.uniform_filter1d(envelope, 2 * LOUDNESS_RATE, mode="nearest")[peaks]
-    stands_out = heights > 1.25 * around
-    return peaks[stands_out] / LOUDNESS_RATE, np.minimum(heights[stands_out], 1.5)
-
-
 def nods(
     level: NDArray[np.float32], cells: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -167,34 +149,11 @@ def nods(
     sign = np.where(random.random(len(times)) < _NOD_DOWN, 1.0, -1.0)
     others = random.normal(0.0, _NOD_TO_OTHERS, (len(times), 2)) * size[:, None]
     amounts = np.column_stack([size * sign, others])
-    impulses = _on_cells(times, amounts, cells)
+    impulses = impulses_on_grid(times, amounts, cells)
     width = round(_NOD_SECONDS * GRID)
     dip = np.hanning(width + 2)[1:-1]
     swing = np.hanning(2 * width + 2)[1:-1]
     pulse = -0.35 * swing
     pulse[width // 2 : width // 2 + width] += dip
     result: NDArray[np.float64] = signal.oaconvolve(impulses, pulse[:, None], mode="same", axes=0)
-    return result
-
-
-def _on_cells(
-    times: NDArray[np.float64], amounts: NDArray[np.float64], cells: int
-) -> NDArray[np.float64]:
-    """Impulses [cells, n] of `amounts` [B, n] at the turning points that belong to beats [B]."""
-    # A nod has its turning point a moment after the loudest point of the syllable.
-    place = (times + 0.04) * GRID
-    left = np.floor(place).astype(np.int64)
-    impulses = np.zeros((cells, amounts.shape[1]))
-    for offset in (0, 1):
-        share = 1.0 - np.abs(place - left - offset)
-        cell = left + offset
-        inside = cell < cells
-        np.add.at(impulses, cell[inside], (amounts * share[:, None])[inside])
-    return impulses
-
-
-def beats_on_grid(level: NDArray[np.float32], cells: int) -> NDArray[np.float64]:
-    """The stressed beats of `level` [N] as impulses [cells] as high as the beats are loud."""
-    times, heights = stressed_beats(level)
-    result: NDArray[np.float64] = _on_cells(times, heights[:, None], cells)[:, 0]
     return result

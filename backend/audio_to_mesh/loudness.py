@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How loud a voice is over time and where it pauses: what head and eyes need to know of it.
 
-Everything runs at 100 Hz over the whole recording; an hour takes about a tenth of a second.
+Everything runs at 100 Hz and in one direction: whoever listens while somebody still speaks hears
+what a listener of the whole recording hears, and how the sound was cut does not matter. How loud
+the voice is and how quiet its pauses are is followed over the last nine seconds; until there is
+evidence, what is usual in recordings stands in. An hour takes about half a second.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,64 +20,265 @@ from backend.audio.load import SAMPLE_RATE
 LOUDNESS_RATE = 100
 _HOP = SAMPLE_RATE // LOUDNESS_RATE
 # Below this a recording holds no voice, only the converter's noise (-65 dB of full scale).
-_QUIETEST_VOICE = 10 ** (-65 / 20)
+QUIETEST_VOICE = 10 ** (-65 / 20)
 # A pause shorter than this is a stop consonant; a sound shorter than this is a click.
 _SHORTEST_PAUSE, _SHORTEST_SOUND = 0.15, 0.08
 # Breath and listening take about this long; shorter gaps do not end a phrase.
 _PHRASE_PAUSE = 0.25
 
+# Levels are judged anew every block, from what lies before it and a little after its beginning.
+BLOCK, _JUDGED_AFTER = 30, 9
+# Means of so many frames are what is judged, and the memory is so many of them: nine seconds.
+_COARSE, _MEMORY = 3, 300
+# Before any evidence: the voice of a usual recording (-30 dB), its pauses this far below (dB).
+_USUAL_VOICE, _USUAL_PAUSE = 10 ** (-30 / 20), -40.0
+# Speech is loud and quiet by turns; steady noise is not: decibels between its tenths.
+_STEADY, _LIVELY = 6.0, 12.0
+_FALLS = 0.05  # share of the way that the voice's level goes down within one block
+# Frames that the shapes of pauses and sounds look to each side.
+_MARGIN = 24
+_PIECE = 60 * LOUDNESS_RATE
 
-def loudness(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+VOICE_LOOK_AHEAD = _MARGIN + 1 + _JUDGED_AFTER
+"""Frames after a moment that decide what `VoiceStream` says of it, at most."""
+PHRASE_LOOK_AHEAD = (VOICE_LOOK_AHEAD + round(_PHRASE_PAUSE * LOUDNESS_RATE) + 1) / LOUDNESS_RATE
+"""Seconds after a phrase end until `PhraseStream` knows it, at most."""
+
+Floats = NDArray[np.float32]
+
+
+def loudness(samples: Floats) -> Floats:
     """Root mean square of every 10 ms: samples [N] at 16 kHz to [ceil(N / 160)] at 100 Hz."""
-    whole = len(samples) // _HOP
-    pieces = samples[: whole * _HOP].reshape(whole, _HOP)
-    power = np.einsum("ij,ij->i", pieces, pieces)
-    if rest := samples[whole * _HOP :].size:
-        tail = samples[-rest:]
-        power = np.append(power, np.float32(tail @ tail) * (_HOP / rest))
-    return np.sqrt(power / _HOP).astype(np.float32)
+    stream = LoudnessStream()
+    return np.concatenate([stream.push(samples), stream.finish()])
 
 
-def voice_level(level: NDArray[np.float32]) -> float:
-    """Loudness of the voice itself: the 90th percentile of what is not digital silence."""
-    sounding = level[level > _QUIETEST_VOICE]
-    return float(np.percentile(sounding, 90)) if len(sounding) else 0.0
+class LoudnessStream:
+    """`loudness` of sound that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._rest: Floats = np.zeros(0, np.float32)
+
+    def push(self, samples: Floats) -> Floats:
+        """Levels of the 10 ms that are complete; `samples` [N] at 16 kHz."""
+        joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+        whole = len(joined) // _HOP
+        self._rest = np.array(joined[whole * _HOP :], np.float32)
+        levels = [np.zeros(0, np.float32)]
+        for start in range(0, whole, _PIECE):
+            stop = min(start + _PIECE, whole)
+            # Row by row, so that no rounding depends on where the sound was cut.
+            pieces = joined[start * _HOP : stop * _HOP].reshape(-1, _HOP)
+            power = np.einsum("ij,ij->i", pieces, pieces)
+            levels.append(np.sqrt(power / np.float32(_HOP)))
+        return np.concatenate(levels)
+
+    def finish(self) -> Floats:
+        """The level of what is left, if anything is."""
+        tail, self._rest = self._rest.astype(np.float64), np.zeros(0, np.float32)
+        return np.sqrt([tail @ tail / len(tail)] if len(tail) else []).astype(np.float32)
 
 
-def speaking(level: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where somebody speaks, from `loudness`: [N] at 100 Hz.
+class _Judgement:
+    """What counts as voice and as pause, block by block."""
 
-    The threshold lies a third of the way, in decibels, from the quiet parts to the voice, at
-    most 30 dB below the voice and at least 9, so that room noise does not count as speech and a
-    recording without pauses does not lose its soft syllables.
-    """
-    voice = voice_level(level)
-    if voice == 0.0:
-        return np.zeros(len(level), dtype=np.bool_)
-    decibels = 20 * np.log10(np.maximum(level, _QUIETEST_VOICE) / voice)
-    decibels = ndimage.uniform_filter1d(decibels, 3)
-    quiet = float(np.percentile(decibels, 10))
-    active = decibels > np.clip(quiet * 2 / 3, -30.0, -9.0)
-    pause = round(_SHORTEST_PAUSE * LOUDNESS_RATE)
-    sound = round(_SHORTEST_SOUND * LOUDNESS_RATE)
-    # Closing at the border would invent silence there: carry the border value on.
-    padded = np.pad(active, pause, mode="edge")
-    padded = ndimage.binary_opening(ndimage.binary_closing(padded, np.ones(pause)), np.ones(sound))
-    result: NDArray[np.bool_] = padded[pause : pause + len(active)]
-    return result
+    def __init__(self) -> None:
+        self._coarse: Floats = np.full(_MEMORY, -1.0, np.float32)  # -1: before the beginning
+        self._first = -_MEMORY  # number of the first coarse level in memory
+        self._voice, self._evidence = math.log(_USUAL_VOICE), 1.0
+        self.blocks = 0
+
+    def push(self, coarse: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Voice (as an amplitude) and threshold (in decibels of full scale) of the new blocks."""
+        self._coarse = np.concatenate([self._coarse, coarse])
+        step = BLOCK // _COARSE
+        known = self._first + len(self._coarse)
+        until = max((known - _JUDGED_AFTER // _COARSE) // step + 1, self.blocks)
+        voices, thresholds = np.empty(until - self.blocks), np.empty(until - self.blocks)
+        if until == self.blocks:
+            return voices, thresholds
+        start = self.blocks * step + _JUDGED_AFTER // _COARSE - _MEMORY - self._first
+        windows = np.lib.stride_tricks.sliding_window_view(self._coarse[start:], _MEMORY)[::step]
+        ordered = np.sort(windows[: until - self.blocks], axis=1)
+        before = np.count_nonzero(ordered < 0.0, axis=1)
+        silent = np.count_nonzero(ordered <= QUIETEST_VOICE, axis=1)
+        rows = np.arange(len(ordered))
+        sounding = _MEMORY - silent
+        loud = ordered[rows, np.minimum(silent + (sounding * 9) // 10, _MEMORY - 1)]
+        quiet = ordered[rows, np.minimum(before + (_MEMORY - before) // 10, _MEMORY - 1)]
+        quiet = np.maximum(quiet, QUIETEST_VOICE)
+        for row in rows:
+            voices[row], thresholds[row] = self._judge(
+                float(loud[row]), float(quiet[row]), int(sounding[row]), int(_MEMORY - before[row])
+            )
+        self.blocks = until
+        keep = until * step + _JUDGED_AFTER // _COARSE - _MEMORY
+        self._coarse = self._coarse[keep - self._first :]
+        self._first = keep
+        return voices, thresholds
+
+    def _judge(self, loud: float, quiet: float, sounding: int, heard: int) -> tuple[float, float]:
+        """Follow the voice; the threshold lies a third of the way, in decibels, from the quiet
+        parts to the voice, at most 30 dB below the voice and at least 9, so that room noise does
+        not count as speech and a recording without pauses does not lose its soft syllables."""
+        if sounding >= 10:
+            contrast = 20 * math.log10(loud / quiet)
+            sure = min(sounding / 100, 1.0) * min(
+                max((contrast - _STEADY) / (_LIVELY - _STEADY), 0.0), 1.0
+            )
+            way = math.log(loud) - self._voice
+            share = max(sure, 0.5) if way > 0 else sure * max(_FALLS, 1 / (1 + self._evidence))
+            self._voice += share * way
+            self._evidence += sure
+        voice = math.exp(self._voice)
+        known = min(heard / 100, 1.0)
+        pause = known * 20 * math.log10(quiet / voice) + (1 - known) * _USUAL_PAUSE
+        return voice, 20 * math.log10(voice) + min(max(pause * 2 / 3, -30.0), -9.0)
 
 
-def phrase_ends(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+class VoiceStream:
+    """How loud the voice itself is and where somebody speaks, from levels that come in pieces."""
+
+    def __init__(self) -> None:
+        self._judgement = _Judgement()
+        self._levels: Floats = np.zeros(0, np.float32)  # not yet part of a coarse level
+        self._decibels = np.zeros(0)  # one frame of context, then what is not yet decided
+        self._voices, self._thresholds = np.zeros(0), np.zeros(0)
+        self._first_block = 0
+        self._raw: NDArray[np.bool_] = np.zeros(0, np.bool_)  # with `_MARGIN` frames of context
+        self._decided = 0  # frames that have been compared with a threshold
+        self._waiting = np.zeros(0)  # the voice at frames that were decided but not given yet
+
+    def push(self, levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The voice's level (an amplitude) and whether somebody speaks, for the frames [n] that
+        are final now; `levels` are the next frames of `loudness`."""
+        voices, actives = [np.zeros(0)], [np.zeros(0, np.bool_)]
+        for start in range(0, len(levels), _PIECE):
+            voice, active = self._advance(levels[start : start + _PIECE])
+            voices.append(voice)
+            actives.append(active)
+        return np.concatenate(voices), np.concatenate(actives)
+
+    def finish(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The frames that are left; the sound is taken to go on as it ended."""
+        if not len(self._decibels):
+            return np.zeros(0), np.zeros(0, np.bool_)
+        # The last level stands in for its neighbour, and for the rest of its block.
+        left = len(self._waiting) + len(self._decibels) - 1
+        last = self._levels[-1:] if len(self._levels) else self._last
+        voice, active = self._advance(np.repeat(last, 3 * BLOCK), ending=left)
+        return voice[:left], active[:left]
+
+    def _advance(
+        self, levels: Floats, ending: int = 0
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        self._last = levels[-1:]
+        joined = np.concatenate([self._levels, levels])
+        whole = len(joined) // _COARSE
+        self._levels = joined[whole * _COARSE :]
+        coarse = joined[: whole * _COARSE].astype(np.float64).reshape(whole, _COARSE).mean(axis=1)
+        voices, thresholds = self._judgement.push(coarse.astype(np.float32))
+        self._voices = np.concatenate([self._voices, voices])
+        self._thresholds = np.concatenate([self._thresholds, thresholds])
+
+        decibels = 20 * np.log10(np.maximum(levels.astype(np.float64), QUIETEST_VOICE))
+        if not len(self._decibels):
+            decibels = np.concatenate([decibels[:1], decibels])
+        self._decibels = np.concatenate([self._decibels, decibels])
+        known = self._decided + len(self._decibels) - 2
+        until = max(min(known, self._judgement.blocks * BLOCK), self._decided)
+        count = until - self._decided
+        block = np.arange(self._decided, until) // BLOCK - self._first_block
+        smooth = (
+            self._decibels[:count] + self._decibels[1 : count + 1] + self._decibels[2 : count + 2]
+        ) / 3
+        raw = smooth > self._thresholds[block]
+        self._waiting = np.concatenate([self._waiting, self._voices[block]])
+        self._decibels = self._decibels[count:]
+        self._decided = until
+        passed = until // BLOCK - self._first_block
+        self._voices, self._thresholds = self._voices[passed:], self._thresholds[passed:]
+        self._first_block += passed
+
+        if not len(self._raw) and count:
+            self._raw = np.full(_MARGIN, raw[0])
+        self._raw = np.concatenate([self._raw, raw])
+        if ending:
+            # What follows the end is an invention: only carry on what was decided last.
+            length = _MARGIN + ending
+            self._raw = np.concatenate(
+                [self._raw[:length], np.full(_MARGIN, self._raw[length - 1])]
+            )
+        ready = max(len(self._raw) - 2 * _MARGIN, 0)
+        if not ready:
+            return np.zeros(0), np.zeros(0, np.bool_)
+        pause = round(_SHORTEST_PAUSE * LOUDNESS_RATE)
+        sound = round(_SHORTEST_SOUND * LOUDNESS_RATE)
+        shaped = ndimage.binary_closing(self._raw, np.ones(pause))
+        shaped = ndimage.binary_opening(shaped, np.ones(sound))
+        active: NDArray[np.bool_] = shaped[_MARGIN : _MARGIN + ready]
+        voice = self._waiting[:ready]
+        self._raw, self._waiting = self._raw[ready:], self._waiting[ready:]
+        return voice, active
+
+
+class PhraseStream:
+    """Seconds at which the voice falls silent for a quarter of a second or more, as they come."""
+
+    def __init__(self) -> None:
+        self._loudness, self._voice = LoudnessStream(), VoiceStream()
+        self._frame = 0
+        self._active = False
+        self._fell_silent = -1
+
+    @property
+    def known_until(self) -> float:
+        """No phrase end before this moment [s] will still be found."""
+        frame = self._fell_silent if self._fell_silent >= 0 else self._frame
+        return frame / LOUDNESS_RATE
+
+    def push(self, samples: Floats) -> NDArray[np.float64]:
+        """Phrase ends that are certain now; `samples` [N] at 16 kHz."""
+        return self._follow(self._voice.push(self._loudness.push(samples))[1])
+
+    def finish(self) -> NDArray[np.float64]:
+        """What is left; the end of the recording counts only if such a pause precedes it."""
+        first = self._follow(self._voice.push(self._loudness.finish())[1])
+        return np.concatenate([first, self._follow(self._voice.finish()[1])])
+
+    def _follow(self, active: NDArray[np.bool_]) -> NDArray[np.float64]:
+        ends = []
+        needed = round(_PHRASE_PAUSE * LOUDNESS_RATE)
+        edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=np.int8(self._active)))
+        for edge in [*edges.tolist(), len(active)]:
+            frame = self._frame + edge
+            if 0 <= self._fell_silent <= frame - needed:
+                ends.append(self._fell_silent / LOUDNESS_RATE)
+                self._fell_silent = -1
+            if edge < len(active):
+                self._fell_silent = -1 if active[edge] else frame
+        if len(active):
+            self._active = bool(active[-1])
+        self._frame += len(active)
+        return np.array(ends)
+
+
+def voice_and_speech(levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """`VoiceStream` for all of `levels` [N] at once: voice level and speech, [N] each."""
+    stream = VoiceStream()
+    parts = [stream.push(levels), stream.finish()]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def speaking(levels: Floats) -> NDArray[np.bool_]:
+    """Where somebody speaks, from `loudness`: [N] at 100 Hz."""
+    return voice_and_speech(levels)[1]
+
+
+def phrase_ends(samples: Floats) -> NDArray[np.float64]:
     """Seconds at which the voice falls silent for a quarter of a second or more.
 
     `samples` [N] at 16 kHz. The end of the recording counts only if such a pause precedes it.
     """
-    return pauses_to_ends(speaking(loudness(samples)))
-
-
-def pauses_to_ends(active: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Ends [s] of the runs of True in `active` [N] at 100 Hz that a phrase pause follows."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    following = np.append(starts[1:], len(active))
-    return ends[following - ends >= _PHRASE_PAUSE * LOUDNESS_RATE] / LOUDNESS_RATE
+    stream = PhraseStream()
+    return np.concatenate([stream.push(samples), stream.finish()])

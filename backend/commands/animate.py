@@ -8,10 +8,11 @@ from pathlib import Path
 
 import tyro
 
+from backend.commands.moods import read_moods
 from backend.commands.progress import progress_bar
 from backend.commands.style_options import StyleOptions
 from shared.formats import save_audio2face_json, save_livelink_csv
-from shared.style import StyleDials
+from shared.style import StyleDials, restyle_take
 from shared.take import NATIVE_FPS, save_take
 
 
@@ -36,9 +37,13 @@ class Animate:
     articulation: float = 1.0
     """How far the mouth moves; 0 keeps it still."""
     blinks: float = 1.0
-    """Strength of blinks and gaze; 0 removes them."""
+    """How often the eyes blink, 0 to 3; 0 for never."""
+    gaze: float = 1.0
+    """How far the eyes wander from the viewer, 0 to 3; 0 holds them still."""
     head_motion: float = 1.0
     """Strength of head motion; 0 removes it."""
+    moods: Path | None = None
+    """A table of moods over time: CSV with the column time_s and one for each mood."""
     style: StyleOptions = field(default_factory=StyleOptions)
 
     def run(self) -> int:
@@ -51,9 +56,11 @@ class Animate:
             fps=self.fps,
             articulation=self.articulation,
             blinks=self.blinks,
+            gaze=self.gaze,
             head_motion=self.head_motion,
-            style=StyleDials(**asdict(self.style)),
         )
+        dials = StyleDials(**asdict(self.style))
+        moods = read_moods(self.moods) if self.moods is not None else None
         with progress_bar("Reading the recording") as report:
             audio = load_audio(self.audio)
             face = None
@@ -66,6 +73,7 @@ class Animate:
             take = animate(
                 audio, MotionModel.load(), settings, face, lambda: False, progress=report
             )
+        take = restyle_take(take, dials, moods.at(take) if moods is not None else None)
         for warning in take.meta.get("warnings", []):
             print(f"note: {warning}")
         save_take(take, self.out)

@@ -125,7 +125,7 @@ def model_system(weights: Path | None = None) -> System:
     from backend.audio_to_mesh.motion_model import MotionModel
 
     model = MotionModel.load(weights)
-    settings = AnimateSettings(fps=FPS, blinks=0.0, head_motion=0.0)
+    settings = AnimateSettings(fps=FPS, blinks=0.0, gaze=0.0, head_motion=0.0)
     return System(
         f"VividKeys {model.version}", lambda clip: animate(clip.audio, model, settings).weights
     )

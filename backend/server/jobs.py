@@ -56,6 +56,7 @@ def _animate(context: JobContext) -> Result:
         fps=request.fps,
         articulation=request.articulation,
         blinks=request.blinks,
+        gaze=request.gaze,
         head_motion=request.head_motion,
         style=request.style,
     )

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy import signal
 from scipy.interpolate import CubicSpline
 
+from backend.audio_to_mesh.beats import GRID
 from backend.audio_to_mesh.head_codebook import HOP, UNITS, WINDOW
-from backend.audio_to_mesh.head_model import heard
+from backend.audio_to_mesh.head_listening import heard
 from backend.audio_to_mesh.head_rhythm import (
     FARTHEST_DEGREES,
-    GRID,
     HIGHEST_HZ,
     nods,
     pace,
@@ -37,6 +37,7 @@ TRACK_RATE = 30.0
 _EDGE = GRID  # steps left out at the ends of a stretch, where filters see the border
 
 Array = NDArray[np.float64]
+_Part = tuple[Array, Array, Array, NDArray[np.int64], bool, float]
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,16 @@ class WindowRecipe:
 class Windows:
     """`motion` [N, WINDOW, 6] relative to the window's first frame, and `pose` [N, 6] at that
     frame, in `UNITS`; `heard` [N, HEARD]; `place` [N]: how many windows lie before it in its
-    stretch, without a gap; `tracked` [N]: whether the motion is a track's."""
+    stretch, without a gap; `tracked` [N]: whether the motion is a track's; `liveliness` [N]: how
+    quick this head is when it does not rest, as a logarithm, 0 for the mean and 1 for 1.5 standard
+    deviations above it."""
 
     motion: NDArray[np.float32]
     pose: NDArray[np.float32]
     heard: NDArray[np.float32]
     place: NDArray[np.int64]
     tracked: NDArray[np.bool_]
+    liveliness: NDArray[np.float32]
 
 
 def read_track(path: Path) -> Array:
@@ -139,35 +143,50 @@ def make_windows(
 ) -> Windows:
     """Windows of motion with what is heard. `tracks` [T, 3] are `steady`; deterministic."""
     random = np.random.default_rng([seed, 1])
-    parts: list[tuple[Array, Array, Array, NDArray[np.int64], bool]] = []
+    parts: list[_Part] = []
     for number, level in enumerate(levels):
         windows = len(level) * GRID // LOUDNESS_RATE // HOP
         cells = windows * HOP
         sound = heard(level, windows)
         process = rhythm_motion(level, cells + 4 * GRID, seed * 100_003 + number)
         process = process * _between(random, recipe.process_scale)
+        speed = pace(level, cells)
         if number < round(recipe.process_share * len(levels)):
-            parts += _cut(process[:cells], 0, sound, tracked=False)
+            quick = _quickness(process[:cells, :3], speed)
+            parts += _cut(process[:cells], 0, sound, tracked=False, quick=quick)
             continue
         extra = nods(level, cells, random)
-        speed = pace(level, cells)
         at = int(random.integers(HOP))
         while at < cells:
             track = tracks[int(random.integers(len(tracks)))]
             piece = _laid_over(track, speed[at:], recipe, random)
             span = slice(at, at + len(piece))
             pose = np.column_stack([piece + extra[span], process[span, 3:]])
-            parts += _cut(pose, at, sound, tracked=True)
+            quick = _quickness(piece, speed[span])
+            parts += _cut(pose, at, sound, tracked=True, quick=quick)
             at += len(piece)
     motion, pose, sounds, place = (np.concatenate([part[k] for part in parts]) for k in range(4))
     tracked = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
+    quickness = np.concatenate([np.full(len(part[0]), part[5]) for part in parts])
     return Windows(
         motion.astype(np.float32),
         pose.astype(np.float32),
         sounds.astype(np.float32),
         place.astype(np.int64),
         tracked,
+        ((quickness - quickness.mean()) / (1.5 * max(float(quickness.std()), 1e-6))).astype(
+            np.float32
+        ),
     )
+
+
+def _quickness(rotation: Array, speed: Array) -> float:
+    """Logarithm of how fast a head turns, [T, 3], when time runs at full pace; `speed` [T] is its
+    pace."""
+    if len(rotation) < 2:
+        return 0.0
+    steps = np.linalg.norm(np.diff(rotation, axis=0), axis=1) / speed[1 : len(rotation)]
+    return float(np.log(np.sqrt(np.mean(steps**2)) + 1e-6))
 
 
 def _between(random: np.random.Generator, limits: tuple[float, float]) -> float:
@@ -189,9 +208,7 @@ def _laid_over(
     return limited
 
 
-def _cut(
-    pose: Array, at: int, sound: Array, *, tracked: bool
-) -> list[tuple[Array, Array, Array, NDArray[np.int64], bool]]:
+def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.0) -> list[_Part]:
     """The windows of a stretch of `pose` [T, 6] (degrees, metres) that begins `at` a step."""
     scaled = pose / np.array(UNITS)
     first = -(-(at + _EDGE) // HOP)
@@ -205,7 +222,7 @@ def _cut(
     place = np.arange(len(starts))
     if len(heard_then) < len(starts):
         return []
-    return [(motion, frames[:, 0], heard_then, place, tracked)]
+    return [(motion, frames[:, 0], heard_then, place, tracked, quick)]
 
 
 def plain_windows(track: Array) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from backend.audio_to_mesh.beats import GRID
 from backend.audio_to_mesh.head_codebook import (
     UNITS,
     HeadPoseMapping,
@@ -29,7 +30,6 @@ from backend.audio_to_mesh.head_codebook import (
     HeadPoseVae,
 )
 from backend.audio_to_mesh.head_model import HeadPoseModel, HeadPoseSettings
-from backend.audio_to_mesh.head_rhythm import GRID
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE
 from backend.training.head_windows import WindowRecipe, Windows
 
@@ -76,6 +76,7 @@ class HeadPoseTrainer:
         self.pose = torch.from_numpy(windows.pose)
         self.heard = torch.from_numpy(windows.heard)
         self.place = torch.from_numpy(windows.place)
+        self.liveliness = torch.from_numpy(windows.liveliness)
         self.chosen: Tensor | None = None
         self.step = 0
         self.optimiser = self._optimiser()
@@ -152,8 +153,9 @@ class HeadPoseTrainer:
         last = torch.where(last_hidden[:, None], none, chosen[(rows - 1).clamp(min=0)])
         older = torch.where(older_hidden[:, None], none, chosen[(rows - 2).clamp(min=0)])
         pose = self.pose[rows] + recipe.pose_noise * torch.randn(recipe.batch, 6)
+        style = self.liveliness[rows, None]
         first, second = self.mapping(
-            self.heard[rows], torch.cat([last, older], 1), pose, chosen[rows, 0]
+            self.heard[rows], torch.cat([last, older], 1), pose, style, chosen[rows, 0]
         )
         loss_first = functional.cross_entropy(first, chosen[rows, 0])
         loss_second = functional.cross_entropy(second, chosen[rows, 1])
@@ -235,7 +237,9 @@ def fitting_settings(
     for _ in range(6):
         model = HeadPoseModel(vae, mapping, settings)
         poses = [
-            model.motion(level, len(level) * GRID // LOUDNESS_RATE, seed)[:, :3]
+            model.motion(
+                level, len(level) * GRID // LOUDNESS_RATE, seed, liveliness=(seed % 3 - 1) * 0.8
+            )[:, :3]
             for seed, level in enumerate(levels[:24])
         ]
         missing = wanted - _speeds(np.concatenate([np.diff(pose, axis=0) for pose in poses]))
@@ -301,5 +305,5 @@ def train(
     settings = fitting_settings(trainer.vae, trainer.mapping, levels, windows)
     settings = replace(settings, gain=round(settings.gain * recipe.livelier, 3))
     print(settings, flush=True)
-    export(trainer.vae, trainer.mapping, settings, output / "head_pose.safetensors", "1")
+    export(trainer.vae, trainer.mapping, settings, output / "head_pose.safetensors", "2")
     return trainer

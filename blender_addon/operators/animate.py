@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import FloatProperty, IntProperty, StringProperty
+from bpy.props import IntProperty, StringProperty
 
 from .. import baking, choices, properties, sequencer, targets
 from ..availability import poll
@@ -33,7 +33,6 @@ class VIVIDKEYS_OT_animate(StyleProperties, bpy.types.Operator):
     )
     target: StringProperty(name="Target", description="Name of an object; default: the scene's")
     seed: IntProperty(name="Seed", min=0)
-    blinks: FloatProperty(name="Blinks", min=0.0, max=3.0, default=1.0)
     start_frame: IntProperty(name="Start Frame", default=1)
 
     job_id = ""
@@ -87,13 +86,13 @@ def send(operator: Any, context: Any) -> Job:
         extend_scene=chosen.extend_scene,
         mapping_file=mapping_file,
         style=choices.style(operator, chosen),
+        moving_moods=choices.moving_moods(operator, context),
     )
     # The backend makes the plain performance; the plan's style is applied when it is keyed.
     request = requests.AnimateRequest(
         audio=_NO_HASH_YET,
         audio_name=source.name if isinstance(source, Path) else name,
         seed=setting("seed"),
-        blinks=setting("blinks"),
     )
     params = asdict(request)
     # The session puts the hash of the upload here.

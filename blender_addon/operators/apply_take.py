@@ -72,6 +72,7 @@ def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.Bak
         extend_scene=chosen.extend_scene,
         mapping_file=choices.full_path(chosen.mapping_file),
         style=choices.style(operator, chosen),
+        moving_moods=choices.moving_moods(operator, context),
     )
     return pending, plan
 

@@ -43,6 +43,18 @@ def speech(addon, make_take):
 
 
 @pytest.fixture
+def blinking(addon, speech):
+    """The same Take with eyes, and what they were drawn from."""
+    from dataclasses import replace
+
+    note = addon("shared.redrawn_eyes").EyesNote(
+        7, speech.fps, 1.0, 1.0, 0, speech.frame_count, (0.9, 2.1)
+    )
+    weights = np.minimum(speech.weights + note.drawn(), 1.0)
+    return replace(speech, weights=weights, meta={**speech.meta, "eyes": note.as_meta()})
+
+
+@pytest.fixture
 def animated(blender, addon, tmp_path, head, voice, speech):
     """The head, keyed by a backend that is gone afterwards; the head's motion goes onto it."""
     with ScriptedBackend(addon, tmp_path) as backend:
@@ -112,6 +124,50 @@ def test_closed_lips_stay_closed_on_the_head(blender, addon, animated, speech, m
     after = lips.aperture(np.ascontiguousarray(performance.weights.T))
     assert closed.sum() > 50 and after[closed].max() < 1e-4
     assert np.abs(performance.weights - speech.weights).max() > 0.2
+
+
+def test_blinks_and_gaze_are_drawn_anew_without_a_backend(
+    blender, addon, tmp_path, head, voice, blinking
+):
+    with ScriptedBackend(addon, tmp_path) as backend:
+        backend.results["animate"] = addon("shared.take").take_to_arrays(blinking)
+        blender.context.scene.render.fps = 60
+        operators = blender.ops.vividkeys
+        operators.connect_address(address=backend.address, key_file=str(backend.key_file))
+        assert operators.animate(audio_file=str(voice)) == {"FINISHED"}
+        operators.disconnect()
+    lid, look = "eyeBlinkLeft", "eyeLookOutLeft"
+    assert np.array_equal(_keys(addon, head, lid), _column(addon, blinking, lid))
+    assert _keys(addon, head, lid).max() > 0.9
+    assert operators.apply_take(blinks=0.0, gaze=0.0) == {"FINISHED"}
+    assert not _keys(addon, head, lid).any() and not _keys(addon, head, look).any()
+    assert np.array_equal(_keys(addon, head, "jawOpen"), _column(addon, blinking, "jawOpen"))
+    assert operators.apply_take(blinks=3.0) == {"FINISHED"}
+    onsets = [
+        np.count_nonzero(np.diff(curve > 0.4) == 1)
+        for curve in (_keys(addon, head, lid), _column(addon, blinking, lid))
+    ]
+    assert onsets[0] > onsets[1]
+    expected = addon("shared.style").restyle_take(
+        blinking, addon("shared.style").StyleDials(blinks=3.0)
+    )
+    performance = addon("delivery").performance_on(blender.context)
+    assert np.array_equal(performance.weights, expected.weights)
+
+
+def test_a_mood_that_is_keyed_comes_and_goes(blender, addon, animated, speech):
+    scene = blender.context.scene
+    for frame, joy in ((1, 0.0), (90, 0.0), (150, 1.0)):
+        scene.vividkeys.joy = joy
+        scene.vividkeys.keyframe_insert("joy", frame=frame)
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    smile = _keys(addon, animated, "mouthSmileLeft")
+    assert not smile[:60].any() and smile[160:].max() > 0.3
+    performance = addon("delivery").performance_on(blender.context)
+    assert np.allclose(_column(addon, performance, "mouthSmileLeft"), smile, atol=1e-6)
+    # What a script says counts more than the curve.
+    assert blender.ops.vividkeys.apply_take(joy=0.0) == {"FINISHED"}
+    assert not _keys(addon, animated, "mouthSmileLeft").any()
 
 
 def test_a_script_turns_a_dial_for_one_call(blender, addon, animated):

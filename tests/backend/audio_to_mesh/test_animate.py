@@ -17,7 +17,7 @@ from backend.audio_to_mesh.motion_model import MotionModel
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 
-STILL = AnimateSettings(blinks=0.0, head_motion=0.0)
+STILL = AnimateSettings(blinks=0.0, gaze=0.0, head_motion=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_other_frame_rates_keep_the_time(model: MotionModel, voice: Audio) -> No
 
 
 def test_dials_at_zero_remove_motion_completely(model: MotionModel, voice: Audio) -> None:
-    settings = AnimateSettings(articulation=0.0, blinks=0.0, head_motion=0.0)
+    settings = AnimateSettings(articulation=0.0, blinks=0.0, gaze=0.0, head_motion=0.0)
     chunks = list(animate_chunks(voice, model, settings))
     assert not any(chunk.weights.any() for chunk in chunks)
     assert not any(c.head_rotation.any() or c.head_translation.any() for c in chunks)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.audio.load import load_audio
-from backend.audio_to_mesh.blinks import blink_times, blink_weights
+from backend.audio_to_mesh.blinks import blink_weights
 from backend.audio_to_mesh.loudness import loudness, phrase_ends, speaking
 from backend.samples import SPEECH
 from shared.arkit import ARKIT_NAMES, EYES, INDEX
@@ -60,12 +60,17 @@ def test_both_eyes_blink_together_but_not_alike() -> None:
     assert not np.array_equal(left, right)
 
 
+def onsets(weights: np.ndarray, fps: float) -> np.ndarray:
+    """Seconds at which the left lid passes the first tenth of its way down."""
+    lid = weights[:, INDEX["eyeBlinkLeft"]]
+    return np.flatnonzero((lid[:-1] < 0.1) & (lid[1:] >= 0.1)) / fps
+
+
 def test_blinks_gather_at_phrase_ends() -> None:
     ends = np.arange(3.0, 1200.0, 4.1)
-    random = np.random.Generator(np.random.PCG64(0))
-    times = blink_times(1200.0, random, 1.0, ends)
-    after = (times[:, None] - ends[None, :] >= 0.0) & (times[:, None] - ends[None, :] < 0.2)
-    # 0.2 of every 4.1 seconds would catch 5 % by chance; people make it several times that.
+    times = onsets(blink_weights(120_000, 100.0, 0, 1.0, ends, gaze=0.0), 100.0)
+    after = (times[:, None] - ends[None, :] >= 0.0) & (times[:, None] - ends[None, :] < 0.23)
+    # 0.23 of every 4.1 seconds would catch 6 % by chance; people make it several times that.
     assert after.any(axis=1).mean() > 0.25
 
 
@@ -76,13 +81,25 @@ def test_same_seed_same_eyes_and_another_seed_others() -> None:
     assert blink_weights(60, 60.0, -1, 1.0, NO_ENDS).shape == (60, 52)
 
 
-def test_strength() -> None:
-    assert not blink_weights(3600, 60.0, 0, 0.0, NO_ENDS).any()
-    counts = []
-    for strength in (0.5, 1.0, 2.0):
-        lid = blink_weights(36_000, 60.0, 0, strength, NO_ENDS)[:, INDEX["eyeBlinkLeft"]]
-        counts.append(np.count_nonzero(np.diff((lid > 0.4).astype(int)) > 0))
-    assert counts[0] < counts[1] < counts[2]
+def test_each_dial_alone() -> None:
+    assert not blink_weights(3600, 60.0, 0, 0.0, NO_ENDS, gaze=0.0).any()
+    without_gaze = blink_weights(3600, 60.0, 0, 1.0, NO_ENDS, gaze=0.0)
+    without_blinks = blink_weights(3600, 60.0, 0, 0.0, NO_ENDS)
+    for name in ARKIT_NAMES:
+        if name.startswith("eyeLook"):
+            assert not without_gaze[:, INDEX[name]].any(), name
+    assert without_gaze[:, INDEX["eyeBlinkLeft"]].max() > 0.9
+    # What is left of the lids follows the eyes.
+    assert without_blinks[:, INDEX["eyeBlinkLeft"]].max() < 0.1
+    assert without_blinks[:, INDEX["eyeLookOutLeft"]].max() > 0.05
+    farther = blink_weights(3600, 60.0, 0, 0.0, NO_ENDS, gaze=2.0)
+    column = INDEX["eyeLookInLeft"]
+    assert np.allclose(farther[:, column], 2.0 * without_blinks[:, column], atol=1e-6)
+    counts = [
+        len(onsets(blink_weights(36_000, 60.0, 0, rate, NO_ENDS, gaze=0.0), 60.0))
+        for rate in (0.5, 1.0, 2.0)
+    ]
+    assert counts[0] < 0.7 * counts[1] < 0.5 * counts[2]
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 7])

