@@ -41,12 +41,8 @@ class TrainMotion:
     def run(self) -> int:
         from backend.training.corpus.align import align_folder
         from backend.training.corpus.synthesise import synthesise
-        from backend.training.prepare import (
-            load_prepared,
-            prepare,
-            store_real_corpora,
-            teach_prepared,
-        )
+        from backend.training.prepare import prepare, store_real_corpora
+        from backend.training.prepared import load_prepared
         from backend.training.train_motion import MotionRecipe, train
 
         if self.real is not None:
@@ -56,7 +52,6 @@ class TrainMotion:
             self.cache, self.espeak_seconds, self.flite_seconds, self.seed, self.festival_seconds
         )
         prepared = prepare(self.cache)
-        teach_prepared(prepared)
         recipe = replace(
             MotionRecipe(),
             steps=self.steps,

@@ -34,21 +34,7 @@ from backend.training.corpus.utterance import (
     save_corpus,
     to_float,
 )
-from backend.training.lessons import Prepared, teach_prepared
-from backend.training.lessons import load_lessons as load_prepared
 from backend.training.prepared import CLIPS, FEATURES
-
-__all__ = [
-    "PrepareRecipe",
-    "Prepared",
-    "load_prepared",
-    "phones_from_labels",
-    "prepare",
-    "split_speakers",
-    "store_native_corpora",
-    "store_real_corpora",
-    "teach_prepared",
-]
 
 # Rises when the augmentation changes, so that sets of an older kind are prepared again.
 _VERSION = 2
@@ -249,4 +235,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         align.align_folder(Path(sys.argv[2]), cache_folder)
         store_real_corpora(Path(sys.argv[2]), cache_folder)
-    teach_prepared(prepare(cache_folder))
+    prepare(cache_folder)
