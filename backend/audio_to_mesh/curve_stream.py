@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from backend.audio_to_mesh.decoder import BEHIND, RATE, DecoderSettings, at_frame_rate, decode
 from backend.audio_to_mesh.heard import Heard, no_frames
+from backend.audio_to_mesh.lip_motion import DrivenFace, mean_face
 from backend.audio_to_mesh.listener import Listener
 from backend.audio_to_mesh.motion_model import MotionModel
+from backend.audio_to_mesh.speaker import SpeakerStyle, style_vector
 from shared.arkit import ARKIT_NAMES
 
 # Frames of the future that the network hears live; what the decoder looks ahead comes on top.
@@ -21,7 +23,8 @@ LIVE_LOOK_AHEAD = 6
 class CurveStream:
     """`push` sound, take ARKit weights [n, 52] and offset weights [n, K]; then `finish`.
 
-    `live` keeps the whole look-ahead below a quarter of a second, at some cost of accuracy.
+    `face` is who speaks, by default the mean face. `live` keeps the whole look-ahead below a
+    quarter of a second, at some cost of accuracy.
     """
 
     def __init__(
@@ -29,13 +32,15 @@ class CurveStream:
         model: MotionModel,
         fps: float,
         articulation: float = 1.0,
-        style: NDArray[np.float32] | None = None,
-        parted: float = 0.0,
+        speaker: SpeakerStyle | None = None,
+        face: DrivenFace | None = None,
         live: bool = False,
     ) -> None:
         self._fps = fps
-        self._amplitude = articulation, parted
+        speaker, face = speaker or SpeakerStyle(), face or mean_face()
+        self._manner = articulation, speaker.parted, face
         self._decoder: DecoderSettings = model.decoder.live() if live else model.decoder
+        style = style_vector(speaker, face.identity)
         self._listener = Listener(model, style, LIVE_LOOK_AHEAD if live else None)
         self._heard = no_frames()
         """From frame `_heard_first` at 100 Hz on."""
@@ -64,7 +69,7 @@ class CurveStream:
         stop = self._heard_first + len(self._heard) - ahead
         if stop <= done:
             return
-        rows = decode(self._heard, self._decoder, *self._amplitude)
+        rows = decode(self._heard, self._decoder, *self._manner)
         fresh = rows[done - self._heard_first : stop - self._heard_first]
         self._decoded = np.concatenate([self._decoded, fresh]) if self._decoded.size else fresh
         first = max(stop - BEHIND, 0)
