@@ -54,7 +54,7 @@ class CurveStream:
         """Mono sound [N] at 16 kHz to the frames that are certain now, maybe none."""
         self._take(self._listener.push(samples), self._decoder.ahead)
         # A frame lies between two at 100 Hz, and both must be there.
-        certain = self._decoded_first + len(self._decoded) - 1
+        certain = self._decoded_first + len(self._decoded) - 1 - self._decoder.lead
         return self._send(math.floor(certain / RATE * self._fps) if certain > 0 else 0)
 
     def finish(self, frame_count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -81,8 +81,9 @@ class CurveStream:
         if self._sent == start:
             width = self._decoded.shape[1] - len(ARKIT_NAMES) if self._decoded.size else 0
             return np.zeros((0, len(ARKIT_NAMES)), np.float32), np.zeros((0, width), np.float32)
-        rows = at_frame_rate(self._decoded, self._decoded_first, start, self._sent, self._fps)
-        keep = max(math.floor(self._sent / self._fps * RATE) - 1 - self._decoded_first, 0)
+        first = self._decoded_first - self._decoder.lead
+        rows = at_frame_rate(self._decoded, first, start, self._sent, self._fps)
+        keep = max(math.floor(self._sent / self._fps * RATE) - 1 - first, 0)
         self._decoded = self._decoded[keep:]
         self._decoded_first += keep
         return rows[:, : len(ARKIT_NAMES)], rows[:, len(ARKIT_NAMES) :]
