@@ -48,7 +48,7 @@ class DecoderSettings:
     # Share of the phones' expected pose in the curves of lips and jaw, and its own smoothing.
     expected: float = 0.4
     expected_smoothing: int = 7
-    # Frames by which curves are taken earlier: what smoothing and labels delay (see the model card).
+    # Frames by which curves are taken earlier: what smoothing and labels delay.
     lead: int = 1
     # Per channel: a network that is unsure says less than what it means (see `training.export`).
     gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
