@@ -15,6 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from .performance_dials import SpeakerProperties
 from .style_dials import StyleProperties
 
 
@@ -37,7 +38,7 @@ class VividKeysTarget(bpy.types.PropertyGroup):
     )
 
 
-class VividKeysSettings(StyleProperties, bpy.types.PropertyGroup):
+class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGroup):
     """What the panel shows and what the operators take where they are not told otherwise."""
 
     audio_source: EnumProperty(

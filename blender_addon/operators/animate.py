@@ -10,9 +10,10 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .. import baking, choices, properties, sequencer, targets
+from .. import baking, choices, performance_dials, properties, sequencer, targets
 from ..availability import poll
 from ..contracts import errors, requests
+from ..performance_dials import SpeakerProperties
 from ..session import UploadSource
 from ..style_dials import StyleProperties
 from ..work import Job, state
@@ -21,7 +22,7 @@ from . import job_operator
 _NO_HASH_YET = "0" * 64
 
 
-class VIVIDKEYS_OT_animate(StyleProperties, bpy.types.Operator):
+class VIVIDKEYS_OT_animate(StyleProperties, SpeakerProperties, bpy.types.Operator):
     """Turn the voice into keys on the target meshes, with blinks and head motion"""
 
     bl_idname = "vividkeys.animate"
@@ -93,6 +94,7 @@ def send(operator: Any, context: Any) -> Job:
         audio=_NO_HASH_YET,
         audio_name=source.name if isinstance(source, Path) else name,
         seed=setting("seed"),
+        **performance_dials.speaker(setting),
     )
     params = asdict(request)
     # The session puts the hash of the upload here.
