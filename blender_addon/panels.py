@@ -138,6 +138,7 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
             speaker.prop(chosen, name)
         if _asks_for_another_performance(context, chosen):
             _lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
+        layout.prop(chosen, "lip_detail")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
             layout.prop(chosen, "head_object")

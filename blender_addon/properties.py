@@ -103,6 +103,12 @@ class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGr
         description="Move the scene's end when the performance is longer",
         default=True,
     )
+    lip_detail: BoolProperty(
+        name="Lip Detail",
+        description="Key what lips do beyond the 52 channels: they meet exactly, press and peel. "
+        "Takes effect with 'Apply Take', on heads that have its shape keys",
+        default=True,
+    )
     mapping_file: StringProperty(
         name="Mapping",
         description="Optional: a file that says which shape key follows which channel",

@@ -141,10 +141,12 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
     if "offset_fields" not in arrays and "offset_rows" not in arrays:
         return _no_fields()
     vertices, rows = np.asarray(arrays["vertices"]), np.asarray(arrays.get("offset_rows"))
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or vertices.ndim != 2:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields do not fit it.")
     fields = checked_floats("offset_fields", arrays.get("offset_fields"), (None, len(rows), 3))
     count = len(vertices)
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(fields) > MAX_FIELDS:
-        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields do not fit it.")
+    if len(fields) > MAX_FIELDS:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face has too many lip fields.")
     if len(rows) and not (0 <= rows.min() and rows.max() < count):
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields name vertices it lacks.")
     spread = np.zeros((len(fields), count, 3), np.float32)

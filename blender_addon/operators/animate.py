@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .. import baking, choices, performance_dials, properties, sequencer, targets
+from .. import baking, choices, heads, performance_dials, properties, sequencer, targets
 from ..availability import poll
 from ..contracts import errors, requests
 from ..performance_dials import SpeakerProperties
@@ -88,6 +88,7 @@ def send(operator: Any, context: Any) -> Job:
         mapping_file=mapping_file,
         style=choices.style(operator, chosen),
         moving_moods=choices.moving_moods(operator, context),
+        lip_detail=chosen.lip_detail,
     )
     # The backend makes the plain performance; the plan's style is applied when it is keyed.
     request = requests.AnimateRequest(
@@ -100,8 +101,21 @@ def send(operator: Any, context: Any) -> Job:
     # The session puts the hash of the upload here.
     del params["audio"]
     return state().submit(
-        "animate", params, {"audio": source}, name, plan, baking.plan_to_json(plan)
+        "animate",
+        params,
+        {"audio": source},
+        name,
+        plan,
+        baking.plan_to_json(plan),
+        arrays=_face_of(meshes[0]),
     )
+
+
+def _face_of(mesh: Any) -> dict[str, Any]:
+    """Our own head speaks with its own lips; of other characters the backend takes a mean face."""
+    if not heads.is_our_head(mesh):
+        return {}
+    return requests.face_arrays(heads.face_for_voice(mesh))
 
 
 def _wants_strip(operator: Any, chosen: Any) -> bool:
