@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import animated_moods, head_pose, heads, keying, mapping, sequencer, targets, versions
+from . import animated_moods, head_pose, keying, lip_detail, mapping, sequencer, targets, versions
 from .contracts import errors, style, take
 from .mapping.presets import viseme_names
 
@@ -42,6 +42,7 @@ class BakePlan:
     mapping_file: Path | None = None
     style: style.StyleDials = style.StyleDials()
     moving_moods: tuple[str, ...] = ()
+    lip_detail: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def bake_take(
     resampled, start_frame = _heard_part(take.resample_take(styled, fps), plan)
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
-    warnings = list(_warnings(bindings, match))
+    warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
     # A mesh that nothing moves keeps the Action it has.
     moving = [bound for bound in bindings if _moved_keys(bound)]
     set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
@@ -101,10 +102,12 @@ def bake_take(
     written = 0
     for mesh, keys, binding in moving:
         curves = mapping.mapped_curves(binding, resampled.weights)
-        curves.update(heads.add_offset_keys(mesh, resampled))
+        if plan.lip_detail:
+            curves.update(lip_detail.curves(mesh, resampled))
         for name in keying.driven_shape_keys(keys):
             curves.pop(name, None)
         written += keying.write_shape_keys(action, keys, curves, start_frame)
+        lip_detail.settle(keys, plan.lip_detail, set(curves))
     if pose_owner is not None:
         count, warning = head_pose.key_head_motion(action, pose_owner, resampled, start_frame)
         written += count
@@ -185,8 +188,9 @@ _last_preview: dict[str, Any] = {}
 
 
 def _key_names(keys: Any) -> list[str]:
-    reference = keys.reference_key
-    return [block.name for block in keys.key_blocks if block != reference]
+    # Lip keys follow no channel, so no mapping asks for them.
+    aside = {keys.reference_key.name, *(block.name for block in lip_detail.keys_of(keys).values())}
+    return [block.name for block in keys.key_blocks if block.name not in aside]
 
 
 def _bindings(
@@ -235,6 +239,21 @@ def _warnings(
         if not binding.rules:
             warnings.append(f"No shape key of '{mesh.name}' matched; it will not move.")
     return warnings
+
+
+def _about_lip_detail(
+    bindings: list[tuple[Any, Any, mapping.Mapping]], performance: take.Take, plan: BakePlan
+) -> list[str]:
+    if not plan.lip_detail or not performance.offset_weights.any():
+        return []
+    detailed = [mesh for mesh, keys, _ in bindings if lip_detail.has_keys(keys)]
+    if not detailed:
+        return [lip_detail.NOWHERE]
+    return [
+        lip_detail.OTHER_FIELDS.format(name=mesh.name)
+        for mesh in detailed
+        if not lip_detail.fits(mesh, performance)
+    ]
 
 
 def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
@@ -311,6 +330,7 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
             mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
             style=style.dials_from(values.get("style", {})),
             moving_moods=tuple(map(str, values.get("moving_moods", ()))),
+            lip_detail=bool(values.get("lip_detail", True)),
         )
     except (KeyError, TypeError, ValueError, IndexError, errors.VividKeysError) as problem:
         raise errors.VividKeysError(

@@ -12,7 +12,18 @@ from typing import Any
 
 import bpy
 
-from . import animated_moods, baking, exporting, folders, heads, keying, properties, takes, targets
+from . import (
+    animated_moods,
+    baking,
+    exporting,
+    folders,
+    heads,
+    keying,
+    performance_dials,
+    properties,
+    takes,
+    targets,
+)
 from .contracts import errors, face, style, take
 from .work import Job, PendingTake, state
 
@@ -61,7 +72,8 @@ def apply_take(context: Any, pending: PendingTake, plan: baking.BakePlan) -> tup
     """Bake a kept Take; on failure it stays pending. Raises VividKeysError."""
     work = state()
     work.pending = replace(pending, plan=plan)
-    description = {"take": pending.take_id, "voice": plan.name}
+    description: dict[str, Any] = {"take": pending.take_id, "voice": plan.name}
+    description[performance_dials.NOTE] = performance_dials.asked(pending.performance)
     report = baking.bake_take(context, pending.performance, plan, description)
     work.pending = None
     _remembered[pending.take_id or report.action] = pending.performance

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A FaceMesh becomes one mesh object: photo texture, materials and 52 shape keys."""
+"""A FaceMesh becomes one mesh object: photo texture, materials, 52 shape keys and lip detail."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import versions
-from .contracts import arkit, face, take
+from . import lip_detail, versions
+from .contracts import arkit, face
 
 HEAD_PROPERTY = "vividkeys_head"
-LANDMARKS_PROPERTY = "vividkeys_landmarks"
 COLLECTION_NAME = "VividKeys"
 
 # Roughness and specular level by the beginning of a material's name; the picture holds the colour.
@@ -63,42 +62,23 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
     return tuple(str(warning) for warning in warnings)
 
 
-def add_offset_keys(head: Any, performance: take.Take) -> dict[str, np.ndarray]:
-    """Shape keys for a Take's corrective offsets; returns their curves [T] by key name.
-
-    Only for a head of ours on whose first vertices the Take's face lies. The basis is scaled so
-    that the curves stay within -1..1, because Blender clamps a key's value to its slider.
-    """
-    vertex_count = performance.neutral.shape[0]
-    if not is_our_head(head) or vertex_count > len(head.data.vertices):
-        return {}
-    keys = head.data.shape_keys.key_blocks
-    rest = _coordinates(keys[0].points)
-    curves: dict[str, np.ndarray] = {}
-    for number, basis in enumerate(performance.offset_basis):
-        strength = performance.offset_weights[:, number]
-        largest = float(np.abs(strength).max())
-        if largest == 0.0:
-            continue
-        name = f"vividkeysOffset{number:02d}"
-        key = keys.get(name) or head.shape_key_add(name=name, from_mix=False)
-        key.slider_min, key.slider_max = -1.0, 1.0
-        moved = rest.copy()
-        moved[:vertex_count] += basis * largest
-        key.points.foreach_set("co", moved.ravel())
-        curves[name] = (strength / largest).astype(np.float32)
-    return curves
-
-
 def landmarks_at_rest(head: Any) -> np.ndarray:
     """The landmarks of a head of ours [468,3]."""
-    return _coordinates(head.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
+    return lip_detail.coordinates(head.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
 
 
-def _coordinates(points: Any) -> np.ndarray:
-    flat = np.empty(len(points) * 3, np.float32)
-    points.foreach_get("co", flat)
-    return flat.reshape(-1, 3)
+def face_for_voice(head: Any) -> face.FaceMesh:
+    """What the backend has to know of a head of ours to shape its lips: the landmarks alone."""
+    count = face.LANDMARK_COUNT
+    return face.FaceMesh(
+        vertices=landmarks_at_rest(head),
+        triangles=np.array([[0, 1, 2]], np.int32),
+        uvs=np.zeros((count, 2), np.float32),
+        texture=np.zeros((1, 1, 3), np.uint8),
+        materials=("skin",),
+        triangle_material=np.zeros(1, np.int32),
+        shapes=np.zeros((len(arkit.ARKIT_NAMES), count, 3), np.float32),
+    )
 
 
 def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
@@ -163,6 +143,7 @@ def _add_shape_keys(head: Any, source: face.FaceMesh) -> None:
     for name, offsets in zip(arkit.ARKIT_NAMES, source.shapes, strict=True):
         key = head.shape_key_add(name=name, from_mix=False)
         key.points.foreach_set("co", (source.vertices + offsets).ravel())
+    lip_detail.add_keys(head, source.offset_fields)
     head.data.shape_keys.name = f"{head.name} Keys"
 
 
@@ -172,4 +153,4 @@ def _describe(head: Any, source: face.FaceMesh) -> None:
         key: source.meta[key] for key in ("warnings", "image_sha256") if key in source.meta
     }
     head[HEAD_PROPERTY] = json.dumps(description)
-    head[LANDMARKS_PROPERTY] = face.LANDMARK_COUNT
+    head[lip_detail.LANDMARKS_PROPERTY] = face.LANDMARK_COUNT

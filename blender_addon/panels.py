@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import baking, properties, sequencer
+from . import baking, keying, performance_dials, properties, sequencer
 from .availability import disabled_reason
 from .contracts import errors, style
 from .exporting import performance_actions
@@ -133,6 +133,12 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         chosen = properties.settings(context)
         layout.prop(chosen, "seed")
+        speaker = layout.column(align=True)
+        for name in performance_dials.SPEAKER:
+            speaker.prop(chosen, name)
+        if _asks_for_another_performance(context, chosen):
+            _lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
+        layout.prop(chosen, "lip_detail")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
             layout.prop(chosen, "head_object")
@@ -226,6 +232,16 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
         _lines(layout, baking.preview_match_at(meshes, path).sentence)
     except errors.VividKeysError as error:
         _lines(layout, error.sentence, icon="ERROR")
+
+
+def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
+    actions = performance_actions(properties.target_meshes(context))
+    return any(
+        performance_dials.differs(
+            keying.action_description(action), lambda name: getattr(chosen, name)
+        )
+        for action in actions[:1]
+    )
 
 
 def _draw_progress(layout: Any, kind: str) -> bool:

@@ -15,6 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from .performance_dials import SpeakerProperties
 from .style_dials import StyleProperties
 
 
@@ -37,7 +38,7 @@ class VividKeysTarget(bpy.types.PropertyGroup):
     )
 
 
-class VividKeysSettings(StyleProperties, bpy.types.PropertyGroup):
+class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGroup):
     """What the panel shows and what the operators take where they are not told otherwise."""
 
     audio_source: EnumProperty(
@@ -100,6 +101,12 @@ class VividKeysSettings(StyleProperties, bpy.types.PropertyGroup):
     extend_scene: BoolProperty(
         name="Extend the Scene",
         description="Move the scene's end when the performance is longer",
+        default=True,
+    )
+    lip_detail: BoolProperty(
+        name="Lip Detail",
+        description="Key what lips do beyond the 52 channels: they meet exactly, press and peel. "
+        "Takes effect with 'Apply Take', on heads that have its shape keys",
         default=True,
     )
     mapping_file: StringProperty(

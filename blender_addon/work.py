@@ -154,13 +154,14 @@ class Work:
         label: str,
         plan: Any,
         plan_as_json: dict[str, Any],
+        arrays: Mapping[str, Any] | None = None,
     ) -> Job:
         """Send a job; there is one at a time. Raises VividKeysError(busy or bad_request)."""
         if self.busy:
             raise errors.VividKeysError(
                 errors.ErrorKind.BUSY, "Another job is under way.", "Wait for it or cancel it."
             )
-        job_id = self.session.submit(kind, params, uploads=uploads, label=label)
+        job_id = self.session.submit(kind, params, dict(arrays or {}), uploads, label=label)
         self.job = Job(job_id, kind, label, plan)
         unfinished.remember_job(
             folders.unfinished_file(),

@@ -30,6 +30,11 @@ from .errors import ErrorKind, VividKeysError
 
 LANDMARK_COUNT = 468
 MAX_TEXTURE_SIDE = 8192
+MAX_FIELDS = 64
+
+
+def _no_fields() -> FloatArray:
+    return np.zeros((0, 0, 3), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,7 @@ class FaceMesh:
     uvs                [V,2], v upwards
     texture            uint8 [H,W,3] RGB
     shapes             [52,V,3] metres: offsets from `vertices`, in the order of `ARKIT_NAMES`
+    offset_fields      [K,V,3] metres: a Take's lip offsets on this mesh; K is 0 where it has none
     meta               JSON values: warnings (sentences), sha256 of the image, model names
 
     Raises VividKeysError(bad_array) when an array does not fit.
@@ -54,6 +60,7 @@ class FaceMesh:
     triangle_material: IntArray
     shapes: FloatArray
     meta: dict[str, Any] = field(default_factory=dict)
+    offset_fields: FloatArray = field(default_factory=_no_fields)
 
     def __post_init__(self) -> None:
         vertices = checked_floats("vertices", self.vertices, (None, 3))
@@ -68,6 +75,9 @@ class FaceMesh:
         fits = texture.dtype == np.uint8 and texture.ndim == 3 and texture.shape[2] == 3
         if not fits or not 0 < min(texture.shape) <= max(texture.shape) <= MAX_TEXTURE_SIDE:
             raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's texture is an 8-bit RGB picture.")
+        fields = self.offset_fields
+        if not len(fields):
+            fields = np.zeros((0, count, 3), np.float32)
         material = np.asarray(self.triangle_material)
         materials = tuple(self.materials)
         if (
@@ -84,6 +94,7 @@ class FaceMesh:
             ("materials", materials),
             ("triangle_material", material.astype(np.int32)),
             ("shapes", checked_floats("shapes", self.shapes, (len(ARKIT_NAMES), count, 3))),
+            ("offset_fields", checked_floats("offset_fields", fields, (None, count, 3))),
         ):
             object.__setattr__(self, name, value)
 
@@ -99,6 +110,11 @@ _ARRAYS = ("vertices", "triangles", "uvs", "texture", "triangle_material", "shap
 def face_to_arrays(face: FaceMesh) -> Arrays:
     """Named arrays (float32, int32, uint8) that hold the whole face."""
     arrays: Arrays = {name: getattr(face, name) for name in _ARRAYS}
+    if len(face.offset_fields):
+        # Most of a head is not near the lips.
+        rows = np.flatnonzero(face.offset_fields.any(axis=(0, 2)))
+        arrays["offset_rows"] = rows.astype(np.int32)
+        arrays["offset_fields"] = np.ascontiguousarray(face.offset_fields[:, rows])
     arrays["meta"] = pack_json({"materials": list(face.materials), "meta": face.meta})
     return arrays
 
@@ -113,8 +129,29 @@ def face_from_arrays(arrays: Arrays) -> FaceMesh:
     if not isinstance(materials, list) or not isinstance(meta, dict):
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face lacks its materials or its meta data.")
     return FaceMesh(
-        **{name: arrays[name] for name in _ARRAYS}, materials=tuple(map(str, materials)), meta=meta
+        **{name: arrays[name] for name in _ARRAYS},
+        materials=tuple(map(str, materials)),
+        meta=meta,
+        offset_fields=_spread_fields(arrays),
     )
+
+
+def _spread_fields(arrays: Arrays) -> FloatArray:
+    """The lip fields over all vertices, of those rows that move; none where none were sent."""
+    if "offset_fields" not in arrays and "offset_rows" not in arrays:
+        return _no_fields()
+    vertices, rows = np.asarray(arrays["vertices"]), np.asarray(arrays.get("offset_rows"))
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or vertices.ndim != 2:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields do not fit it.")
+    fields = checked_floats("offset_fields", arrays.get("offset_fields"), (None, len(rows), 3))
+    count = len(vertices)
+    if len(fields) > MAX_FIELDS:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face has too many lip fields.")
+    if len(rows) and not (0 <= rows.min() and rows.max() < count):
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields name vertices it lacks.")
+    spread = np.zeros((len(fields), count, 3), np.float32)
+    spread[:, rows] = fields
+    return spread
 
 
 def save_face(face: FaceMesh, path: Path) -> None:

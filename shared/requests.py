@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
+import numpy as np
+
 from . import checks
 from .arkit import ARKIT_NAMES
 from .arrays import Arrays, FloatArray, checked_floats
@@ -22,6 +24,7 @@ from .style import RANGES, StyleDials
 FACE_PREFIX = "face."
 _STRENGTH = checks.number(0.0, 3.0)
 _BIAS = checks.number(-1.0, 1.0)
+_SHARE = checks.number(0.0, 1.0)
 _MOOD = checks.number(0.0, 1.0)
 
 
@@ -32,6 +35,8 @@ class AnimateRequest:
     `audio` is the SHA-256 of uploaded bytes (any sound or film file); `audio_name` is only for
     sentences. `face_job` is the id of a finished `reconstruct` job whose face is animated; a face
     may also travel as arrays (see `face_arrays`); without either the template is used.
+    `effort`, `jaw_share`, `parted` and `head_liveliness` say how the speaker speaks; they are heard
+    by the networks and cannot be turned on finished curves.
     From `jaw` on these are the dials of `style.StyleDials`, applied to the finished curves; a
     client that applies them itself leaves them out.
     """
@@ -45,6 +50,10 @@ class AnimateRequest:
     blinks: Annotated[float, _STRENGTH] = 1.0
     gaze: Annotated[float, _STRENGTH] = 1.0
     head_motion: Annotated[float, _STRENGTH] = 1.0
+    effort: Annotated[float, _BIAS] = 0.0
+    jaw_share: Annotated[float, _BIAS] = 0.0
+    parted: Annotated[float, _SHARE] = 0.0
+    head_liveliness: Annotated[float, _BIAS] = 0.0
     jaw: Annotated[float, _STRENGTH] = 1.0
     expressiveness: Annotated[float, _STRENGTH] = 1.0
     smile: Annotated[float, _BIAS] = 0.0
@@ -130,7 +139,8 @@ def face_of(arrays: Mapping[str, Any]) -> FaceMesh | None:
 class MotionSlice:
     """The chunk of a job `animate`: n frames from `start_frame` on, at `fps`.
 
-    weights [n,52], head_rotation [n,3] radians, head_translation [n,3] metres.
+    weights [n,52], head_rotation [n,3] radians, head_translation [n,3] metres, offset_weights
+    [n,K] of the lip fields that the finished Take brings as `offset_basis`.
     """
 
     start_frame: int
@@ -138,6 +148,7 @@ class MotionSlice:
     weights: FloatArray
     head_rotation: FloatArray
     head_translation: FloatArray
+    offset_weights: FloatArray
 
     def info(self) -> dict[str, Any]:
         return {"start_frame": self.start_frame, "fps": self.fps}
@@ -147,16 +158,21 @@ class MotionSlice:
             "weights": self.weights,
             "head_rotation": self.head_rotation,
             "head_translation": self.head_translation,
+            "offset_weights": self.offset_weights,
         }
 
 
 def motion_slice(info: Mapping[str, Any], arrays: Mapping[str, Any]) -> MotionSlice:
-    """The slice in a chunk's `info` and `arrays`. Raises VividKeysError(bad_array, bad_request)."""
+    """The slice in a chunk's `info` and `arrays`; a backend without lip fields sends none.
+
+    Raises VividKeysError(bad_array, bad_request).
+    """
     missing = sorted({"weights", "head_rotation", "head_translation"} - set(arrays))
     if missing:
         raise VividKeysError(ErrorKind.BAD_ARRAY, f"A piece of motion lacks {', '.join(missing)}.")
     weights = checked_floats("weights", arrays["weights"], (None, len(ARKIT_NAMES)))
     shape = (len(weights), 3)
+    offsets = arrays.get("offset_weights", np.zeros((len(weights), 0), np.float32))
     try:
         start_frame = checks.integer(0, 2**31)(info.get("start_frame"))
         fps = checks.number(1.0, 1000.0)(info.get("fps"))
@@ -168,6 +184,7 @@ def motion_slice(info: Mapping[str, Any], arrays: Mapping[str, Any]) -> MotionSl
         weights=weights,
         head_rotation=checked_floats("head_rotation", arrays["head_rotation"], shape),
         head_translation=checked_floats("head_translation", arrays["head_translation"], shape),
+        offset_weights=checked_floats("offset_weights", offsets, (len(weights), None)),
     )
 
 

@@ -154,15 +154,35 @@ def restyle_take(
     noted: dict[str, Any] = dials.turned()
     noted.update({name: "curve" for name in moods or {}})
     head = np.float32(dials.head_motion)
+    gain = offset_gain(take.weights, dials)
     take = redrawn(take, dials.blinks, dials.gaze)
     return dataclasses.replace(
         take,
         weights=restyle(take.weights, take.fps, dials, moods),
         head_rotation=take.head_rotation * head,
         head_translation=take.head_translation * head,
-        offset_weights=take.offset_weights * np.float32(min(dials.articulation, 1.0)),
+        offset_weights=take.offset_weights * gain[:, None],
         meta={**take.meta, "style": noted},
     )
+
+
+def offset_gain(weights: FloatArray, dials: StyleDials) -> FloatArray:
+    """How much of its lip offsets each frame [T] keeps: they go with the mouth's own amplitude.
+
+    `weights` [T, 52] are the raw ones. Offsets that hold closed lips together never grow, and no
+    mood changes any.
+    """
+    rows = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    mouth = rows[list(_ARTICULATED)].sum(axis=0)
+    # The jaw's part of the motion; in a still mouth neither has one.
+    of_jaw = rows[list(_JAW)].sum(axis=0) / (mouth + np.float32(0.02))
+    gain = np.float32(dials.articulation) * (1.0 + np.float32(dials.jaw - 1.0) * of_jaw)
+    if not len(gain) or gain.max() <= 1.0:
+        return np.asarray(gain, np.float32)
+    gap = aperture(rows)
+    freedom = _freedom(gap, usual_opening(gap))
+    gain = np.minimum(gain, 1.0) + freedom * np.maximum(gain - 1.0, 0.0)
+    return np.asarray(gain, np.float32)
 
 
 def restyle(
@@ -332,10 +352,14 @@ def _keep_contacts(rows: FloatArray, raw: FloatArray, gap: FloatArray, usual: fl
     if tucked.any():
         for column in _UNTUCKS:
             rows[column] -= tucked * np.maximum(rows[column] - raw[column], 0.0)
-    # Closed frames may not open at all; from there the freedom grows with the opening.
-    freedom = _step((gap / np.float32(usual) - CLOSED) / 0.35)
+    freedom = _freedom(gap, usual)
     _limit_opening(rows, APERTURE, gap, freedom)
     _limit_opening(rows, PARTING, np.maximum(weighted(raw, PARTING), 0.0), freedom)
+
+
+def _freedom(gap: FloatArray, usual: float) -> FloatArray:
+    """How far dials may open each frame [T], 0..1: closed ones not at all, then more and more."""
+    return _step((gap / np.float32(usual) - CLOSED) / 0.35)
 
 
 def _limit_opening(

@@ -42,6 +42,14 @@ class Animate:
     """How far the eyes wander from the viewer, 0 to 3; 0 holds them still."""
     head_motion: float = 1.0
     """Strength of head motion; 0 removes it."""
+    effort: float = 0.0
+    """How clearly the mouth speaks: -1 mumbles, 1 is crisp."""
+    jaw_share: float = 0.0
+    """Who does the work: -1 the lips, 1 the jaw."""
+    parted: float = 0.0
+    """How far the lips rest apart in pauses: 0 shut, 1 about 3 mm."""
+    head_liveliness: float = 0.0
+    """How eagerly the head moves with the voice: -1 calm, 1 lively."""
     moods: Path | None = None
     """A table of moods over time: CSV with the column time_s and one for each mood."""
     style: StyleOptions = field(default_factory=StyleOptions)
@@ -58,6 +66,10 @@ class Animate:
             blinks=self.blinks,
             gaze=self.gaze,
             head_motion=self.head_motion,
+            effort=self.effort,
+            jaw_share=self.jaw_share,
+            parted=self.parted,
+            head_liveliness=self.head_liveliness,
         )
         dials = StyleDials(**asdict(self.style))
         moods = read_moods(self.moods) if self.moods is not None else None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
 
@@ -19,6 +20,7 @@ from .eye_texture import eye_tile
 from .eyes import eye_parts, place_eyeball
 from .head_shell import shell_parts
 from .landmarks import find_face
+from .lip_fields import offset_basis
 from .load_image import load_image
 from .mouth import mouth_parts
 from .neutral import neutral_face
@@ -35,6 +37,8 @@ Progress = Callable[[float, str], None]
 MODEL_NAME = "landmark-face 1"
 # Beyond this the far side of the face is hardly seen, radians.
 FAR_TURNED = np.radians(40.0)
+# A lip field that moves a vertex by less does not move it, metres.
+NO_MOTION = 1e-6
 
 
 def face_from_photo(
@@ -133,7 +137,12 @@ def _build(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         *mouth_parts(vertices, uvs, scale),
         *shell_parts(vertices, uvs, crop, scale),
     ]
-    whole = refine_skin(assemble(vertices, uvs, landmark_basis(vertices), parts))
+    # The lip fields are spread over the head by the very steps that spread the shapes: what they
+    # close on the landmarks they close on the head.
+    basis = np.concatenate([landmark_basis(vertices), offset_basis(vertices)])
+    whole = refine_skin(assemble(vertices, uvs, basis, parts))
+    shapes, fields = np.split(whole.shapes.astype(np.float32), [len(ARKIT_NAMES)])
+    fields[np.abs(fields) < NO_MOTION] = 0.0
     return FaceMesh(
         vertices=whole.vertices.astype(np.float32),
         triangles=whole.triangles,
@@ -141,7 +150,8 @@ def _build(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         texture=texture,
         materials=MATERIALS,
         triangle_material=whole.triangle_material,
-        shapes=whole.shapes.astype(np.float32),
+        shapes=shapes,
+        offset_fields=fields,
         # The skin is finer than the landmarks, so their own mesh is told apart from it here.
         meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )

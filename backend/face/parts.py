@@ -78,7 +78,8 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh: vertices [V,3], uvs [V,2], triangles [F,3], materials [F], shapes [52,V,3]."""
+    """A whole mesh: vertices [V,3], uvs [V,2], triangles [F,3], materials [F] and shapes [S,V,3],
+    of which the first 52 are those of `ARKIT_NAMES`."""
 
     vertices: Floats
     uvs: Floats
@@ -88,7 +89,7 @@ class Assembly:
 
 
 def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -> Assembly:
-    """Join the landmark mesh [468,3], its uvs [468,2] and shapes [52,468,3] with the parts."""
+    """Join the landmark mesh [468,3], its uvs [468,2] and shapes [S,468,3] with the parts."""
     template = load_template()
     table = load_table()
     vertices, all_uvs, shapes = [landmarks], [uvs], [basis]
@@ -114,7 +115,7 @@ def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -
 
 
 def part_shapes(part: Part, landmarks: Floats, basis: Floats, table: MuscleTable) -> Floats:
-    """Offsets [52,N,3] of a part."""
+    """Offsets [S,N,3] of a part; the first 52 are those of `ARKIT_NAMES`."""
     used = np.flatnonzero(part.follow.any(axis=0))
     shapes = np.einsum("nl,slc->snc", part.follow[:, used], basis[:, used], optimize=True)
     scale = face_size(landmarks) / face_size(load_template().vertices)

@@ -58,13 +58,20 @@ def _animate(context: JobContext) -> Result:
         blinks=request.blinks,
         gaze=request.gaze,
         head_motion=request.head_motion,
+        effort=request.effort,
+        jaw_share=request.jaw_share,
+        parted=request.parted,
+        head_liveliness=request.head_liveliness,
         style=request.style,
     )
     context.progress("reading", 0.0, "Reading the voice")
     audio = load_audio(context.upload(request.audio), name=request.audio_name or "the voice")
     model = _motion_model()
+    face = face_of(context.arrays)
+    if request.face_job:
+        face = face_from_arrays(context.result(request.face_job))
     chunks: list[MotionChunk] = []
-    for chunk in animate_chunks(audio, model, settings, context.cancelled):
+    for chunk in animate_chunks(audio, model, settings, context.cancelled, face):
         chunks.append(chunk)
         piece = MotionSlice(
             chunk.start_frame,
@@ -72,12 +79,10 @@ def _animate(context: JobContext) -> Result:
             chunk.weights,
             chunk.head_rotation,
             chunk.head_translation,
+            chunk.offset_weights,
         )
         context.chunk(piece.info(), piece.arrays())
         context.progress("animating", chunk.fraction, "Animating the voice")
-    face = face_of(context.arrays)
-    if request.face_job:
-        face = face_from_arrays(context.result(request.face_job))
     take = take_of_chunks(chunks, audio, model, settings, face)
     info = {"frames": take.frame_count, "fps": take.fps, "warnings": take.meta["warnings"]}
     return Result(info, take_to_arrays(take))

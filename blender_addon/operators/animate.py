@@ -10,9 +10,10 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .. import baking, choices, properties, sequencer, targets
+from .. import baking, choices, heads, performance_dials, properties, sequencer, targets
 from ..availability import poll
 from ..contracts import errors, requests
+from ..performance_dials import SpeakerProperties
 from ..session import UploadSource
 from ..style_dials import StyleProperties
 from ..work import Job, state
@@ -21,7 +22,7 @@ from . import job_operator
 _NO_HASH_YET = "0" * 64
 
 
-class VIVIDKEYS_OT_animate(StyleProperties, bpy.types.Operator):
+class VIVIDKEYS_OT_animate(StyleProperties, SpeakerProperties, bpy.types.Operator):
     """Turn the voice into keys on the target meshes, with blinks and head motion"""
 
     bl_idname = "vividkeys.animate"
@@ -87,19 +88,34 @@ def send(operator: Any, context: Any) -> Job:
         mapping_file=mapping_file,
         style=choices.style(operator, chosen),
         moving_moods=choices.moving_moods(operator, context),
+        lip_detail=chosen.lip_detail,
     )
     # The backend makes the plain performance; the plan's style is applied when it is keyed.
     request = requests.AnimateRequest(
         audio=_NO_HASH_YET,
         audio_name=source.name if isinstance(source, Path) else name,
         seed=setting("seed"),
+        **performance_dials.speaker(setting),
     )
     params = asdict(request)
     # The session puts the hash of the upload here.
     del params["audio"]
     return state().submit(
-        "animate", params, {"audio": source}, name, plan, baking.plan_to_json(plan)
+        "animate",
+        params,
+        {"audio": source},
+        name,
+        plan,
+        baking.plan_to_json(plan),
+        arrays=_face_of(meshes[0]),
     )
+
+
+def _face_of(mesh: Any) -> dict[str, Any]:
+    """Our own head speaks with its own lips; of other characters the backend takes a mean face."""
+    if not heads.is_our_head(mesh):
+        return {}
+    return requests.face_arrays(heads.face_for_voice(mesh))
 
 
 def _wants_strip(operator: Any, chosen: Any) -> bool:

@@ -73,6 +73,7 @@ def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.Bak
         mapping_file=choices.full_path(chosen.mapping_file),
         style=choices.style(operator, chosen),
         moving_moods=choices.moving_moods(operator, context),
+        lip_detail=chosen.lip_detail,
     )
     return pending, plan
 

@@ -90,7 +90,7 @@ def addon(installed: str) -> Callable[[str], Any]:
 def make_face(addon: Callable[[str], Any]) -> Callable[..., Any]:
     """A made-up face: a bent grid of 22 x 22 vertices with 52 shapes and two materials."""
 
-    def make(seed: int = 0, meta: dict[str, Any] | None = None) -> Any:
+    def make(seed: int = 0, meta: dict[str, Any] | None = None, fields: int = 0) -> Any:
         random = np.random.default_rng(seed)
         side = 22
         line = np.linspace(-1.0, 1.0, side, dtype=np.float32)
@@ -110,6 +110,7 @@ def make_face(addon: Callable[[str], Any]) -> Callable[..., Any]:
             triangle_material=(np.arange(len(triangles)) % 5 == 0).astype(np.int32),
             shapes=random.normal(0, 0.002, (52, side * side, 3)).astype(np.float32),
             meta=meta or {},
+            offset_fields=random.normal(0, 0.001, (fields, side * side, 3)).astype(np.float32),
         )
 
     return make

@@ -125,12 +125,16 @@ def test_settings_of_the_scene_are_used_where_nothing_is_said(
     settings.audio_file = str(voice)
     settings.seed, settings.blinks, settings.articulation = 11, 0.5, 1.25
     settings.head_motion, settings.start_frame, settings.lay_sound = 0.75, 20, False
+    settings.effort, settings.jaw_share = 0.25, -0.5
+    settings.parted, settings.head_liveliness = 0.75, -1.0
     assert blender.ops.vividkeys.animate() == {"FINISHED"}
     params = backend.submits[0].params
     assert params["seed"] == 11
     # These are applied here, so that they can be turned again; the backend sends them plain.
     plain = ("articulation", "head_motion", "blinks", "gaze")
     assert [params[name] for name in plain] == [1.0] * 4
+    speaker = ("effort", "jaw_share", "parted", "head_liveliness")
+    assert [params[name] for name in speaker] == [0.25, -0.5, 0.75, -1.0]
     assert shape_curve(addon, head.data.shape_keys, "jawOpen")[0, 0] == 20
     assert addon("sequencer").our_strip(blender.context.scene, head.name) is None
 

@@ -178,30 +178,6 @@ def test_a_mesh_without_known_names_is_refused_before_anything_changes(
     assert len(blender.data.actions) == 0
 
 
-def test_offsets_of_a_take_become_signed_keys_of_our_head(
-    blender, addon, head, make_take, make_plan
-):
-    blender.context.scene.render.fps = 60
-    take = make_take(0.5, offsets=3)
-    _bake(blender, addon, take, make_plan(head))
-    blender.context.scene.frame_set(11)
-    depsgraph = blender.context.evaluated_depsgraph_get()
-    shown = np.empty(len(head.data.vertices) * 3, np.float32)
-    head.evaluated_get(depsgraph).data.vertices.foreach_get("co", shown)
-    rest = np.empty_like(shown)
-    head.data.vertices.foreach_get("co", rest)
-    expected = rest.reshape(-1, 3).copy()
-    for column, name in enumerate(addon("shared.arkit").ARKIT_NAMES):
-        moved = np.empty_like(shown)
-        head.data.shape_keys.key_blocks[name].points.foreach_get("co", moved)
-        expected += take.weights[10, column] * (moved - rest).reshape(-1, 3)
-    expected[:468] += take.offsets(10)
-    assert np.abs(shown.reshape(-1, 3) - expected).max() < 2e-6
-    # Again: the same three keys, not three more.
-    _bake(blender, addon, take, make_plan(head))
-    assert len(head.data.shape_keys.key_blocks) == 53 + 3
-
-
 def test_only_the_heard_part_of_a_trimmed_strip_is_keyed(
     blender, addon, head, make_take, make_plan
 ):

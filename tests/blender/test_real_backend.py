@@ -74,7 +74,8 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
     assert ops.create_head(image_file=str(SAMPLES / "portrait.jpg")) == {"FINISHED"}
     head = blender.data.objects["portrait Head"]
     names = [block.name for block in head.data.shape_keys.key_blocks]
-    assert names == ["Basis", *addon("shared.arkit").ARKIT_NAMES]
+    lips = [f"vk_offset_{number:02d}" for number in range(1, 13)]
+    assert names == ["Basis", *addon("shared.arkit").ARKIT_NAMES, *lips]
     assert 0.12 < head.dimensions.x < 0.25, "a head is measured in metres"
     blender.context.scene.render.fps = 30
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
@@ -83,6 +84,11 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
     for column, name in enumerate(addon("shared.arkit").ARKIT_NAMES):
         keys = shape_curve(addon, head.data.shape_keys, name)
         assert np.array_equal(keys[:, 1], resampled.weights[:, column])
+    assert take.offset_weights.any(), "no lip ever needs more than the 52 channels"
+    for column, name in enumerate(lips):
+        keys = shape_curve(addon, head.data.shape_keys, name)
+        wanted = np.clip(resampled.offset_weights[:, column], -4.0, 4.0)
+        assert np.array_equal(keys[:, 1], wanted)
     index = addon("shared.arkit").INDEX
     assert take.weights[:, index["jawOpen"]].max() > 0.15, "the mouth does not open"
     assert take.weights[:, index["eyeBlinkLeft"]].max() > 0.5, "the eyes do not blink"

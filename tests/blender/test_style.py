@@ -193,3 +193,29 @@ def test_the_panel_shows_every_dial_and_applies_it(blender, addon, animated):
     addon("panels").VIVIDKEYS_PT_style.draw(SimpleNamespace(layout=recorder), blender.context)
     assert sorted(recorder.fields) == sorted(addon("shared.style").RANGES)
     assert recorder.buttons["vividkeys.apply_take"] is True
+
+
+def test_the_panel_says_when_animate_has_to_run_again(blender, addon, head, make_plan, speech):
+    from dataclasses import replace
+
+    settings = blender.context.scene.vividkeys
+    asked = {"seed": 4, "effort": 0.0, "jaw_share": 0.0, "parted": 0.25, "head_liveliness": 0.0}
+    settings.seed, settings.parted = 4, 0.25
+    made = replace(speech, meta={"seed": 4, "settings": {**asked, "fps": 60.0}})
+    pending = addon("work").PendingTake(made, "", None, None)
+    addon("delivery").apply_take(blender.context, pending, make_plan(head))
+
+    def said():
+        recorder = Recorder(blender)
+        panel = addon("panels").VIVIDKEYS_PT_performance
+        panel.draw(SimpleNamespace(layout=recorder), blender.context)
+        assert set(asked) <= set(recorder.fields)
+        return "Animate" in " ".join(recorder.texts)
+
+    assert not said()
+    for name, value in (("seed", 5), ("effort", 0.5), ("jaw_share", -1.0), ("parted", 0.0)):
+        before = getattr(settings, name)
+        setattr(settings, name, value)
+        assert said(), name
+        setattr(settings, name, before)
+    assert not said()

@@ -18,6 +18,7 @@ from shared.style import (
     activity,
     dials_from,
     mood_table,
+    offset_gain,
     restyle,
     restyle_take,
 )
@@ -232,3 +233,23 @@ def test_the_table_of_moods_names_shapes_that_exist() -> None:
         for name in (*adds, *lessens):
             assert name in INDEX or f"{name}Left" in INDEX, name
         assert all(0 < value <= 1 for value in (*adds.values(), *lessens.values()))
+
+
+def test_lip_offsets_follow_the_mouth_but_never_grow_where_lips_meet() -> None:
+    frames = 120
+    opening = np.clip(np.sin(np.linspace(0, 6 * np.pi, frames)), 0.0, 1.0).astype(np.float32)
+    weights = np.zeros((frames, len(ARKIT_NAMES)), np.float32)
+    weights[:, INDEX["jawOpen"]] = 0.6 * opening
+    weights[:, INDEX["mouthLowerDownLeft"]] = weights[:, INDEX["mouthLowerDownRight"]] = (
+        0.3 * opening
+    )
+    half = offset_gain(weights, StyleDials(articulation=0.5))
+    np.testing.assert_allclose(half, 0.5, atol=1e-6)
+    assert not offset_gain(weights, StyleDials(articulation=0.0)).any()
+    np.testing.assert_array_equal(offset_gain(weights, StyleDials(joy=1.0, smile=1.0)), 1.0)
+    more = offset_gain(weights, StyleDials(articulation=1.5))
+    np.testing.assert_allclose(more[opening == 0.0], 1.0)
+    np.testing.assert_allclose(more[opening > 0.9], 1.5, atol=1e-3)
+    less_jaw = offset_gain(weights, StyleDials(jaw=0.0))
+    assert 0.3 < less_jaw[opening > 0.9].mean() < 0.6, "the lips keep their part"
+    np.testing.assert_allclose(less_jaw[opening == 0.0], 1.0)

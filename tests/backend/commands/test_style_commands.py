@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import VividKeysError
 from shared.lips import PARTING, aperture, usual_opening, weighted
 from shared.style import MOODS, StyleDials, restyle
-from shared.take import Take, load_take
+from shared.take import Take, load_take, save_take
 
 SPEECH = Path(__file__).resolve().parents[3] / "backend" / "samples" / "speech.flac"
 
@@ -51,6 +52,33 @@ def test_restyle_does_later_what_animate_does_at_once(plain: Path, tmp_path: Pat
     assert "style" not in load_take(plain).meta
     assert np.abs(first.weights - load_take(plain).weights).max() > 0.2
     assert csv.read_text("utf-8").count("\n") >= first.frame_count
+
+
+def test_animate_hears_a_way_of_speaking(plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "crisp.take.npz"
+    told = ["--effort", "0.8", "--jaw-share", "-0.6", "--parted", "1", "--head-liveliness", "-1"]
+    assert main(["animate", str(SPEECH), "--out", str(out), "--seed", "3", *told]) == 0
+    take, usual = load_take(out), load_take(plain)
+    settings = take.meta["settings"]
+    names = ("effort", "jaw_share", "parted", "head_liveliness")
+    assert [settings[name] for name in names] == [0.8, -0.6, 1.0, -1.0]
+    assert np.abs(take.weights - usual.weights).max() > 0.03
+    assert np.abs(take.head_rotation - usual.head_rotation).max() > 1e-3
+
+
+def test_lip_offsets_go_with_the_articulation(plain: Path, tmp_path: Path) -> None:
+    spoken = load_take(plain)
+    assert len(spoken.offset_basis) == 12
+    weights = np.random.default_rng(1).normal(0, 1, spoken.offset_weights.shape)
+    usual = replace(spoken, offset_weights=weights.astype(np.float32))
+    source, out = tmp_path / "usual.take.npz", tmp_path / "less.take.npz"
+    save_take(usual, source)
+    assert main(["restyle", str(source), "--out", str(out), "--articulation", "0.5"]) == 0
+    np.testing.assert_allclose(load_take(out).offset_weights, 0.5 * usual.offset_weights, atol=1e-6)
+    assert main(["restyle", str(source), "--out", str(out), "--articulation", "0"]) == 0
+    assert not load_take(out).offset_weights.any()
+    assert main(["restyle", str(source), "--out", str(out), "--joy", "1", "--anger", "0.5"]) == 0
+    np.testing.assert_array_equal(load_take(out).offset_weights, usual.offset_weights)
 
 
 def test_restyle_says_what_was_turned_before(

@@ -94,12 +94,13 @@ def test_speech_becomes_a_take_piece_by_piece(session: Session) -> None:
     assert take.neutral.shape == (LANDMARK_COUNT, 3)
     assert take.meta["seed"] == 5 and take.meta["audio_name"] == "speech.flac"
     assert take.meta["models"]
+    assert len(take.offset_basis) == take.offset_weights.shape[1] == 12
     pieces = [motion_slice(event.info, event.arrays) for event in heard if isinstance(event, Chunk)]
     assert len(pieces) > 1
     starts = np.cumsum([0, *(len(piece.weights) for piece in pieces)])
     assert [piece.start_frame for piece in pieces] == list(starts[:-1])
     assert {piece.fps for piece in pieces} == {30.0}
-    for name in ("weights", "head_rotation", "head_translation"):
+    for name in ("weights", "head_rotation", "head_translation", "offset_weights"):
         joined = np.concatenate([getattr(piece, name) for piece in pieces])
         np.testing.assert_array_equal(joined, getattr(take, name))
     fractions = [e.fraction for e in heard if isinstance(e, Progress) and e.stage == "animating"]
@@ -135,6 +136,43 @@ def test_the_take_is_the_one_that_is_made_without_a_server(session: Session) -> 
     assert list(served) == list(made)
     for name, array in made.items():
         np.testing.assert_allclose(served[name], array, atol=1e-5, err_msg=name)
+
+
+def test_a_way_of_speaking_reaches_the_networks(session: Session) -> None:
+    asked = {"effort": 0.75, "jaw_share": -0.5, "parted": 1.0, "head_liveliness": 1.0}
+    takes = []
+    for params in ({}, asked):
+        speech = {"audio": SAMPLES / "speech.flac"}
+        job = session.submit("animate", {"seed": 2, **params}, uploads=speech)
+        takes.append(take_from_arrays(session.wait(job, timeout=WAIT).arrays))
+    plain, told = takes
+    assert {name: told.meta["settings"][name] for name in asked} == asked
+    assert np.abs(told.weights - plain.weights).max() > 0.03
+    assert np.abs(told.head_rotation - plain.head_rotation).max() > 1e-3
+
+
+def test_lip_offsets_are_made_for_the_face_that_was_sent(
+    session: Session, portrait_job: str
+) -> None:
+    from backend.audio_to_mesh.lip_offsets import offset_basis
+
+    speech = {"audio": SAMPLES / "speech.flac"}
+    takes = []
+    for params in ({}, {"face_job": portrait_job}):
+        job = session.submit("animate", params, uploads=speech)
+        heard: list[Event] = []
+        take = take_from_arrays(session.wait(job, timeout=WAIT, on_event=heard.append).arrays)
+        pieces = [motion_slice(e.info, e.arrays) for e in heard if isinstance(e, Chunk)]
+        joined = np.concatenate([piece.offset_weights for piece in pieces])
+        np.testing.assert_array_equal(joined, take.offset_weights)
+        takes.append(take)
+    mean, own = takes
+    for take in takes:
+        np.testing.assert_array_equal(take.offset_basis, offset_basis(take.neutral))
+    assert (own.offset_basis != mean.offset_basis).any()
+    if not mean.offset_weights.any():
+        pytest.skip("the motion model in backend/models has learned no lip offsets")
+    assert np.abs(own.offset_weights - mean.offset_weights).max() > 0.01
 
 
 def test_style_dials_are_applied_to_the_result(session: Session) -> None:
@@ -201,6 +239,10 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
         {"blinks": 3.5},
         {"joy": 1.5},
         {"smile": -1.5},
+        {"effort": -1.5},
+        {"parted": -0.5},
+        {"jaw_share": "jaw"},
+        {"head_liveliness": 2},
         {"jaw": "1"},
         {"volume": 1},
         {"audio_name": "../../etc/passwd"},

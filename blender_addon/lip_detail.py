@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lip detail: a Take's lip offsets as shape keys `vk_offset_01` and on, beside the 52.
+
+A head of ours is made with them; whatever other mesh has keys of these names follows them too.
+Their values have both signs, so their sliders reach below zero.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from .contracts import face, take
+
+# A Take's weights are in deviations; speech stays within about three.
+LIMIT = 4.0
+NOWHERE = "Lip detail needs a VividKeys head or a transferred one; it was left out."
+OTHER_FIELDS = "The lip detail of '{name}' is of another version; press 'Create Head' again."
+LANDMARKS_PROPERTY = "vividkeys_landmarks"
+
+_KEY = re.compile(r"vk_offset_([0-9]{2})")
+# Two versions of a lip field are the same motion when they point the same way, as a cosine.
+_SAME_FIELD = 0.9
+
+
+def key_name(number: int) -> str:
+    """The key of a Take's offset column `number`, counted from 0."""
+    return f"vk_offset_{number + 1:02d}"
+
+
+def add_keys(mesh: Any, fields: np.ndarray) -> None:
+    """Give a mesh with shape keys the fields [K,V,3], in metres, on top of its rest shape.
+
+    Keys that are there from an earlier face are filled anew; nothing else is touched.
+    """
+    blocks = mesh.data.shape_keys.key_blocks
+    rest = coordinates(mesh.data.shape_keys.reference_key.points)
+    for number, field in enumerate(fields):
+        name = key_name(number)
+        block = blocks.get(name) or mesh.shape_key_add(name=name, from_mix=False)
+        block.slider_min, block.slider_max = -LIMIT, LIMIT
+        block.points.foreach_set("co", (rest + field).ravel())
+
+
+def keys_of(keys: Any) -> dict[int, Any]:
+    """The lip keys of a shape key datablock: Take column -> key block."""
+    found = {}
+    for block in keys.key_blocks:
+        match = _KEY.fullmatch(block.name)
+        if match and int(match.group(1)) > 0:
+            found[int(match.group(1)) - 1] = block
+    return found
+
+
+def has_keys(keys: Any) -> bool:
+    return bool(keys_of(keys))
+
+
+def curves(mesh: Any, performance: take.Take) -> dict[str, np.ndarray]:
+    """Curves [T] by key name; empty for a mesh without lip keys, or with those of another
+    version."""
+    columns = performance.offset_weights
+    blocks = {
+        n: block for n, block in keys_of(mesh.data.shape_keys).items() if n < columns.shape[1]
+    }
+    if not blocks or not fits(mesh, performance):
+        return {}
+    return {
+        block.name: np.clip(columns[:, number], -LIMIT, LIMIT).astype(np.float32)
+        for number, block in sorted(blocks.items())
+    }
+
+
+def fits(mesh: Any, performance: take.Take) -> bool:
+    """Whether the mesh's lip keys move it as the Take's fields move the landmarks.
+
+    Only a head of ours shows its landmarks; of any other mesh it is believed.
+    """
+    basis = performance.offset_basis
+    keys = mesh.data.shape_keys
+    if LANDMARKS_PROPERTY not in mesh or len(keys.reference_key.points) < face.LANDMARK_COUNT:
+        return True
+    if basis.shape[1] != face.LANDMARK_COUNT:
+        return True
+    rest = coordinates(keys.reference_key.points)[: face.LANDMARK_COUNT]
+    for number, block in keys_of(keys).items():
+        if number >= len(basis):
+            continue
+        own = coordinates(block.points)[: face.LANDMARK_COUNT] - rest
+        sizes = float(np.linalg.norm(own) * np.linalg.norm(basis[number]))
+        if sizes > 0.0 and float((own * basis[number]).sum()) < _SAME_FIELD * sizes:
+            return False
+    return True
+
+
+def settle(keys: Any, shown: bool, keyed: set[str]) -> None:
+    """Let the lip keys act, or mute them: muted keys move nothing and stay out of GLB files.
+
+    Those that were not `keyed` now go back to zero: an earlier performance may have left them.
+    """
+    for block in keys_of(keys).values():
+        block.mute = not shown
+        if not shown or block.name not in keyed:
+            block.value = 0.0
+
+
+def coordinates(points: Any) -> np.ndarray:
+    """Shape key points as [V,3]."""
+    flat = np.empty(len(points) * 3, np.float32)
+    points.foreach_get("co", flat)
+    return flat.reshape(-1, 3)
