@@ -141,7 +141,7 @@ def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.f
 def _smooth(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """Hann-weighted mean over `length` frames (odd, so that nothing is delayed), edges held."""
     if length <= 1 or len(values) == 0:
-        return values
+        return values.copy()
     kernel = np.hanning(length + 2)[1:-1].astype(np.float32)
     kernel /= kernel.sum()
     half = length // 2
