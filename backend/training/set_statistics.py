@@ -96,5 +96,6 @@ def phone_poses(prepared: Prepared) -> PhonePoses:
             seconds[number[phone.label]] += phone.end - phone.start
     contact = np.isin([CLASSES[number] for number in phone_classes()], _WITHOUT_POSE)
     share = np.where(contact, 0.0, seconds / seconds.sum())
-    poses = [np.mean([part.values for part in targets(name)], axis=0) for name in names]
-    return PhonePoses(np.stack(poses).astype(np.float32), share.astype(np.float32))
+    poses = np.stack([np.mean([part.values for part in targets(n)], axis=0) for n in names])
+    poses[contact] = 0.0
+    return PhonePoses(poses.astype(np.float32), share.astype(np.float32))
