@@ -15,7 +15,6 @@ from backend.audio_to_mesh.lip_offsets import offset_basis
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.settings import AnimateSettings
 from backend.audio_to_mesh.streaming import MotionChunk, StreamingAnimator, take_length
-from backend.face.identity import identity_coefficients
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT, FaceMesh
@@ -70,8 +69,8 @@ def animate_chunks(
             raise VividKeysError(ErrorKind.CANCELLED, "The animation was cancelled.")
 
     check()
-    identity = None if face is None else identity_coefficients(face.vertices[:LANDMARK_COUNT])
-    stream = StreamingAnimator(model, settings, identity)
+    neutral = None if face is None else face.vertices[:LANDMARK_COUNT]
+    stream = StreamingAnimator(model, settings, neutral)
     total = take_length(len(audio.samples), settings.fps)
     for piece in _pieces(audio.samples):
         check()

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from backend.audio_to_mesh.decoder import BEHIND, RATE, DecoderSettings, at_frame_rate, decode
 from backend.audio_to_mesh.heard import Heard, no_frames
+from backend.audio_to_mesh.lip_motion import DrivenFace, mean_face
 from backend.audio_to_mesh.listener import Listener
 from backend.audio_to_mesh.motion_model import MotionModel
+from backend.audio_to_mesh.speaker import SpeakerStyle, style_vector
 from shared.arkit import ARKIT_NAMES
 
 # Frames of the future that the network hears live; what the decoder looks ahead comes on top.
@@ -21,7 +23,8 @@ LIVE_LOOK_AHEAD = 6
 class CurveStream:
     """`push` sound, take ARKit weights [n, 52] and offset weights [n, K]; then `finish`.
 
-    `live` keeps the whole look-ahead below a quarter of a second, at some cost of accuracy.
+    `face` is who speaks, by default the mean face. `live` keeps the whole look-ahead below a
+    quarter of a second, at some cost of accuracy.
     """
 
     def __init__(
@@ -29,13 +32,15 @@ class CurveStream:
         model: MotionModel,
         fps: float,
         articulation: float = 1.0,
-        style: NDArray[np.float32] | None = None,
-        parted: float = 0.0,
+        speaker: SpeakerStyle | None = None,
+        face: DrivenFace | None = None,
         live: bool = False,
     ) -> None:
         self._fps = fps
-        self._amplitude = articulation, parted
+        speaker, face = speaker or SpeakerStyle(), face or mean_face()
+        self._manner = articulation, speaker.parted, face
         self._decoder: DecoderSettings = model.decoder.live() if live else model.decoder
+        style = style_vector(speaker, face.identity)
         self._listener = Listener(model, style, LIVE_LOOK_AHEAD if live else None)
         self._heard = no_frames()
         """From frame `_heard_first` at 100 Hz on."""
@@ -49,7 +54,7 @@ class CurveStream:
         """Mono sound [N] at 16 kHz to the frames that are certain now, maybe none."""
         self._take(self._listener.push(samples), self._decoder.ahead)
         # A frame lies between two at 100 Hz, and both must be there.
-        certain = self._decoded_first + len(self._decoded) - 1
+        certain = self._decoded_first + len(self._decoded) - 1 - self._decoder.lead
         return self._send(math.floor(certain / RATE * self._fps) if certain > 0 else 0)
 
     def finish(self, frame_count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -64,7 +69,7 @@ class CurveStream:
         stop = self._heard_first + len(self._heard) - ahead
         if stop <= done:
             return
-        rows = decode(self._heard, self._decoder, *self._amplitude)
+        rows = decode(self._heard, self._decoder, *self._manner)
         fresh = rows[done - self._heard_first : stop - self._heard_first]
         self._decoded = np.concatenate([self._decoded, fresh]) if self._decoded.size else fresh
         first = max(stop - BEHIND, 0)
@@ -76,8 +81,9 @@ class CurveStream:
         if self._sent == start:
             width = self._decoded.shape[1] - len(ARKIT_NAMES) if self._decoded.size else 0
             return np.zeros((0, len(ARKIT_NAMES)), np.float32), np.zeros((0, width), np.float32)
-        rows = at_frame_rate(self._decoded, self._decoded_first, start, self._sent, self._fps)
-        keep = max(math.floor(self._sent / self._fps * RATE) - 1 - self._decoded_first, 0)
+        first = self._decoded_first - self._decoder.lead
+        rows = at_frame_rate(self._decoded, first, start, self._sent, self._fps)
+        keep = max(math.floor(self._sent / self._fps * RATE) - 1 - first, 0)
         self._decoded = self._decoded[keep:]
         self._decoded_first += keep
         return rows[:, : len(ARKIT_NAMES)], rows[:, len(ARKIT_NAMES) :]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from backend.audio_to_mesh.channels import CHANNELS, MOUTH_CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
 from backend.audio_to_mesh.heard import Heard
+from backend.audio_to_mesh.lip_motion import DrivenFace, hold_contact
 from shared.arkit import ARKIT_NAMES
 
 RATE = 100
@@ -47,6 +48,8 @@ class DecoderSettings:
     # Share of the phones' expected pose in the curves of lips and jaw, and its own smoothing.
     expected: float = 0.4
     expected_smoothing: int = 7
+    # Frames by which curves are taken earlier: what smoothing and labels delay (see the model card).
+    lead: int = 1
     # Per channel: a network that is unsure says less than what it means (see `training.export`).
     gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
 
@@ -179,12 +182,17 @@ def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
 
 
 def decode(
-    heard: Heard, settings: DecoderSettings, articulation: float = 1.0, parted: float = 0.0
+    heard: Heard,
+    settings: DecoderSettings,
+    articulation: float = 1.0,
+    parted: float = 0.0,
+    face: DrivenFace | None = None,
 ) -> NDArray[np.float32]:
     """What is heard in T frames to ARKit weights and offset weights side by side: [T, 52 + K].
 
     `articulation` scales how far the mouth moves; lips still meet on p, b and m, unless it is 0.
-    `parted` 0..1 is how far apart they rest in pauses.
+    `parted` 0..1 is how far apart they rest in pauses. With a `face` the offsets close its lips
+    exactly where they touch.
     """
     if articulation <= 0.0:
         return np.zeros((len(heard), len(ARKIT_NAMES) + heard.offsets.shape[1]), np.float32)
@@ -195,6 +203,9 @@ def decode(
         np.clip(curves, 0.0, 1.0), seal, tuck, rest, min(articulation, 1.5), parted
     )
     offsets = _smooth(heard.offsets, settings.smoothing) * np.float32(articulation)
+    if face is not None:
+        hold = 1.0 - rest
+        offsets = hold_contact(offsets, weights, seal * hold, tuck * hold, face, RATE)
     return np.concatenate([weights, offsets], axis=1)
 
 

@@ -15,9 +15,9 @@ from backend.audio_to_mesh.blinks import EyesStream
 from backend.audio_to_mesh.curve_stream import CurveStream
 from backend.audio_to_mesh.head_motion import LOOK_AHEAD as HEAD_LOOK_AHEAD
 from backend.audio_to_mesh.head_motion import HeadMotionStream
+from backend.audio_to_mesh.lip_motion import face_with
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.settings import AnimateSettings
-from backend.audio_to_mesh.speaker import style_vector
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 
@@ -59,7 +59,7 @@ class StreamingAnimator:
     are there within a quarter of a second (see `CurveStream`); head and eyes, which have to know
     more of what follows, then keep their distance and come that much later.
 
-    `identity` [8] are the face's coefficients (see `face.identity`), by default the mean face's.
+    `neutral` [468, 3] are the landmarks of the face that speaks, by default the mean face's.
     The frames come without `settings.style`, which looks at the whole performance.
     """
 
@@ -67,7 +67,7 @@ class StreamingAnimator:
         self,
         model: MotionModel,
         settings: AnimateSettings | None = None,
-        identity: NDArray[np.float32] | None = None,
+        neutral: NDArray[np.float32] | None = None,
         live: bool = False,
     ) -> None:
         settings = settings or AnimateSettings()
@@ -75,9 +75,9 @@ class StreamingAnimator:
         self._samples = 0
         self._sent = 0
         self._ended = False
-        style = style_vector(settings.speaker, identity)
+        face = None if neutral is None else face_with(neutral)
         self._mouth = CurveStream(
-            model, settings.fps, settings.articulation, style, settings.parted, live
+            model, settings.fps, settings.articulation, settings.speaker, face, live
         )
         self._eyes = EyesStream(settings.fps, settings.seed, settings.blinks, settings.gaze)
         self._head = HeadMotionStream(

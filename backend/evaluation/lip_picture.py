@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from backend.audio_to_mesh.lip_motion import DrivenFace, driven_lips, face_of, linear_lips
 from backend.face.lip_contact import lip_region
 from backend.face.topology import (
     INNER_LIP_LOWER,
@@ -20,7 +21,7 @@ from backend.face.topology import (
     OUTER_LIP_UPPER,
 )
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import DrivenFace, driven_lips, face_of, lesson_lips, linear_lips
+from backend.training.driven_mesh import lesson_lips
 from backend.training.teacher import teach
 from shared.arkit import INDEX
 

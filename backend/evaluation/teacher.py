@@ -22,13 +22,14 @@ from rich.table import Table
 
 from backend.audio.load import Audio
 from backend.audio.log_mel import log_mel
+from backend.audio_to_mesh.lip_motion import DrivenFace, face_of, linear_lips
 from backend.audio_to_mesh.speaker import SpeakerStyle
 from backend.evaluation.baselines import FPS, loudness_floor, rhubarb_curves, rhubarb_program
 from backend.face.lip_contact import gaps, lip_region, lip_vertices
 from backend.training.corpus.synthesise import espeak_utterances
 from backend.training.corpus.text import held_out_languages
 from backend.training.corpus.utterance import Utterance, is_complete, load_corpus, to_float
-from backend.training.driven_mesh import DrivenFace, face_of, face_pool, lesson_lips, linear_lips
+from backend.training.driven_mesh import face_pool, lesson_lips
 from backend.training.fit_lip_offsets import OffsetFigures, measure
 from backend.training.manner import random_style
 from backend.training.teacher import RATE, Lesson, loudness, teach

@@ -18,10 +18,11 @@ from backend.audio.log_mel import COARSE_BANDS, FINE_BANDS, FRAME_RATE, normalis
 from backend.audio.reference import BLOCK as REFERENCE_BLOCK
 from backend.audio.reference import HISTORY, references
 from backend.audio_to_mesh.channels import CHANNELS
+from backend.audio_to_mesh.lip_motion import DrivenFace
 from backend.audio_to_mesh.lip_offsets import offset_targets
 from backend.audio_to_mesh.speaker import OFFSETS, STYLE_SIZE, SpeakerStyle, style_vector
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import DrivenFace, face_pool, lesson_lips
+from backend.training.driven_mesh import face_pool, lesson_lips
 from backend.training.manner import random_style
 from backend.training.prepared import Prepared
 from backend.training.teacher import Lesson, loudness, phone_classes, phone_names, teach

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from backend.audio_to_mesh.lip_motion import DrivenFace
 from backend.audio_to_mesh.lip_offsets import (
     OFFSET_COUNT,
     OFFSETS_PATH,
@@ -28,7 +29,7 @@ from backend.audio_to_mesh.lip_offsets import (
 from backend.face.lip_contact import gaps, lip_metric, lip_region, lip_vertices
 from backend.face.topology import LANDMARK_COUNT
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import DrivenFace, face_pool, lesson_lips
+from backend.training.driven_mesh import face_pool, lesson_lips
 from backend.training.manner import random_style
 from backend.training.teacher import Lesson, phone_classes, phone_names, teach
 

@@ -4,8 +4,9 @@
     python -m backend.training.held_out CACHE OUTPUT
     python -m backend evaluate speech --data OUTPUT/real-test
 
-One recording per speaker (their sentences in a row), and degraded copies: three draws of room,
-microphone, line and noise for each speaker.
+One recording per speaker (their sentences in a row, at most 100 s), and degraded copies: three
+draws of room, microphone, line and noise for each. Held out are the corpora of `CORPORA` and all
+whose names end in `-held-out`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from backend.training.corpus.utterance import (
 )
 
 CORPORA = ("real-tune", "real-test", "flite-rms")
+# Recordings longer than this are split between sentences, so that intervals can be drawn over them.
+_LONGEST = 100.0
 DRAWS = 3
 
 
@@ -45,6 +48,21 @@ def in_a_row(utterances: Sequence[Utterance], name: str) -> Utterance:
     return Utterance(name, utterances[0].speaker, np.concatenate(samples), tuple(phones))
 
 
+def recordings(utterances: Sequence[Utterance], name: str) -> list[Utterance]:
+    """A speaker's sentences in a row, in as many recordings as their length asks for."""
+    groups: list[list[Utterance]] = [[]]
+    length = 0.0
+    for utterance in utterances:
+        if groups[-1] and length + utterance.duration > _LONGEST:
+            groups.append([])
+            length = 0.0
+        groups[-1].append(utterance)
+        length += utterance.duration
+    if len(groups) == 1:
+        return [in_a_row(groups[0], name)]
+    return [in_a_row(group, f"{name}-{number}") for number, group in enumerate(groups)]
+
+
 def write_recording(utterance: Utterance, folder: Path) -> None:
     """NAME.wav and NAME.phones.json: rows of start and end in seconds and a label."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +73,8 @@ def write_recording(utterance: Utterance, folder: Path) -> None:
 
 def write_held_out(cache: Path, output: Path) -> None:
     """Write every held-out corpus of the cache, clean and degraded, below `output`."""
-    for corpus in CORPORA:
+    others = sorted(folder.name for folder in cache.glob("*-held-out"))
+    for corpus in (*CORPORA, *others):
         if not is_complete(cache / corpus):
             print(f"{corpus}: not there")
             continue
@@ -63,8 +82,9 @@ def write_held_out(cache: Path, output: Path) -> None:
         for utterance in load_corpus(cache / corpus):
             by_speaker[utterance.speaker].append(utterance)
         speakers = [
-            in_a_row(utterances, speaker.replace(":", "-"))
+            recording
             for speaker, utterances in sorted(by_speaker.items())
+            for recording in recordings(utterances, speaker.replace(":", "-"))
         ]
         for number, speaker in enumerate(speakers):
             write_recording(speaker, output / corpus)
@@ -73,7 +93,7 @@ def write_held_out(cache: Path, output: Path) -> None:
                 copy = degrade(speaker, speakers, random)
                 copy = replace(copy, name=f"{speaker.name}-{draw}")
                 write_recording(copy, output / f"{corpus}-degraded")
-        print(f"{corpus}: {len(speakers)} speakers")
+        print(f"{corpus}: {len(speakers)} recordings")
 
 
 if __name__ == "__main__":

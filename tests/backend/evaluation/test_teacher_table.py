@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from backend.audio.load import Audio
+from backend.audio_to_mesh.lip_motion import linear_lips
 from backend.audio_to_mesh.lip_offsets import offset_basis, offset_targets
 from backend.evaluation import teacher as table
 from backend.evaluation.lip_picture import DRIVEN, LINEAR, save_picture
@@ -27,7 +28,7 @@ from backend.evaluation.teacher import (
     teacher_figures,
 )
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
-from backend.training.driven_mesh import lesson_lips, linear_lips
+from backend.training.driven_mesh import lesson_lips
 from backend.training.teacher import Lesson
 from shared.take import Take
 
