@@ -39,7 +39,7 @@ def test_noise_does_not_flap(rows: dict[str, Calmness], name: str) -> None:
 
 def test_a_voice_is_followed(rows: dict[str, Calmness]) -> None:
     assert rows["clean voice"].likeness == pytest.approx(1.0)
-    assert rows["clean voice"].openings > 1.0
+    assert rows["clean voice"].openings > 0.5 and rows["clean voice"].largest_jaw > 0.1
     for name in ("dead channel", "voice with DC offset", "telephone, 8 kHz"):
         likeness = rows[name].likeness
         assert likeness is not None and likeness > 0.6, rows[name]
