@@ -97,7 +97,7 @@ def read_clips(folder: Path) -> list[Clip]:
 
 
 def loudness_system() -> System:
-    return System("loudness", lambda clip: loudness_floor(clip.audio))
+    return System("loudness floor", lambda clip: loudness_floor(clip.audio))
 
 
 def label_system() -> System:

@@ -112,7 +112,7 @@ def test_json_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run(tmp_path, as_json=True) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["bilabials"] == 4 and answer["labels"] == "silver"
-    assert [row["name"] for row in answer["systems"]][:1] == ["loudness"]
+    assert [row["name"] for row in answer["systems"]][:1] == ["loudness floor"]
     for row in answer["systems"]:
         assert set(row["scores"]) == set(row["intervals_95"]) == set(SCORE_NAMES)
     table = evaluate_speech(read_clips(tmp_path), [loudness_system(), label_system()])
