@@ -4,7 +4,7 @@
 The head-pose codebook learns from its output beside real tracks, which have no sound.
 
 The numbers come from 17 tracks of people who speak on camera (183 s at 30 fps, rotations only;
-`python -m backend evaluate head-motion` compares with such tracks). Each axis' power spectrum
+`python -m backend evaluate head-pose` compares with such tracks). Each axis' power spectrum
 between 0.12 and 2.6 Hz follows `(1 + (f / corner)^2) ^ -fall`; the least-squares fit (log power,
 tracks scaled to unit spread) gave the corners and falls below. The tracks' standard deviations
 have the medians 2.6, 3.0 and 2.9 degrees (pitch, roll, yaw); the spreads below are larger because

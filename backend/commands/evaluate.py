@@ -16,18 +16,26 @@ class EvaluateSpeech:
 
     data: Path
     """A folder of recordings, each with its phones: NAME.wav and NAME.phones.json."""
+    weights: Path | None = None
+    """Other weights than the shipped ones: a motion.safetensors."""
+    live: bool = False
+    """Also measure a live performance, which hears less of what follows."""
+    plot: Path | None = None
+    """Draw the curves of each recording over its waveform and phones: a folder for PNG files."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> int:
         from backend.evaluation.speech import run
 
-        return run(self.data, as_json=self.json)
+        return run(
+            self.data, weights=self.weights, live=self.live, plot=self.plot, as_json=self.json
+        )
 
 
 @dataclass(frozen=True)
-class EvaluateHeadMotion:
-    """Head motion against tracked heads: spread, speed, share of slow motion."""
+class EvaluateHeadPose:
+    """Head motion against tracked heads: spread, speed, share of slow motion, seeds."""
 
     data: Path
     """A folder of tracks: track_*.csv with time_s, pitch_deg, yaw_deg, roll_deg."""
@@ -35,9 +43,24 @@ class EvaluateHeadMotion:
     """Print JSON instead of a table."""
 
     def run(self) -> int:
-        from backend.evaluation.head_motion import run
+        from backend.evaluation.head_pose import run
 
         return run(self.data, as_json=self.json)
+
+
+@dataclass(frozen=True)
+class EvaluateBadInput:
+    """Silence, noise, music, broken recordings: does the mouth stay calm?"""
+
+    weights: Path | None = None
+    """Other weights than the shipped ones: a motion.safetensors."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        from backend.evaluation.bad_input import run
+
+        return run(self.weights, as_json=self.json)
 
 
 @dataclass(frozen=True)
@@ -88,7 +111,8 @@ class Evaluate:
 
     what: (
         Annotated[EvaluateSpeech, tyro.conf.subcommand("speech")]
-        | Annotated[EvaluateHeadMotion, tyro.conf.subcommand("head-motion")]
+        | Annotated[EvaluateHeadPose, tyro.conf.subcommand("head-pose")]
+        | Annotated[EvaluateBadInput, tyro.conf.subcommand("bad-input")]
         | Annotated[EvaluateFaces, tyro.conf.subcommand("faces")]
         | Annotated[EvaluateTeacher, tyro.conf.subcommand("teacher")]
     )

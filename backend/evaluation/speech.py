@@ -97,7 +97,7 @@ def read_clips(folder: Path) -> list[Clip]:
 
 
 def loudness_system() -> System:
-    return System("loudness", lambda clip: loudness_floor(clip.audio))
+    return System("loudness floor", lambda clip: loudness_floor(clip.audio))
 
 
 def label_system() -> System:
@@ -119,16 +119,25 @@ def rhubarb_systems() -> list[System]:
     ]
 
 
-def model_system(weights: Path | None = None) -> System:
-    """The shipped network, or the one in `weights`; only its lips, without blinks and head."""
-    from backend.audio_to_mesh.animate import AnimateSettings, animate
+def model_system(weights: Path | None = None, *, live: bool = False) -> System:
+    """The shipped network, or the one in `weights`; only its lips, without blinks and head.
+
+    `live` is how it does with the short look-ahead of a live performance.
+    """
     from backend.audio_to_mesh.motion_model import MotionModel
+    from backend.audio_to_mesh.settings import AnimateSettings
+    from backend.audio_to_mesh.streaming import StreamingAnimator
 
     model = MotionModel.load(weights)
     settings = AnimateSettings(fps=FPS, blinks=0.0, gaze=0.0, head_motion=0.0)
-    return System(
-        f"VividKeys {model.version}", lambda clip: animate(clip.audio, model, settings).weights
-    )
+
+    def curves(clip: Clip) -> NDArray[np.float32]:
+        # How the sound is cut changes nothing, so it goes in one piece.
+        stream = StreamingAnimator(model, settings, live=live)
+        chunks = [stream.push(clip.audio.samples), stream.finish()]
+        return np.concatenate([chunk.weights for chunk in chunks if chunk is not None])
+
+    return System(f"VividKeys {model.version}" + (" live" if live else ""), curves)
 
 
 def evaluate_speech(
@@ -156,6 +165,19 @@ def evaluate_speech(
         vowels=sum(clip.vowels for clip in evidence),
         remarks=(NOTE, *remarks),
     )
+
+
+def draw(clips: Sequence[Clip], system: System, folder: Path) -> list[Path]:
+    """Write `NAME.png` for every clip: the system's curves over waveform and phones."""
+    from backend.evaluation.curve_picture import curve_picture
+
+    written = []
+    for clip in clips:
+        path = folder / f"{clip.name}.png"
+        title = f"{clip.name}: {system.name}"
+        curve_picture(path, title, clip.audio.samples, clip.phones, system.curves(clip), FPS)
+        written.append(path)
+    return written
 
 
 def intervals(
@@ -248,10 +270,18 @@ def as_dict(table: SpeechTable) -> dict[str, object]:
     }
 
 
-def run(data: Path, *, as_json: bool = False) -> int:
+def run(
+    data: Path,
+    *,
+    weights: Path | None = None,
+    live: bool = False,
+    plot: Path | None = None,
+    as_json: bool = False,
+) -> int:
     """Print the table for a folder of labelled recordings; the exit code is 0.
 
     Without the model's weights the other rows are printed and a remark says what is missing.
+    `plot` is a folder for a picture of every recording (see `curve_picture`).
     """
     remarks: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -264,7 +294,13 @@ def run(data: Path, *, as_json: bool = False) -> int:
         systems += [*peers, label_system()]
         bar.update(task, description="Loading the model")
         try:
-            systems.append(model_system())
+            model = model_system(weights)
+            systems.append(model)
+            if live:
+                systems.append(model_system(weights, live=True))
+            if plot is not None:
+                bar.update(task, description="Drawing")
+                draw(clips, model, plot)
         except VividKeysError as error:
             remarks.append(f"Without the model's row: {error.sentence} {error.next_step}")
         table = evaluate_speech(

@@ -14,7 +14,7 @@ from backend.audio.load import load_audio
 from backend.audio_to_mesh.beats import stressed_beats
 from backend.audio_to_mesh.head_motion import head_motion
 from backend.audio_to_mesh.loudness import loudness
-from backend.evaluation.head_motion import evaluate_head_motion, figures, run
+from backend.evaluation.head_pose import evaluate_head_pose, figures, run
 from backend.samples import SPEECH
 from backend.training.head_windows import read_track
 from shared.errors import VividKeysError
@@ -131,12 +131,15 @@ def test_samples_may_be_shorter_or_longer_than_the_frames(voice: NDArray[np.floa
 
 def test_like_tracked_heads(shared_data: Path) -> None:
     tracks = [read_track(path) for path in sorted((shared_data / "head_pose").glob("*.csv"))]
-    table = evaluate_head_motion(tracks, seeds=2)
+    table = evaluate_head_pose(tracks, seeds=2)
     for name in ("spread_pitch", "spread_roll", "spread_yaw", "speed_median", "speed_95"):
         low, median, _ = table.tracked[name]
         assert 0.5 * low < table.generated[name][1] < 1.3 * median, name
     assert table.generated["burstiness"][1] > 2.4
     assert table.generated["slow_power"][1] > 0.999
+    assert table.generated["fast_power"][2] < 1e-4
+    assert table.seeds_differ > 1.0
+    assert table.first_frame_error < 0.01
 
 
 def test_figures_of_a_known_track() -> None:
@@ -148,6 +151,9 @@ def test_figures_of_a_known_track() -> None:
     assert found.slow_power > 0.999
     shaking = swing + np.sin(2 * np.pi * 6 * time)[:, None] * 3
     assert found.slow_power - figures(shaking, 30.0).slow_power > 0.4
+    assert found.fast_power < 1e-3
+    trembling = swing + np.sin(2 * np.pi * 12 * time)[:, None] * 3
+    assert figures(trembling, 30.0).fast_power > 0.5
 
 
 def test_bad_tracks(tmp_path: Path) -> None:

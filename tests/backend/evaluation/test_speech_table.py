@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from backend.audio.load import Audio
 from backend.evaluation.baselines import FPS, rhubarb_curves
+from backend.evaluation.curve_picture import lip_curves
 from backend.evaluation.lip_metric import SCORE_NAMES
 from backend.evaluation.phones import Phone, merge_closures, read_phones
 from backend.evaluation.speech import (
@@ -25,6 +27,7 @@ from backend.evaluation.speech import (
     rich_table,
     run,
 )
+from backend.models import shipped_weights
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 
@@ -109,7 +112,7 @@ def test_json_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run(tmp_path, as_json=True) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["bilabials"] == 4 and answer["labels"] == "silver"
-    assert [row["name"] for row in answer["systems"]][:1] == ["loudness"]
+    assert [row["name"] for row in answer["systems"]][:1] == ["loudness floor"]
     for row in answer["systems"]:
         assert set(row["scores"]) == set(row["intervals_95"]) == set(SCORE_NAMES)
     table = evaluate_speech(read_clips(tmp_path), [loudness_system(), label_system()])
@@ -143,3 +146,31 @@ def test_rhubarb_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert caught.value.kind == ErrorKind.MISSING_DEPENDENCY
     monkeypatch.setenv("PATH", "")
     assert rhubarb_systems() == []
+
+
+def test_other_weights_a_live_row_and_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _labelled_clip(tmp_path)
+    weights = tmp_path / "other.safetensors"
+    shutil.copy(shipped_weights()["motion"], weights)
+    assert run(tmp_path, weights=weights, live=True, plot=tmp_path / "plots", as_json=True) == 0
+    names = [row["name"] for row in json.loads(capsys.readouterr().out)["systems"]]
+    assert names[-1] == names[-2] + " live" and names[-2].startswith("VividKeys")
+    picture = (tmp_path / "plots" / "a.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+    assert run(tmp_path, weights=tmp_path / "none.safetensors", as_json=True) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "none.safetensors" in " ".join(answer["remarks"])
+
+
+def test_curves_of_a_picture() -> None:
+    weights = np.zeros((3, 52), np.float32)
+    weights[1:, INDEX["jawOpen"]] = 0.4
+    weights[2, INDEX["mouthClose"]] = 0.4
+    weights[1, INDEX["mouthPucker"]] = 0.3
+    curves = lip_curves(weights)
+    np.testing.assert_allclose(curves["jawOpen"], [0.0, 0.4, 0.4])
+    np.testing.assert_allclose(curves["seal"], [0.0, 0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(curves["rounding"], [0.0, 0.3, 0.0], atol=1e-6)
+    assert curves["aperture"][1] > 0.3 > curves["aperture"][2]

@@ -8,6 +8,7 @@ repeated to the lengths of the real tracks.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,9 @@ from shared.errors import ErrorKind, VividKeysError
 AXES = ("pitch", "roll", "yaw")
 # Trackers shake; what a head does is below this, and speeds are measured there on both sides.
 _TRACKER_NOISE_HZ = 2.5
+_NOTHING_ABOVE_HZ = 10.0
+# First poses that motion is asked to go on from, radians.
+_FIRST_POSES = ((0.0, 0.0, 0.0), (0.1, 0.0, -0.05), (-0.08, 0.04, 0.12))
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,25 @@ class TrackFigures:
     """Share of the time below 5 degrees per second."""
     slow_power: float
     """Share of the pose's power below 3 Hz."""
+    fast_power: float
+    """Share of it above 10 Hz."""
 
 
 @dataclass(frozen=True)
 class HeadTable:
-    """Per figure the lower quartile, median and upper quartile over tracks."""
+    """Per figure the lower quartile, median and upper quartile over tracks.
+
+    `seeds_differ` is the least mean angle in degrees between heads of two seeds on the same voice,
+    `first_frame_error` the largest angle between a given first pose and the first frame.
+    """
 
     tracked: dict[str, tuple[float, float, float]]
     generated: dict[str, tuple[float, float, float]]
     tracks: int
     seconds: float
     generated_tracks: int
+    seeds_differ: float
+    first_frame_error: float
 
 
 def figures(degrees: NDArray[np.float64], rate: float) -> TrackFigures:
@@ -78,7 +90,8 @@ def figures(degrees: NDArray[np.float64], rate: float) -> TrackFigures:
         speed_95=float(np.percentile(speed, 95)),
         burstiness=float(np.percentile(speed, 95)) / max(median, 1e-9),
         still=float(np.mean(speed < 5.0)),
-        slow_power=float(power[frequency <= HIGHEST_HZ].sum() / power.sum()),
+        slow_power=float(power[frequency <= HIGHEST_HZ].sum() / max(power.sum(), 1e-12)),
+        fast_power=float(power[frequency > _NOTHING_ABOVE_HZ].sum() / max(power.sum(), 1e-12)),
     )
 
 
@@ -91,24 +104,37 @@ def _quartiles(rows: Sequence[TrackFigures]) -> dict[str, tuple[float, float, fl
     return result
 
 
-def evaluate_head_motion(tracks: Sequence[NDArray[np.float64]], *, seeds: int = 4) -> HeadTable:
+def evaluate_head_pose(tracks: Sequence[NDArray[np.float64]], *, seeds: int = 4) -> HeadTable:
     """Compare tracks [T, 3] at 30 Hz with generated heads of the same lengths, `seeds` of each."""
     voice = load_audio(SPEECH).samples
-    generated = []
+    start = round(1.5 * TRACK_RATE)  # the easing in from rest is not what heads are like
+    generated, differences, errors = [], [], []
     for number, track in enumerate(tracks):
         frames = len(track)
         needed = int(np.ceil((frames / TRACK_RATE + 2.0) * SAMPLE_RATE))
         samples = np.tile(voice, -(-needed // len(voice)))[:needed]
+        poses = []
         for seed in range(seeds):
-            start = round(1.5 * TRACK_RATE)  # the easing in from rest is not what heads are like
-            rotation, _ = head_motion(samples, TRACK_RATE, frames + start, 100 * number + seed, 1.0)
-            generated.append(figures(np.degrees(rotation[start:].astype(np.float64)), TRACK_RATE))
+            first = _FIRST_POSES[seed % len(_FIRST_POSES)]
+            rotation, _ = head_motion(
+                samples, TRACK_RATE, frames + start, 100 * number + seed, 1.0, initial=first
+            )
+            errors.append(float(np.abs(np.degrees(rotation[0] - np.array(first))).max()))
+            moved = np.degrees(rotation[start:].astype(np.float64) - np.array(first))
+            generated.append(figures(moved, TRACK_RATE))
+            poses.append(moved)
+        differences += [
+            float(np.linalg.norm(one - other, axis=1).mean())
+            for one, other in itertools.combinations(poses, 2)
+        ]
     return HeadTable(
         tracked=_quartiles([figures(track, TRACK_RATE) for track in tracks]),
         generated=_quartiles(generated),
         tracks=len(tracks),
         seconds=sum(len(track) for track in tracks) / TRACK_RATE,
         generated_tracks=len(generated),
+        seeds_differ=min(differences, default=float("nan")),
+        first_frame_error=max(errors),
     )
 
 
@@ -121,6 +147,7 @@ _LABELS = {
     "burstiness": "95th percentile / median of the speed",
     "still": "share of time below 5 degrees/s",
     "slow_power": "share of power below 3 Hz",
+    "fast_power": "share of power above 10 Hz",
 }
 
 
@@ -133,7 +160,7 @@ def run(data: Path, *, as_json: bool = False) -> int:
             f"There are no head tracks in '{data}'.",
             f"Give --data a folder with track_*.csv files ({TRACK_HEADER}).",
         )
-    table = evaluate_head_motion([read_track(path) for path in paths])
+    table = evaluate_head_pose([read_track(path) for path in paths])
     if as_json:
         print(json.dumps(asdict(table), indent=2))
         return 0
@@ -151,5 +178,7 @@ def run(data: Path, *, as_json: bool = False) -> int:
             for low, middle, high in (table.tracked[name], table.generated[name])
         )
         view.add_row(label, *cells)
+    view.add_row("heads of two seeds differ by at least, degrees", "", f"{table.seeds_differ:.3g}")
+    view.add_row("first frame off the given pose, degrees", "", f"{table.first_frame_error:.2g}")
     Console().print(view)
     return 0
