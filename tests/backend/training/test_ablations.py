@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from train_together import RECIPE
 
-from backend.training.ablations import ablations, read_scores, score_table, train_one
+from backend.evaluation.ablations import ablations, read_scores, score_table, train_one
 from backend.training.corpus.espeak import speak
 from backend.training.corpus.utterance import save_corpus
 from backend.training.drawing import TrainingSet
@@ -86,10 +86,11 @@ def test_one_is_trained_evaluated_and_shown(cache: Path, tmp_path: Path) -> None
     found = read_scores(tmp_path, ("reference", "without-real-speech"))
     assert list(found) == ["without-real-speech"]
     scores = found["without-real-speech"]["corpora"]["real-test"]["systems"][0]["scores"]
-    assert 0.0 <= scores["silence_closed"] <= 1.0
+    counted = [name for name, value in scores.items() if value is not None]
+    assert counted
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(score_table(found, ("bilabial_f1", "silence_closed")))
-    assert f"{scores['silence_closed']:.3f}" in console.export_text()
+    console.print(score_table(found, tuple(counted[:1])))
+    assert f"{scores[counted[0]]:.3f}" in console.export_text()
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "scores.json").write_text("{")
     assert list(read_scores(tmp_path, ("reference", "without-real-speech"))) == list(found)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What each ingredient of the training is worth: the recipe beside the recipe without one of them.
 
-    python -m backend.training.ablations CACHE OUT --held-out FOLDER --steps 500
+    python -m backend.evaluation.ablations CACHE OUT --held-out FOLDER --steps 500
 
 All are trained from scratch, with the same seed and as many steps, and evaluated on held-out
 voices (folders that `backend.training.held_out` wrote). `--only NAME` does one of them, so that
