@@ -146,6 +146,16 @@ class MotionNetwork(nn.Module):
         self.offsets = _Branch(shape, shape.offsets)
 
     def forward(self, features: Tensor, style: Tensor) -> Outputs:
+        hidden = self.encode(features)
+        sizes = [self.shape.events, self.shape.classes, self.shape.phones]
+        events, classes, phones = self.recognition(hidden).split(sizes, dim=-1)
+        curves, offsets = self.move(hidden, style)
+        return Outputs(
+            curves=curves, offsets=offsets, events=events, classes=classes, phones=phones
+        )
+
+    def encode(self, features: Tensor) -> Tensor:
+        """What is heard, [B, T, head_width], of features [B, T, bands]."""
         batch, frames, _ = features.shape
         fine = functional.relu(self.first(features.transpose(1, 2)))
         x = self.dropout(functional.relu(self.second(fine))).transpose(1, 2)
@@ -153,15 +163,11 @@ class MotionNetwork(nn.Module):
             x = block(x)
         # Each frame at 50 Hz speaks for two at 100 Hz.
         wide = self.widen(self.norm(x)).reshape(batch, frames, self.shape.head_width)
-        hidden = functional.gelu(wide + self.skip(fine.transpose(1, 2)))
-        sizes = [self.shape.events, self.shape.classes, self.shape.phones]
-        events, classes, phones = self.recognition(hidden).split(sizes, dim=-1)
+        return functional.gelu(wide + self.skip(fine.transpose(1, 2)))
+
+    def move(self, hidden: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Curves in 0..1 and offsets, [B, T, n], of what is heard and a style [B, S]."""
         embedding = functional.gelu(self.style(style))[:, None]
         curves = [branch(hidden, embedding) for branch in (self.lips, self.face)]
-        return Outputs(
-            curves=torch.sigmoid(torch.cat(curves, dim=-1)),
-            offsets=self.offsets(hidden, embedding),
-            events=events,
-            classes=classes,
-            phones=phones,
-        )
+        offsets: Tensor = self.offsets(hidden, embedding)
+        return torch.sigmoid(torch.cat(curves, dim=-1)), offsets

@@ -26,6 +26,8 @@ class Animate:
     """The Take to write, for instance line.take.npz."""
     image: Path | None = None
     """A photo of the face that will speak; without it the average face is used."""
+    weights: Path | None = None
+    """Weights of the motion network instead of those that come along, for instance fine-tuned."""
     csv: Path | None = None
     """Also write a Live Link Face CSV here."""
     a2f: Path | None = None
@@ -82,9 +84,8 @@ class Animate:
                 report(0.0, "Finding the face")
                 face = reconstruct(self.image)
             report(0.0, "Listening")
-            take = animate(
-                audio, MotionModel.load(), settings, face, lambda: False, progress=report
-            )
+            model = MotionModel.load(self.weights)
+            take = animate(audio, model, settings, face, lambda: False, progress=report)
         take = restyle_take(take, dials, moods.at(take) if moods is not None else None)
         for warning in take.meta.get("warnings", []):
             print(f"note: {warning}")

@@ -25,8 +25,10 @@ class TrainMotion:
     native: Annotated[tuple[tuple[str, Path, str], ...], tyro.conf.UseAppendAction] = ()
     """NAME FOLDER LANGUAGE: recordings with their texts to learn from too; may be repeated.
     A name that ends in -held-out is built for evaluation and never trained on."""
-    out: Path = Path("out/motion")
-    """Checkpoints, and at the end motion.safetensors."""
+    finetune: Path | None = None
+    """A folder that `capture` wrote: adapt finished weights to that actor instead of training."""
+    out: Path | None = None
+    """Checkpoints, and at the end motion.safetensors; out/motion or out/finetuned by default."""
     espeak_seconds: float = 4200.0
     """How much espeak-ng speech to synthesise."""
     flite_seconds: float = 3000.0
@@ -49,10 +51,13 @@ class TrainMotion:
     """Where the network learns; auto takes a CUDA device where there is one."""
 
     def run(self) -> int:
+        if self.finetune is not None:
+            return self._adapt(self.finetune)
         from backend.training.drawing import TrainingSet
         from backend.training.parallel import join_workers
         from backend.training.train_motion import WEIGHTS, MotionRecipe, train
 
+        output = self.out or Path("out/motion")
         worker = join_workers(self.device)
         try:
             if worker.leads:
@@ -67,11 +72,18 @@ class TrainMotion:
                 learning_rate=self.rate,
                 initial=self.initial,
             )
-            train(TrainingSet(self.cache / "prepared"), self.out, recipe, worker)
+            train(TrainingSet(self.cache / "prepared"), output, recipe, worker)
         finally:
             worker.leave()
         if worker.leads:
-            print(f"wrote {self.out / WEIGHTS}")
+            print(f"wrote {output / WEIGHTS}")
+        return 0
+
+    def _adapt(self, footage: Path) -> int:
+        from backend.training.finetune import FinetuneRecipe, adapt
+
+        recipe = FinetuneRecipe(seed=self.seed, threads=self.threads)
+        adapt(footage, self.out or Path("out/finetuned"), self.initial, recipe)
         return 0
 
     def _build(self) -> None:

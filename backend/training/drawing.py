@@ -6,8 +6,10 @@ A step's batch follows from seed, step and rank alone, wherever it is drawn.
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from backend.training.batches import Batch, BatchRecipe, draw_batch
 from backend.training.prepared import Prepared, load_prepared
+from shared.errors import ErrorKind, VividKeysError
 
 # Batches that are drawn before they are asked for.
 _AHEAD = 2
@@ -27,9 +30,47 @@ class TrainingSet:
     """A prepared set in a folder, as it is to be used; small enough to be sent to a process."""
 
     folder: Path
+    # Only corpora of names that one of these fits; `*` fits anything.
+    corpora: tuple[str, ...] = ("*",)
+    # Only clean clips, without their degraded copies.
+    clean: bool = False
+    # Of eSpeak's voices only those whose language begins so.
+    espeak_language: str = ""
 
     def open(self) -> Prepared:
-        return load_prepared(self.folder)
+        prepared = load_prepared(self.folder)
+        fits = {
+            name: any(fnmatchcase(name, pattern) for pattern in self.corpora)
+            for name in map(str, np.unique(prepared.corpus))
+        }
+        use = np.array([fits[str(name)] for name in prepared.corpus], bool)
+        if self.clean:
+            use &= prepared.copy == 0
+        if self.espeak_language:
+            use &= self._speaks(prepared)
+        return prepared if use.all() else prepared.subset(np.flatnonzero(use))
+
+    def _speaks(self, prepared: Prepared) -> NDArray[np.bool_]:
+        """Clips in the language, and all that are not eSpeak's. Voices are known to the corpora
+        beside the prepared set."""
+        use = np.ones(len(prepared), bool)
+        for name, clips in prepared.clips_of().items():
+            if not name.startswith("espeak"):
+                continue
+            path = self.folder.parent / name / "utterances.json"
+            try:
+                speakers = [str(entry["speaker"]) for entry in json.loads(path.read_text())]
+            except (OSError, KeyError, TypeError, ValueError) as error:
+                raise VividKeysError(
+                    ErrorKind.BAD_FILE,
+                    f"{path} does not say whose voices the corpus {name} holds.",
+                    "Build the corpus again, or train on all languages.",
+                ) from error
+            wanted = [s.startswith(f"espeak:{self.espeak_language}") for s in speakers]
+            utterance = np.cumsum(prepared.copy[clips] == 0) - 1
+            known = utterance < len(wanted)
+            use[clips] = known & np.array(wanted, bool)[np.minimum(utterance, len(wanted) - 1)]
+        return use
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,7 +106,7 @@ def losses(
     both = known[:, 1:] * known[:, :-1]
     change = (error[:, 1:] - error[:, :-1]) / spread[1]
     parts["velocity"] = _mean((change**2).mean(-1), both)
-    parts["opening"] = _mean(_opening_error(error, batch.curves), known)
+    parts["opening"] = _mean(opening_error(error, batch.curves), known)
     # In silence nothing moves, whatever the pose is.
     silent = (batch.classes == _EVENT_CLASSES[2]).float()
     motion = (outputs.curves[:, 1:] - outputs.curves[:, :-1]) / spread[1]
@@ -115,11 +115,13 @@ def losses(
     moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
     parts["offsets"] = _mean((wrong**2).mean(-1), known)
     parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
+    # A part of no weight is not to move anything, its branch included.
+    parts = {name: value for name, value in parts.items() if getattr(recipe, name) > 0.0}
     total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _opening_error(error: Tensor, wanted: Tensor) -> Tensor:
+def opening_error(error: Tensor, wanted: Tensor) -> Tensor:
     """Squared error of the gap between the lips [B, T], more where it is small.
 
     The weight falls exponentially with the true distance, as in Audio2Face-3D's lip loss.

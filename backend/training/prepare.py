@@ -34,12 +34,11 @@ from backend.training.corpus.utterance import (
     save_corpus,
     to_float,
 )
-from backend.training.prepared import CLIPS, FEATURES, HELD_OUT
+from backend.training.prepared import CLIPS, FEATURES, HELD_OUT, STAMP
 from shared.errors import VividKeysError
 
 # Rises when the augmentation changes, so that sets of an older kind are prepared again.
 _VERSION = 2
-_STAMP = "recipe.json"
 _PER_SHARE = 32
 
 
@@ -193,13 +192,13 @@ def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
     for corpus, copies in corpora:
         stamp = _stamp(folder, corpus, copies, recipe)
         part = target / corpus
-        if _read_stamp(part / _STAMP) == stamp and (part / CLIPS).is_file():
+        if _read_stamp(part / STAMP) == stamp and (part / CLIPS).is_file():
             continue
         _prepare_corpus(folder, corpus, copies, recipe, part)
         # The stamp comes last: with it the folder is complete.
-        partial = part / f"{_STAMP}.partial"
+        partial = part / f"{STAMP}.partial"
         partial.write_text(json.dumps(stamp))
-        os.replace(partial, part / _STAMP)
+        os.replace(partial, part / STAMP)
     return target
 
 
@@ -208,7 +207,7 @@ def _prepare_corpus(
 ) -> None:
     """Write `features.raw` and `clips.json` of one corpus to the folder `part`."""
     part.mkdir(parents=True, exist_ok=True)
-    for name in (_STAMP, CLIPS):
+    for name in (STAMP, CLIPS):
         (part / name).unlink(missing_ok=True)
     count = recipe.noise_clips if corpus == "noise" else len(_corpus(folder / corpus))
     shares = [list(range(k, min(k + _PER_SHARE, count))) for k in range(0, count, _PER_SHARE)]

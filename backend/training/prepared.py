@@ -25,6 +25,8 @@ from shared.errors import ErrorKind, VividKeysError
 
 FEATURES = "features.raw"
 CLIPS = "clips.json"
+# What a corpus was prepared with; there once it is complete.
+STAMP = "recipe.json"
 # Corpora of such a name are never trained on, whoever prepared them.
 HELD_OUT = "-held-out"
 # Phone times were rounded; an overlap of so many seconds is no disorder.
@@ -41,6 +43,7 @@ class Prepared:
     _source: NDArray[np.int64]
     _sources: tuple[NDArray[np.float16], ...]
     _phones: tuple[Sequence[Sequence[object]], ...]
+    _copy: NDArray[np.int64]
     _bad: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
@@ -79,6 +82,11 @@ class Prepared:
             return None
         return features, phones
 
+    @property
+    def copy(self) -> NDArray[np.int64]:
+        """Which copy of its utterance each clip is; 0 is the clean one, the others degraded."""
+        return self._copy
+
     def clips_of(self) -> dict[str, NDArray[np.int64]]:
         """Clip numbers of each corpus, corpora in alphabetical order."""
         return {str(name): np.flatnonzero(self.corpus == name) for name in np.unique(self.corpus)}
@@ -92,6 +100,7 @@ class Prepared:
             self._source[clips],
             self._sources,
             tuple(self._phones[int(clip)] for clip in clips),
+            self._copy[clips],
         )
 
 
@@ -136,10 +145,12 @@ def load_prepared(target: Path) -> Prepared:
     source: list[int] = []
     phones: list[Sequence[Sequence[object]]] = []
     sources: list[NDArray[np.float16]] = []
+    copies: list[int] = []
     for part in parts:
         frames = open_frames(part / FEATURES)
         lost = 0
-        for row in _rows(part / CLIPS):
+        rows = _rows(part / CLIPS)
+        for row, copy in zip(rows, _copies(part, rows), strict=True):
             name, first, count, labels = row
             if (part == target and name in own) or name.endswith(HELD_OUT):
                 continue
@@ -151,6 +162,7 @@ def load_prepared(target: Path) -> Prepared:
             length.append(count)
             source.append(len(sources))
             phones.append(labels)
+            copies.append(copy)
         if lost:
             print(f"passed over: {lost} clips, {part / FEATURES} is shorter than its index says")
         sources.append(frames)
@@ -168,10 +180,32 @@ def load_prepared(target: Path) -> Prepared:
         np.array(source, np.int64),
         tuple(sources),
         tuple(phones),
+        np.array(copies, np.int64),
     )
 
 
-def _rows(path: Path) -> list[tuple[str, int, int, list[list[object]]]]:
+_Row = tuple[str, int, int, list[list[object]]]
+
+
+def _copies(part: Path, rows: Sequence[_Row]) -> list[int]:
+    """Which copy of its utterance each row is: an utterance's copies stand together, the clean one
+    first. Older sets do not say how many there are; copies say the same."""
+    try:
+        together = int(json.loads((part / STAMP).read_text())["copies"]) + 1
+        return [number % together for number in range(len(rows))]
+    except (OSError, KeyError, TypeError, ValueError):
+        pass
+    result: list[int] = []
+    before: tuple[str, tuple[str, ...]] | None = None
+    for name, _, _, phones in rows:
+        said = name, tuple(str(row[2]) for row in phones if len(row) == 3)
+        alike = said == before and len(said[1]) > 1  # noise says nothing
+        result.append(result[-1] + 1 if alike else 0)
+        before = said
+    return result
+
+
+def _rows(path: Path) -> list[_Row]:
     """The rows of an index that can be read; says so where that is not all of them."""
     try:
         found = json.loads(path.read_text())

@@ -54,6 +54,8 @@ class MotionRecipe:
     initial: Path | None = None
     # Draw batches in a process of its own; a thread has to share the interpreter with the steps.
     own_process: bool = True
+    # Without the offsets' branch its outputs are zero.
+    move_offsets: bool = True
     batch: BatchRecipe = field(default_factory=BatchRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
     shape: NetworkShape = field(default_factory=lambda: NetworkShape(phones=len(phone_names())))
@@ -80,6 +82,9 @@ class Trainer:
             self.network.profile.copy_(torch.from_numpy(statistics.profile))
         if recipe.initial is not None:
             load_weights(self.network, recipe.initial)
+        if not recipe.move_offsets:
+            for parameter in self.network.offsets.parameters():
+                torch.nn.init.zeros_(parameter.requires_grad_(False))
         self.network.to(self.worker.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         # Not the network's, but the weights' all the same: they go where these go.
