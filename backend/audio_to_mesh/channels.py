@@ -34,6 +34,9 @@ CHANNEL: dict[str, int] = {name: number for number, name in enumerate(CHANNELS)}
 MOUTH_CHANNELS: tuple[int, ...] = tuple(range(10))
 FACE_CHANNELS: tuple[int, ...] = tuple(range(10, len(CHANNELS)))
 
+# Shapes that go along with a channel: the ring muscle of the eye lifts the cheek and the lid.
+ALONG: dict[str, tuple[str, float]] = {"eyeSquint": ("cheekSquint", 0.6)}
+
 CLASSES: tuple[str, ...] = (
     "silence",
     "bilabial",
@@ -60,4 +63,7 @@ def spread_channels(curves: NDArray[np.float32]) -> NDArray[np.float32]:
     for number, name in enumerate(CHANNELS):
         for column in arkit_columns(name):
             weights[:, column] = curves[:, number]
+    for name, (leader, share) in ALONG.items():
+        for column in arkit_columns(name):
+            weights[:, column] = np.float32(share) * curves[:, CHANNEL[leader]]
     return weights

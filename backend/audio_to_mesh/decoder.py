@@ -48,7 +48,7 @@ class DecoderSettings:
     # Share of the phones' expected pose in the curves of lips and jaw, and its own smoothing.
     expected: float = 0.4
     expected_smoothing: int = 7
-    # Frames by which curves are taken earlier: what smoothing and labels delay (see the model card).
+    # Frames by which curves are taken earlier: what smoothing and labels delay.
     lead: int = 1
     # Per channel: a network that is unsure says less than what it means (see `training.export`).
     gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
@@ -141,7 +141,7 @@ def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.f
 def _smooth(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """Hann-weighted mean over `length` frames (odd, so that nothing is delayed), edges held."""
     if length <= 1 or len(values) == 0:
-        return values
+        return values.copy()
     kernel = np.hanning(length + 2)[1:-1].astype(np.float32)
     kernel /= kernel.sum()
     half = length // 2
@@ -169,6 +169,18 @@ def contacts(
     return seal, tuck, np.asarray(trimmed, np.float32)
 
 
+def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
+    """Curves [T, C] before gains and contacts: what the branches say and, for lips and jaw, a
+    share of the pose that the phones lead one to expect."""
+    curves = _smooth(heard.curves, settings.smoothing)
+    if curves is heard.curves:
+        curves = curves.copy()
+    expected = _smooth(heard.expected, settings.expected_smoothing)
+    mouth = list(MOUTH_CHANNELS)
+    curves[:, mouth] += settings.expected * (expected - curves)[:, mouth]
+    return curves
+
+
 def decode(
     heard: Heard,
     settings: DecoderSettings,
@@ -185,10 +197,7 @@ def decode(
     if articulation <= 0.0:
         return np.zeros((len(heard), len(ARKIT_NAMES) + heard.offsets.shape[1]), np.float32)
     seal, tuck, rest = contacts(heard.events, settings)
-    curves = _smooth(heard.curves, settings.smoothing)
-    expected = _smooth(heard.expected, settings.expected_smoothing)
-    mouth = list(MOUTH_CHANNELS)
-    curves[:, mouth] += settings.expected * (expected - curves)[:, mouth]
+    curves = blended(heard, settings)
     curves *= np.array(settings.gains, np.float32) * np.float32(articulation)
     weights = apply_contacts(
         np.clip(curves, 0.0, 1.0), seal, tuck, rest, min(articulation, 1.5), parted

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,13 +14,17 @@ import tyro
 class TrainMotion:
     """Build the corpora and train the network that listens; resumes where it stopped.
 
-    Set OMP_WAIT_POLICY=PASSIVE on a busy machine.
+    Set OMP_WAIT_POLICY=PASSIVE on a busy machine. For several processes or graphics cards:
+    torchrun --nproc-per-node N -m backend train motion, and so on.
     """
 
     cache: Path = Path(".cache/training")
     """Corpora and features are built here, once; several GB."""
     real: Path | None = None
     """A copy of speechocean762 with utterances.csv; without it only synthetic voices are used."""
+    native: Annotated[tuple[tuple[str, Path, str], ...], tyro.conf.UseAppendAction] = ()
+    """NAME FOLDER LANGUAGE: recordings with their texts to learn from too; may be repeated.
+    A name that ends in -held-out is built for evaluation and never trained on."""
     out: Path = Path("out/motion")
     """Checkpoints, and at the end motion.safetensors."""
     espeak_seconds: float = 4200.0
@@ -33,35 +37,62 @@ class TrainMotion:
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 6000
     """Batches of 16 pieces of 3 s."""
+    initial: Path | None = None
+    """Weights or a checkpoint to begin with instead of random weights."""
+    rate: float = 1.3e-3
+    """The learning rate at its highest; going on from finished weights asks for less."""
     seed: int = 0
     """First weights and batches follow from it; the learning rate also follows the clock."""
     threads: int = 1
     """Threads of the network; one is quickest on a laptop."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network learns; auto takes a CUDA device where there is one."""
 
     def run(self) -> int:
+        from backend.training.drawing import TrainingSet
+        from backend.training.parallel import join_workers
+        from backend.training.train_motion import WEIGHTS, MotionRecipe, train
+
+        worker = join_workers(self.device)
+        try:
+            if worker.leads:
+                self._build()
+            worker.wait()
+            recipe = replace(
+                MotionRecipe(),
+                steps=self.steps,
+                minutes=self.minutes,
+                seed=self.seed,
+                threads=self.threads,
+                learning_rate=self.rate,
+                initial=self.initial,
+            )
+            train(TrainingSet(self.cache / "prepared"), self.out, recipe, worker)
+        finally:
+            worker.leave()
+        if worker.leads:
+            print(f"wrote {self.out / WEIGHTS}")
+        return 0
+
+    def _build(self) -> None:
+        """Corpora and features, as far as they are not there."""
         from backend.training.corpus.align import align_folder
         from backend.training.corpus.synthesise import synthesise
-        from backend.training.prepare import prepare, store_real_corpora
-        from backend.training.prepared import load_prepared
-        from backend.training.train_motion import MotionRecipe, train
+        from backend.training.prepare import prepare, store_native_corpora, store_real_corpora
 
         if self.real is not None:
             align_folder(self.real, self.cache)
             store_real_corpora(self.real, self.cache)
+        store_native_corpora([(_native(n), f, code) for n, f, code in self.native], self.cache)
         synthesise(
             self.cache, self.espeak_seconds, self.flite_seconds, self.seed, self.festival_seconds
         )
-        prepared = prepare(self.cache)
-        recipe = replace(
-            MotionRecipe(),
-            steps=self.steps,
-            minutes=self.minutes,
-            seed=self.seed,
-            threads=self.threads,
-        )
-        train(load_prepared(prepared), self.out, recipe)
-        print(f"wrote {self.out / 'motion.safetensors'}")
-        return 0
+        prepare(self.cache)
+
+
+def _native(name: str) -> str:
+    """The name of a corpus of recordings, as recipes know them."""
+    return name if name.startswith("native-") else f"native-{name}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Times voice to Take in a process of its own, so that its peak memory is its own.
 
-`python -m backend.evaluation.bench_animate SECONDS REPEATS` prints one line of JSON.
+`python -m backend.evaluation.bench_animate SECONDS REPEATS` prints one line of JSON, and so does
+`python -m backend.evaluation.bench_animate live` for a voice that comes as it is spoken.
 """
 
 from __future__ import annotations
@@ -68,5 +69,34 @@ def measure(seconds: float, repeats: int) -> dict[str, float]:
     }
 
 
+# A live voice comes in pieces of this many samples (40 ms).
+_LIVE_PIECE = 640
+
+
+def measure_live(seconds: float = 20.0) -> dict[str, float]:
+    """Seconds of work per 40 ms of live sound, all motion included: median and 99th percentile."""
+    from backend.audio.load import load_audio
+    from backend.audio_to_mesh.motion_model import MotionModel
+    from backend.audio_to_mesh.streaming import StreamingAnimator
+
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Path(folder) / "live.wav"
+        write_speech(recording, seconds)
+        samples = load_audio(recording).samples
+    stream = StreamingAnimator(MotionModel.load(), live=True)
+    times = []
+    for start in range(0, len(samples), _LIVE_PIECE):
+        began = time.perf_counter()
+        stream.push(samples[start : start + _LIVE_PIECE])
+        times.append(time.perf_counter() - began)
+    stream.finish()
+    # The first second loads what is loaded once.
+    median, slow = np.percentile(times[25:], [50, 99])
+    return {"median": float(median), "slow": float(slow)}
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(float(sys.argv[1]), int(sys.argv[2]))))
+    if sys.argv[1] == "live":
+        print(json.dumps(measure_live()))
+    else:
+        print(json.dumps(measure(float(sys.argv[1]), int(sys.argv[2]))))

@@ -6,7 +6,8 @@ Every piece gets a speaker style and a face of its own, so the teacher speaks an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -24,10 +25,13 @@ from backend.training.corpus.utterance import Phone
 from backend.training.driven_mesh import face_pool, lesson_lips
 from backend.training.manner import random_style
 from backend.training.prepared import Prepared
-from backend.training.teacher import Lesson, loudness, phone_classes, teach
+from backend.training.teacher import Lesson, loudness, phone_classes, phone_names, teach
+from shared.errors import ErrorKind, VividKeysError
 
 # The teacher hears this much on either side of a piece, so that its edges are like its middle.
 _MARGIN = 1.0
+# So many clips may be bad in a row before the set counts as useless.
+_PATIENCE = 200
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ class Batch:
     phones: Tensor
     classes: Tensor
     known: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,7 @@ def cut_lesson(
 
 
 def _piece(
-    prepared: Prepared,
-    clip: int,
+    clip: tuple[NDArray[np.float32], tuple[Phone, ...]],
     frames: int,
     speaker: tuple[SpeakerStyle, DrivenFace],
     profile: NDArray[np.float32],
@@ -123,15 +130,14 @@ def _piece(
     random: np.random.Generator,
 ) -> _Piece:
     """A random piece of a clip with the reference that a stream would have had there."""
-    length = int(prepared.length[clip])
-    taken = min(frames, length)
-    first = int(random.integers(0, length - taken + 1))
+    whole, phones = clip
+    taken = min(frames, len(whole))
+    first = int(random.integers(0, len(whole) - taken + 1))
     past = int(random.integers(0, HISTORY * REFERENCE_BLOCK + 1))
     begin = first if random.random() < recipe.fresh else max(first - past, 0)
-    whole = np.asarray(prepared.features(clip), np.float32)
     heard = whole[begin : first + taken]
     normal = normalise(heard, references(heard, profile))[first - begin :]
-    lesson, offsets = cut_lesson(prepared.phones(clip), whole, first, taken, *speaker)
+    lesson, offsets = cut_lesson(phones, whole, first, taken, *speaker)
     return _Piece(normal, lesson, offsets)
 
 
@@ -193,16 +199,32 @@ def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.in
 
 def _random_clips(
     prepared: Prepared, recipe: BatchRecipe, count: int, random: np.random.Generator
-) -> list[int]:
+) -> Iterator[tuple[NDArray[np.float32], tuple[Phone, ...]]]:
     """Clips drawn by the mix, and within an entry by their length."""
     entries = corpora(prepared, recipe)
+    if not entries:
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST,
+            "None of the prepared corpora is one that batches are made of.",
+            f"Their names begin with {', '.join(name for name, _ in recipe.mix)}.",
+        )
     shares = np.array([share for _, share in entries])
-    result = []
+    lengths = [np.cumsum(prepared.length[clips].astype(np.float64)) for clips, _ in entries]
+    labels = frozenset(phone_names())
     for entry in random.choice(len(entries), count, p=shares / shares.sum()):
-        clips = entries[entry][0]
-        length = np.cumsum(prepared.length[clips].astype(np.float64))
-        result.append(int(clips[np.searchsorted(length, random.random() * length[-1])]))
-    return result
+        clips, length = entries[entry][0], lengths[entry]
+        for _ in range(_PATIENCE):
+            clip = clips[np.searchsorted(length, random.random() * length[-1])]
+            found = prepared.read(int(clip), labels)
+            if found is not None:
+                yield found
+                break
+        else:
+            raise VividKeysError(
+                ErrorKind.BAD_FILE,
+                f"Hardly a clip of the corpus '{prepared.corpus[clips[0]]}' can be read.",
+                "Delete the folder of prepared corpora and prepare them again.",
+            )
 
 
 def draw_batch(
@@ -224,7 +246,7 @@ def draw_batch(
     styles = np.zeros((size, STYLE_SIZE), np.float32)
     for row, clip in enumerate(_random_clips(prepared, recipe, size, random)):
         style, face = _random_speaker(recipe, random)
-        piece = _piece(prepared, clip, frames, (style, face), profile, recipe, random)
+        piece = _piece(clip, frames, (style, face), profile, recipe, random)
         taken = len(piece.features)
         features[row, :taken] = piece.features
         curves[row, :taken] = piece.lesson.curves

@@ -34,7 +34,8 @@ from backend.training.corpus.utterance import (
     save_corpus,
     to_float,
 )
-from backend.training.prepared import CLIPS, FEATURES
+from backend.training.prepared import CLIPS, FEATURES, HELD_OUT
+from shared.errors import VividKeysError
 
 # Rises when the augmentation changes, so that sets of an older kind are prepared again.
 _VERSION = 2
@@ -94,11 +95,16 @@ def store_native_corpora(
 ) -> None:
     """Recordings of single speakers to corpora: (name, folder, language) each; see `align`.
 
-    A name should begin with `native-`, as the recipe expects. What is there is not done again.
+    A name should begin with `native-`, as the recipe expects. What is there is not done again; a
+    folder that cannot be used is named and passed over.
     """
     for name, folder, language in folders:
-        if not is_complete(cache_folder / name):
+        if is_complete(cache_folder / name):
+            continue
+        try:
             align.build_corpus(folder, cache_folder, name, language, processes)
+        except VividKeysError as error:
+            print(f"passed over: {name} ({folder}): {error.sentence} {error.next_step}")
 
 
 @cache
@@ -148,7 +154,9 @@ def choose_corpora(folder: Path, recipe: PrepareRecipe) -> list[tuple[str, int]]
     present = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_complete(p))
     chosen: dict[str, int] = {}
     for pattern, copies in recipe.copies:
-        fitting = [name for name in present if fnmatchcase(name, pattern)]
+        fitting = [
+            name for name in present if fnmatchcase(name, pattern) and not name.endswith(HELD_OUT)
+        ]
         if not fitting:
             print(f"{pattern}: not there, training goes on without it")
         for name in fitting:

@@ -4,13 +4,16 @@
 A set is a folder with one folder per corpus, each with `features.raw` (float16, frames end to end)
 and `clips.json` (rows `[corpus, first frame, frames, [[start, end, label], ...]]`). A folder that
 holds the two files itself is read as well; both kinds may lie in one folder.
+
+What is damaged is named once and passed over, so that one bad file does not end a long run.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,10 @@ from shared.errors import ErrorKind, VividKeysError
 
 FEATURES = "features.raw"
 CLIPS = "clips.json"
+# Corpora of such a name are never trained on, whoever prepared them.
+HELD_OUT = "-held-out"
+# Phone times were rounded; an overlap of so many seconds is no disorder.
+_ROUNDING = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +41,7 @@ class Prepared:
     _source: NDArray[np.int64]
     _sources: tuple[NDArray[np.float16], ...]
     _phones: tuple[Sequence[Sequence[object]], ...]
+    _bad: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.corpus)
@@ -52,9 +60,59 @@ class Prepared:
         rows = self._phones[clip]
         return tuple(Phone(float(str(a)), float(str(b)), str(c)) for a, b, c in rows)
 
+    def read(
+        self, clip: int, labels: frozenset[str] | None = None
+    ) -> tuple[NDArray[np.float32], tuple[Phone, ...]] | None:
+        """Features [T, 160] and phones of a whole clip, or None where they are not fit to learn
+        from; the reason is printed the first time. `labels` are those that are known."""
+        if clip in self._bad:
+            return None
+        features = np.asarray(self.features(clip), np.float32)
+        try:
+            phones = self.phones(clip)
+            reason = _complaint(features, phones, labels)
+        except (TypeError, ValueError):
+            phones, reason = (), "its phones cannot be read"
+        if reason:
+            self._bad.add(clip)
+            print(f"passed over: clip {clip} of {self.corpus[clip]}: {reason}", flush=True)
+            return None
+        return features, phones
+
     def clips_of(self) -> dict[str, NDArray[np.int64]]:
         """Clip numbers of each corpus, corpora in alphabetical order."""
         return {str(name): np.flatnonzero(self.corpus == name) for name in np.unique(self.corpus)}
+
+    def subset(self, clips: NDArray[np.int64]) -> Prepared:
+        """Only these clips, with new numbers."""
+        return Prepared(
+            self.corpus[clips],
+            self.length[clips],
+            self._start[clips],
+            self._source[clips],
+            self._sources,
+            tuple(self._phones[int(clip)] for clip in clips),
+        )
+
+
+def _complaint(
+    features: NDArray[np.float32], phones: tuple[Phone, ...], labels: frozenset[str] | None
+) -> str:
+    """Why a clip is not fit to learn from; empty where it is."""
+    if len(features) < 2 or not phones:
+        return "it is empty"
+    if not np.isfinite(features).all():
+        return "its features are not finite"
+    before = 0.0
+    for phone in phones:
+        if not (math.isfinite(phone.start) and math.isfinite(phone.end)):
+            return "its phone times are not finite"
+        if phone.start < before - _ROUNDING or phone.end < phone.start:
+            return "its phones are out of order"
+        if labels is not None and phone.label not in labels:
+            return f"nobody knows its phone '{phone.label[:20]}'"
+        before = phone.end
+    return ""
 
 
 def complete_parts(target: Path) -> list[Path]:
@@ -64,18 +122,13 @@ def complete_parts(target: Path) -> list[Path]:
 
 
 def load_prepared(target: Path) -> Prepared:
-    """Open a prepared set.
+    """Open a prepared set without what is held out.
 
     A corpus that has a folder of its own is taken from there, even if the files in `target` itself
-    hold it too. Raises VividKeysError when nothing is finished or a file is shorter than its index.
+    hold it too. Clips that lie behind the end of their file are left out and counted aloud. Raises
+    VividKeysError when nothing is left.
     """
     parts = complete_parts(target)
-    if not parts:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE,
-            f"There is no prepared training set in {target}.",
-            "Run `python -m backend.training.prepare` on the folder of corpora first.",
-        )
     own = {part.name for part in parts if part != target}
     corpus: list[str] = []
     start: list[int] = []
@@ -85,21 +138,29 @@ def load_prepared(target: Path) -> Prepared:
     sources: list[NDArray[np.float16]] = []
     for part in parts:
         frames = open_frames(part / FEATURES)
-        for name, first, count, rows in json.loads((part / CLIPS).read_text()):
-            if part == target and name in own:
+        lost = 0
+        for row in _rows(part / CLIPS):
+            name, first, count, labels = row
+            if (part == target and name in own) or name.endswith(HELD_OUT):
                 continue
-            if first + count > len(frames):
-                raise VividKeysError(
-                    ErrorKind.BAD_FILE,
-                    f"{part / FEATURES} is shorter than its index says.",
-                    f"Delete {part} and prepare again.",
-                )
+            if first < 0 or first + count > len(frames):
+                lost += 1
+                continue
             corpus.append(name)
             start.append(first)
             length.append(count)
             source.append(len(sources))
-            phones.append(rows)
+            phones.append(labels)
+        if lost:
+            print(f"passed over: {lost} clips, {part / FEATURES} is shorter than its index says")
         sources.append(frames)
+    if not corpus:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"There is no prepared training set in {target}.",
+            "Run `python -m backend.training.prepare` on the folder of corpora first; delete what "
+            "was said to be damaged.",
+        )
     return Prepared(
         np.array(corpus, np.str_),
         np.array(length, np.int64),
@@ -110,9 +171,21 @@ def load_prepared(target: Path) -> Prepared:
     )
 
 
+def _rows(path: Path) -> list[tuple[str, int, int, list[list[object]]]]:
+    """The rows of an index that can be read; says so where that is not all of them."""
+    try:
+        found = json.loads(path.read_text())
+        rows = [(str(n), int(a), int(b), list(p)) for n, a, b, p in found]
+    except (OSError, TypeError, ValueError) as error:
+        print(f"passed over: {path} cannot be read ({type(error).__name__})", flush=True)
+        return []
+    return rows
+
+
 def open_frames(path: Path) -> NDArray[np.float16]:
     """A file of features as [N, 160], memory-mapped."""
     if path.stat().st_size < 2 * BANDS:  # an empty file cannot be mapped
         return np.zeros((0, BANDS), np.float16)
-    mapped = np.memmap(path, np.float16, "r")
+    # A file that was cut short may end inside a number.
+    mapped = np.memmap(path, np.float16, "r", shape=(path.stat().st_size // 2,))
     return mapped[: len(mapped) // BANDS * BANDS].reshape(-1, BANDS)

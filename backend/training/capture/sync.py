@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from backend.audio.load import Audio
 from backend.audio_to_mesh.decoder import RATE, decode
-from backend.audio_to_mesh.frames import ClipFrames
+from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.loudness import loudness
 from backend.audio_to_mesh.motion_model import MotionModel
-from shared.arkit import INDEX
+from shared.arkit import ARKIT_NAMES, INDEX
 from shared.lips import aperture
 from shared.take import Take, resample_take
 
@@ -46,9 +46,7 @@ class Agreement:
 
 def network_weights(audio: Audio, model: MotionModel) -> NDArray[np.float32]:
     """What the shipped network makes of a sound: ARKit weights [T,52] at 100 Hz."""
-    frames = ClipFrames(audio.samples, model)
-    heard = frames.heard(0, frames.total)
-    return decode(heard.curves, heard.events, model.decoder)
+    return decode(hear(audio.samples, model), model.decoder)[:, : len(ARKIT_NAMES)]
 
 
 def at_times(times: Floats, curves: Floats, rate: float, count: int) -> Floats:

@@ -106,7 +106,9 @@ def _phone_table(language: str) -> dict[str, tuple[str, ...]]:
     """Names of phones to labels: the common table, then what this language says otherwise."""
     data = json.loads(Path(__file__).with_name("phones_espeak.json").read_text("utf-8"))
     table: dict[str, tuple[str, ...]] = {}
-    for part in (data["common"], data["languages"].get(language, {})):
+    languages = data["languages"]
+    own = languages.get(language) or languages.get(language.split("-")[0], {})
+    for part in (data["common"], own):
         for labels, names in part.items():
             if labels != "why":
                 table.update({name: tuple(labels.split()) for name in names.split()})
@@ -120,7 +122,8 @@ _SILENT = set("-_:*@#?")
 _TILDE = "\u0303"
 
 
-def _without_marks(symbol: str) -> str:
+def without_marks(symbol: str) -> str:
+    """A phone name without stress, length and the like."""
     bare = unicodedata.normalize("NFD", symbol).replace(_TILDE, "")
     return unicodedata.normalize("NFC", bare).translate(_MARKS)
 
@@ -133,12 +136,12 @@ def phone_labels(symbol: str, language: str = "") -> list[str]:
     """
     table = _phone_table(language)
     stressless = symbol.translate(_STRESS)
-    for name in (symbol, stressless, _without_marks(symbol)):
+    for name in (symbol, stressless, without_marks(symbol)):
         if name in table:
             return list(table[name])
     if symbol.startswith("("):
         return []
-    plain = _without_marks(symbol)
+    plain = without_marks(symbol)
     if plain.strip("_:- ") == "":
         return ["sil"] if "_" in symbol or symbol == "" else []
     labels: list[str] = []

@@ -158,13 +158,14 @@ def speak_words(text: str, language: str) -> list[SpokenWord]:
         nearest: list[tuple[str, str]] = []
         for symbol in symbols:
             try:
-                found = [label for label in espeak.phone_labels(symbol) if label != "sil"]
+                found = espeak.phone_labels(symbol, language)
+                found = [label for label in found if label != "sil"]
             except KeyError as error:
                 raise ValueError(
                     f"no label for a phone of {''.join(symbols)!r}: {error}"
                 ) from error
             for label in found:
-                plain = symbol.translate(espeak._IGNORED)
+                plain = espeak.without_marks(symbol)
                 usual = NEAREST.get(label, (label.upper(), label.upper()))
                 nearest.append(NEAREST.get(plain, usual) if len(found) == 1 else usual)
                 labels.append(label)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from safetensors.numpy import load_file
 
 from backend.audio_to_mesh.motion_model import MotionModel
@@ -26,9 +27,29 @@ def test_the_chosen_thresholds_are_kept_and_the_network_is_not_touched(
     # Nothing is certain enough for the first of these, so the second must win.
     monkeypatch.setattr(tune_decoder, "ON", (1.01, 0.4))
     monkeypatch.setattr(tune_decoder, "OFF_SHARE", (0.5,))
-    chosen = tune_decoder.tune(weights, [tmp_path / "set"])
+    tables: list[Table] = []
+    chosen = tune_decoder.tune(weights, [tmp_path / "set"], tables.append)
     assert (chosen.seal_on, chosen.seal_off) == (0.4, 0.2)
+    assert chosen.expected in tune_decoder.EXPECTED
+    assert [table.row_count for table in tables] == [2, len(tune_decoder.EXPECTED)]
     assert MotionModel.load(weights).decoder == chosen
     before, after = load_file(shipped_weights()["motion"]), load_file(weights)
     assert before.keys() == after.keys()
     assert all((before[name] == after[name]).all() for name in before)
+
+
+def _merit(closures: float, opening: float) -> tune_decoder.Merit:
+    return tune_decoder.Merit(closures, opening, ())
+
+
+def test_the_share_of_the_expected_pose_serves_the_opening_but_loses_no_closures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "motion.safetensors"
+    shutil.copy(shipped_weights()["motion"], weights)
+    worth = {0.0: (0.8, 0.7), 0.2: (0.799, 0.75), 0.4: (0.796, 0.8), 0.5: (0.7, 0.95)}
+    monkeypatch.setattr(tune_decoder, "merit", lambda _, s: _merit(*worth[s.expected]))
+    monkeypatch.setattr(tune_decoder, "_table", lambda *_: None)
+    assert tune_decoder.tune(weights, []).expected == 0.4
+    worth[0.4] = (0.79, 0.8)
+    assert tune_decoder.tune(weights, []).expected == 0.2

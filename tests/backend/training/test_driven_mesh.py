@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from backend.audio_to_mesh.lip_motion import (
+    DrivenFace,
+    driven_lips,
+    hold_contact,
+    linear_lips,
+    zipped,
+)
 from backend.audio_to_mesh.lip_offsets import OFFSET_COUNT, offset_basis, offset_targets
 from backend.face.lip_contact import PAIR_COUNT, gaps, lip_region, lip_vertices
 from backend.face.topology import INNER_LIP_LOWER
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import (
-    DrivenFace,
-    driven_lips,
-    face_pool,
-    lesson_lips,
-    linear_lips,
-    press_of,
-    zipped,
-)
+from backend.training.driven_mesh import face_pool, lesson_lips, press_of
 from backend.training.fit_lip_offsets import measure, random_lesson
 from backend.training.teacher import Lesson, teach
 from shared.arkit import ARKIT_NAMES, INDEX
@@ -173,3 +172,20 @@ def test_lips_are_driven_quickly_enough_for_training() -> None:
         times.append(time.perf_counter() - start)
     assert min(times) < 0.012  # about 1.5 ms where nothing else runs
     assert len(lip_vertices()) >= 40
+
+
+def test_held_contact_closes_what_the_network_left_open() -> None:
+    """Offsets of a network that says nothing: lips that are sealed meet, others are left alone."""
+    lesson = random_lesson(np.random.default_rng(3))
+    weights, offsets = lesson.weights(), np.zeros((len(lesson.seal), OFFSET_COUNT), np.float32)
+    for face in NEVER_FITTED[:2]:
+        held = hold_contact(offsets, weights, lesson.seal, lesson.tuck, face, 100.0)
+        fields = offset_basis(face.neutral)[:, lip_region()]
+        lips = linear_lips(face.lips, weights)
+        sealed = lesson.seal > 0.99
+        assert sealed.any()
+        before, _ = gaps(face.lips, lips[sealed])
+        after, _ = gaps(face.lips, (lips + np.einsum("tk,klc->tlc", held, fields))[sealed])
+        assert after.max() < 0.3 * MILLIMETRE < before.max()
+        apart = zipped(lesson.seal, 100.0).max(axis=1) == 0.0
+        assert (held[apart] == 0.0).all()

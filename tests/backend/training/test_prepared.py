@@ -12,8 +12,7 @@ import pytest
 from backend.audio.log_mel import BANDS
 from backend.training.corpus import align
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
-from backend.training.lessons import load_lessons, teach_prepared
-from backend.training.prepare import PrepareRecipe, prepare, store_native_corpora
+from backend.training.prepare import PrepareRecipe, choose_corpora, prepare, store_native_corpora
 from backend.training.prepared import load_prepared
 from shared.errors import VividKeysError
 
@@ -55,13 +54,56 @@ def test_older_set_is_read_and_replaced_corpus_by_corpus(tmp_path: Path) -> None
     assert prepared.features(1, 0, 1)[0, 0] == 50.0
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
+def test_damage_is_named_and_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(VividKeysError):
         load_prepared(tmp_path)
-    write_part(tmp_path / "noise", [("noise", 4)], 0.0)
-    (tmp_path / "noise" / "features.raw").write_bytes(b"\0" * (2 * BANDS * 3))
-    with pytest.raises(VividKeysError, match="shorter than its index"):
+    write_part(tmp_path / "noise", [("noise", 4), ("noise", 3)], 0.0)
+    (tmp_path / "noise" / "features.raw").write_bytes(b"\0" * (2 * BANDS * 6 + 1))
+    write_part(tmp_path / "flite", [("flite", 4)], 0.0)
+    (tmp_path / "flite" / "clips.json").write_text("[[1, 2")
+    assert list(load_prepared(tmp_path).length) == [4]
+    told = capsys.readouterr().out
+    assert "1 clips" in told and "noise" in told and str(tmp_path / "flite") in told
+    (tmp_path / "noise" / "features.raw").write_bytes(b"")
+    with pytest.raises(VividKeysError, match="no prepared training set"):
         load_prepared(tmp_path)
+
+
+def test_a_clip_that_is_not_fit_to_learn_from_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "espeak"
+    write_part(folder, [("espeak", 10)] * 5, 0.0)
+    rows = json.loads((folder / "clips.json").read_text())
+    rows[1][3] = [[0.05, 0.1, "aa"], [0.0, 0.05, "m"]]
+    rows[2][3] = [[0.0, None, "aa"]]
+    rows[3][3] = [[0.0, 0.1, "xyz"]]
+    rows[0][3] = rows[4][3] = [[0.0, 0.1, "aa"]]
+    (folder / "clips.json").write_text(json.dumps(rows))
+    frames = np.fromfile(folder / "features.raw", np.float16).reshape(-1, BANDS)
+    frames[45, 3] = np.nan
+    frames.tofile(folder / "features.raw")
+    prepared = load_prepared(tmp_path)
+    labels = frozenset({"aa", "m"})
+    for _ in range(2):
+        fit = [clip for clip in range(5) if prepared.read(clip, labels) is not None]
+        assert fit == [0]
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 4
+    for line, reason in zip(told, ("order", "cannot be read", "'xyz'", "not finite"), strict=True):
+        assert reason in line and "espeak" in line
+
+
+def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
+    write_part(tmp_path / "native-a", [("native-a", 5)], 0.0)
+    write_part(tmp_path / "native-b-held-out", [("native-b-held-out", 5)], 0.0)
+    assert list(load_prepared(tmp_path).corpus) == ["native-a"]
+    _corpus(tmp_path / "corpora" / "native-b-held-out", 1)
+    _corpus(tmp_path / "corpora" / "native-a", 1)
+    chosen = choose_corpora(tmp_path / "corpora", PrepareRecipe(copies=(("native-*", 0),)))
+    assert chosen == [("native-a", 0)]
 
 
 def _corpus(folder: Path, count: int) -> None:
@@ -102,15 +144,6 @@ def test_a_new_corpus_does_not_redo_the_others(
     _corpus(tmp_path / "native-a", 1)  # a corpus that changed is prepared again
     prepare(tmp_path, recipe)
     assert len(load_prepared(target).clips_of()["native-a"]) == 1
-    teach_prepared(target)
-    lessons = load_lessons(target)
-    together = load_prepared(target)
-    for clip in range(len(together)):
-        start, length = int(lessons.start[clip]), int(lessons.length[clip])
-        np.testing.assert_array_equal(
-            lessons.features[start : start + length], together.features(clip)
-        )
-        assert len(lessons.curves[start : start + length]) == length
 
 
 def test_named_folders_become_corpora_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,3 +159,11 @@ def test_named_folders_become_corpora_once(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(2):
         store_native_corpora(folders, tmp_path)
     assert built == [("a", "native-a", "fr")]
+
+
+def test_a_folder_that_cannot_be_used_is_named_and_the_next_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    store_native_corpora([("native-x", tmp_path / "empty", "en")], tmp_path)
+    assert "native-x" in capsys.readouterr().out
