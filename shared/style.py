@@ -59,6 +59,8 @@ _UNTUCKS = tuple(
     + ("mouthShrugLower", "mouthPress")
     for column in columns(name)
 )
+# Lips nearer than this count as closed where openings are compared, in units of a full jawOpen.
+_SLIT = np.float32(0.01)
 _LOPSIDED = 0.6  # the weaker side keeps 1 - this at full asymmetry
 _SMILE, _SMILE_CHEEKS, _FROWN = 0.55, 0.2, 0.5
 # A rounded mouth cannot smile or stretch at the same time; a wide open one cannot press.
@@ -173,15 +175,15 @@ def offset_gain(weights: FloatArray, dials: StyleDials) -> FloatArray:
     mood changes any.
     """
     rows = np.ascontiguousarray(np.asarray(weights, np.float32).T)
-    mouth = rows[list(_ARTICULATED)].sum(axis=0)
-    # The jaw's part of the motion; in a still mouth neither has one.
-    of_jaw = rows[list(_JAW)].sum(axis=0) / (mouth + np.float32(0.02))
-    gain = np.float32(dials.articulation) * (1.0 + np.float32(dials.jaw - 1.0) * of_jaw)
-    if not len(gain) or gain.max() <= 1.0:
-        return np.asarray(gain, np.float32)
     gap = aperture(rows)
-    freedom = _freedom(gap, usual_opening(gap))
-    gain = np.minimum(gain, 1.0) + freedom * np.maximum(gain - 1.0, 0.0)
+    gain = np.full(len(gap), dials.articulation, np.float32)
+    if dials.jaw != 1.0:
+        # What offsets close is mostly what the jaw has opened.
+        _scale(rows, _JAW, dials.jaw)
+        gain *= (aperture(rows) + _SLIT) / (gap + _SLIT)
+    if len(gain) and gain.max() > 1.0:
+        freedom = _freedom(gap, usual_opening(gap))
+        gain = np.minimum(gain, 1.0) + freedom * np.maximum(gain - 1.0, 0.0)
     return np.asarray(gain, np.float32)
 
 

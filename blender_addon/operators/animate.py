@@ -95,9 +95,8 @@ def send(operator: Any, context: Any) -> Job:
         audio=_NO_HASH_YET,
         audio_name=source.name if isinstance(source, Path) else name,
         seed=setting("seed"),
-        **performance_dials.speaker(setting),
     )
-    params = asdict(request)
+    params = {**asdict(request), **performance_dials.speaker(setting)}
     # The session puts the hash of the upload here.
     del params["audio"]
     return state().submit(

@@ -251,5 +251,5 @@ def test_lip_offsets_follow_the_mouth_but_never_grow_where_lips_meet() -> None:
     np.testing.assert_allclose(more[opening == 0.0], 1.0)
     np.testing.assert_allclose(more[opening > 0.9], 1.5, atol=1e-3)
     less_jaw = offset_gain(weights, StyleDials(jaw=0.0))
-    assert 0.3 < less_jaw[opening > 0.9].mean() < 0.6, "the lips keep their part"
+    assert 0.05 < less_jaw[opening > 0.9].mean() < 0.4, "the lips keep their part"
     np.testing.assert_allclose(less_jaw[opening == 0.0], 1.0)
