@@ -54,13 +54,8 @@ class CurveStream:
         """Mono sound [N] at 16 kHz to the frames that are certain now, maybe none."""
         self._take(self._listener.push(samples), self._decoder.ahead)
         # A frame lies between two at 100 Hz, and both must be there.
-<<<<<<< HEAD
         certain = self._decoded_first + len(self._decoded) - 1 - self._decoder.lead
-        return self._send(math.floor(certain / RATE * self._fps) if certain > 0 else 0)
-=======
-        certain = self._decoded_first + len(self._decoded) - 1
         return self._send(math.floor(certain / RATE * self._fps) + 1 if certain > 0 else 0)
->>>>>>> w_f
 
     def finish(self, frame_count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The frames that are left until there are `frame_count` in all."""
