@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio_to_mesh.decoder import BEHIND, RATE, DecoderSettings, at_frame_rate, decode
-from backend.audio_to_mesh.heard import Heard, no_frames
+from backend.audio_to_mesh.heard import Heard, silent_frames
 from backend.audio_to_mesh.lip_motion import DrivenFace, mean_face
 from backend.audio_to_mesh.listener import Listener
 from backend.audio_to_mesh.motion_model import MotionModel
@@ -42,9 +42,11 @@ class CurveStream:
         self._decoder: DecoderSettings = model.decoder.live() if live else model.decoder
         style = style_vector(speaker, face.identity)
         self._listener = Listener(model, style, LIVE_LOOK_AHEAD if live else None)
-        self._heard = no_frames()
+        # Before a recording and behind it there is silence, however short its own is.
+        self._around = silent_frames(self._decoder.rest_shortest)
+        self._heard = self._around
         """From frame `_heard_first` at 100 Hz on."""
-        self._heard_first = 0
+        self._heard_first = -len(self._around)
         self._decoded = np.zeros((0, 0), np.float32)
         """Decoded frames at 100 Hz from `_decoded_first` on."""
         self._decoded_first = 0
@@ -59,7 +61,7 @@ class CurveStream:
 
     def finish(self, frame_count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The frames that are left until there are `frame_count` in all."""
-        self._take(self._listener.finish(), 0)
+        self._take(Heard.join([self._listener.finish(), self._around]), 0)
         return self._send(frame_count)
 
     def _take(self, heard: Heard, ahead: int) -> None:
@@ -72,7 +74,7 @@ class CurveStream:
         rows = decode(self._heard, self._decoder, *self._manner)
         fresh = rows[done - self._heard_first : stop - self._heard_first]
         self._decoded = np.concatenate([self._decoded, fresh]) if self._decoded.size else fresh
-        first = max(stop - BEHIND, 0)
+        first = max(stop - BEHIND, self._heard_first)
         self._heard = self._heard.slice(first - self._heard_first, len(self._heard))
         self._heard_first = first
 

@@ -56,3 +56,11 @@ def no_frames() -> Heard:
     channels = np.zeros((0, len(CHANNELS)), np.float32)
     events = np.zeros((0, len(EVENTS)), np.float32)
     return Heard(channels, channels, events, np.zeros((0, OFFSETS), np.float32))
+
+
+def silent_frames(count: int) -> Heard:
+    """Nobody speaks: certain silence, a mouth at rest."""
+    channels = np.zeros((count, len(CHANNELS)), np.float32)
+    events = np.zeros((count, len(EVENTS)), np.float32)
+    events[:, EVENTS.index("silence")] = 1.0
+    return Heard(channels, channels, events, np.zeros((count, OFFSETS), np.float32))
