@@ -5,8 +5,8 @@
 
 The folders hold recordings with phones, as `backend.training.held_out` writes them: the tuning
 speakers and their degraded copies, which count alike. Thresholds of lip closures are those with
-the highest mean of closure F1 and closure score; F1 alone would allow a mouth that hardly closes
-or hardly opens. Then the share of the expected pose is what serves the opening of the mouth best
+the highest closure F1, to which the closure score adds a third: F1 alone would allow a mouth that
+is shut too often, and a false closure on n shows as much as a missed one on m. Then the share of the expected pose is what serves the opening of the mouth best
 (rank correlation with openness, open against close vowels, vowels against p b m) among those that
 lose at most `SPARE` of the closures.
 """
@@ -43,6 +43,7 @@ EXPECTED = (0.0, 0.2, 0.4, 0.5)
 SPARE = 0.005
 
 _CLOSURES = ("bilabial_f1", "closure_score")
+_SHARES = (2 / 3, 1 / 3)
 _OPENING = ("spearman_openness", "auc_open_close", "auc_vowel_bilabial")
 _SHORT = ("F1", "closure", "Spearman", "open/close", "vowel/p b m")
 
@@ -65,9 +66,12 @@ class Merit:
     scores: tuple[LipScores, ...]
 
 
-def _mean(scores: Sequence[LipScores], names: Sequence[str]) -> float:
+def _mean(
+    scores: Sequence[LipScores], names: Sequence[str], shares: Sequence[float] | None = None
+) -> float:
     """A score that cannot be counted is worth nothing: a mouth that never shuts has no F1."""
-    return float(np.mean(np.nan_to_num([[getattr(s, name) for name in names] for s in scores])))
+    values = np.nan_to_num([[getattr(s, name) for name in names] for s in scores])
+    return float(np.average(values, axis=1, weights=shares).mean())
 
 
 def merit(folders: Sequence[Folder], settings: DecoderSettings) -> Merit:
@@ -77,10 +81,12 @@ def merit(folders: Sequence[Folder], settings: DecoderSettings) -> Merit:
         evidence = []
         for heard, phones in folder:
             rows = decode(heard, settings)[:, : len(ARKIT_NAMES)]
-            weights = at_frame_rate(rows, 0, 0, max(int(len(rows) * FPS / RATE), 1), FPS)
+            weights = at_frame_rate(
+                rows, -settings.lead, 0, max(int(len(rows) * FPS / RATE), 1), FPS
+            )
             evidence.append(gather(weights, phones, FPS))
         scores.append(score(evidence))
-    return Merit(_mean(scores, _CLOSURES), _mean(scores, _OPENING), tuple(scores))
+    return Merit(_mean(scores, _CLOSURES, _SHARES), _mean(scores, _OPENING), tuple(scores))
 
 
 def tune(
