@@ -6,8 +6,9 @@
 The folders hold recordings with phones, as `backend.training.held_out` writes them: the tuning
 speakers and their degraded copies, which count alike. Thresholds of lip closures are those with
 the highest closure F1, to which the closure score adds a third: F1 alone would allow a mouth that
-is shut too often, and a false closure on n shows as much as a missed one on m. Then the share of the expected pose is what serves the opening of the mouth best
-(rank correlation with openness, open against close vowels, vowels against p b m) among those that
+is shut too often, and a false closure on n shows as much as a missed one on m. Then the share of
+the expected pose is what serves the opening of the mouth best (rank correlation with openness,
+open against close vowels, vowels against p b m) among those that
 lose at most `SPARE` of the closures.
 """
 
