@@ -4,12 +4,12 @@
     python -m backend.evaluation.tune_decoder WEIGHTS FOLDER [FOLDER ...]
 
 The folders hold recordings with phones, as `backend.training.held_out` writes them: the tuning
-speakers and their degraded copies, which count alike. Thresholds of lip closures are those with
-the highest closure F1, to which the closure score adds a third: F1 alone would allow a mouth that
-is shut too often, and a false closure on n shows as much as a missed one on m. Then the share of
-the expected pose is what serves the opening of the mouth best (rank correlation with openness,
-open against close vowels, vowels against p b m) among those that
-lose at most `SPARE` of the closures.
+speakers and their degraded copies, which count alike. What closures are worth is their F1, to
+which the closure score adds a third: F1 alone would allow a mouth that is shut too often, and a
+false closure on n shows as much as a missed one on m. First the thresholds, then the share of the
+expected pose are those that serve the opening of the mouth best (rank correlation with openness,
+open against close vowels, vowels against p b m) among those that lose at most `SPARE` of the
+closures of the best.
 """
 
 from __future__ import annotations
@@ -90,6 +90,13 @@ def merit(folders: Sequence[Folder], settings: DecoderSettings) -> Merit:
     return Merit(_mean(scores, _CLOSURES, _SHARES), _mean(scores, _OPENING), tuple(scores))
 
 
+def _best(worth: Sequence[Merit]) -> int:
+    """The number of the settings that open the mouth best among those with enough closures."""
+    enough = max(each.closures for each in worth) - SPARE
+    good = [number for number, each in enumerate(worth) if each.closures >= enough]
+    return max(good, key=lambda number: worth[number].opening)
+
+
 def tune(
     weights: Path, folders: Sequence[Path], show: Callable[[Table], None] = lambda table: None
 ) -> DecoderSettings:
@@ -106,15 +113,13 @@ def tune(
         replace(model.decoder, seal_on=on, seal_off=round(on * share, 3)) for on, share in pairs
     ]
     worth = [merit(heard, settings) for settings in tried]
-    best = max(range(len(tried)), key=lambda number: worth[number].closures)
+    best = _best(worth)
     labels = [f"{settings.seal_on:.2f} on, {settings.seal_off:.3f} off" for settings in tried]
     show(_table("Thresholds of closures", labels, worth, names, best))
 
     shares = [replace(tried[best], expected=share) for share in EXPECTED]
     worth = [merit(heard, settings) for settings in shares]
-    enough = max(each.closures for each in worth) - SPARE
-    good = [number for number, each in enumerate(worth) if each.closures >= enough]
-    best = max(good, key=lambda number: worth[number].opening)
+    best = _best(worth)
     labels = [f"{settings.expected:.1f} expected" for settings in shares]
     show(_table("Share of the expected pose", labels, worth, names, best))
     _describe(weights, shares[best])
