@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.channels import CHANNELS, MOUTH_CHANNELS
+from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, MOUTH_CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.lip_motion import DrivenFace, hold_contact
@@ -22,6 +22,7 @@ RATE = 100
 # How far a contact or a pause may go on behind its certain part, in frames.
 _LONGEST_TAIL = 60
 BEHIND = 100
+_PARTING = [CHANNEL[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class DecoderSettings:
     seal_shortest: int = 4
     seal_attack: int = 4
     seal_release: int = 3
+    # Lips that may be about to meet come nearer: by this share at this probability and above.
+    narrowing: float = 0.5
+    narrowed_at: float = 0.15
     rest_on: float = 0.5
     rest_off: float = 0.35
     rest_early: int = 10
@@ -181,6 +185,18 @@ def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
     return curves
 
 
+def _narrow(
+    curves: NDArray[np.float32], events: NDArray[np.float32], settings: DecoderSettings
+) -> None:
+    """Open the mouth less where a bilabial is possible but too unlikely for a seal; in place.
+
+    A closure that is missed then still shows as lips that approach each other.
+    """
+    possible = _smooth(events[:, :1], settings.smoothing)
+    share = 1.0 - settings.narrowing * np.clip(possible / settings.narrowed_at, 0.0, 1.0)
+    curves[:, _PARTING] *= share.astype(np.float32)
+
+
 def decode(
     heard: Heard,
     settings: DecoderSettings,
@@ -199,6 +215,7 @@ def decode(
     seal, tuck, rest = contacts(heard.events, settings)
     curves = blended(heard, settings)
     curves *= np.array(settings.gains, np.float32) * np.float32(articulation)
+    _narrow(curves, heard.events, settings)
     weights = apply_contacts(
         np.clip(curves, 0.0, 1.0), seal, tuck, rest, min(articulation, 1.5), parted
     )
