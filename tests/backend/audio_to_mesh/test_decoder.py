@@ -99,10 +99,14 @@ def test_a_very_short_bilabial_is_held_long_enough_to_be_seen_at_24_frames_a_sec
         assert _gap(at_frame_rate(weights, 0, 0, 48, 24.0)).min() < 0.06
 
 
-def test_a_single_uncertain_frame_does_not_seal() -> None:
+def test_a_single_uncertain_frame_narrows_but_does_not_seal() -> None:
     events = _events(200)
     events[100, 0] = SETTINGS.seal_on - 0.02
-    assert _gap(decode(_open_mouth(200), events, SETTINGS)).min() > 0.3
+    weights = decode(_open_mouth(200), events, SETTINGS)
+    assert (weights[:, INDEX["mouthClose"]] == 0.0).all()
+    gap = _gap(weights)
+    assert gap[100] < 0.8 * gap[50] and gap.min() > 0.4 * gap[50]
+    np.testing.assert_allclose(gap[110:150], gap[50], rtol=1e-4)
 
 
 def test_silence_shuts_the_mouth_but_not_the_brows_and_short_gaps_do_not() -> None:
@@ -168,7 +172,7 @@ def test_the_expected_pose_is_mixed_into_the_mouth_alone() -> None:
     wide[:, CHANNEL["jawOpen"]], wide[:, CHANNEL["browInnerUp"]] = 0.8, 0.9
     heard = Heard(curves, wide, events, np.zeros((50, OFFSETS), np.float32))
     for share in (0.0, 0.5, 1.0):
-        weights = decoder.decode(heard, replace(SETTINGS, expected=share))
+        weights = decoder.decode(heard, replace(SETTINGS, expected=share, narrowing=0.0))
         jaw, brow = (weights[25, INDEX[name]] for name in ("jawOpen", "browInnerUp"))
         assert jaw == pytest.approx(0.4 + 0.4 * share, abs=0.02) and brow == pytest.approx(0.1)
 
