@@ -73,20 +73,24 @@ def block_means(
     return means
 
 
-def frame_means(means: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Block means [n + 1, 160] to the reference of `frames` frames from the first block's start.
+def frame_means(
+    before: NDArray[np.float32], means: NDArray[np.float32], first: int, stop: int
+) -> NDArray[np.float32]:
+    """The reference [stop - first, 160] of frames `first` to `stop`, counted from the beginning of
+    the block of `means[0]` [n + 1, 160]; `before` [160] is the mean of the block ahead of it.
 
-    Within block k the reference goes in a straight line from row k - 1 to row k, so it never
+    Within a block the reference goes in a straight line from the last mean to its own, so it never
     jumps.
     """
-    index = np.arange(frames)
+    index = np.arange(first, stop)
     block = index // BLOCK
     share = ((index % BLOCK + 1) / BLOCK).astype(np.float32)[:, None]
-    before = means[np.maximum(block - 1, 0)]
-    return before + share * (means[block] - before)
+    steps = np.concatenate([before[None], means])
+    return np.asarray(steps[block] + share * (steps[block + 1] - steps[block]))
 
 
 def references(features: NDArray[np.float32], profile: NDArray[np.float32]) -> NDArray[np.float32]:
     """The reference mean [T, 160] of every frame of a clip's features [T, 160]."""
     sums, levels = block_sums(features)
-    return frame_means(block_means(sums, levels, profile), len(features))
+    means = block_means(sums, levels, profile)
+    return frame_means(means[0], means, 0, len(features))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS, HOP, log_mel, normalise
-from backend.audio.reference import BLOCK, HISTORY, block_means, block_sums
+from backend.audio.reference import BLOCK, HISTORY, block_means, block_sums, frame_means
 from backend.audio_to_mesh.heard import Heard, no_frames
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.speaker import style_vector
@@ -51,7 +51,7 @@ class Listener:
         self._features = np.zeros((0, BANDS), np.float32)
         """Normalised features from frame `_first` on."""
         self._first = 0
-        self._block: list[NDArray[np.float32]] = []
+        self._block = np.zeros((0, BANDS), np.float32)
         """Features of the unfinished block of the reference."""
         self._sums = np.zeros((0, BANDS), np.float32)
         self._levels = np.zeros(0, np.float32)
@@ -69,8 +69,7 @@ class Listener:
         """The frames that are left; behind the end there is silence."""
         self._samples = np.concatenate([self._samples, np.zeros(2 * _WINDOW, np.float32)])
         self._take_features(self._received // HOP + 1 - self._featured)
-        heard = self._listen(self._featured, ended=True)
-        return heard
+        return self._listen(self._featured, ended=True)
 
     def _take_features(self, count: int) -> None:
         """Make the next `count` frames of features and normalise them."""
@@ -88,23 +87,18 @@ class Listener:
 
     def _normalised(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of new frames relative to their references; the past is kept."""
-        held = np.concatenate([*self._block, features]) if self._block else features
-        skipped = len(held) - len(features)
+        held = np.concatenate([self._block, features])
         sums, levels = block_sums(held)
         known = len(self._sums)
         all_sums = np.concatenate([self._sums, sums])
         all_levels = np.concatenate([self._levels, levels])
         means = block_means(all_sums, all_levels, self._model.profile)[known:]
-        before = means[:1] if self._mean_before is None else self._mean_before[None]
-        steps = np.concatenate([before, means])
-        index = np.arange(skipped, len(held))
-        block = index // BLOCK
-        share = ((index % BLOCK + 1) / BLOCK).astype(np.float32)[:, None]
-        reference = steps[block] + share * (steps[block + 1] - steps[block])
+        before = means[0] if self._mean_before is None else self._mean_before
+        reference = frame_means(before, means, len(self._block), len(held))
         self._sums, self._levels = all_sums[-HISTORY:], all_levels[-HISTORY:]
         if len(sums):
             self._mean_before = means[len(sums) - 1]
-        self._block = [held[len(sums) * BLOCK :]]
+        self._block = held[len(sums) * BLOCK :]
         return normalise(features, reference)
 
     def _listen(self, available: int, ended: bool = False) -> Heard:
