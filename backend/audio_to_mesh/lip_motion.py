@@ -117,7 +117,8 @@ def hold_contact(
         return offsets
     tucked = np.minimum(2.0 * tuck, 1.0) ** 1.5 * (1.0 - seal)
     press = np.float32(_USUAL_PRESS) * seal
-    chosen = weights[touching]
+    # Small fields take large weights: single precision would let rounding grow.
+    chosen = weights[touching].astype(np.float64)
     driven = contact_pose(
         face.lips,
         chosen,
@@ -125,8 +126,7 @@ def hold_contact(
         press[touching],
         np.asarray(tucked[touching], np.float32),
     )
-    exact = offset_targets(driven, linear_lips(face.lips, chosen), face.neutral)
+    exact = offset_targets(driven, linear_pose(face.lips, chosen), face.neutral)
     result = offsets.copy()
-    share = held[touching, None]
-    result[touching] += share * (exact - offsets[touching])
+    result[touching] += held[touching, None] * (exact - offsets[touching])
     return result

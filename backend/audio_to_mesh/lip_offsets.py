@@ -35,8 +35,11 @@ def _solver() -> Floats:
     return np.asarray(np.linalg.solve(weighted @ basis.T, weighted).T)
 
 
-def offset_targets(driven: Singles, linear: Singles, neutral: NDArray[np.floating]) -> Singles:
+def offset_targets(
+    driven: NDArray[np.floating], linear: NDArray[np.floating], neutral: NDArray[np.floating]
+) -> Singles:
     """Weights [T,K] that bring the linear lips closest to the driven ones, both [T,L,3] in
     metres on the face with these neutral landmarks [468,3]."""
     away = (driven - linear).reshape(len(driven), -1)
-    return np.asarray(away @ (_solver() / offset_scale(neutral)).astype(np.float32))
+    solver = (_solver() / offset_scale(neutral)).astype(away.dtype)
+    return np.asarray(away @ solver, np.float32)

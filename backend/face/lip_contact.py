@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from .topology import (
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+_Real = TypeVar("_Real", np.float32, np.float64)
 
 # Metres along the template's skin. Around the lips everything may move; of the chin what turns
 # with the jaw.
@@ -187,16 +189,17 @@ def _under_teeth(neutral: Floats, lower: Floats, scale: float) -> Floats:
     return places
 
 
-def linear_pose(face: LipShapes, weights: Singles) -> Singles:
+def linear_pose(face: LipShapes, weights: NDArray[_Real]) -> NDArray[_Real]:
     """What the 52 weights [T,52] alone do to the region: displacement [T,L,3] in metres."""
     used = np.flatnonzero(weights.any(axis=0))
-    return np.asarray((weights[:, used] @ face.shapes[used]).reshape(len(weights), -1, 3))
+    moved = (weights[:, used] @ face.shapes[used]).reshape(len(weights), -1, 3)
+    return np.asarray(moved, weights.dtype)
 
 
 def contact_pose(
-    face: LipShapes, weights: Singles, closure: Singles, press: Singles, tuck: Singles
-) -> Singles:
-    """The region's displacement [T,L,3] in metres.
+    face: LipShapes, weights: NDArray[_Real], closure: Singles, press: Singles, tuck: Singles
+) -> NDArray[_Real]:
+    """The region's displacement [T,L,3] in metres, in the precision of `weights`.
 
     `closure` [T,9] of each lip pair, `press` [T] and `tuck` [T] in 0..1. At closure 1 a pair
     meets exactly.
@@ -213,7 +216,7 @@ def contact_pose(
         ],
         axis=1,
     )
-    factors = np.concatenate([weights[:, used], extra], axis=1).astype(np.float32)
+    factors = np.concatenate([weights[:, used], extra], axis=1).astype(weights.dtype)
     fields = np.concatenate(
         [face.shapes[used], face.arc_cos[None], face.arc_sin[None], face.press[None]]
     )
@@ -228,7 +231,7 @@ def contact_pose(
     change = np.concatenate([upper, lower], axis=1) - before
     spread = np.matmul(_spread(), change)
     moved += spread
-    return np.asarray(moved, np.float32)
+    return np.asarray(moved, weights.dtype)
 
 
 def _close(upper: Singles, lower: Singles, closure: Singles) -> None:
