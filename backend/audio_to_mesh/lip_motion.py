@@ -126,7 +126,8 @@ def hold_contact(
         press[touching],
         np.asarray(tucked[touching], np.float32),
     )
-    exact = offset_targets(driven, linear_pose(face.lips, chosen), face.neutral)
+    linear = linear_pose(face.lips, chosen)
+    exact = offset_targets(driven, linear, face.neutral)
     result = offsets.copy()
     result[touching] += held[touching, None] * (exact - offsets[touching])
     return result
