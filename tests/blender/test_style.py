@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 import wave
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,9 +83,7 @@ def test_neutral_dials_key_the_take_as_it_is(blender, addon, animated, speech):
 def test_another_dial_keys_the_same_take_anew_without_a_backend(blender, addon, animated, speech):
     settings = blender.context.scene.vividkeys
     settings.joy, settings.jaw, settings.asymmetry = 0.8, 0.5, 0.3
-    began = time.perf_counter()
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
-    assert time.perf_counter() - began < 1.0
     dials = addon("shared.style").StyleDials(
         joy=settings.joy, jaw=0.5, asymmetry=settings.asymmetry
     )

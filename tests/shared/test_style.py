@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -185,16 +183,6 @@ def test_activity_follows_speech_and_rests_in_pauses() -> None:
 def test_the_shortest_takes_can_be_styled(frames: int) -> None:
     weights = speech()[:frames]
     assert restyle(weights, FPS, EXTREMES[-1]).shape == (frames, 52)
-
-
-def test_an_hour_takes_less_than_a_second() -> None:
-    weights = np.tile(speech(60.0), (60, 1))
-    dials = StyleDials(articulation=1.2, joy=0.7, smile=0.3, asymmetry=0.2)
-    restyle(weights[:6000], FPS, dials)
-    began = time.process_time()
-    restyle(weights, FPS, dials)
-    # Measured 0.4 to 0.8 s on one core; a machine that is busy may take longer.
-    assert time.process_time() - began < 2.0
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,13 @@ def test_the_chosen_thresholds_are_kept_and_the_network_is_not_touched(
     write_recording(speak("Maybe Bob and Pam bump my map.", "en-us", 160, 50, 50), tmp_path / "set")
     weights = tmp_path / "motion.safetensors"
     shutil.copy(shipped_weights()["motion"], weights)
-    # Nothing is certain enough for the first of these, so the second must win.
-    monkeypatch.setattr(tune_decoder, "ON", (1.01, 0.4))
+    monkeypatch.setattr(tune_decoder, "ON", (0.4,))
     monkeypatch.setattr(tune_decoder, "OFF_SHARE", (0.5,))
     tables: list[Table] = []
     chosen = tune_decoder.tune(weights, [tmp_path / "set"], tables.append)
     assert (chosen.seal_on, chosen.seal_off) == (0.4, 0.2)
     assert chosen.expected in tune_decoder.EXPECTED
-    assert [table.row_count for table in tables] == [2, len(tune_decoder.EXPECTED)]
+    assert [table.row_count for table in tables] == [1, len(tune_decoder.EXPECTED)]
     assert MotionModel.load(weights).decoder == chosen
     before, after = load_file(shipped_weights()["motion"]), load_file(weights)
     assert before.keys() == after.keys()
@@ -53,3 +52,8 @@ def test_the_share_of_the_expected_pose_serves_the_opening_but_loses_no_closures
     assert tune_decoder.tune(weights, []).expected == 0.4
     worth[0.4] = (0.79, 0.8)
     assert tune_decoder.tune(weights, []).expected == 0.2
+
+
+def test_thresholds_that_open_the_mouth_better_win_among_equal_closures() -> None:
+    worth = [_merit(0.800, 0.70), _merit(0.797, 0.80), _merit(0.780, 0.99)]
+    assert tune_decoder._best(worth) == 1
