@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from scipy import signal
 from torch import Tensor
 
 from backend.audio_to_mesh.beats import GRID
@@ -173,7 +172,7 @@ class HeadPoseWalk:
         self._before, self._before_that = none, none
         self._last_ends: Array = np.zeros((1, HOP, 6))
         # The pull towards rest acts on the whole pose, also on the one that it began with.
-        self._leaking: Array = self._keep * self._pose[None]
+        self._position: Array = self._pose.copy()
         self._start: Array = np.array(initial, np.float64)
 
     def choose(self, rows: Array) -> NDArray[np.int64]:
@@ -226,9 +225,13 @@ class HeadPoseWalk:
         ends = self._model.ends[chosen]
         steps = self._model.begins[chosen] + np.concatenate([self._last_ends, ends[:-1]])
         self._last_ends = ends[-1:]
-        moved, self._leaking = signal.lfilter(
-            [1.0], [1.0, -self._keep], steps.reshape(-1, 6), axis=0, zi=self._leaking
-        )
+        moved = steps.reshape(-1, 6)
+        position = self._position
+        for step in moved:
+            # In place: each step becomes the position that it leads to.
+            step += self._keep * position
+            position = step
+        self._position = position.copy()
         result: Array = moved * np.array(UNITS) - self._start
         return result
 

@@ -24,8 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
-from scipy.interpolate import CubicSpline
+from scipy import ndimage
 
 from backend.audio_to_mesh.beats import GRID, impulses_on_grid, stressed_beats
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE, speaking
@@ -103,6 +102,10 @@ def _wandering(
     bursts: np.random.Generator,
 ) -> NDArray[np.float64]:
     """The pose in degrees [cells, 3] at increasing `process_time` [cells] in seconds."""
+    # Loading these takes most of a second, and only training draws heads from the process.
+    from scipy import signal
+    from scipy.interpolate import CubicSpline
+
     kernels = [_kernel(corner, fall) for corner, fall in zip(CORNER_HZ, FALL, strict=True)]
     half = len(kernels[0]) // 2
     count = int(np.ceil(process_time[-1] * GRID)) + 8
@@ -135,6 +138,8 @@ def _kernel(corner: float, fall: float) -> NDArray[np.float64]:
 
 def slow_only(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """Low-pass of [cells, n] on the grid: flat to about 2 Hz, closed at 3 Hz; rest outside."""
+    from scipy import signal
+
     kernel = signal.firwin(61, 2.3, window=("kaiser", 6.0), fs=GRID)
     result: NDArray[np.float64] = signal.oaconvolve(pose, kernel[:, None], mode="same", axes=0)
     return result
@@ -144,6 +149,8 @@ def nods(
     level: NDArray[np.float32], cells: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Nods in degrees [cells, 3]: a short dip on stressed syllables, a little counter-motion."""
+    from scipy import signal
+
     times, heights = stressed_beats(level)
     size = _NOD_DEGREES * heights * np.exp(random.normal(-0.15, 0.5, len(times)))
     sign = np.where(random.random(len(times)) < _NOD_DOWN, 1.0, -1.0)
