@@ -26,7 +26,8 @@ class TrainMotion:
     """NAME FOLDER LANGUAGE: recordings with their texts to learn from too; may be repeated.
     A name that ends in -held-out is built for evaluation and never trained on."""
     finetune: Path | None = None
-    """A folder that `capture` wrote: adapt finished weights to that actor instead of training."""
+    """A folder that `capture` wrote: adapt finished weights to that actor instead of training. Of
+    the options below only --out, --initial, --seed and --threads count then."""
     out: Path | None = None
     """Checkpoints, and at the end motion.safetensors; out/motion or out/finetuned by default."""
     espeak_seconds: float = 4200.0

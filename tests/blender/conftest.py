@@ -13,12 +13,15 @@ import os
 import shutil
 import sys
 import tempfile
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from .scripted_backend import ScriptedBackend
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PACKAGE = "bl_ext.user_default.vividkeys"
@@ -191,3 +194,42 @@ def pytest_unconfigure() -> None:
     folder = os.environ.get("BLENDER_USER_RESOURCES", "")
     if "vividkeys-blender-" in folder:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    path = tmp_path / "Satz ß.wav"
+    samples = (8000 * np.sin(np.arange(16000) * 0.1)).astype("<i2")
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes(samples.tobytes())
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "Anna.jpg"
+    path.write_bytes(b"only the scripted backend sees this")
+    return path
+
+
+@pytest.fixture
+def backend(blender, addon, tmp_path, make_take, make_face):
+    with ScriptedBackend(addon, tmp_path) as scripted:
+        scripted.results["animate"] = addon("shared.take").take_to_arrays(make_take(1.0))
+        scripted.results["reconstruct"] = addon("shared.face").face_to_arrays(
+            make_face(meta={"warnings": ["The photo shows 2 faces; the largest was taken."]})
+        )
+        addon("folders").unfinished_file().unlink(missing_ok=True)
+        yield scripted
+
+
+@pytest.fixture
+def connected(blender, addon, backend):
+    result = blender.ops.vividkeys.connect_address(
+        address=backend.address, key_file=str(backend.key_file)
+    )
+    assert result == {"FINISHED"}
+    return addon("work").state()

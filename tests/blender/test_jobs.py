@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the operators to the file, over real sockets: results, failures, lost targets and backends.
+"""From the operators to the file, over real sockets: what a job gives and how it is applied.
 
 Blocking: `bpy.ops` executes. Modal: Blender's module has no event loop, so `modal` is called as
 Blender would call it, with TIMER events.
@@ -9,80 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-import wave
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from .conftest import PACKAGE, shape_curve
-from .scripted_backend import ScriptedBackend
-
-
-@pytest.fixture
-def voice(tmp_path: Path) -> Path:
-    path = tmp_path / "Satz ß.wav"
-    samples = (8000 * np.sin(np.arange(16000) * 0.1)).astype("<i2")
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16000)
-        sound.writeframes(samples.tobytes())
-    return path
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "Anna.jpg"
-    path.write_bytes(b"only the scripted backend sees this")
-    return path
-
-
-@pytest.fixture
-def backend(blender, addon, tmp_path, make_take, make_face):
-    with ScriptedBackend(addon, tmp_path) as scripted:
-        scripted.results["animate"] = addon("shared.take").take_to_arrays(make_take(1.0))
-        scripted.results["reconstruct"] = addon("shared.face").face_to_arrays(
-            make_face(meta={"warnings": ["The photo shows 2 faces; the largest was taken."]})
-        )
-        addon("folders").unfinished_file().unlink(missing_ok=True)
-        yield scripted
-
-
-@pytest.fixture
-def connected(blender, addon, backend):
-    result = blender.ops.vividkeys.connect_address(
-        address=backend.address, key_file=str(backend.key_file)
-    )
-    assert result == {"FINISHED"}
-    return addon("work").state()
-
-
-def _modal(addon, blender, operator_module, class_name, **properties):
-    """The operator as Blender would hold it, started by `invoke` but without a window."""
-    module = addon(f"operators.{operator_module}")
-    given = SimpleNamespace(is_property_set=lambda name: name in properties)
-    defaults = {"target": "", "image_file": "", "name": "", "audio_file": "", "job": ""}
-    operator = SimpleNamespace(
-        **{**defaults, **properties}, properties=given, timer=None, job_id="", reports=[]
-    )
-    operator.report = lambda level, text: operator.reports.append((level, text))
-    send = getattr(module, "attach" if operator_module == "fetch" else "send")
-    job = send(operator) if operator_module == "fetch" else send(operator, blender.context)
-    operator.job_id = job.id
-    return getattr(module, class_name), operator
-
-
-def _run(cls, operator, context, until=lambda: False, seconds=10.0):
-    """TIMER events until the operator ends or `until` is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        result = cls.modal(operator, context, SimpleNamespace(type="TIMER"))
-        if result != {"PASS_THROUGH"} or until():
-            return result
-        time.sleep(0.01)
-    raise AssertionError("the operator did not end")
+from .conftest import shape_curve
+from .modal_operators import modal, run
 
 
 def test_create_head_and_animate_in_two_calls(blender, addon, connected, backend, voice, photo):
@@ -162,7 +96,7 @@ def test_animate_is_one_undo_step(blender, addon, connected, backend, head, voic
 
 def test_the_modal_way_ends_in_the_same_place(blender, addon, connected, backend, head, voice):
     backend.holds_back.set()
-    cls, operator = _modal(
+    cls, operator = modal(
         addon,
         blender,
         "animate",
@@ -174,223 +108,15 @@ def test_the_modal_way_ends_in_the_same_place(blender, addon, connected, backend
         blinks=1.0,
         head_motion=1.0,
     )
-    _run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
+    run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
     assert connected.busy and connected.job.sentence == "Half way"
     mouse = SimpleNamespace(type="MOUSEMOVE")
     assert cls.modal(operator, blender.context, mouse) == {"PASS_THROUGH"}
     backend.release.set()
-    assert _run(cls, operator, blender.context) == {"FINISHED"}
+    assert run(cls, operator, blender.context) == {"FINISHED"}
     assert not connected.busy
     assert shape_curve(addon, head.data.shape_keys, "jawOpen")[0, 0] == 1
     assert operator.reports[0][0] == {"INFO"}
-
-
-def test_cancel_leaves_the_file_as_it_was(blender, addon, connected, backend, head, voice):
-    backend.holds_back.set()
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    _run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
-    assert blender.ops.vividkeys.cancel() == {"FINISHED"}
-    assert _run(cls, operator, blender.context) == {"CANCELLED"}
-    assert backend.cancelled == [operator.job_id]
-    assert not blender.data.actions and not connected.busy
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
-    backend.holds_back.clear()
-    assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
-
-
-def test_a_failure_of_the_backend_is_told_with_its_next_step(
-    blender, addon, connected, backend, head, voice
-):
-    backend.failure = ("bad_audio", "'Satz ß.wav' holds no sound.", "Choose another file.")
-    with pytest.raises(RuntimeError, match="holds no sound. Choose another file."):
-        blender.ops.vividkeys.animate(audio_file=str(voice))
-    assert connected.notice.is_error
-    assert connected.notice.sentences == ("'Satz ß.wav' holds no sound.",)
-    assert connected.notice.next_step == "Choose another file."
-    assert not blender.data.actions
-
-
-@pytest.mark.parametrize("arrays", ["empty", "nan", "shape"])
-def test_arrays_that_are_no_take_are_refused(
-    blender, addon, connected, backend, head, voice, arrays
-):
-    good = backend.results["animate"]
-    backend.results["animate"] = {
-        "empty": {},
-        "nan": {**good, "weights": np.full_like(good["weights"], 2.0)},
-        "shape": {**good, "weights": good["weights"][:, :51]},
-    }[arrays]
-    with pytest.raises(RuntimeError):
-        blender.ops.vividkeys.animate(audio_file=str(voice))
-    assert connected.notice.is_error and not connected.busy
-    assert not blender.data.actions
-
-
-def _kept_takes(addon):
-    return set(addon("folders").takes_folder().glob("*.take.npz"))
-
-
-def test_a_target_deleted_in_mid_job_costs_nothing(
-    blender, addon, connected, backend, head, voice, make_face
-):
-    before = _kept_takes(addon)
-    backend.holds_back.set()
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    _run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
-    blender.data.objects.remove(head)
-    backend.release.set()
-    assert _run(cls, operator, blender.context) == {"CANCELLED"}
-    (saved,) = _kept_takes(addon) - before
-    sentence = connected.notice.sentences[0]
-    assert "'Kopf' is not in the file any more" in sentence and str(saved) in sentence
-    assert "Apply Take" in connected.notice.next_step
-    other = addon("heads").create_head(blender.context.scene, make_face(3), "Other")
-    addon("properties").choose_targets(blender.context, [other])
-    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
-    assert len(shape_curve(addon, other.data.shape_keys, "jawOpen")) == 25
-    assert connected.pending is None
-
-
-def test_a_target_renamed_in_mid_job_is_still_found(
-    blender, addon, connected, backend, head, voice
-):
-    backend.holds_back.set()
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    head.name = "Renamed"
-    backend.release.set()
-    assert _run(cls, operator, blender.context) == {"FINISHED"}
-    assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) == 25
-
-
-def test_a_target_that_lost_its_keys_in_mid_job_costs_nothing(
-    blender, addon, connected, backend, head, voice
-):
-    backend.holds_back.set()
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    head.shape_key_clear()
-    backend.release.set()
-    assert _run(cls, operator, blender.context) == {"CANCELLED"}
-    assert "'Kopf' has no shape keys" in connected.notice.sentences[0]
-    assert connected.pending is not None and connected.pending.file.is_file()
-
-
-def test_a_backend_that_dies_in_mid_job_is_noticed_within_five_seconds(
-    blender, addon, connected, backend, head, voice, tmp_path
-):
-    backend.holds_back.set()
-    connected.disconnect()
-    connected.connect(backend.address, backend.key_file, patience=0.0)
-    connected.wait_until_connected(10)
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    _run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
-    started = time.monotonic()
-    backend.stop()
-    assert _run(cls, operator, blender.context, seconds=5.0) == {"CANCELLED"}
-    assert time.monotonic() - started < 5.0
-    assert connected.notice.is_error and connected.notice.next_step
-    assert not connected.busy and not blender.data.actions
-    with ScriptedBackend(addon, tmp_path) as again:
-        again.results = backend.results
-        assert blender.ops.vividkeys.connect_address(
-            address=again.address, key_file=str(again.key_file)
-        ) == {"FINISHED"}
-        assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
-
-
-def test_a_backend_that_falls_silent_is_noticed_too(
-    blender, addon, connected, backend, head, voice
-):
-    backend.holds_back.set()
-    connected.disconnect()
-    connected.connect(backend.address, backend.key_file, patience=0.0)
-    connected.wait_until_connected(10)
-    cls, operator = _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    _run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
-    backend.silent.set()
-    started = time.monotonic()
-    assert _run(cls, operator, blender.context, seconds=7.0) == {"CANCELLED"}
-    assert time.monotonic() - started < 5.5
-    assert connected.notice.is_error
-
-
-def test_blender_quits_in_mid_job_and_fetches_the_result_later(
-    blender, addon, connected, backend, head, voice, tmp_path
-):
-    backend.holds_back.set()
-    _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    deadline = time.monotonic() + 5
-    while not backend.submits and time.monotonic() < deadline:
-        connected.pump()
-        time.sleep(0.01)
-    job = backend.submits[0].job
-    path = str(tmp_path / "scene.blend")
-    blender.ops.wm.save_as_mainfile(filepath=path)
-    # Everything that lives in memory goes; the list of unfinished jobs stays.
-    addon("work").close()
-    backend.kept[job] = "animate"
-    blender.ops.wm.open_mainfile(filepath=path)
-    work = addon("work").state()
-    blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
-    assert [offer.job for offer in work.offers] == [job]
-    assert work.offers[0].label == "Satz ß"
-    assert blender.ops.vividkeys.fetch() == {"FINISHED"}
-    again = blender.data.objects["Kopf"]
-    assert len(shape_curve(addon, again.data.shape_keys, "jawOpen")) == 25
-    assert work.offers == ()
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
-
-
-def test_an_unfinished_job_can_be_forgotten(blender, addon, backend, voice):
-    unfinished = addon("unfinished")
-    entry = unfinished.UnfinishedJob("ab" * 16, "animate", "Old", time.time(), {})
-    unfinished.remember_job(addon("folders").unfinished_file(), entry)
-    backend.kept["ab" * 16] = "animate"
-    blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
-    work = addon("work").state()
-    assert [offer.label for offer in work.offers] == ["Old"]
-    assert blender.ops.vividkeys.forget(job="ab" * 16) == {"FINISHED"}
-    assert work.offers == ()
-    deadline = time.monotonic() + 5
-    while not backend.forgotten and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert backend.forgotten == ["ab" * 16]
-
-
-def test_a_result_nobody_waits_for_is_rescued(
-    blender, addon, connected, backend, head, voice, monkeypatch
-):
-    """Another file is loaded in mid-job: Blender ends the operator, the timer keeps the Take."""
-    work_module = addon("work")
-    monkeypatch.setattr(work_module, "ABANDONED_SECONDS", 0.1)
-    backend.holds_back.set()
-    _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    deadline = time.monotonic() + 5
-    while connected.job.fraction < 0.5 and time.monotonic() < deadline:
-        connected.pump()
-    blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    backend.release.set()
-    while connected.pending is None and time.monotonic() < deadline:
-        work_module.tick()
-        time.sleep(0.02)
-    assert connected.pending.file.is_file()
-    assert "Apply Take" in connected.notice.sentences[-1]
-    assert not connected.busy
-
-
-def test_a_full_disk_costs_the_take_file_but_not_the_performance(
-    blender, addon, connected, backend, head, voice, monkeypatch
-):
-    errors = addon("shared.errors")
-
-    def full(*_):
-        raise errors.VividKeysError(errors.ErrorKind.DISK_FULL, "The disk is full.", "Free some.")
-
-    monkeypatch.setattr(addon("takes"), "keep_take", full)
-    assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
-    assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) == 25
-    assert any("The disk is full" in sentence for sentence in connected.notice.sentences)
-    performance = addon("delivery").performance_on(blender.context)
-    assert performance.frame_count == 61
 
 
 def test_apply_take_again_follows_the_frame_rate_without_the_backend(
@@ -482,37 +208,3 @@ def test_a_trimmed_strip_is_applied_again_at_its_place(
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     again = shape_curve(addon, head.data.shape_keys, "jawOpen")
     assert np.array_equal(first, again)
-
-
-def test_wrong_key_and_nobody_there_are_said(blender, addon, backend, tmp_path):
-    connection = addon("shared.connection")
-    import zmq
-
-    stranger = zmq.curve_keypair()[0].decode()
-    wrong = connection.ClientKeys(stranger, backend.keys.client_public, backend.keys.client_secret)
-    connection.save_client_keys(wrong, tmp_path / "wrong.key")
-    with pytest.raises(RuntimeError):
-        blender.ops.vividkeys.connect_address(
-            address=backend.address, key_file=str(tmp_path / "wrong.key")
-        )
-    with pytest.raises(RuntimeError, match="No backend answers"):
-        blender.ops.vividkeys.connect_address(address="127.0.0.1:9", key_file=str(backend.key_file))
-    with pytest.raises(RuntimeError, match="cannot be read"):
-        blender.ops.vividkeys.connect_address(address="127.0.0.1", key_file="/no/such.key")
-
-
-def test_check_connection_names_the_step(blender, addon, backend):
-    preferences = blender.context.preferences.addons[PACKAGE].preferences
-    preferences.address, preferences.key_file = backend.address, str(backend.key_file)
-    blender.ops.vividkeys.check_connection()
-    steps = {step.name: step.ok for step in addon("work").state().checks}
-    assert steps["key file"] and steps["computer"] and steps["keys"] and steps["version"]
-    backend.stop()
-    blender.ops.vividkeys.check_connection()
-    failed = [step for step in addon("work").state().checks if not step.ok]
-    assert [step.name for step in failed] == ["computer"] and failed[0].next_step
-    preferences.key_file = "/no/such.key"
-    blender.ops.vividkeys.check_connection()
-    (step,) = addon("work").state().checks
-    assert step.name == "key file" and not step.ok
-    preferences.address = preferences.key_file = ""
