@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from .conftest import REPOSITORY, shape_curve
-from .test_jobs import _modal, _run
+from .modal_operators import modal, run
 
 SAMPLES = REPOSITORY / "backend" / "samples"
 WEIGHTS = REPOSITORY / "backend" / "models" / "motion.safetensors"
@@ -126,24 +126,24 @@ def test_bad_files_cancel_and_a_killed_backend_leave_blender_usable(
     _bad_files_are_said_in_one_sentence(blender, local, tmp_path)
 
     def start():
-        cls, operator = _modal(
+        cls, operator = modal(
             addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(long_voice)
         )
 
         def under_way():
             return local.job is not None and 0.0 < local.job.fraction < 0.9
 
-        _run(cls, operator, blender.context, until=under_way, seconds=60)
+        run(cls, operator, blender.context, until=under_way, seconds=60)
         return cls, operator
 
     cls, operator = start()
     blender.ops.vividkeys.cancel()
-    assert _run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
+    assert run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
     assert not blender.data.actions
     cls, operator = start()
     began = time.monotonic()
     local.process._process.kill()
-    assert _run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
+    assert run(cls, operator, blender.context, seconds=5) == {"CANCELLED"}
     assert time.monotonic() - began < 5.0
     assert local.notice.is_error and "backend" in local.notice.sentences[0]
     assert not local.busy and not blender.data.actions
@@ -193,7 +193,7 @@ def test_blender_quits_in_mid_job_and_the_result_waits(blender, addon, served, h
     blender.ops.vividkeys.connect_address(**connect)
     work = addon("work").state()
     sample = str(SAMPLES / "speech.flac")
-    _modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=sample)
+    modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=sample)
     deadline = time.monotonic() + 60
     while work.job.fraction == 0 and not work.job.finished and time.monotonic() < deadline:
         work.pump()
