@@ -73,7 +73,7 @@ def face_for_voice(head: Any) -> face.FaceMesh:
     return face.FaceMesh(
         vertices=landmarks_at_rest(head),
         triangles=np.array([[0, 1, 2]], np.int32),
-        uvs=np.zeros((count, 2), np.float32),
+        uvs=np.zeros((1, 3, 2), np.float32),
         texture=np.zeros((1, 1, 3), np.uint8),
         materials=("skin",),
         triangle_material=np.zeros(1, np.int32),
@@ -95,7 +95,7 @@ def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
     )
     mesh.polygons.foreach_set("use_smooth", np.ones(len(triangles), bool))
     layer = mesh.uv_layers.new(name="UVMap")
-    layer.uv.foreach_set("vector", source.uvs[triangles.ravel()].ravel())
+    layer.uv.foreach_set("vector", source.uvs.ravel())
     mesh.update(calc_edges=True)
     mesh.validate()
 

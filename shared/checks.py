@@ -112,6 +112,17 @@ def flag(value: object) -> bool:
     return value
 
 
+def one_of(*choices: str) -> Check:
+    """One of some texts."""
+
+    def check(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return str(value)
+
+    return check
+
+
 def json_object(value: object) -> dict[str, Any]:
     """A JSON object; what is inside is checked by whoever uses it."""
     if not isinstance(value, dict):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FaceMesh: a face that can be shown, keyed and exported.
 
-The first 468 vertices are MediaPipe's face landmarks in their order, so which vertex is a lip
-corner or a lid is known by index. Further vertices belong to inner parts (eyes, teeth, mouth).
+MediaPipe's 468 face landmarks are known on it, so where a lip corner or a lid is is known by index.
+On a head of our own they are its first 468 vertices; on others they lie somewhere on the skin.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ def _no_fields() -> FloatArray:
 class FaceMesh:
     """A neutral face, its texture and its 52 shapes.
 
-    vertices           [V,3] metres, V >= 468, in Blender's axes
+    vertices           [V,3] metres, in Blender's axes
     triangles          [F,3]; triangle_material [F] indexes `materials`
-    uvs                [V,2], v upwards
+    uvs                [F,3,2] of the triangles' corners, v upwards; may differ where triangles meet
     texture            uint8 [H,W,3] RGB
     shapes             [52,V,3] metres: offsets from `vertices`, in the order of `ARKIT_NAMES`
     offset_fields      [K,V,3] metres: a Take's lip offsets on this mesh; K is 0 where it has none
+    landmarks          [468,3] metres on the rest shape; the first 468 vertices where none are given
+    part_names         what the mesh consists of, e.g. "skin", "left_eye"; vertex_part [V] says
+                       which of them each vertex belongs to (all to the first where not given)
     meta               JSON values: warnings (sentences), sha256 of the image, model names
 
     Raises VividKeysError(bad_array) when an array does not fit.
@@ -61,14 +64,18 @@ class FaceMesh:
     shapes: FloatArray
     meta: dict[str, Any] = field(default_factory=dict)
     offset_fields: FloatArray = field(default_factory=_no_fields)
+    landmarks: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    part_names: tuple[str, ...] = ("head",)
+    vertex_part: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         vertices = checked_floats("vertices", self.vertices, (None, 3))
         count = len(vertices)
-        if count < LANDMARK_COUNT:
+        landmarks = self.landmarks if len(self.landmarks) else vertices[:LANDMARK_COUNT]
+        if len(landmarks) != LANDMARK_COUNT:
             raise VividKeysError(
                 ErrorKind.BAD_ARRAY,
-                f"A face needs the {LANDMARK_COUNT} landmarks; this one has {count} vertices.",
+                f"A face needs the {LANDMARK_COUNT} landmarks; this one has {len(landmarks)}.",
             )
         triangles = checked_triangles("triangles", self.triangles, count)
         texture = np.asarray(self.texture)
@@ -78,23 +85,23 @@ class FaceMesh:
         fields = self.offset_fields
         if not len(fields):
             fields = np.zeros((0, count, 3), np.float32)
-        material = np.asarray(self.triangle_material)
-        materials = tuple(self.materials)
-        if (
-            material.dtype.kind not in "iu"
-            or material.shape != (len(triangles),)
-            or (material.size and not 0 <= material.min() <= material.max() < len(materials))
-        ):
-            raise VividKeysError(ErrorKind.BAD_ARRAY, "Every triangle needs one of the materials.")
+        materials, part_names = tuple(self.materials), tuple(self.part_names)
+        part = self.vertex_part if len(self.vertex_part) else np.zeros(count, np.int32)
         for name, value in (
             ("vertices", vertices),
             ("triangles", triangles),
-            ("uvs", checked_floats("uvs", self.uvs, (count, 2))),
+            ("uvs", checked_floats("uvs", self.uvs, (len(triangles), 3, 2))),
             ("texture", np.ascontiguousarray(texture)),
             ("materials", materials),
-            ("triangle_material", material.astype(np.int32)),
+            (
+                "triangle_material",
+                _choices(self.triangle_material, len(triangles), materials, "triangle", "material"),
+            ),
             ("shapes", checked_floats("shapes", self.shapes, (len(ARKIT_NAMES), count, 3))),
             ("offset_fields", checked_floats("offset_fields", fields, (None, count, 3))),
+            ("landmarks", checked_floats("landmarks", landmarks, (LANDMARK_COUNT, 3))),
+            ("part_names", part_names),
+            ("vertex_part", _choices(part, count, part_names, "vertex", "part")),
         ):
             object.__setattr__(self, name, value)
 
@@ -104,7 +111,20 @@ class FaceMesh:
         return np.asarray(moved, np.float32)
 
 
-_ARRAYS = ("vertices", "triangles", "uvs", "texture", "triangle_material", "shapes")
+def _choices(value: Any, count: int, names: tuple[str, ...], of: str, what: str) -> IntArray:
+    """Indices [count] into `names`, checked."""
+    chosen = np.asarray(value)
+    if (
+        chosen.dtype.kind not in "iu"
+        or chosen.shape != (count,)
+        or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(names))
+    ):
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"Every {of} needs one of the {what}s.")
+    return np.asarray(chosen, np.int32)
+
+
+_ARRAYS = ("vertices", "triangles", "uvs", "texture", "triangle_material", "shapes",
+           "landmarks", "vertex_part")  # fmt: skip
 
 
 def face_to_arrays(face: FaceMesh) -> Arrays:
@@ -115,7 +135,8 @@ def face_to_arrays(face: FaceMesh) -> Arrays:
         rows = np.flatnonzero(face.offset_fields.any(axis=(0, 2)))
         arrays["offset_rows"] = rows.astype(np.int32)
         arrays["offset_fields"] = np.ascontiguousarray(face.offset_fields[:, rows])
-    arrays["meta"] = pack_json({"materials": list(face.materials), "meta": face.meta})
+    header = {"materials": list(face.materials), "parts": list(face.part_names), "meta": face.meta}
+    arrays["meta"] = pack_json(header)
     return arrays
 
 
@@ -125,12 +146,15 @@ def face_from_arrays(arrays: Arrays) -> FaceMesh:
     if missing:
         raise VividKeysError(ErrorKind.BAD_ARRAY, f"A face lacks {', '.join(missing)}.")
     header = unpack_json("meta", arrays["meta"])
-    materials, meta = header.get("materials"), header.get("meta")
-    if not isinstance(materials, list) or not isinstance(meta, dict):
-        raise VividKeysError(ErrorKind.BAD_ARRAY, "A face lacks its materials or its meta data.")
+    materials, parts, meta = header.get("materials"), header.get("parts"), header.get("meta")
+    if not (isinstance(materials, list) and isinstance(parts, list) and isinstance(meta, dict)):
+        raise VividKeysError(
+            ErrorKind.BAD_ARRAY, "A face lacks its materials, its parts or its meta data."
+        )
     return FaceMesh(
         **{name: arrays[name] for name in _ARRAYS},
         materials=tuple(map(str, materials)),
+        part_names=tuple(map(str, parts)),
         meta=meta,
         offset_fields=_spread_fields(arrays),
     )

@@ -76,16 +76,34 @@ class AnimateRequest:
 
 @dataclass(frozen=True)
 class ReconstructRequest:
-    """Parameters of the job `reconstruct`: photo → FaceMesh; `image` is the SHA-256 of a file."""
+    """Parameters of the job `reconstruct`: photo → FaceMesh; `image` is the SHA-256 of a file.
+
+    `head` names one of the backend's installed heads; without it our own is built.
+    """
 
     image: Annotated[str, checks.sha256]
     image_name: Annotated[str, checks.file_label] = ""
+    head: Annotated[str, checks.file_label] = ""
 
 
-_Request = TypeVar("_Request", AnimateRequest, ReconstructRequest)
+@dataclass(frozen=True)
+class TransferRequest:
+    """Parameters of the job `transfer`: character → FaceKeys; the arrays are a `Character`'s.
+
+    `only_landmarks` finds the face and makes no keys (`rows` is empty). `stylised` takes the
+    shapes from the muscle table; "auto" decides by the face's proportions. `surface_only` makes
+    keys for a face whose mouth cannot open, which is an error otherwise.
+    """
+
+    only_landmarks: Annotated[bool, checks.flag] = False
+    style: Annotated[str, checks.one_of("auto", "human", "stylised")] = "auto"
+    surface_only: Annotated[bool, checks.flag] = False
 
 
-def as_params(request: AnimateRequest | ReconstructRequest) -> dict[str, Any]:
+_Request = TypeVar("_Request", AnimateRequest, ReconstructRequest, TransferRequest)
+
+
+def as_params(request: AnimateRequest | ReconstructRequest | TransferRequest) -> dict[str, Any]:
     """The JSON object for `Submit.params`."""
     return dataclasses.asdict(request)
 

@@ -17,7 +17,7 @@ from backend.audio_to_mesh.settings import AnimateSettings
 from backend.audio_to_mesh.streaming import MotionChunk, StreamingAnimator, take_length
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT, FaceMesh
+from shared.face import FaceMesh
 from shared.style import restyle_take
 from shared.take import Take
 
@@ -69,7 +69,7 @@ def animate_chunks(
             raise VividKeysError(ErrorKind.CANCELLED, "The animation was cancelled.")
 
     check()
-    neutral = None if face is None else face.vertices[:LANDMARK_COUNT]
+    neutral = None if face is None else face.landmarks
     stream = StreamingAnimator(model, settings, neutral)
     total = take_length(len(audio.samples), settings.fps)
     for piece in _pieces(audio.samples):
@@ -90,7 +90,7 @@ def _carrier(face: FaceMesh | None) -> tuple[NDArray[np.float32], NDArray[np.int
     if face is None:
         return template.vertices.astype(np.float32), template.triangles, []
     warnings = [str(sentence) for sentence in face.meta.get("warnings", [])]
-    return face.vertices[:LANDMARK_COUNT], template.triangles, warnings
+    return face.landmarks, template.triangles, warnings
 
 
 def animate(

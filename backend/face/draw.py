@@ -44,7 +44,7 @@ def draw_face(
     hit = face_id >= 0
     corners = face.triangles[face_id[hit]]
     share = shares[hit][:, :, None]
-    uv = (face.uvs[corners] * share).sum(axis=1)
+    uv = (face.uvs[face_id[hit]] * share).sum(axis=1)
     colour = sample(face.texture, uv)
     if shaded:
         normal = (normals[corners] * share).sum(axis=1)

@@ -107,7 +107,7 @@ def make_face(addon: Callable[[str], Any]) -> Callable[..., Any]:
         return addon("shared.face").FaceMesh(
             vertices=vertices.astype(np.float32),
             triangles=triangles.astype(np.int32),
-            uvs=((flat / [0.16, 0.2]) + 0.5).astype(np.float32),
+            uvs=((flat / [0.16, 0.2]) + 0.5).astype(np.float32)[triangles],
             texture=random.integers(0, 256, (32, 48, 3)).astype(np.uint8),
             materials=("skin", "teeth"),
             triangle_material=(np.arange(len(triangles)) % 5 == 0).astype(np.int32),

@@ -35,7 +35,7 @@ def main() -> None:
     face = FaceMesh(
         vertices=random.normal(0, 0.1, (VERTICES, 3)),
         triangles=triangles.astype(np.int32),
-        uvs=random.random((VERTICES, 2)),
+        uvs=random.random((len(triangles), 3, 2)),
         texture=np.zeros((64, 64, 3), np.uint8),
         materials=("skin",),
         triangle_material=np.zeros(len(triangles), np.int32),

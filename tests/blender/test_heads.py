@@ -29,7 +29,7 @@ def test_mesh_and_keys_are_the_face(blender, addon, head, make_face):
     indices = _read(mesh.loops, "vertex_index", corners, np.int32).reshape(-1, 3)
     assert np.array_equal(indices, face.triangles)
     uvs = _read(mesh.uv_layers["UVMap"].uv, "vector", corners * 2).reshape(-1, 3, 2)
-    assert np.array_equal(uvs, face.uvs[face.triangles])
+    assert np.array_equal(uvs, face.uvs)
     materials = _read(mesh.polygons, "material_index", len(face.triangles), np.int32)
     assert np.array_equal(materials, face.triangle_material)
     assert all(polygon.use_smooth for polygon in mesh.polygons)

@@ -18,13 +18,21 @@ def face() -> FaceMesh:
     return FaceMesh(
         vertices=random.standard_normal((470, 3)),
         triangles=np.array([[0, 1, 2], [467, 468, 469]]),
-        uvs=random.random((470, 2)),
+        uvs=random.random((2, 3, 2)),
         texture=random.integers(0, 255, (8, 6, 3), np.uint8),
         materials=("skin", "teeth"),
         triangle_material=np.array([0, 1]),
         shapes=random.standard_normal((52, 470, 3)),
         meta={"warnings": ["Two faces were found; the larger one is used."]},
     )
+
+
+def test_a_head_of_others_says_where_its_landmarks_are(face: FaceMesh) -> None:
+    assert np.array_equal(face.landmarks, face.vertices[:468])
+    own = replace(face, landmarks=face.vertices[-468:], part_names=("skin", "eyes"))
+    loaded = face_from_arrays(face_to_arrays(own))
+    assert np.array_equal(loaded.landmarks, face.vertices[-468:])
+    assert loaded.part_names == ("skin", "eyes") and not loaded.vertex_part.any()
 
 
 def test_a_saved_face_comes_back_equal(face: FaceMesh, tmp_path: Path) -> None:
@@ -47,7 +55,9 @@ def test_posing_adds_the_weighted_shapes(face: FaceMesh) -> None:
     ("field", "value"),
     [
         ("vertices", np.zeros((467, 3))),
-        ("uvs", np.full((470, 2), np.nan)),
+        ("uvs", np.full((2, 3, 2), np.nan)),
+        ("landmarks", np.zeros((467, 3))),
+        ("vertex_part", np.full(470, 1)),
         ("texture", np.zeros((8, 6, 3), np.float32)),
         ("texture", np.zeros((0, 6, 3), np.uint8)),
         ("triangle_material", np.array([0, 2])),

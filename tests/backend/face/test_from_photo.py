@@ -63,7 +63,7 @@ def test_the_portrait_becomes_a_face_of_natural_size(portrait_face):
 
 def test_the_texture_shows_the_photo_where_the_landmarks_are(portrait_face):
     def colour(landmark: int) -> np.ndarray:
-        x, y = portrait_face.uvs[landmark]
+        x, y = portrait_face.uvs[portrait_face.triangles == landmark][0]
         return portrait_face.texture[int((1 - y) * 1024), int(x * 1024)].astype(int)
 
     lip, cheek, brow = colour(16), colour(50), colour(105)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character that is to get the 52 keys, and the keys made for it.
+
+A character is one mesh with one or several pieces (objects, in Blender): first the one with the
+face, then those that go with it, e.g. eyes, teeth, tongue, lashes. All pieces stand in one space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arkit import ARKIT_NAMES
+from .arrays import (
+    Arrays,
+    FloatArray,
+    IntArray,
+    checked_floats,
+    checked_triangles,
+    pack_json,
+    unpack_json,
+)
+from .errors import ErrorKind, VividKeysError
+from .face import LANDMARK_COUNT, MAX_FIELDS
+
+MAX_VERTICES = 500_000
+MAX_PIECES = 64
+
+# Points that a user sets by hand when the face was not found, or to correct it: the landmark, and
+# what the user is told. Twelve are enough.
+FACE_POINTS: dict[int, str] = {
+    33: "right eye, outer corner",
+    133: "right eye, inner corner",
+    362: "left eye, inner corner",
+    263: "left eye, outer corner",
+    105: "right brow, middle",
+    334: "left brow, middle",
+    4: "tip of the nose",
+    61: "right corner of the mouth",
+    291: "left corner of the mouth",
+    13: "upper lip, where the lips meet",
+    14: "lower lip, where the lips meet",
+    152: "chin",
+}
+
+
+def _no_points() -> FloatArray:
+    return np.zeros((0, 3), np.float32)
+
+
+def _no_ids() -> IntArray:
+    return np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Character:
+    """A mesh without keys.
+
+    vertices     [V,3], +Z up; any unit and any direction of the face around the vertical
+    triangles    [F,3]
+    piece        [V] index into `piece_names`; 0 has the face
+    point_ids    [P] landmarks whose places the user has set, point_places [P,3] where they are
+
+    Raises VividKeysError(bad_array or too_large).
+    """
+
+    vertices: FloatArray
+    triangles: IntArray
+    piece: IntArray
+    piece_names: tuple[str, ...]
+    point_ids: IntArray = field(default_factory=_no_ids)
+    point_places: FloatArray = field(default_factory=_no_points)
+
+    def __post_init__(self) -> None:
+        vertices = checked_floats("vertices", self.vertices, (None, 3))
+        if len(vertices) > MAX_VERTICES:
+            raise VividKeysError(
+                ErrorKind.TOO_LARGE,
+                f"The mesh has {len(vertices):,} vertices; at most {MAX_VERTICES:,} are keyed.",
+                "Make the keys on a coarser mesh and add a subdivision modifier.",
+            )
+        names = tuple(self.piece_names)
+        piece, ids = np.asarray(self.piece), np.asarray(self.point_ids)
+        if not 0 < len(names) <= MAX_PIECES or not _within(piece, len(vertices), len(names)):
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "Every vertex needs one of the pieces.")
+        if not _within(ids, None, LANDMARK_COUNT):
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "A face point names no landmark.")
+        for name, value in (
+            ("vertices", vertices),
+            ("triangles", checked_triangles("triangles", self.triangles, len(vertices))),
+            ("piece", np.asarray(piece, np.int32)),
+            ("piece_names", names),
+            ("point_ids", np.asarray(ids, np.int32)),
+            ("point_places", checked_floats("point_places", self.point_places, (len(ids), 3))),
+        ):
+            object.__setattr__(self, name, value)
+
+
+def _within(index: NDArray[Any], length: int | None, count: int) -> bool:
+    """Whether `index` is a row of `length` whole numbers below `count`."""
+    return bool(
+        index.dtype.kind in "iu"
+        and index.ndim == 1
+        and (length is None or len(index) == length)
+        and (not index.size or 0 <= index.min() <= index.max() < count)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FaceKeys:
+    """What a character's vertices do, in its own space.
+
+    rows           [R] the vertices that move at all, rising
+    shapes         [52,R,3] offsets, in the order of `ARKIT_NAMES`
+    offset_fields  [K,R,3]: a Take's lip offsets on this mesh
+    landmarks      [468,3] where the face's landmarks lie
+    meta           JSON values: warnings (sentences), mouth_opens, method
+
+    Raises VividKeysError(bad_array).
+    """
+
+    rows: IntArray
+    shapes: FloatArray
+    offset_fields: FloatArray
+    landmarks: FloatArray
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = np.asarray(self.rows)
+        if not _within(rows, None, MAX_VERTICES) or (np.diff(rows) <= 0).any():
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "The rows of face keys do not rise.")
+        count = len(rows)
+        fields = checked_floats("offset_fields", self.offset_fields, (None, count, 3))
+        if len(fields) > MAX_FIELDS:
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "Face keys have too many lip fields.")
+        for name, value in (
+            ("rows", np.asarray(rows, np.int32)),
+            ("shapes", checked_floats("shapes", self.shapes, (len(ARKIT_NAMES), count, 3))),
+            ("offset_fields", fields),
+            ("landmarks", checked_floats("landmarks", self.landmarks, (LANDMARK_COUNT, 3))),
+        ):
+            object.__setattr__(self, name, value)
+
+
+_CHARACTER = ("vertices", "triangles", "piece", "point_ids", "point_places")
+_KEYS = ("rows", "shapes", "offset_fields", "landmarks")
+
+
+def character_to_arrays(character: Character) -> Arrays:
+    """Named arrays (float32, int32, uint8) that hold the whole character."""
+    arrays: Arrays = {name: getattr(character, name) for name in _CHARACTER}
+    arrays["names"] = pack_json({"pieces": list(character.piece_names)})
+    return arrays
+
+
+def character_from_arrays(arrays: Mapping[str, Any]) -> Character:
+    """The character that `character_to_arrays` took apart; VividKeysError(bad_array, too_large)."""
+    _complain_about_missing("character", {*_CHARACTER, "names"}, arrays)
+    pieces = unpack_json("names", arrays["names"]).get("pieces")
+    if not isinstance(pieces, list):
+        raise VividKeysError(ErrorKind.BAD_ARRAY, "A character lacks the names of its pieces.")
+    return Character(
+        **{name: arrays[name] for name in _CHARACTER}, piece_names=tuple(map(str, pieces))
+    )
+
+
+def keys_to_arrays(keys: FaceKeys) -> Arrays:
+    """Named arrays (float32, int32, uint8) that hold all keys."""
+    arrays: Arrays = {name: getattr(keys, name) for name in _KEYS}
+    arrays["meta"] = pack_json(keys.meta)
+    return arrays
+
+
+def keys_from_arrays(arrays: Mapping[str, Any]) -> FaceKeys:
+    """The keys that `keys_to_arrays` took apart; VividKeysError(bad_array)."""
+    _complain_about_missing("set of face keys", {*_KEYS, "meta"}, arrays)
+    return FaceKeys(
+        **{name: arrays[name] for name in _KEYS}, meta=unpack_json("meta", arrays["meta"])
+    )
+
+
+def _complain_about_missing(what: str, wanted: set[str], arrays: Mapping[str, Any]) -> None:
+    missing = sorted(wanted - set(arrays))
+    if missing:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"A {what} lacks {', '.join(missing)}.")
