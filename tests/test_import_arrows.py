@@ -15,13 +15,20 @@ MAY_IMPORT = {
     "audio": set(),
     "models": set(),
     "samples": set(),
+    "mesh_files": set(),
     "face": {"models"},
+    "transfer": {"face", "models"},
+    "heads": {"mesh_files", "face", "transfer", "models"},
     "audio_to_mesh": {"audio", "face", "models"},
-    "server": {"audio", "face", "audio_to_mesh", "models"},
-    "training": {"audio", "face", "audio_to_mesh", "models"},
-    "evaluation": {"audio", "face", "audio_to_mesh", "models", "samples", "server", "training"},
+    "server": {"audio", "face", "transfer", "heads", "audio_to_mesh", "models"},
+    "training": {"audio", "mesh_files", "face", "audio_to_mesh", "models"},
+    "evaluation": {
+        "audio", "face", "transfer", "heads", "audio_to_mesh", "models", "samples", "server",
+        "training",
+    },
     "commands": {
-        "audio", "face", "audio_to_mesh", "models", "server", "training", "evaluation"
+        "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "models", "server",
+        "training", "evaluation",
     },
 }  # fmt: skip
 HEAVY = {"torch", "mediapipe", "scipy", "soundfile", "av", "backend"}
