@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 # Below this the landmarks are guesses rather than measurements.
-MIN_FACE_PIXELS = 40
+MIN_FACE_PIXELS = 64
 SMALL_FACE_PIXELS = 100
 MAX_FACES = 6
 
