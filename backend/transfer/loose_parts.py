@@ -25,12 +25,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROLES = ("face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "lashes",
-         "brows", "hair", "other")  # fmt: skip
+         "brows", "hair", "mouth", "other")  # fmt: skip
 # A part with this share of the landmarks on it is the face, or a piece of it.
 _FACE_SHARE, _ON_LANDMARK = 0.06, 0.008
 # A part follows the skin when most of its points are this near; its points farther out less.
 _NEAR_SKIN, _BEYOND_SKIN = 0.006, 0.016
 _TONGUE_JAW = 0.92
+# Gums and tongue in one part: this far above and below the lips' line it goes with the jaw not at
+# all and in full, metres on the template.
+_UPPER_JAW, _LOWER_JAW = 0.005, -0.006
 _LIDS = {
     "left": [*LEFT_LID_UPPER, *LEFT_LID_LOWER],
     "right": [*RIGHT_LID_UPPER, *RIGHT_LID_LOWER],
@@ -89,17 +92,27 @@ def _role(points: Floats, landmarks: Floats, lips: Floats, scale: float) -> str:
         lid = landmarks[ring]
         centre = lid.mean(axis=0)
         width = float(np.ptp(lid[:, 0]))
-        beside = np.abs(middle - centre)[[0, 2]].max() < 0.45 * width
-        if beside and size.max() < 2.6 * width and size[0] > 0.15 * width:
-            behind = np.mean(points[:, 1] > lid[:, 1].min() + 0.10 * width)
-            if behind > 0.5 and middle[1] < centre[1] + 1.8 * width:
+        from_eye = np.abs(middle - centre) / width
+        # As deep in the head as an eyeball at most, and no larger than a large one.
+        if size.max() > 2.6 * width or from_eye[1] > 1.8 or max(from_eye[0], from_eye[2]) > 0.6:
+            continue
+        behind = np.mean(points[:, 1] > lid[:, 1].min() + 0.10 * width)
+        in_front = max(from_eye[0], from_eye[2]) < 0.24
+        if in_front and behind > 0.5 and min(size[0], size[2]) > 0.35 * width:
+            # Flat in height but as wide as the lids: lashes, or the wet rim of the eye.
+            if not (size[2] < 0.7 * width and size[0] > 1.05 * width):
                 return f"eye_{side}"
+        return "lashes"
     from_lips = (middle - lips) / scale
-    inside = abs(from_lips[0]) < 0.010 and -0.004 < from_lips[1] < 0.070
-    if inside and abs(from_lips[2]) < 0.035 and size.max() < 0.095 * scale:
+    inside = abs(from_lips[0]) < 0.034 and -0.004 < from_lips[1] < 0.080
+    if inside and abs(from_lips[2]) < 0.035 and size.max() < 0.105 * scale:
+        if size[0] < 0.02 * scale or abs(from_lips[0]) > 0.010:
+            return "upper_teeth" if from_lips[2] > -0.001 else "lower_teeth"
         in_arch = (np.abs(points[:, 0] - lips[0]) < 0.008 * scale) & (
             points[:, 1] > np.percentile(points[:, 1], 5) + 0.016 * scale
         )
+        if size[2] > 0.034 * scale:
+            return "mouth"
         if from_lips[2] < 0.008 and in_arch.mean() > 0.12:
             return "tongue"
         return "upper_teeth" if from_lips[2] > -0.001 else "lower_teeth"
@@ -167,13 +180,16 @@ def jaw_motions(points: Floats, landmarks: Floats, scale: float) -> dict[str, Fl
     }
 
 
-def mouth_part(
-    points: Floats, is_tongue: bool, landmarks: Floats, scale: float
-) -> dict[str, Floats]:
-    """Offsets [N,3] of lower teeth or tongue by shape name."""
-    share = _TONGUE_JAW if is_tongue else 1.0
-    shapes = {name: share * m for name, m in jaw_motions(points, landmarks, scale).items()}
-    if is_tongue:
+def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> dict[str, Floats]:
+    """Offsets [N,3] of lower teeth, a tongue, or all of a mouth in one part, by shape name."""
+    share = np.full(len(points), _TONGUE_JAW if role == "tongue" else 1.0)
+    if role == "mouth":
+        height = (points[:, 2] - landmarks[[13, 14], 2].mean()) / scale
+        t = np.clip((_UPPER_JAW - height) / (_UPPER_JAW - _LOWER_JAW), 0.0, 1.0)
+        share = t * t * (3.0 - 2.0 * t)
+    motions = jaw_motions(points, landmarks, scale)
+    shapes = {name: share[:, None] * motion for name, motion in motions.items()}
+    if role == "tongue":
         tip, root = points[:, 1].min(), points[:, 1].max()
         forward = (1.0 - (points[:, 1] - tip) / max(root - tip, 1e-9)) ** 1.3
         out = np.zeros_like(points)

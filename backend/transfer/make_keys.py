@@ -243,12 +243,12 @@ def _move_loose_parts(head: _Head, motion: Singles, near: Floats, spread: Spread
     for eye in loose_parts.find_eyes(points, head.role, near):
         looks = loose_parts.eye_looks(eye, points[eye.points])
         loose_parts.apply_by_name(motion, eye.points, looks)
-    for role in ("lower_teeth", "tongue"):
+    for role in ("lower_teeth", "tongue", "mouth"):
         rows = np.flatnonzero(head.role == role)
         if len(rows):
-            shapes = loose_parts.mouth_part(points[rows], role == "tongue", near, head.scale)
+            shapes = loose_parts.mouth_part(points[rows], role, near, head.scale)
             loose_parts.apply_by_name(motion, rows, shapes)
-    still = {"face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "hair"}
+    still = {"face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "mouth", "hair"}
     skin = points[spread.moving]
     others = np.flatnonzero(~np.isin(head.role, list(still)))
     for part in np.unique(head.graph.component[others]):
