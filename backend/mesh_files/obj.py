@@ -32,6 +32,11 @@ def read_positions(path: Path) -> Floats:
 
 def read_obj(path: Path) -> MeshFile:
     """An OBJ file; +Y is up there, and the unit is not known."""
+    return read_obj_in_order(path)[0]
+
+
+def read_obj_in_order(path: Path) -> tuple[MeshFile, NDArray[np.int64]]:
+    """An OBJ file, and which of its vertices each vertex of the mesh is, [V]."""
     lines = read_bytes(path).replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines()
     positions = _rows(lines, b"v", 3, path.name)
     if len(positions) > MAX_VERTICES:
@@ -43,12 +48,16 @@ def read_obj(path: Path) -> MeshFile:
     objects, material_names, libraries = _faces(lines, path.name)
     materials = _materials(path, libraries, material_names, warnings)
     vertices = from_y_up(positions)
-    pieces = [
+    found = [
         _piece(name, faces, vertices, texture_points, path.name)
         for name, faces in objects.items()
         if faces.lengths
     ]
-    return join(pieces, materials, path.name, warnings, metres=False)
+    mesh = join([piece for piece, _ in found], materials, path.name, warnings, metres=False)
+    order = np.concatenate([used for piece, used in found if len(piece.triangles)])
+    if len(order) != len(mesh.vertices):
+        raise damaged(path.name, "one of its objects has only faces without area")
+    return mesh, order
 
 
 def _rows(lines: list[bytes], key: bytes, width: int, name: str) -> Floats:
@@ -109,7 +118,10 @@ def _faces(lines: list[bytes], name: str) -> tuple[dict[str, _Faces], list[str],
     return objects, list(material_names), libraries
 
 
-def _piece(name: str, faces: _Faces, vertices: Floats, points: Floats, file_name: str) -> Piece:
+def _piece(
+    name: str, faces: _Faces, vertices: Floats, points: Floats, file_name: str
+) -> tuple[Piece, NDArray[np.int64]]:
+    """An object with the vertices it uses, and which of the file's these are."""
     corners = np.array(faces.corners, np.int64)
     if corners[:, 0].min() < 0 or corners[:, 0].max() >= len(vertices):
         raise damaged(file_name, "its faces point at vertices that do not exist")
@@ -123,9 +135,10 @@ def _piece(name: str, faces: _Faces, vertices: Floats, points: Floats, file_name
     used, place = np.unique(corners[:, 0], return_inverse=True)
     if len(used) == 0 or used[-1] == len(used) - 1 == len(vertices) - 1:
         used, place = np.arange(len(vertices)), corners[:, 0]
-    return Piece(
+    piece = Piece(
         name, vertices[used], place.ravel()[triangles], uvs, np.array(faces.materials)[polygon]
     )
+    return piece, used
 
 
 def _materials(

@@ -15,7 +15,7 @@ from shared.arrays import FloatArray
 
 from .checks import MAX_SHAPE_NUMBERS, MAX_SHAPES, damaged, too_large
 from .mesh_file import MeshFile, from_y_up
-from .obj import read_obj, read_positions
+from .obj import read_obj_in_order, read_positions
 
 # How a neutral mesh is called, the best first.
 NEUTRAL_NAMES = ("generic_neutral_mesh", "neutral", "basis", "base", "rest", "default")
@@ -32,15 +32,9 @@ def read_folder(folder: Path) -> MeshFile:
     if len(files) > MAX_SHAPES:
         raise too_large(folder.name, f"{len(files):,} files")
     neutral_path = _neutral(files, folder.name)
-    neutral = read_obj(neutral_path)
+    # Shapes go by the order of the vertices in the file, not by that of the objects.
+    neutral, order = read_obj_in_order(neutral_path)
     positions = read_positions(neutral_path)
-    if len(neutral.vertices) != len(positions) or not np.allclose(
-        neutral.vertices, from_y_up(positions), rtol=1e-5, atol=1e-5
-    ):
-        # Shapes go by the order of the vertices, which several objects or loose vertices upset.
-        neutral, order = _in_order(neutral, from_y_up(positions), neutral_path.name)
-    else:
-        order = np.arange(len(positions))
     if len(positions) * len(files) > MAX_SHAPE_NUMBERS:
         raise too_large(folder.name, f"{len(files):,} shapes of {len(positions):,} vertices")
     shapes: dict[str, FloatArray] = {}
@@ -73,13 +67,3 @@ def _neutral(files: list[Path], folder_name: str) -> Path:
     if len(files) == 1:
         return files[0]
     raise damaged(folder_name, "no file in it is called 'neutral.obj'")
-
-
-def _in_order(mesh: MeshFile, vertices: np.ndarray, name: str) -> tuple[MeshFile, np.ndarray]:
-    """Which vertex of the file each vertex of the mesh is, [V]; by its place."""
-    table = {row.tobytes(): number for number, row in enumerate(vertices.astype(np.float32))}
-    try:
-        order = np.array([table[row.tobytes()] for row in mesh.vertices], np.int64)
-    except KeyError as error:
-        raise damaged(name, "its vertices cannot be told apart") from error
-    return mesh, order
