@@ -256,11 +256,12 @@ def _move_loose_parts(head: _Head, motion: Singles, near: Floats, spread: Spread
         low, high = skin.min(axis=0) - 0.02, skin.max(axis=0) + 0.02
         if ((points[rows] < low) | (points[rows] > high)).all(axis=0).any():
             continue
-        share, nearest = loose_parts.skin_share(
+        shares, follows = loose_parts.skin_share(
             points[rows], skin, str(head.role[rows[0]]), head.scale
         )
-        if share.any():
-            motion[:, rows] = motion[:, spread.moving[nearest]] * share[:, None]
+        if follows:
+            for shape in motion:
+                shape[rows] = shares @ shape[spread.moving]
 
 
 def _as_keys(

@@ -19,7 +19,7 @@ from backend.face.surface import fade
 
 from .landmark_surface import OPENINGS, LandmarkSurface, Places, on_border
 from .mesh_graph import MeshGraph, distances_from
-from .sides import Sides
+from .sides import Sides, seen_from_front
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -30,6 +30,8 @@ Ints = NDArray[np.int64]
 _ALONG_NORMAL, _BESIDE, _SAME_WAY = 0.008, 0.0018, 0.25
 # Skin next to an opening, or to the outline, from which hidden skin starts.
 _AT_OPENING, _AT_RIM = 0.006, 0.012
+# Skin this near an opening is only the face's front where it is seen from there.
+_NEAR_OPENING = 0.025
 # How far hidden skin goes with its lip or lid at distances along the mesh.
 _MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.004, 0.016, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
@@ -80,13 +82,17 @@ def plan_spread(
         # What lies behind an edge is not the skin in front of it.
         & ~(on_border(places) & (along < -_BESIDE * scale))
     )
+    # The mouth's back wall and the pocket of an eye look forward as well, a little behind.
+    to_edge = places.of(surface.map.to_edge)
+    maybe = np.flatnonzero(on_surface & (to_edge.min(axis=1) < _NEAR_OPENING))
+    on_surface[maybe] = seen_from_front(graph, face, points[maybe], scale)
     number = np.full(graph.count, -1, np.int64)
     number[points] = np.arange(len(points))
     distance, source = distances_from(graph, points[on_surface], 0.10 * scale)
     moving = np.flatnonzero(np.isfinite(distance) & face)
     distance, source = distance[moving], number[source[moving]]
     hidden = ~on_surface[number[moving]]
-    to_edge = places.of(surface.map.to_edge)[source]
+    to_edge = to_edge[source]
     to_rim = places.of(surface.map.to_rim[:, None])[source, 0]
     names = list(OPENINGS)
     nearest = np.argmin(to_edge, axis=1)
