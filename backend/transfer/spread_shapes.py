@@ -32,12 +32,15 @@ _ALONG_NORMAL, _BESIDE, _SAME_WAY = 0.008, 0.0018, 0.25
 _AT_OPENING, _AT_RIM = 0.006, 0.012
 # Skin this near an opening is only the face's front where it is seen from there.
 _NEAR_OPENING = 0.025
-# How far hidden skin goes with its lip or lid at distances along the mesh.
-_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.004, 0.016, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
+# How far hidden skin goes with its lip, by its distance from the skin outside, and with its lid,
+# by the way along the mesh. The wall behind a lip goes with the lip, or it would show through.
+_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.007, 0.018, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
 _JAW_IN_MOUTH = 0.9
 # Around the face motion ends within this distance, and below the chin between these heights.
 _AROUND, _NECK_STARTS, _NECK_ENDS = 0.070, 0.012, 0.055
+# What smoothing may not change at the edges of lips and lids, and what it may elsewhere.
+_EDGE, _AT_EDGE, _HIDDEN_AT_EDGE, _HIDDEN = 0.0025, 20.0, 4.0, 0.3
 # The length within which motions are made smooth, metres on the template.
 _SMOOTH = 0.0016
 _STEPS = 40
@@ -102,7 +105,11 @@ def plan_spread(
     around = hidden & ~at_opening & (to_rim < _AT_RIM)
     share, jaw = np.ones(len(moving)), np.zeros(len(moving))
     depth = distance / scale
-    share[mouth] = np.interp(depth[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
+    # Inside the mouth the nearest skin outside counts, not the nearest along the mesh.
+    own = number[moving]
+    outside = np.linalg.norm(away, axis=1)[own] / scale
+    source = np.where(mouth, own, source)
+    share[mouth] = np.interp(outside[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
     share[lids] = np.interp(depth[lids], _LID_DEPTH, _LID_SHARE)
     share[around] = fade(depth[around], _AROUND)
     below = np.clip((sides.share[0][moving] - 0.3) / 0.4, 0.0, 1.0)
@@ -113,7 +120,10 @@ def plan_spread(
     share *= neck * neck * (3.0 - 2.0 * neck)
     jaw *= neck > 0
     keep = (share > 0) | (jaw > 0)
-    trust = np.where(hidden, 0.3, 1.0)
+    trust = np.where(hidden, _HIDDEN, 1.0)
+    edge = to_edge.min(axis=1) < _EDGE
+    trust[edge & ~hidden] = _AT_EDGE
+    trust[edge & at_opening & (depth < 2 * _EDGE)] = _HIDDEN_AT_EDGE
     return Spread(
         moving[keep], source[keep], share[keep], jaw[keep], trust[keep]
     )

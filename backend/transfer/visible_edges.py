@@ -20,7 +20,7 @@ from .sides import Sides
 
 Floats = NDArray[np.float64]
 
-_CONTACTS = {"mouth": "lips", "left_eye": "left", "right_eye": "right"}
+CONTACT_OF = {"mouth": "lips", "left_eye": "left", "right_eye": "right"}
 # Metres on the template: a pixel, the margin around the opening, the most that a landmark moves.
 _PIXEL, _MARGIN, _MOST = 0.00025, 0.007, 0.0045
 # Where the skin's way grows by more from one pixel to the next, or its depth, it has ended.
@@ -38,9 +38,9 @@ def snapped_landmarks(
     for number, (name, (upper, lower)) in enumerate(OPENINGS.items()):
         if name == "mouth" and not sides.opens:
             continue
-        contact = contacts()[_CONTACTS[name]]
+        contact = contacts()[CONTACT_OF[name]]
         wanted_upper, wanted_lower = moved[contact.upper].copy(), moved[contact.lower].copy()
-        picture = _Picture(
+        picture = OpeningPicture(
             graph, triangles, sides, number, moved[[*upper, *lower]], scale
         )
         found = np.zeros(len(upper), np.bool_)
@@ -59,7 +59,7 @@ def snapped_landmarks(
     return moved
 
 
-class _Picture:
+class OpeningPicture:
     """One opening from the front: triangle, shares and depth of every pixel."""
 
     def __init__(
