@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from backend.face.arkit_basis import hinge_point, jaw_motion
@@ -30,6 +31,8 @@ ROLES = ("face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue"
 _FACE_SHARE, _ON_LANDMARK = 0.06, 0.008
 # A part follows the skin when most of its points are this near; its points farther out less.
 _NEAR_SKIN, _BEYOND_SKIN = 0.006, 0.016
+# Of the skin around a point this many points count, the less the farther.
+_SKIN_AROUND, _SKIN_BLUR = 16, 0.002
 _TONGUE_JAW = 0.92
 # Gums and tongue in one part: this far above and below the lips' line it goes with the jaw not at
 # all and in full, metres on the template.
@@ -202,15 +205,26 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
     return shapes
 
 
-def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[Floats, Ints]:
-    """How much [N] each point of a loose part goes with the skin [K,3], and which [N] of it."""
-    away, nearest = cKDTree(skin).query(points)
-    near = away / scale
+def skin_share(
+    points: Floats, skin: Floats, role: str, scale: float
+) -> tuple[csr_matrix, bool]:
+    """How a loose part's points [N,3] follow the skin [K,3]: shares [N,K], and whether at all."""
+    count = min(_SKIN_AROUND, len(skin))
+    away, nearest = cKDTree(skin).query(points, k=count)
+    away, nearest = away.reshape(len(points), count), nearest.reshape(len(points), count)
+    near = away[:, 0] / scale
     if role in ("lashes", "brows"):
-        return np.ones(len(points)), nearest
-    if np.mean(near < _NEAR_SKIN) < 0.6 or role == "hair":
-        return np.zeros(len(points)), nearest
-    return fade(near, _BEYOND_SKIN, _NEAR_SKIN), nearest
+        share = np.ones(len(points))
+    elif np.mean(near < _NEAR_SKIN) < 0.6 or role == "hair":
+        return csr_matrix((len(points), len(skin))), False
+    else:
+        share = fade(near, _BEYOND_SKIN, _NEAR_SKIN)
+    weight = np.exp(-(((away - away[:, :1]) / (_SKIN_BLUR * scale)) ** 2))
+    weight *= (share / weight.sum(axis=1))[:, None]
+    row = np.repeat(np.arange(len(points)), count)
+    return csr_matrix(
+        (weight.reshape(-1), (row, nearest.reshape(-1))), shape=(len(points), len(skin))
+    ), True
 
 
 def apply_by_name(shapes: Floats, rows: Ints, offsets: dict[str, Floats]) -> None:

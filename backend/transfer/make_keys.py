@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,8 @@ from shared.character import Character, FaceKeys
 from shared.errors import ErrorKind, VividKeysError
 
 from . import loose_parts
-from .landmark_surface import LandmarkSurface
+from .closing import around_ball, closed_field, edges_seen
+from .landmark_surface import LandmarkSurface, Places
 from .loose_parts import Component
 from .mesh_graph import MeshGraph, mesh_graph, point_normals
 from .sides import Sides, find_sides, near_lips
@@ -39,6 +39,8 @@ NO_MOTION = 2e-6
 # What is left of a jaw's motion on a face whose lips cannot part.
 _SURFACE_JAW = 0.35
 _CHUNK = 8
+_CLOSING_ROUNDS = 3
+_LOOKS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
 
 
 def make_keys(
@@ -106,18 +108,14 @@ def make_keys(
     if not sides.opens:
         fields = _surface_fields(fields)
     stage(0.4, "Spreading the shapes over the face")
-    wanted = _wanted(head, spread, laid, surface, fields, near)
-    stage(0.5, "Making the shapes smooth")
-    smoother = Smoother(head.graph, spread, np.zeros(len(spread.moving), np.bool_), head.scale)
+    spreader = _Spreader(head, spread, laid, surface, near)
     motion = np.zeros((len(fields), head.graph.count, 3), np.float32)
     for start in range(0, len(fields), _CHUNK):
-        part = wanted[start : start + _CHUNK]
-        flat = part.transpose(1, 0, 2).reshape(len(spread.moving), -1)
-        smooth = smoother(np.ascontiguousarray(flat), stop)
-        motion[start : start + _CHUNK, spread.moving] = smooth.reshape(
-            len(spread.moving), len(part), 3
-        ).transpose(1, 0, 2)
-        stage(0.5 + 0.35 * (start + _CHUNK) / (len(fields) + _CHUNK), "Making the shapes smooth")
+        numbers = range(start, min(start + _CHUNK, len(fields)))
+        spreader.spread(fields, numbers, motion, stop)
+        stage(0.4 + 0.4 * (start + _CHUNK) / (len(fields) + _CHUNK), "Making the shapes smooth")
+    stage(0.8, "Closing lips and lids")
+    _close_openings(head, sides, near, fields, motion, spreader, stop)
     stage(0.86, "Moving eyes, teeth and tongue")
     _move_loose_parts(head, motion, near, spread)
     stage(0.92, "Packing the keys")
@@ -220,27 +218,78 @@ def _surface_fields(fields: Floats) -> Floats:
     return closed
 
 
-def _wanted(
-    head: _Head, spread: Spread, laid: Any, surface: LandmarkSurface, fields: Floats, near: Floats
-) -> Singles:
-    """The motions [S,M,3] before they are made smooth."""
-    jaws = loose_parts.jaw_motions(head.graph.points[spread.moving], near, head.scale)
-    fine = (surface.map.operator @ fields.transpose(1, 0, 2).reshape(LANDMARK_COUNT, -1)).reshape(
-        -1, len(fields), 3
-    )
-    wanted = np.empty((len(fields), len(spread.moving), 3), np.float32)
-    for number in range(len(fields)):
-        name = ARKIT_NAMES[number] if number < len(ARKIT_NAMES) else ""
-        wanted[number] = follow(
-            spread, laid, np.ascontiguousarray(fine[:, number]), jaws.get(name)
-        )
-    return wanted
+class _Spreader:
+    """Spreads shapes of the landmarks over the points of a head."""
+
+    def __init__(
+        self,
+        head: _Head,
+        spread: Spread,
+        laid: Places,
+        surface: LandmarkSurface,
+        near: Floats,
+    ) -> None:
+        self._spread, self._laid, self._surface = spread, laid, surface
+        self._jaws = loose_parts.jaw_motions(head.graph.points[spread.moving], near, head.scale)
+        held = np.zeros(len(spread.moving), np.bool_)
+        self._smoother = Smoother(head.graph, spread, held, head.scale)
+
+    def spread(
+        self, fields: Floats, numbers: Sequence[int], motion: Singles, stop: Callable[[], None]
+    ) -> None:
+        """Fill in `motion` [S,P,3] for the shapes `numbers` of `fields` [S,468,3]; in place."""
+        count = len(self._spread.moving)
+        wanted = np.empty((count, len(numbers), 3), np.float32)
+        for column, number in enumerate(numbers):
+            fine = self._surface.map.operator @ fields[number]
+            name = ARKIT_NAMES[number] if number < len(ARKIT_NAMES) else ""
+            wanted[:, column] = follow(self._spread, self._laid, fine, self._jaws.get(name))
+        smooth = self._smoother(wanted.reshape(count, -1), stop).reshape(wanted.shape)
+        for column, number in enumerate(numbers):
+            motion[number, self._spread.moving] = smooth[:, column]
+
+
+def _close_openings(
+    head: _Head,
+    sides: Sides,
+    near: Floats,
+    fields: Floats,
+    motion: Singles,
+    spreader: _Spreader,
+    stop: Callable[[], None],
+) -> None:
+    """Blinks close and mouthClose seals on this mesh; changes `fields` and `motion` in place."""
+    triangles = head.graph.triangles[head.face[head.graph.triangles].all(axis=1)]
+    graph, scale = head.graph, head.scale
+    jobs = [("left_eye", "eyeBlinkLeft", ""), ("right_eye", "eyeBlinkRight", "")]
+    if sides.opens:
+        jobs.append(("mouth", "mouthClose", "jawOpen"))
+    for opening, name, beside in jobs:
+        gap, _ = edges_seen(graph, triangles, sides, opening, near, scale)
+        for _ in range(_CLOSING_ROUNDS):
+            number, other = INDEX[name], INDEX.get(beside)
+            pose, moved = fields[number], motion[number]
+            if other is not None:
+                pose, moved = pose + fields[other], moved + motion[other]
+            changed = closed_field(
+                graph, moved, triangles, sides, opening, near, (fields[number], pose),
+                gap if beside else None, scale,
+            )  # fmt: skip
+            if changed is None:
+                break
+            fields[number] = changed
+            spreader.spread(fields, [number], motion, stop)
 
 
 def _move_loose_parts(head: _Head, motion: Singles, near: Floats, spread: Spread) -> None:
     """Fill in the motions [S,P,3] of all that is not skin; in place."""
     points = head.graph.points
+    skin = spread.moving
     for eye in loose_parts.find_eyes(points, head.role, near):
+        lids = skin[np.linalg.norm(points[skin] - eye.centre, axis=1) < 2.0 * eye.radius]
+        for stem in ("eyeBlink", "eyeSquint", "eyeWide", *_LOOKS):
+            number = INDEX[stem + eye.side.capitalize()]
+            motion[number, lids] = around_ball(points[lids], motion[number, lids], eye)
         looks = loose_parts.eye_looks(eye, points[eye.points])
         loose_parts.apply_by_name(motion, eye.points, looks)
     for role in ("lower_teeth", "tongue", "mouth"):
@@ -249,18 +298,19 @@ def _move_loose_parts(head: _Head, motion: Singles, near: Floats, spread: Spread
             shapes = loose_parts.mouth_part(points[rows], role, near, head.scale)
             loose_parts.apply_by_name(motion, rows, shapes)
     still = {"face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "mouth", "hair"}
-    skin = points[spread.moving]
+    outside = points[skin]
     others = np.flatnonzero(~np.isin(head.role, list(still)))
     for part in np.unique(head.graph.component[others]):
         rows = others[head.graph.component[others] == part]
-        low, high = skin.min(axis=0) - 0.02, skin.max(axis=0) + 0.02
+        low, high = outside.min(axis=0) - 0.02, outside.max(axis=0) + 0.02
         if ((points[rows] < low) | (points[rows] > high)).all(axis=0).any():
             continue
-        share, nearest = loose_parts.skin_share(
-            points[rows], skin, str(head.role[rows[0]]), head.scale
+        shares, follows = loose_parts.skin_share(
+            points[rows], outside, str(head.role[rows[0]]), head.scale
         )
-        if share.any():
-            motion[:, rows] = motion[:, spread.moving[nearest]] * share[:, None]
+        if follows:
+            for shape in motion:
+                shape[rows] = shares @ shape[skin]
 
 
 def _as_keys(

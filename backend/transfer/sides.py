@@ -111,7 +111,7 @@ def find_sides(
             & (away < _NEAR_SURFACE * scale)
             & (facing > 0.3)
         )
-        seeds[seeds] = _seen_from_front(graph, face, zone[seeds], scale)
+        seeds[seeds] = seen_from_front(graph, face, zone[seeds], scale)
         above = zone[seeds & (triangle_side > 0)]
         below = zone[seeds & (triangle_side < 0)]
         from_above, _ = distances_from(graph, above, reach)
@@ -130,10 +130,10 @@ def find_sides(
     return Sides(side, share, ways[0], ways[1], opens)
 
 
-def _seen_from_front(
+def seen_from_front(
     graph: MeshGraph, face: NDArray[np.bool_], points: Ints, scale: float
 ) -> NDArray[np.bool_]:
-    """Which of `points` [N] have none of the face's own skin before them."""
+    """Which of `points` [N] have none of the skin of the points `face` [P] before them."""
     if not len(points):
         return np.zeros(0, np.bool_)
     pixel = _PIXEL * scale

@@ -19,7 +19,7 @@ from backend.face.surface import fade
 
 from .landmark_surface import OPENINGS, LandmarkSurface, Places, on_border
 from .mesh_graph import MeshGraph, distances_from
-from .sides import Sides
+from .sides import Sides, seen_from_front
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -30,12 +30,17 @@ Ints = NDArray[np.int64]
 _ALONG_NORMAL, _BESIDE, _SAME_WAY = 0.008, 0.0018, 0.25
 # Skin next to an opening, or to the outline, from which hidden skin starts.
 _AT_OPENING, _AT_RIM = 0.006, 0.012
-# How far hidden skin goes with its lip or lid at distances along the mesh.
-_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.004, 0.016, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
+# Skin this near an opening is only the face's front where it is seen from there.
+_NEAR_OPENING = 0.025
+# How far hidden skin goes with its lip, by its distance from the skin outside, and with its lid,
+# by the way along the mesh. The wall behind a lip goes with the lip, or it would show through.
+_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.007, 0.018, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
 _JAW_IN_MOUTH = 0.9
 # Around the face motion ends within this distance, and below the chin between these heights.
 _AROUND, _NECK_STARTS, _NECK_ENDS = 0.070, 0.012, 0.055
+# What smoothing may not change at the edges of lips and lids, and what it may elsewhere.
+_EDGE, _AT_EDGE, _HIDDEN_AT_EDGE, _HIDDEN = 0.0025, 20.0, 4.0, 0.3
 # The length within which motions are made smooth, metres on the template.
 _SMOOTH = 0.0016
 _STEPS = 40
@@ -80,13 +85,17 @@ def plan_spread(
         # What lies behind an edge is not the skin in front of it.
         & ~(on_border(places) & (along < -_BESIDE * scale))
     )
+    # The mouth's back wall and the pocket of an eye look forward as well, a little behind.
+    to_edge = places.of(surface.map.to_edge)
+    maybe = np.flatnonzero(on_surface & (to_edge.min(axis=1) < _NEAR_OPENING))
+    on_surface[maybe] = seen_from_front(graph, face, points[maybe], scale)
     number = np.full(graph.count, -1, np.int64)
     number[points] = np.arange(len(points))
     distance, source = distances_from(graph, points[on_surface], 0.10 * scale)
     moving = np.flatnonzero(np.isfinite(distance) & face)
     distance, source = distance[moving], number[source[moving]]
     hidden = ~on_surface[number[moving]]
-    to_edge = places.of(surface.map.to_edge)[source]
+    to_edge = to_edge[source]
     to_rim = places.of(surface.map.to_rim[:, None])[source, 0]
     names = list(OPENINGS)
     nearest = np.argmin(to_edge, axis=1)
@@ -96,7 +105,11 @@ def plan_spread(
     around = hidden & ~at_opening & (to_rim < _AT_RIM)
     share, jaw = np.ones(len(moving)), np.zeros(len(moving))
     depth = distance / scale
-    share[mouth] = np.interp(depth[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
+    # Inside the mouth the nearest skin outside counts, not the nearest along the mesh.
+    own = number[moving]
+    outside = np.linalg.norm(away, axis=1)[own] / scale
+    source = np.where(mouth, own, source)
+    share[mouth] = np.interp(outside[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
     share[lids] = np.interp(depth[lids], _LID_DEPTH, _LID_SHARE)
     share[around] = fade(depth[around], _AROUND)
     below = np.clip((sides.share[0][moving] - 0.3) / 0.4, 0.0, 1.0)
@@ -107,7 +120,10 @@ def plan_spread(
     share *= neck * neck * (3.0 - 2.0 * neck)
     jaw *= neck > 0
     keep = (share > 0) | (jaw > 0)
-    trust = np.where(hidden, 0.3, 1.0)
+    trust = np.where(hidden, _HIDDEN, 1.0)
+    edge = to_edge.min(axis=1) < _EDGE
+    trust[edge & ~hidden] = _AT_EDGE
+    trust[edge & at_opening & (depth < 2 * _EDGE)] = _HIDDEN_AT_EDGE
     return Spread(
         moving[keep], source[keep], share[keep], jaw[keep], trust[keep]
     )

@@ -20,9 +20,11 @@ from .sides import Sides
 
 Floats = NDArray[np.float64]
 
-_CONTACTS = {"mouth": "lips", "left_eye": "left", "right_eye": "right"}
+CONTACT_OF = {"mouth": "lips", "left_eye": "left", "right_eye": "right"}
 # Metres on the template: a pixel, the margin around the opening, the most that a landmark moves.
 _PIXEL, _MARGIN, _MOST = 0.00025, 0.007, 0.0045
+# How far a corner of the mouth may move.
+_MOST_CORNER = 0.008
 # Where the skin's way grows by more from one pixel to the next, or its depth, it has ended.
 _WAY_STEP, _DEPTH_STEP = 0.0013, 0.003
 # Lips with less between them than this touch.
@@ -38,9 +40,13 @@ def snapped_landmarks(
     for number, (name, (upper, lower)) in enumerate(OPENINGS.items()):
         if name == "mouth" and not sides.opens:
             continue
-        contact = contacts()[_CONTACTS[name]]
+        contact = contacts()[CONTACT_OF[name]]
+        if name == "mouth":
+            ring = moved[[*upper, *lower]]
+            picture = OpeningPicture(graph, triangles, sides, number, ring, scale)
+            moved = _with_corners(moved, picture, scale)
         wanted_upper, wanted_lower = moved[contact.upper].copy(), moved[contact.lower].copy()
-        picture = _Picture(
+        picture = OpeningPicture(
             graph, triangles, sides, number, moved[[*upper, *lower]], scale
         )
         found = np.zeros(len(upper), np.bool_)
@@ -59,7 +65,26 @@ def snapped_landmarks(
     return moved
 
 
-class _Picture:
+def _with_corners(landmarks: Floats, picture: OpeningPicture, scale: float) -> Floats:
+    """The mouth's corners where the mesh has them, the pairs between them along with them."""
+    contact = contacts()["lips"]
+    upper, lower = landmarks[contact.upper].copy(), landmarks[contact.lower].copy()
+    middle = len(upper) // 2
+    for end, inner in ((0, range(1, middle)), (-1, range(len(upper) - 2, middle, -1))):
+        corner = picture.corner(upper[2 if end == 0 else -3], upper[end])
+        if corner is None or np.linalg.norm(corner - upper[end]) > _MOST_CORNER * scale:
+            continue
+        way = corner - upper[end]
+        for pair in inner:
+            # Nothing in the middle, all of it at the corner.
+            part = abs(pair - middle) / middle if end == 0 else (pair - middle) / middle
+            upper[pair] += part * way
+            lower[pair] += part * way
+        upper[end] = lower[end] = corner
+    return contact.corrected(landmarks, upper, lower)
+
+
+class OpeningPicture:
     """One opening from the front: triangle, shares and depth of every pixel."""
 
     def __init__(
@@ -102,6 +127,41 @@ class _Picture:
             +1: (np.minimum(sides.above[number][corner], far) * shares).sum(axis=-1),
             -1: (np.minimum(sides.below[number][corner], far) * shares).sum(axis=-1),
         }
+
+    def corner(self, inner: Floats, outer: Floats) -> Floats | None:
+        """Where the line between the lips ends, sought from `inner` [3] over `outer` and beyond;
+        None where there is no line."""
+        step = 1 if outer[0] > inner[0] else -1
+        height, width = self.side.shape
+        column = int((inner[0] - self.left) / self.pixel)
+        beyond = int((outer[0] - self.left) / self.pixel + step * _MARGIN / _PIXEL)
+        row = int((self.top - inner[2]) / self.pixel)
+        reach = int(0.002 * self.scale / self.pixel)
+        found = None
+        missed = 0
+        while 0 <= column < width and column != beyond and missed < 4:
+            low, high = max(row - reach, 0), min(row + reach, height - 1)
+            side = self.side[low : high + 1, column]
+            # Upper lip above, then the other one, a gap or what lies behind it.
+            ends = np.flatnonzero((side[:-1] > 0) & (side[1:] <= 0))
+            parted = False
+            for end in ends:
+                here, there = low + end, min(low + end + 1, height - 1)
+                way = self.ways[+1]
+                if side[end + 1] == 0 or (
+                    abs(way[there, column] - way[here, column]) > _WAY_STEP * self.scale
+                ):
+                    parted, row = True, here
+                    break
+            if parted:
+                depth = self.depth[row, column]
+                z = self.top - (row + 1.0) * self.pixel
+                found = np.array([self.left + (column + 0.5) * self.pixel, depth, z])
+                missed = 0
+            else:
+                missed += 1
+            column += step
+        return found
 
     def edge(self, landmark: Floats, side: int) -> Floats | None:
         """The last point [3] of the upper (+1) or lower (-1) skin on the way to the other one,
