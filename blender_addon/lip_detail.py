@@ -159,7 +159,15 @@ def _bend(neutral: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 def _nearest(vertices: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The vertex [P] nearest to each place [P,3]."""
-    return np.array([int(((vertices - place) ** 2).sum(axis=1).argmin()) for place in places])
+    low, high = places.min(axis=0), places.max(axis=0)
+    margin = 0.25 * float((high - low).max())
+    inside = (vertices >= low - margin) & (vertices <= high + margin)
+    # A body has far more vertices than its mouth.
+    near = np.flatnonzero(inside.all(axis=1))
+    if not len(near):
+        near = np.arange(len(vertices))
+    around = vertices[near]
+    return near[[int(((around - place) ** 2).sum(axis=1).argmin()) for place in places]]
 
 
 def settle(keys: Any, shown: bool, keyed: set[str]) -> None:
