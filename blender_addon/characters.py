@@ -287,7 +287,7 @@ def _check_numbers(piece: Any, places: np.ndarray, matrix: np.ndarray) -> None:
     if not (np.abs(places) < _FARTHEST).all():
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            f"Some vertices of '{piece.name}' lie nowhere: their coordinates are no numbers, or huge.",
+            f"Some vertices of '{piece.name}' lie nowhere: their places are no numbers, or huge.",
             "Delete or repair them: 'Mesh > Clean Up' in edit mode.",
         )
     linear = matrix[:3, :3]

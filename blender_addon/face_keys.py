@@ -48,10 +48,10 @@ class Report:
         lines = []
         for name, count in self.added.items():
             lines.append(f"'{name}' has {count} new shape key{'' if count == 1 else 's'}.")
-        if not lines:
-            lines.append("Every key was there already; nothing was added.")
         if self.lips:
-            lines.append(f"{self.lips} more are for lip detail.")
+            lines.append(f"{self.lips} more {'is' if self.lips == 1 else 'are'} for lip detail.")
+        if not lines:
+            lines.append("Every key was there already; none was added.")
         if self.kept:
             lines.append(f"Keys that were there were kept: {_listed(self.kept)}.")
         if self.replaced:

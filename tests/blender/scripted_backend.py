@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 class ScriptedBackend:
     """Use as a context manager; `key_file` and `address` are what a client needs."""

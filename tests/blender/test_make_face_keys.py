@@ -234,7 +234,7 @@ def test_twice_is_as_good_as_once(blender, addon, transferring, figure):
         assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert len(figure.data.shape_keys.key_blocks) == 53 + FIELDS
     told = addon("work").state().notice.sentences
-    assert told[0] == "Every key was there already; nothing was added."
+    assert told[0] == "Every key was there already; none was added."
 
 
 def test_keys_of_several_channels_are_named_when_they_would_add_up(
