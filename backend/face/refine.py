@@ -40,7 +40,15 @@ def refine_skin(mesh: Assembly) -> Assembly:
         np.concatenate([triangles, mesh.triangles[~skin]]),
         np.concatenate([np.zeros(len(triangles), np.int32), mesh.triangle_material[~skin]]),
         np.ascontiguousarray(shapes),
+        np.concatenate([mesh.vertex_part, _middle_parts(mesh.vertex_part, middle)]),
     )
+
+
+def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:
+    """The part of each edge's middle [E]: between two parts it is not the face's, and otherwise
+    the later one's in the list of parts."""
+    ends = middle.indices.reshape(-1, 2)
+    return np.asarray(part[ends].max(axis=1), np.int32)
 
 
 @lru_cache(maxsize=2)
