@@ -24,7 +24,7 @@ MIDDLE = np.array((0.0, 0.030, 0.045))
 HAIR_RANGE = (1.0, 1.32)
 # The hair rises from nothing to its thickness within these distances, metres: from the face,
 # from the ears, and above the nape.
-FROM_FACE = (0.004, 0.040)
+FROM_FACE = (0.008, 0.065)
 FROM_EARS = (0.004, 0.032)
 ABOVE_NAPE = (-0.030, 0.030)
 

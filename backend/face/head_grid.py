@@ -22,12 +22,12 @@ from .topology import FACE_OVAL, LANDMARK_COUNT
 Indices = NDArray[np.int32]
 
 COLUMNS = len(FACE_OVAL)
-ROWS = 22  # rings after the rim; the last is the collar
+ROWS = 21  # rings after the rim; the last is the collar
 # The block of cells in which the left ear sits: rows and columns of its border.
-EAR_ROWS = (2, 8)
+EAR_ROWS = (1, 7)
 EAR_COLUMNS = (5, 11)
 # From this row on the grid is neck, below the head; under the jaw it is neck from the rim on.
-NECK_ROW = 16
+NECK_ROW = 15
 UNDER_JAW = (13, 23)
 EAR_SEGMENTS = 24
 # root, back, outer edge, crest of the helix, its inside, scapha, antihelix, concha's wall, floor

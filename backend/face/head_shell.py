@@ -122,6 +122,20 @@ def _carried(still: NDArray[np.bool_]) -> Floats:
     template, grid = load_template(), head_grid()
     triangles = np.concatenate([template.triangles, grid.triangles])
     points = np.concatenate([template.vertices, load_shell()])
+    bend = bending(points, triangles)
+    energy = (bend.T @ bend).tocsc()
+    free = LANDMARK_COUNT + np.flatnonzero(~still)
+    used = np.flatnonzero(template.distances[:, list(FACE_OVAL)].min(axis=1) < RIM_WIDTH)
+    right = -energy[free][:, used].toarray()
+    share = splu(energy[free][:, free].tocsc()).solve(right)
+    result = np.zeros((grid.count, LANDMARK_COUNT))
+    result[np.ix_(free - LANDMARK_COUNT, used)] = share
+    result[np.abs(result) < 1e-5] = 0.0
+    return result
+
+
+def bending(points: Floats, triangles: NDArray[np.int32]) -> csr_matrix:
+    """Each vertex minus the mean of its neighbours, nearer ones counting more, [V,V]."""
     count = len(points)
     edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
     edges = np.unique(np.sort(edges, axis=1), axis=0)
@@ -132,16 +146,9 @@ def _carried(still: NDArray[np.bool_]) -> Floats:
     near = csr_matrix((np.tile(weight, 2), (rows, columns)), shape=(count, count))
     total = np.asarray(near.sum(axis=1)).ravel()
     diagonal = (np.arange(count), np.arange(count))
-    bend = csr_matrix((np.ones(count), diagonal)) - csr_matrix((1 / total, diagonal)) @ near
-    energy = (bend.T @ bend).tocsc()
-    free = LANDMARK_COUNT + np.flatnonzero(~still)
-    used = np.flatnonzero(template.distances[:, list(FACE_OVAL)].min(axis=1) < RIM_WIDTH)
-    right = -energy[free][:, used].toarray()
-    share = splu(energy[free][:, free].tocsc()).solve(right)
-    result = np.zeros((grid.count, LANDMARK_COUNT))
-    result[np.ix_(free - LANDMARK_COUNT, used)] = share
-    result[np.abs(result) < 1e-5] = 0.0
-    return result
+    return csr_matrix(
+        csr_matrix((np.ones(count), diagonal)) - csr_matrix((1 / total, diagonal)) @ near
+    )
 
 
 def ear_numbers(side: int) -> NDArray[np.int32]:
