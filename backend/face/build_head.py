@@ -68,6 +68,8 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         triangle_material=whole.triangle_material,
         shapes=shapes,
         offset_fields=fields,
+        part_names=whole.part_names,
+        vertex_part=whole.vertex_part,
         # The skin is finer than the landmarks, so their own mesh is told apart from it here.
         meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )

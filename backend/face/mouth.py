@@ -79,6 +79,7 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
         "skin",
         np.concatenate([follow, follow]),
         np.zeros(2 * count),
+        name="inner_lips",
     )
     bag_rows = [
         row(0.0045, 0.0030, 0.97),
@@ -106,6 +107,8 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
         "mouth_and_tongue",
         bag_follow,
         jaw,
+        name="mouth_bag",
+        tile="mouth",
     )
     return [lips, bag]
 
@@ -125,6 +128,7 @@ def _arch(landmarks: Floats, scale: float, inset: float) -> tuple[Floats, Floats
 def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
     """A bent band: gum, neck of the teeth, cutting edge, and a row behind for thickness."""
     sign = 1.0 if upper else -1.0
+    name = "upper_teeth" if upper else "lower_teeth"
     line = _middle(landmarks)[2]
     edge = UPPER_EDGE if upper else LOWER_EDGE
     # The lower teeth bite behind the upper ones.
@@ -157,6 +161,8 @@ def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
         "teeth_and_gums",
         still(count),
         jaw,
+        name=name,
+        tile=name,
     )
 
 
@@ -198,4 +204,6 @@ def _tongue(landmarks: Floats, scale: float) -> Part:
         still(count),
         np.full(count, 0.92),
         {"tongueOut": out * scale},
+        name="tongue",
+        tile="tongue",
     )
