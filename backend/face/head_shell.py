@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from . import atlas
 from .parts import Part, grid_triangles, still, strip_triangles
 from .texture import PhotoCrop
 from .topology import FACE_OVAL, LANDMARK_COUNT
@@ -22,8 +21,6 @@ SKULL_AXES = np.array((0.076, 0.094, 0.098))
 STEPS = (0.06, 0.13, 0.21, 0.30, 0.42, 0.56, 0.72, 0.88)
 # How much of the rim's motion each step still has.
 FOLLOW = (0.75, 0.5, 0.28, 0.12, 0.04, 0.0, 0.0, 0.0)
-# How far from the rim towards the border of the hair each step looks into the photo.
-LOOK_OUT = (0.22, 0.42, 0.60, 0.74, 0.84, 0.90, 0.94, 0.96)
 # The outline of the hair against the bare skull.
 HAIR_RANGE = (0.94, 1.30)
 
@@ -39,12 +36,12 @@ NECK_RINGS = (
 )
 
 
-def shell_parts(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
-    """Skull and neck around a face [468,3] whose texture coordinates are `uvs` [468,2]."""
-    return [_skull(landmarks, uvs, crop, scale), _neck(landmarks, scale)]
+def shell_parts(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
+    """Skull and neck around a face [468,3]."""
+    return [_skull(landmarks, crop, scale), _neck(landmarks, scale)]
 
 
-def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> Part:
+def _skull(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> Part:
     rim = list(FACE_OVAL)
     count = len(rim)
     middle = SKULL_MIDDLE * scale
@@ -87,11 +84,12 @@ def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float)
         follow[k * count + np.arange(count), rim] = share
     return Part(
         vertices,
-        _skull_uvs(uvs, crop, reach, rim),
+        np.zeros((len(vertices), 2)),
         np.ascontiguousarray(np.concatenate(faces)[:, ::-1]),
         "skin",
         follow,
         np.zeros(len(vertices)),
+        name="skull",
     )
 
 
@@ -107,15 +105,16 @@ def _reach_of_person(crop: PhotoCrop, rim: list[int]) -> Floats:
     away = _outward(points)
     face_height = float(np.ptp(points[:, 1]))
     reach = np.empty(len(rim))
-    steps = np.arange(2.0, 0.62 * face_height, 2.0)
+    height, width = crop.person.shape
+    steps = np.arange(0.004, 0.62, 0.004) * face_height
     for k, (point, way) in enumerate(zip(points, away, strict=True)):
         path = point + steps[:, None] * way
-        column = np.clip(path[:, 0].astype(int), 0, atlas.PHOTO_WIDTH - 1)
-        row = np.clip(path[:, 1].astype(int), 0, atlas.SIDE - 1)
+        column = np.clip(path[:, 0].astype(int), 0, width - 1)
+        row = np.clip(path[:, 1].astype(int), 0, height - 1)
         outside = np.flatnonzero(
             (crop.person[row, column] < 0.6)
-            | (path[:, 0] < 4) | (path[:, 0] > atlas.PHOTO_WIDTH - 5)
-            | (path[:, 1] < 4) | (path[:, 1] > atlas.SIDE - 5)
+            | (path[:, 0] < 4) | (path[:, 0] > width - 5)
+            | (path[:, 1] < 4) | (path[:, 1] > height - 5)
         )  # fmt: skip
         reach[k] = steps[outside[0]] if len(outside) else steps[-1]
     # Downward there is the neck, not the head; and neighbours should not jump.
@@ -144,19 +143,6 @@ def _hair_volume(
     return np.asarray(volume)
 
 
-def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, reach: Floats | None, rim: list[int]) -> Floats:
-    """Look from the rim outward to the border of the person: hair above, ears beside."""
-    if crop is None or reach is None:
-        rows = [uvs[rim] for _ in STEPS]
-        return np.concatenate([*rows, [uvs[rim].mean(axis=0)]])
-    points = crop.points[rim]
-    away = _outward(points)
-    face_height = float(np.ptp(points[:, 1]))
-    inside = np.maximum(0.94 * reach - 0.02 * face_height, 0.01 * face_height)
-    rows = [atlas.photo_uv(points + away * (inside * look)[:, None]) for look in LOOK_OUT]
-    return np.concatenate([*rows, [rows[-1][rim.index(10)]]])
-
-
 def _neck(landmarks: Floats, scale: float) -> Part:
     angle = np.arange(NECK_SEGMENTS) * 2 * np.pi / NECK_SEGMENTS
     rows = []
@@ -165,9 +151,7 @@ def _neck(landmarks: Floats, scale: float) -> Part:
         rows.append(np.stack([width * np.cos(angle), back + y, height + slope * y], axis=-1))
     vertices = np.concatenate(rows) * scale
     vertices[:, 2] += (landmarks[152, 2] - scale * -0.0693) * 0.5
-    up = np.repeat(1.0 - np.arange(len(NECK_RINGS)) / (len(NECK_RINGS) - 1), NECK_SEGMENTS)
-    across = np.tile(0.5 + 0.5 * np.cos(angle), len(NECK_RINGS))
     triangles = grid_triangles(len(NECK_RINGS), NECK_SEGMENTS, closed=True)
     follow = still(len(vertices))
-    return Part(vertices, atlas.NECK.uv(across, up), np.ascontiguousarray(triangles), "skin",
-                follow, np.zeros(len(vertices)))  # fmt: skip
+    return Part(vertices, np.zeros((len(vertices), 2)), np.ascontiguousarray(triangles), "skin",
+                follow, np.zeros(len(vertices)), name="neck")  # fmt: skip

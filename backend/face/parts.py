@@ -26,12 +26,15 @@ MATERIALS = ("skin", "eye", "teeth_and_gums", "mouth_and_tongue")
 class Part:
     """A piece that follows the landmarks.
 
-    vertices   [N,3] metres; uvs [N,2]
+    name       of what the head consists of it is; several pieces may share one
+    vertices   [N,3] metres
+    uvs        [N,2] in the unit square of the tile; of no meaning where there is none
     triangles  [F,3]: below 468 a landmark, from 468 on the part's own vertices
     material   one of `MATERIALS`
     follow     [N,468]: share of each landmark's motion that a vertex takes over
     jaw        [N]: share of the jaw's own motion
     extra      further offsets [N,3] by shape name
+    tile       the painted tile that the piece shows; none: it shows the skin's texture
     """
 
     vertices: Floats
@@ -41,6 +44,8 @@ class Part:
     follow: Floats
     jaw: Floats
     extra: dict[str, Floats] = field(default_factory=dict)
+    name: str = "face"
+    tile: str = ""
 
 
 def still(count: int) -> Floats:
@@ -78,23 +83,37 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh: vertices [V,3], uvs [V,2], triangles [F,3], materials [F] and shapes [S,V,3],
-    of which the first 52 are those of `ARKIT_NAMES`."""
+    """A whole mesh.
+
+    vertices           [V,3] metres; uvs [V,2] in the tiles' unit squares
+    triangles          [F,3]; triangle_material [F] indexes `MATERIALS`
+    shapes             [S,V,3] metres, of which the first 52 are those of `ARKIT_NAMES`
+    part_names         what it consists of; vertex_part [V] indexes them
+    part_tiles         the painted tile of each of them; empty: skin
+    """
 
     vertices: Floats
     uvs: Floats
     triangles: Triangles
     triangle_material: Triangles
     shapes: Floats
+    part_names: tuple[str, ...]
+    vertex_part: Triangles
+    part_tiles: tuple[str, ...]
 
 
-def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -> Assembly:
-    """Join the landmark mesh [468,3], its uvs [468,2] and shapes [S,468,3] with the parts."""
+def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
+    """Join the landmark mesh [468,3] and its shapes [S,468,3] with the parts."""
     template = load_template()
     table = load_table()
-    vertices, all_uvs, shapes = [landmarks], [uvs], [basis]
+    vertices, all_uvs, shapes = [landmarks], [np.zeros((len(landmarks), 2))], [basis]
     triangles = [template.triangles]
     material = [np.zeros(len(template.triangles), np.int32)]
+    tiles = {"face": ""}
+    for part in parts:
+        tiles.setdefault(part.name, part.tile)
+    names = tuple(tiles)
+    belongs = [np.zeros(len(landmarks), np.int32)]
     count = LANDMARK_COUNT
     for part in parts:
         faces = part.triangles.copy()
@@ -104,6 +123,7 @@ def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -
         vertices.append(part.vertices)
         all_uvs.append(part.uvs)
         shapes.append(part_shapes(part, landmarks, basis, table))
+        belongs.append(np.full(len(part.vertices), names.index(part.name), np.int32))
         count += len(part.vertices)
     return Assembly(
         np.concatenate(vertices),
@@ -111,6 +131,9 @@ def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -
         np.concatenate(triangles),
         np.concatenate(material),
         np.concatenate(shapes, axis=1),
+        names,
+        np.concatenate(belongs),
+        tuple(tiles.values()),
     )
 
 
