@@ -116,7 +116,7 @@ def _ball(ball: Eyeball, side: str, scale: float) -> Part:
     }
     extra[f"eyeBlink{name}"] = np.tile((0.0, RETREAT * scale, 0.0), (len(vertices), 1))
     return Part(vertices, uvs, triangles, "eye", still(len(vertices)), np.zeros(len(vertices)),
-                extra, f"{side}_eye", f"{side}_eye")  # fmt: skip
+                extra, name=f"{side}_eye", tile=f"{side}_eye")  # fmt: skip
 
 
 def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
@@ -133,7 +133,7 @@ def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
     follow = still(len(ring))
     follow[np.arange(len(ring)), ring] = 1.0
     return Part(back, np.zeros((len(ring), 2)), np.ascontiguousarray(triangles), "skin", follow,
-                np.zeros(len(ring)))  # fmt: skip
+                np.zeros(len(ring)), name=f"{side}_lid_edge")  # fmt: skip
 
 
 def _turn_x(degrees: float) -> Floats:

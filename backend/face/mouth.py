@@ -78,6 +78,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
         "skin",
         np.concatenate([follow, follow]),
         np.zeros(2 * count),
+        name="inner_lips",
     )
     bag_rows = [
         row(0.0045, 0.0030, 0.97),
@@ -105,7 +106,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
         "mouth_and_tongue",
         bag_follow,
         jaw,
-        name="mouth",
+        name="mouth_bag",
         tile="mouth",
     )
     return [lips, bag]
@@ -201,6 +202,6 @@ def _tongue(landmarks: Floats, scale: float) -> Part:
         still(count),
         np.full(count, 0.92),
         {"tongueOut": out * scale},
-        "tongue",
-        "tongue",
+        name="tongue",
+        tile="tongue",
     )

@@ -20,13 +20,18 @@ Triangles = NDArray[np.int32]
 
 # All of them show the one texture; they differ in how they shine.
 MATERIALS = ("skin", "eye", "teeth_and_gums", "mouth_and_tongue")
+# What a head consists of; the landmark mesh is the face.
+PART_NAMES = (
+    "face", "skull", "left_ear", "right_ear", "neck", "left_lid_edge", "right_lid_edge",
+    "inner_lips", "left_eye", "right_eye", "upper_teeth", "lower_teeth", "upper_gum",
+    "lower_gum", "tongue", "mouth_bag",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """A piece that follows the landmarks.
 
-    name       of what the head consists of it is; several pieces may share one
     vertices   [N,3] metres
     uvs        [N,2] in the unit square of the tile; of no meaning where there is none
     triangles  [F,3]: below 468 a landmark, from 468 on the part's own vertices
@@ -34,7 +39,8 @@ class Part:
     follow     [N,468]: share of each landmark's motion that a vertex takes over
     jaw        [N]: share of the jaw's own motion
     extra      further offsets [N,3] by shape name
-    tile       the painted tile that the piece shows; none: it shows the skin's texture
+    name       one of `PART_NAMES`; regions: own vertices (numbers from 0) with another name
+    tile       the painted part of the texture in which it lies; skin has none
     """
 
     vertices: Floats
@@ -45,7 +51,15 @@ class Part:
     jaw: Floats
     extra: dict[str, Floats] = field(default_factory=dict)
     name: str = "face"
+    regions: dict[str, Triangles] = field(default_factory=dict)
     tile: str = ""
+
+    def labels(self) -> Triangles:
+        """Index into `PART_NAMES` of each own vertex [N]."""
+        found = np.full(len(self.vertices), PART_NAMES.index(self.name), np.int32)
+        for name, own in self.regions.items():
+            found[own] = PART_NAMES.index(name)
+        return found
 
 
 def still(count: int) -> Floats:
@@ -83,37 +97,26 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh.
-
-    vertices           [V,3] metres; uvs [V,2] in the tiles' unit squares
-    triangles          [F,3]; triangle_material [F] indexes `MATERIALS`
-    shapes             [S,V,3] metres, of which the first 52 are those of `ARKIT_NAMES`
-    part_names         what it consists of; vertex_part [V] indexes them
-    part_tiles         the painted tile of each of them; empty: skin
-    """
+    """A whole mesh: vertices [V,3], uvs [V,2] in the painted tiles, triangles [F,3], materials [F], shapes [S,V,3],
+    of which the first 52 are those of `ARKIT_NAMES`, and the part of each vertex [V]."""
 
     vertices: Floats
     uvs: Floats
     triangles: Triangles
     triangle_material: Triangles
     shapes: Floats
-    part_names: tuple[str, ...]
     vertex_part: Triangles
-    part_tiles: tuple[str, ...]
+    part_names: tuple[str, ...] = PART_NAMES
 
 
 def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
     """Join the landmark mesh [468,3] and its shapes [S,468,3] with the parts."""
     template = load_template()
     table = load_table()
-    vertices, all_uvs, shapes = [landmarks], [np.zeros((len(landmarks), 2))], [basis]
+    vertices, all_uvs, shapes = [landmarks], [np.zeros((LANDMARK_COUNT, 2))], [basis]
     triangles = [template.triangles]
     material = [np.zeros(len(template.triangles), np.int32)]
-    tiles = {"face": ""}
-    for part in parts:
-        tiles.setdefault(part.name, part.tile)
-    names = tuple(tiles)
-    belongs = [np.zeros(len(landmarks), np.int32)]
+    labels = [np.zeros(LANDMARK_COUNT, np.int32)]
     count = LANDMARK_COUNT
     for part in parts:
         faces = part.triangles.copy()
@@ -123,7 +126,7 @@ def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
         vertices.append(part.vertices)
         all_uvs.append(part.uvs)
         shapes.append(part_shapes(part, landmarks, basis, table))
-        belongs.append(np.full(len(part.vertices), names.index(part.name), np.int32))
+        labels.append(part.labels())
         count += len(part.vertices)
     return Assembly(
         np.concatenate(vertices),
@@ -131,9 +134,7 @@ def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
         np.concatenate(triangles),
         np.concatenate(material),
         np.concatenate(shapes, axis=1),
-        names,
-        np.concatenate(belongs),
-        tuple(tiles.values()),
+        np.concatenate(labels),
     )
 
 

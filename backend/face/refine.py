@@ -34,19 +34,21 @@ def refine_skin(mesh: Assembly) -> Assembly:
     shapes = mesh.shapes.transpose(1, 0, 2).reshape(count, -1)
     new_count = operator.shape[0]
     shapes = (operator @ shapes).reshape(new_count, len(mesh.shapes), 3).transpose(1, 0, 2)
-    # A new vertex belongs to the later of the parts between which it lies.
-    ends = middle.indices.reshape(-1, 2)
-    part = np.concatenate([mesh.vertex_part, mesh.vertex_part[ends].max(axis=1)])
     return Assembly(
         operator @ mesh.vertices,
         np.concatenate([mesh.uvs, middle @ mesh.uvs]),
         np.concatenate([triangles, mesh.triangles[~skin]]),
         np.concatenate([np.zeros(len(triangles), np.int32), mesh.triangle_material[~skin]]),
         np.ascontiguousarray(shapes),
-        mesh.part_names,
-        part,
-        mesh.part_tiles,
+        np.concatenate([mesh.vertex_part, _middle_parts(mesh.vertex_part, middle)]),
     )
+
+
+def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:
+    """The part of each edge's middle [E]: between two parts it is not the face's, and otherwise
+    the later one's in the list of parts."""
+    ends = middle.indices.reshape(-1, 2)
+    return np.asarray(part[ends].max(axis=1), np.int32)
 
 
 @lru_cache(maxsize=2)

@@ -28,6 +28,12 @@ Triangles = NDArray[np.int32]
 Indices = NDArray[np.int64]
 
 EARS = ("right_ear", "left_ear")
+# The painted tile of each part that is not skin.
+TILE_OF_PART = {
+    "right_eye": "right_eye", "left_eye": "left_eye", "tongue": "tongue", "mouth_bag": "mouth",
+    "upper_teeth": "upper_teeth", "upper_gum": "upper_teeth",
+    "lower_teeth": "lower_teeth", "lower_gum": "lower_teeth",
+}  # fmt: skip
 ISLANDS = ("head", "neck", "crown", "below", "right_ear", "left_ear", "painted")
 
 # The middle of the head, from which it is mapped, metres on the template.
@@ -53,7 +59,7 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
     normal = _triangle_normals(mesh)
     for index, name in enumerate(mesh.part_names):
         mine = part == index
-        if mesh.part_tiles[index]:
+        if name in TILE_OF_PART:
             result[mine] = ISLANDS.index("painted")
         elif name in EARS:
             result[mine] = ISLANDS.index(name)
@@ -102,11 +108,11 @@ def corner_uvs(mesh: Assembly) -> Floats:
 def _painted(mesh: Assembly, triangles: Triangles) -> Floats:
     uvs = np.zeros((len(triangles), 3, 2))
     part = mesh.vertex_part[triangles[:, 0]]
-    for index, tile in enumerate(mesh.part_tiles):
-        if tile:
-            mine = part == index
+    for index, name in enumerate(mesh.part_names):
+        mine = part == index
+        if name in TILE_OF_PART and mine.any():
             at = mesh.uvs[triangles[mine]]
-            uvs[mine] = atlas.PAINTED[tile].uv(at[..., 0], at[..., 1])
+            uvs[mine] = atlas.PAINTED[TILE_OF_PART[name]].uv(at[..., 0], at[..., 1])
     return uvs
 
 
