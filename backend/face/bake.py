@@ -19,7 +19,6 @@ from .fill import carried_on, grain, roughness
 from .rasterise import rasterise
 from .shading import (
     LUMINANCE,
-    SkinModel,
     blurred,
     known_mean,
     light_gain,
@@ -27,16 +26,18 @@ from .shading import (
     smooth_step,
 )
 from .surface import vertex_normals
-from .texels import COARSE, HeadLayout, enlarged, mirrored
+from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
 from .texture import PhotoCrop
+from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from .unwrap import ISLANDS
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+Window = tuple[slice, slice]
 
 # Cosines between the skin and the line of sight from which on the photo counts, and counts fully.
-SEEN_FROM, SEEN_WELL = 0.16, 0.46
+SEEN_FROM, SEEN_WELL = 0.20, 0.50
 # What is this much behind the nearest surface is hidden by it, metres on the template.
 HIDDEN_BEHIND = 0.006
 # Side of the picture in which hiding is found, pixels.
@@ -44,18 +45,24 @@ DEPTH_SIDE = 220
 # Landmarks around which skin is skin: forehead, cheeks, nose.
 SKIN_AT = (9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 101, 330, 36, 266, 5, 195, 123, 352)
 CHIN = 152
+# How much darker the hollows of an ear are, per channel.
+HOLLOW = np.array((0.30, 0.42, 0.42))
+# The other side of the head is looked at where it shows this share more of the skin.
+MIRROR_FROM = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """The photo on the texture.
 
-    photo   uint8 [SIDE,SIDE,3]; coarse float32 [C,C,3] the same smaller
+    pieces  the windows of the coarse texture that the photo fills, and in each the photo's
+            pixels uint8 at the texture's resolution
+    coarse  float32 [C,C,3] the same smaller
     trust   float32 [C,C] how much of it is to be believed
     facing  float32 [C,C] cosine between the skin and the line of sight
     """
 
-    photo: Pixels
+    pieces: list[tuple[Window, Pixels]]
     coarse: Image
     trust: Image
     facing: Image
@@ -73,8 +80,9 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     lit = np.ascontiguousarray(trust * likeness * (1.0 - hair))
     gain = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
     coarse = seen.coarse * gain[..., None]
-    filled, strands = _filled(layout, coarse, trust, likeness, hair, model)
-    return _composed(seen, coarse, gain, trust, filled, strands, layout)
+    filled, strands = _filled(seen, layout, coarse, trust, likeness, hair)
+    grained = _grained(coarse, trust, hair * strands, layout)
+    return _composed(seen, gain, trust, filled, grained, coarse)
 
 
 def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
@@ -89,11 +97,16 @@ def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
     inside = cv2.remap(person, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
                        borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)  # fmt: skip
     trust *= smooth_step(inside, 0.55, 0.9) * layout.covered
-    fine = enlarged(at)
-    photo = cv2.remap(crop.pixels, fine[..., 0], fine[..., 1], cv2.INTER_CUBIC,
-                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    coarse = cv2.resize(photo, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
-    return _Seen(np.asarray(photo, np.uint8), coarse.astype(np.float32), trust, place[..., 3])
+    pieces: list[tuple[Window, Pixels]] = []
+    coarse = np.zeros((COARSE, COARSE, 3), np.float32)
+    for window in windows(trust > 0):
+        fine = enlarged(at[window])
+        photo = cv2.remap(crop.pixels, fine[..., 0], fine[..., 1], cv2.INTER_CUBIC,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        size = (fine.shape[1] // STEP, fine.shape[0] // STEP)
+        coarse[window] = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        pieces.append((window, np.asarray(photo, np.uint8)))
+    return _Seen(pieces, coarse, trust, place[..., 3])
 
 
 def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -> Image:
@@ -135,6 +148,7 @@ def _believable(seen: _Seen, likeness: Image, layout: HeadLayout) -> Image:
     trust = seen.trust * (1.0 - skin_only * (1.0 - likeness))
     ears = np.isin(layout.island, [ISLANDS.index(name) for name in ("left_ear", "right_ear")])
     trust[ears] = 0.0
+    trust = trust * (1.0 - smooth_step(layout.folded, 0.2, 0.6))
     # Shrunken by as much as the blur widens it, so that nothing untrue comes in at the border.
     trust = cv2.erode(trust, np.ones((5, 5), np.uint8))
     soft = cv2.GaussianBlur(np.asarray(trust, np.float32), (0, 0), 2.5)
@@ -148,12 +162,16 @@ def _depth(layout: HeadLayout) -> Image:
 
 
 def _filled(
-    layout: HeadLayout, coarse: Image, trust: Image, likeness: Image, hair: Image, model: SkinModel
+    seen: _Seen, layout: HeadLayout, coarse: Image, trust: Image, likeness: Image, hair: Image
 ) -> tuple[Image, float]:
     """Colours [C,C,3] for everywhere, and how much of a head of hair the photo shows, 0..1."""
-    skin_known = np.ascontiguousarray(trust * likeness * (1.0 - hair))
+    # Where skin turns away from the camera it is darker than it would be seen from there.
+    own = np.maximum(likeness, _lips(layout)) * smooth_step(seen.facing, 0.35, 0.65)
+    skin_known = np.ascontiguousarray(trust * own * (1.0 - hair))
     skin_typical = _typical(coarse, skin_known)
     skin = _spread_out(layout, coarse, skin_known, skin_typical)
+    # Hollows of an ear are darker and redder.
+    skin *= 1.0 - layout.spread(layout.cavity[:, None] * HOLLOW)
     scalp = trust * hair
     other = float((scalp * (1.0 - likeness)).sum() / max(float(scalp.sum()), 1.0))
     hairy = float(smooth_step(np.array(other), 0.12, 0.4))
@@ -163,6 +181,13 @@ def _filled(
         return skin, 0.0
     hairs = _spread_out(layout, coarse, hair_known, _typical(coarse, hair_known))
     return np.asarray(skin + (hairs - skin) * hair[..., None], np.float32), hairy
+
+
+def _lips(layout: HeadLayout) -> Image:
+    ring = layout.at_vertex[[*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]]]
+    mask = np.zeros((COARSE, COARSE), np.float32)
+    cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1.0)
+    return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
 def _typical(coarse: Image, weight: Image) -> Floats:
@@ -178,42 +203,50 @@ def _spread_out(layout: HeadLayout, coarse: Image, known: Image, typical: Floats
     return layout.spread(carried_on(layout, at_vertices[:, :3], at_vertices[:, 3], typical))
 
 
-def _composed(
-    seen: _Seen, coarse: Image, gain: Image, trust: Image, filled: Image, hairy: float,
-    layout: HeadLayout,
-) -> Pixels:  # fmt: skip
-    lit = cv2.multiply(seen.photo, _thrice(enlarged(gain)), dtype=cv2.CV_8U)
-    level, smooth = coarse @ LUMINANCE, blurred(coarse @ LUMINANCE, 1.5)
-    hair = smooth_step(layout.above_hairline, -0.006, 0.010) * hairy
-    rough_skin = roughness(level, smooth, trust * (1 - hair) * _sure_skin(layout))
-    rough_hair = roughness(level, smooth, trust * hair)
-    return _blended(lit, trust, filled, hair, (rough_skin, rough_hair), coarse)
-
-
-def _blended(lit: Pixels, trust: Image, filled: Image, hair: Image,
-             rough: tuple[float, float], coarse: Image) -> Pixels:  # fmt: skip
-    textures = grain()
-    amount = np.clip(rough[0], 0.01, 0.05) * (1 - hair)
-    fine = enlarged(np.asarray(amount, np.float32)) * textures.skin
-    if hair.any():
-        strands = np.clip(2.2 * rough[1], 0.05, 0.16) * hair
-        fine += enlarged(np.asarray(strands, np.float32)) * textures.hair
-    base = cv2.multiply(enlarged(filled), _thrice(1.0 + fine), dtype=cv2.CV_8U)
+def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Image,
+              coarse: Image) -> Pixels:  # fmt: skip
+    """The photo in its light over the other side's over what is filled in."""
+    result = cv2.multiply(enlarged(np.asarray(filled + 0.5, np.uint8)), _thrice(grained),
+                          dtype=cv2.CV_8U)  # fmt: skip
+    lit = [
+        (window, cv2.multiply(photo, _thrice(enlarged(gain[window])), dtype=cv2.CV_8U))
+        for window, photo in seen.pieces
+    ]
     other_trust = np.asarray(mirrored(trust), np.float32)
-    from_other = np.ascontiguousarray(other_trust * (1.0 - trust))
-    if from_other.max() > 0.05:
+    if float((other_trust * (1.0 - trust)).sum()) > MIRROR_FROM * float(trust.sum()):
+        canvas = np.zeros((atlas.SIDE, atlas.SIDE, 3), np.uint8)
+        for window, pixels in lit:
+            canvas[in_full(window)] = pixels
         # The other side is as light as this one where both are known.
-        both = trust * other_trust
+        both = np.ascontiguousarray(trust * other_trust)
         ratio = known_mean(coarse, both, 16.0, 100.0) / known_mean(
             np.asarray(mirrored(coarse), np.float32), both, 16.0, 100.0
         )
-        other = cv2.multiply(np.asarray(mirrored(lit), np.uint8),
+        other = cv2.multiply(np.asarray(mirrored(canvas), np.uint8),
                              enlarged(np.clip(ratio, 0.5, 2.0)), dtype=cv2.CV_8U)  # fmt: skip
         share = enlarged(other_trust)
-        base = cv2.blendLinear(other, base, share, 1.0 - share)
-    share = enlarged(trust)
-    return np.asarray(cv2.blendLinear(lit, base, share, 1.0 - share), np.uint8)
+        result = cv2.blendLinear(other, result, share, 1.0 - share)
+    for window, pixels in lit:
+        share = enlarged(trust[window])
+        there = in_full(window)
+        result[there] = cv2.blendLinear(
+            pixels, np.ascontiguousarray(result[there]), share, 1.0 - share
+        )
+    return np.asarray(result, np.uint8)
 
 
-def _thrice(image: Image) -> Image:
+def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Image:
+    """Factor [SIDE,SIDE] that makes what is filled in as uneven as the photo is."""
+    level, smooth = coarse @ LUMINANCE, blurred(coarse @ LUMINANCE, 1.5)
+    skin = np.clip(roughness(level, smooth, trust * (1 - hair) * _sure_skin(layout)), 0.01, 0.05)
+    texture = grain()
+    if not hair.any():
+        return np.asarray(1.0 + skin * texture.skin, np.float32)
+    strands = np.clip(2.2 * roughness(level, smooth, trust * hair), 0.05, 0.16)
+    amount = enlarged(hair)
+    mixed = texture.skin * np.float32(skin) * (1.0 - amount)
+    return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)
+
+
+def _thrice(image: NDArray[np.generic]) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.float32)

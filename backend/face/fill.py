@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from . import atlas
 from .texels import HeadLayout
+from .unwrap import FRONT_WIDENED
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -27,6 +28,8 @@ Image = NDArray[np.float32]
 # the pull of the neighbours.
 HOLD, PULL = 4.0, 2e-4
 GROUPS, EVENING = 500, 40
+# Rows of strands above the head's map, for its crown.
+ABOVE = 400
 
 
 @lru_cache(maxsize=2)
@@ -107,11 +110,11 @@ def grain() -> Grain:
     pores = gaussian_filter(white, 0.9, mode="wrap")
     pores = pores / pores.std() + 0.7 * _unit(gaussian_filter(white, 3.0, mode="wrap"))
     pores = np.tile(_unit(pores), (atlas.SIDE // tile, atlas.SIDE // tile))
-    strands = np.zeros((atlas.SIDE, atlas.SIDE), np.float32)
     bottom = atlas.NECK.top + atlas.NECK.height
-    strands[:bottom] = _strands(noise, bottom, atlas.SIDE)
-    crown = atlas.CROWN
-    crown.view(strands)[:] = _around_crown(noise, crown.width)
+    field = _strands(noise, bottom + ABOVE, atlas.SIDE)
+    strands = np.zeros((atlas.SIDE, atlas.SIDE), np.float32)
+    strands[:bottom] = field[ABOVE:]
+    atlas.CROWN.view(strands)[:] = _on_crown(field, atlas.CROWN.width)
     return Grain(pores.astype(np.float32), strands)
 
 
@@ -131,15 +134,17 @@ def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
     return np.asarray(_unit(field[rows, (columns + wave.astype(int)) % width]), np.float32)
 
 
-def _around_crown(noise: np.random.Generator, size: int) -> Image:
-    """Strands that run outward from the whorl of the crown, which lies a little to the back."""
-    flat = _strands(noise, 512, 2048)
+def _on_crown(field: Image, size: int) -> Image:
+    """The strands of the head's map go on towards the middle of the crown's disc."""
     at = np.arange(size) + 0.5 - size / 2
-    x, y = np.meshgrid(at, at + 0.10 * size)
-    angle = np.arctan2(y, x) / (2 * np.pi) + 0.5
+    x, y = np.meshgrid(at, at)
+    azimuth = np.arctan2(x, y)
+    column = (0.5 + (azimuth + FRONT_WIDENED * np.sin(azimuth)) / (2 * np.pi)) * field.shape[1]
+    # Neighbouring strands meet in the middle, so they fade there.
     away = np.hypot(x, y)
-    swirl = angle + 0.10 * np.exp(-away / (0.12 * size))
-    return np.asarray(flat[np.clip(away * 1.2, 0, 511).astype(int), (swirl * 2047).astype(int) % 2048])
+    row = np.clip(ABOVE + 40 - 1.6 * (size / 2 - away), 0, len(field) - 1)
+    strands = field[row.astype(int), column.astype(int) % field.shape[1]]
+    return np.asarray(strands * np.clip(away / (0.22 * size), 0.25, 1.0), np.float32)
 
 
 def roughness(image: Image, smooth: Image, weight: Image) -> float:

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags, identity
 
 from . import atlas
 from .parts import MATERIALS, Assembly
 from .rasterise import rasterise
-from .unwrap import ISLANDS, corner_uvs, islands
+from .surface import vertex_normals
+from .unwrap import EARS, ISLANDS, corner_uvs, islands
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -27,6 +28,7 @@ STEP = 4
 COARSE = atlas.SIDE // STEP
 # How far the skin is continued beyond the islands, coarse texels.
 REACH = 6
+FOLDS = ("inner_lips", "left_lid_edge", "right_lid_edge")
 _MIRRORED = (atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW)
 
 # Where hair grows, on the template: angle around the head from the front, degrees, and the
@@ -49,6 +51,8 @@ class HeadLayout:
     island     int [C,C] index of `ISLANDS`, continued like the skin; -1 elsewhere
     template   [V,3] the vertices of the head that the layout was made for, metres
     above_hairline  float32 [C,C] metres above the hairline (below: negative)
+    folded     float32 [C,C] 0..1: inner edges of lips and lids
+    cavity     [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
     """
 
     uvs: Floats
@@ -59,6 +63,8 @@ class HeadLayout:
     island: Triangles
     template: Floats
     above_hairline: Image
+    folded: Image
+    cavity: Floats
 
     def spread(self, values: Floats) -> Image:
         """Values of the vertices [V,K] at all texels, [C,C,K]; 0 where there is no skin."""
@@ -103,8 +109,33 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     on = np.full((COARSE, COARSE), -1, np.int32)
     on[covered] = island[skin][face]
     above = np.full((COARSE, COARSE), -1.0, np.float32)
-    above[covered] = places @ _above_hairline(mesh.vertices).astype(np.float32)
-    return HeadLayout(uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above)
+    above[covered] = places @ _above_hairline(mesh, triangles).astype(np.float32)
+    part = np.array(mesh.part_names)[mesh.vertex_part]
+    folded = np.zeros((COARSE, COARSE), np.float32)
+    folded[covered] = places @ np.isin(part, FOLDS).astype(np.float32)
+    cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
+    return HeadLayout(
+        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, cavity
+    )
+
+
+def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
+    """How far each vertex [V] lies behind its wider surroundings, 0..1."""
+    mean = neighbour_mean(len(vertices), triangles)
+    smooth = vertices
+    for _ in range(10):
+        smooth = mean @ smooth
+    behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
+    return np.clip(behind / 0.004, 0.0, 1.0)
+
+
+def neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
+    """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
+    first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
+    graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
+    graph = graph.maximum(graph.T)
+    share = 1.0 / np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)
+    return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
 
 
 def _shares(corners: Floats, points: Floats) -> Floats:
@@ -115,7 +146,7 @@ def _shares(corners: Floats, points: Floats) -> Floats:
     second = _cross(points - a, c - a) / area
     third = _cross(b - a, points - a) / area
     # Far outside a thin triangle the plane of it means nothing.
-    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -2.0, 3.0)
+    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -0.7, 1.7)
     return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 
@@ -123,9 +154,17 @@ def _cross(a: Floats, b: Floats) -> Floats:
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
-def _above_hairline(template: Floats) -> Floats:
+def _above_hairline(mesh: Assembly, triangles: Triangles) -> Floats:
+    template = mesh.vertices
     angle = np.degrees(np.arctan2(np.abs(template[:, 0]), -(template[:, 1] - 0.014)))
-    return np.asarray(template[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1]))
+    above = template[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
+    ears = [index for index, name in enumerate(mesh.part_names) if name in EARS]
+    on_ear = np.isin(mesh.vertex_part, ears)
+    above = np.where(on_ear, -0.03, np.clip(above, -0.06, 0.06))
+    mean = neighbour_mean(len(template), triangles)
+    for _ in range(3):
+        above = mean @ above
+    return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
 
 
 def mirrored(image: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -146,8 +185,35 @@ def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
     )
 
 
-def enlarged(image: Image) -> Image:
-    """A coarse image [C,C,...] at the texture's full size."""
-    return np.asarray(
-        cv2.resize(image, (atlas.SIDE, atlas.SIDE), interpolation=cv2.INTER_LINEAR), np.float32
+def enlarged(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A coarse image [h,w,...] at the texture's resolution."""
+    size = (image.shape[1] * STEP, image.shape[0] * STEP)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+
+
+def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """Parts of a coarse image, one of the head and one of its crown, that hold a mask [C,C]."""
+    found = []
+    split = atlas.CROWN.top // STEP
+    for rows in (slice(0, split), slice(split, COARSE)):
+        part = mask[rows]
+        if not part.any():
+            continue
+        down, across = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        top, bottom = rows.start + down[0] - 2, rows.start + down[-1] + 3
+        found.append(
+            (
+                slice(max(int(top), rows.start), min(int(bottom), rows.stop)),
+                slice(max(int(across[0]) - 2, 0), min(int(across[-1]) + 3, COARSE)),
+            )
+        )
+    return found
+
+
+def in_full(window: tuple[slice, slice]) -> tuple[slice, slice]:
+    """A coarse window in the texture."""
+    rows, columns = window
+    return (
+        slice(rows.start * STEP, rows.stop * STEP),
+        slice(columns.start * STEP, columns.stop * STEP),
     )

@@ -40,13 +40,14 @@ ISLANDS = ("head", "neck", "crown", "below", "right_ear", "left_ear", "painted")
 MIDDLE = np.array((0.0, 0.014, 0.020))
 # How much wider the front is than the sides of the map; the back is narrower by as much.
 FRONT_WIDENED = 0.6
-# Heights above and below the middle at which the map of the head ends, degrees.
-CROWN_FROM, BELOW_FROM = 51.0, -58.0
+# Heights at which the map of the head ends, degrees: above, and below in front and behind.
+CROWN_FROM = 51.0
+NECK_FROM = (-58.0, -44.0)
 # Lips that meet have no room between them for their inner edges, so the map is made with them
 # apart.
 PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
-NOSE_TIP = 4
+NOSE_TIP, CHIN = 4, 152
 
 
 def islands(mesh: Assembly) -> NDArray[np.int32]:
@@ -57,6 +58,7 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
     centre = mesh.vertices[mesh.triangles].mean(axis=1)
     height = np.degrees(_globe(centre)[:, 1])
     normal = _triangle_normals(mesh)
+    closing = np.zeros(len(result), bool)
     for index, name in enumerate(mesh.part_names):
         mine = part == index
         if name in TILE_OF_PART:
@@ -64,13 +66,15 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
         elif name in EARS:
             result[mine] = ISLANDS.index(name)
         elif name == "neck":
-            result[mine] = ISLANDS.index("neck")
-            lowest = centre[mine, 2].min() + 0.012
-            floor = mine & (centre[:, 2] < lowest) & (normal[:, 2] < -0.75)
-            result[floor] = ISLANDS.index("below")
+            lower_half = centre[:, 2] < np.mean([centre[mine, 2].min(), mesh.vertices[CHIN, 2]])
+            closing |= mine & lower_half & (normal[:, 2] < -0.6)
         elif name == "skull":
             result[mine & (height > CROWN_FROM)] = ISLANDS.index("crown")
-            result[mine & (height < BELOW_FROM)] = ISLANDS.index("below")
+    # Far below, the map of the head would become narrow, and a neck is not seen from its middle.
+    azimuth = _globe(centre)[:, 0]
+    low = (result == ISLANDS.index("head")) & (height < _neck_begins(azimuth))
+    result[low] = ISLANDS.index("neck")
+    result[closing] = ISLANDS.index("below")
     return result
 
 
@@ -95,7 +99,8 @@ def corner_uvs(mesh: Assembly) -> Floats:
         elif name == "head":
             uvs[mine] = _head(parted, triangles)
         elif name == "neck":
-            uvs[mine] = _neck(mesh.vertices, triangles)
+            above = np.unique(mesh.triangles[island == ISLANDS.index("head")])
+            uvs[mine] = _neck(mesh.vertices, triangles, above.astype(np.int64))
         elif name in EARS:
             tile = atlas.RIGHT_EAR if name == "right_ear" else atlas.LEFT_EAR
             uvs[mine] = _ear(mesh.vertices, triangles, tile)
@@ -172,19 +177,26 @@ def _head(vertices: Floats, triangles: Triangles) -> Floats:
     return _laid_into(atlas.HEAD, corners, _symmetric_bounds(corners))
 
 
-def _neck(vertices: Floats, triangles: Triangles) -> Floats:
-    globe = _globe(vertices)
-    away = vertices - MIDDLE
-    # Under the jaw the skin runs inward rather than down.
-    down = -away[:, 2] - 0.7 * np.hypot(away[:, 0], away[:, 1])
-    flat = np.stack([globe[:, 0], -down / 0.07], axis=1)
-    front = np.abs(globe[:, 0]) < 2.4
-    used = np.unique(triangles)
-    flat[used] = _unfolded(flat, triangles, front)[used]
+def _neck_begins(azimuth: Floats) -> Floats:
+    front, back = NECK_FROM
+    return np.asarray((front + back) / 2 + (front - back) / 2 * np.cos(azimuth))
+
+
+def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
+    """Around by azimuth, down evenly from the border to the head (vertices `above`) to the lower.
+
+    A collar may run outward rather than down, so a height in space would not do.
+    """
+    azimuth = _globe(vertices)[:, 0]
+    border = np.concatenate(_borders(triangles))
+    upper = np.intersect1d(border, above)
+    height = np.zeros((len(vertices), 2))
+    height[upper] = 1.0
+    held = np.unique(border)
+    flat = np.stack([azimuth, _drum_skin(height, triangles, held, None)[:, 0]], axis=1)
     corners = flat[triangles]
-    across = _once_round(globe[:, 0][triangles])
-    back = np.abs(across).max(axis=1) > 2.4
-    corners[back, :, 0] = across[back]
+    corners[..., 0] = _once_round(azimuth[triangles])
+    corners[..., 0] = _around(corners[..., 0])
     return _laid_into(atlas.NECK, corners, _symmetric_bounds(corners))
 
 
