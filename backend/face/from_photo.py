@@ -54,7 +54,7 @@ def face_from_photo(
     stage(0.4, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
     stage(0.6, "Making the texture")
-    crop = crop_photo(photo.pixels, tracked.landmarks, neutral.aligned)
+    crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
     stage(0.8, "Making the shapes")
     pitch, roll, yaw = neutral.angles
     warnings = [*photo.warnings, *tracked.warnings]

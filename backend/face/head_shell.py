@@ -20,7 +20,6 @@ from .hair import with_hair
 from .head_grid import COLUMNS, EAR_RINGS, NECK_ROW, ROWS, head_grid
 from .head_shape import load_shell
 from .parts import Part
-from .shell_uvs import shell_uvs
 from .template import load_template
 from .texture import PhotoCrop
 from .topology import EARS, FACE_OVAL, LANDMARK_COUNT
@@ -45,15 +44,15 @@ class Operators:
     fitting: Floats
 
 
-def shell_parts(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
-    """Skull, ears and neck around a face [468,3] whose texture coordinates are `uvs` [468,2]."""
+def shell_parts(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
+    """Skull, ears and neck around a face [468,3]."""
     grid = head_grid()
     bare = fitted_shell(landmarks, scale)
     vertices = with_hair(landmarks, bare, crop)
     return [
         Part(
             vertices,
-            shell_uvs(landmarks, vertices, uvs, crop),
+            np.zeros((grid.count, 2)),
             grid.triangles,
             "skin",
             operators().motion,

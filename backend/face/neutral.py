@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from shared.arkit import INDEX
 
 from .arkit_basis import contacts, landmark_basis
-from .pose import fit_similarity, head_angles, image_to_axes
+from .pose import Similarity, fit_similarity, head_angles, image_to_axes
 from .template import load_template
 from .topology import LANDMARK_COUNT
 
@@ -34,13 +34,15 @@ MOST = {"jawOpen": 0.9, "mouthLowerDownLeft": 1.2, "mouthUpperUpLeft": 1.2}
 class NeutralFace:
     """vertices [468,3] metres, irises [10,3], the tracked points without the head's pose but
     with the expression [478,3], head angles in the photo (radians), and how far the mouth was
-    open there (metres on the face)."""
+    open there (metres on the face). `to_head` moves the photo's points, in our axes
+    (`image_to_axes`), into the head's frame."""
 
     vertices: Floats
     irises: Floats
     aligned: Floats
     angles: tuple[float, float, float]
     mouth_was_open: float
+    to_head: Similarity
 
 
 def neutral_face(landmarks: Floats) -> NeutralFace:
@@ -52,12 +54,14 @@ def neutral_face(landmarks: Floats) -> NeutralFace:
     points = move.apply(points)
     # A person is centred on their own middle, not on the mean's.
     partner = template.mirror
-    points[:, 0] -= np.average((points[:, 0] + points[partner, 0]) / 2, weights=template.rigidity)
+    middle = np.average((points[:, 0] + points[partner, 0]) / 2, weights=template.rigidity)
+    points[:, 0] -= middle
+    to_head = Similarity(move.scale, move.rotation, move.shift - (middle, 0.0, 0.0))
     vertices = points[:LANDMARK_COUNT]
     opening = float(np.maximum(contacts()["lips"].gap(vertices)[:, 2], 0).max())
     vertices = close_mouth(vertices)
     return NeutralFace(
-        vertices, points[LANDMARK_COUNT:], points, head_angles(move.rotation), opening
+        vertices, points[LANDMARK_COUNT:], points, head_angles(move.rotation), opening, to_head
     )
 
 

@@ -32,7 +32,8 @@ PART_NAMES = (
 class Part:
     """A piece that follows the landmarks.
 
-    vertices   [N,3] metres; uvs [N,2]
+    vertices   [N,3] metres
+    uvs        [N,2] in the unit square of the tile; of no meaning where there is none
     triangles  [F,3]: below 468 a landmark, from 468 on the part's own vertices
     material   one of `MATERIALS`
     follow     [N,468]: share of each landmark's motion that a vertex takes over
@@ -96,7 +97,7 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh: vertices [V,3], uvs [V,2], triangles [F,3], materials [F], shapes [S,V,3],
+    """A whole mesh: vertices [V,3], uvs [V,2] in the painted tiles, triangles [F,3], materials [F], shapes [S,V,3],
     of which the first 52 are those of `ARKIT_NAMES`, and the part of each vertex [V]."""
 
     vertices: Floats
@@ -108,11 +109,11 @@ class Assembly:
     part_names: tuple[str, ...] = PART_NAMES
 
 
-def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -> Assembly:
-    """Join the landmark mesh [468,3], its uvs [468,2] and shapes [S,468,3] with the parts."""
+def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
+    """Join the landmark mesh [468,3] and its shapes [S,468,3] with the parts."""
     template = load_template()
     table = load_table()
-    vertices, all_uvs, shapes = [landmarks], [uvs], [basis]
+    vertices, all_uvs, shapes = [landmarks], [np.zeros((LANDMARK_COUNT, 2))], [basis]
     triangles = [template.triangles]
     material = [np.zeros(len(template.triangles), np.int32)]
     labels = [np.zeros(LANDMARK_COUNT, np.int32)]
