@@ -60,6 +60,11 @@ def find_face(pixels: Pixels, cancelled: Callable[[], bool] | None = None) -> Tr
     )
 
 
+def faces_in_square(pixels: Pixels) -> list[Floats]:
+    """All faces [478,3] of a square picture uint8 [S,S,3], in its pixels, found in one look."""
+    return _track(pixels)
+
+
 class FaceTracker:
     """Follows faces from picture to picture, which is steadier than finding them each time.
 
