@@ -41,9 +41,7 @@ def edges_seen(
     """Height of the gap at each pair of an opening [P] in metres, and where it was seen [P]."""
     upper, lower = OPENINGS[opening]
     number = list(OPENINGS).index(opening)
-    picture = OpeningPicture(
-        graph, triangles, sides, number, landmarks[[*upper, *lower]], scale
-    )
+    picture = OpeningPicture(graph, triangles, sides, number, landmarks[[*upper, *lower]], scale)
     gap, seen = np.zeros(len(upper)), np.zeros(len(upper), np.bool_)
     for pair in range(1, len(upper) - 1):
         middle = (landmarks[upper[pair]] + landmarks[lower[pair]]) / 2

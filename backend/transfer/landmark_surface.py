@@ -167,9 +167,7 @@ class LandmarkSurface:
         corners = self.vertices[self.map.triangles[candidates]]
         shares = _nearest_shares(points[:, None], corners)
         places = (shares[..., None] * corners).sum(axis=2)
-        face = np.cross(
-            corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-        )
+        face = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
         face /= np.maximum(np.linalg.norm(face, axis=2, keepdims=True), 1e-15)
         away = np.linalg.norm(points[:, None] - places, axis=2)
         against = 1.0 - np.einsum("nkc,nc->nk", face, normals)

@@ -46,9 +46,7 @@ def snapped_landmarks(
             picture = OpeningPicture(graph, triangles, sides, number, ring, scale)
             moved = _with_corners(moved, picture, scale)
         wanted_upper, wanted_lower = moved[contact.upper].copy(), moved[contact.lower].copy()
-        picture = OpeningPicture(
-            graph, triangles, sides, number, moved[[*upper, *lower]], scale
-        )
+        picture = OpeningPicture(graph, triangles, sides, number, moved[[*upper, *lower]], scale)
         found = np.zeros(len(upper), np.bool_)
         for pair in range(1, len(upper) - 1):
             above = picture.edge(moved[upper[pair]], +1)
