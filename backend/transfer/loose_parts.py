@@ -151,7 +151,7 @@ def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[c
     ), True
 
 
-def apply_by_name(shapes: Floats, rows: Ints, offsets: dict[str, Floats]) -> None:
+def apply_by_name(shapes: NDArray[np.float32], rows: Ints, offsets: dict[str, Floats]) -> None:
     """Put offsets [N,3] by shape name into `shapes` [S,P,3] at `rows` [N]; in place."""
     for name, offset in offsets.items():
         shapes[INDEX[name], rows] = offset

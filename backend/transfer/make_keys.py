@@ -102,7 +102,9 @@ def make_keys(
     surface = LandmarkSurface(near)
     stage(_FINDING + 0.07, "Laying the landmarks' surface onto the skin")
     face = np.flatnonzero(head.face)
-    own_side = sides.side[:, face] if sides.opens else sides.side[:, face] * [[0], [1], [1]]
+    own_side = sides.side[:, face].copy()
+    if not sides.opens:
+        own_side[0] = 0
     laid = surface.locate(head.graph.points[face], normals[face], own_side)
     stop()
     spread = plan_spread(head.graph, normals, head.face, surface, laid, sides, near, head.scale)
@@ -253,7 +255,7 @@ def _as_keys(
 ) -> FaceKeys:
     """Back into the character's space, only the vertices that move."""
     motion[np.abs(motion) < NO_MOTION * head.scale] = 0.0
-    moves = motion.any(axis=(0, 2))[head.graph.point_of]
+    moves = np.any(motion, axis=(0, 2))[head.graph.point_of]
     rows = np.flatnonzero(moves)
     back = (frame.rotation / frame.scale).astype(np.float32)
     offsets = motion[:, head.graph.point_of[rows]] @ back

@@ -144,7 +144,8 @@ class OpeningPicture:
             ends = np.flatnonzero((side[:-1] > 0) & (side[1:] <= 0))
             parted = False
             for end in ends:
-                here, there = low + end, min(low + end + 1, height - 1)
+                here = low + int(end)
+                there = min(here + 1, height - 1)
                 way = self.ways[+1]
                 if side[end + 1] == 0 or (
                     abs(way[there, column] - way[here, column]) > _WAY_STEP * self.scale
