@@ -43,7 +43,7 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
         hour = _animate(3600.0, 1)
         yield Row("1 h of speech to a Take", hour["best"], "s")
         yield Row("  peak memory of that process", hour["peak_memory"] / 1e6, "MB", 1500)
-    live = _json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
+    live = json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
     yield Row("live: work per 40 ms of sound (median)", live["median"] * 1e3, "ms", 40)
     yield Row("  the same, 99 % of the pieces", live["slow"] * 1e3, "ms", 40)
     from backend.evaluation.bench_server import measure_server
@@ -54,16 +54,19 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     yield Row("whole Take at the client (60 s job)", server["done"], "s", 0.6)
     yield Row("cancel of a running job (slowest)", server["cancel"] * 1e3, "ms", 200)
     yield from _photo(repeats)
+    from backend.evaluation.bench_transfer import bench_transfer
+
+    yield from bench_transfer()
     yield from _keying()
 
 
 def _animate(seconds: float, repeats: int) -> dict[str, float]:
-    return _json_of(
+    return json_of(
         sys.executable, "-m", "backend.evaluation.bench_animate", str(seconds), str(repeats)
     )
 
 
-def _json_of(*command: str) -> dict[str, float]:
+def json_of(*command: str) -> dict[str, float]:
     """The JSON in the last line that a command prints."""
     output = subprocess.run(
         command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
@@ -94,7 +97,7 @@ def _keying() -> Iterator[Row]:
         binary = "Scripts/python.exe" if os.name == "nt" else "bin/python"
         python = REPOSITORY / ".venv" / environment / binary
         if python.is_file():
-            result = _json_of(str(python), str(KEYING_SCRIPT))
+            result = json_of(str(python), str(KEYING_SCRIPT))
             yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
         else:
             print(f"{environment} is not installed: its row is left out", file=sys.stderr)

@@ -54,7 +54,9 @@ def framed_head(
         by_vertex[part.vertices] = part.role
     graph = _graph(vertices, triangles, character.piece, by_vertex == "face", points, scale)
     role = np.full(graph.count, "other", dtype="<U12")
-    role[graph.point_of] = by_vertex
+    # A vertex without triangles says nothing about the point where it lies.
+    told = np.unique(triangles)
+    role[graph.point_of[told]] = by_vertex[told]
     face = role == "face"
     used = np.zeros(graph.count, np.bool_)
     used[graph.triangles.reshape(-1)] = True

@@ -172,7 +172,7 @@ class LandmarkSurface:
         away = np.linalg.norm(points[:, None] - places, axis=2)
         against = 1.0 - np.einsum("nkc,nc->nk", face, normals)
         # Two millimetres are a fair price for skin that looks the other way.
-        cost = away + 0.001 * np.where(normals.any(axis=1)[:, None], against, 0.0)
+        cost = away + 0.001 * np.where(np.any(normals, axis=1)[:, None], against, 0.0)
         other = np.any(self.map.side[:, candidates] * sides[:, :, None] < 0, axis=0)
         best = np.argmin(np.where(other, cost + 0.05, cost), axis=1)
         row = np.arange(len(points))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from shared.errors import ErrorKind, VividKeysError
 
 from . import loose_parts
 from .classify import component_roles
-from .closing import around_ball, closed_field, edges_seen
+from .closing import around_ball, closed_field
 from .find_landmarks import FaceLandmarks, find_landmarks
 from .framed_head import FramedHead, framed_head
 from .landmark_surface import LandmarkSurface, Places
@@ -119,8 +120,8 @@ def make_keys(
         spreader.spread(fields, numbers, motion, stop)
         done = (start + len(numbers)) / len(fields)
         stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Making the shapes smooth")
-    stage(0.85, "Closing lips and lids")
-    _close_openings(head, sides, near, fields, motion, spreader, stop)
+    stage(0.85, "Closing the eyes")
+    _close_eyes(head, sides, near, fields, motion, spreader, stop)
     stage(0.92, "Moving eyes, teeth and tongue")
     _move_loose_parts(head, motion, near, spread)
     stage(0.96, "Packing the keys")
@@ -170,7 +171,7 @@ class _Spreader:
             motion[number, self._spread.moving] = smooth[:, column]
 
 
-def _close_openings(
+def _close_eyes(
     head: FramedHead,
     sides: Sides,
     near: Floats,
@@ -179,23 +180,15 @@ def _close_openings(
     spreader: _Spreader,
     stop: Callable[[], None],
 ) -> None:
-    """Blinks close and mouthClose seals on this mesh; changes `fields` and `motion` in place."""
+    """Blinks close on this mesh; changes `fields` [S,468,3] and `motion` [S,P,3] in place."""
     triangles = head.graph.triangles[head.face[head.graph.triangles].all(axis=1)]
-    graph, scale = head.graph, head.scale
-    jobs = [("left_eye", "eyeBlinkLeft", ""), ("right_eye", "eyeBlinkRight", "")]
-    if sides.opens:
-        jobs.append(("mouth", "mouthClose", "jawOpen"))
-    for opening, name, beside in jobs:
-        gap, _ = edges_seen(graph, triangles, sides, opening, near, scale)
+    for side in ("left", "right"):
+        number = INDEX["eyeBlink" + side.capitalize()]
         for _ in range(_CLOSING_ROUNDS):
-            number, other = INDEX[name], INDEX.get(beside)
-            pose, moved = fields[number], motion[number]
-            if other is not None:
-                pose, moved = pose + fields[other], moved + motion[other]
+            posed = replace(head.graph, points=head.graph.points + motion[number])
             changed = closed_field(
-                graph, moved, triangles, sides, opening, near, (fields[number], pose),
-                gap if beside else None, scale,
-            )  # fmt: skip
+                posed, triangles, sides, f"{side}_eye", near, fields[number], head.scale
+            )
             if changed is None:
                 break
             fields[number] = changed
