@@ -40,6 +40,8 @@ MIN_POINTS = 4
 _DOUBTFUL = 0.16
 # Below this mean confidence the views disagree so much that what was seen is no face.
 _LEAST_CONFIDENCE = 0.15
+# Below this one, something may hide a part of the face.
+_POOR_CONFIDENCE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,25 +131,38 @@ def _tracked(
     ask: Callable[[], None],
     tell: Callable[[float, str], None],
 ) -> tuple[Tracked | None, Surface]:
-    """The face as seen in pictures; once more without all loose parts where none was seen."""
-    for strict in (False, True):
-        if strict:
-            bare = shown_surface(character, parts, strict=True)
-            if len(bare.triangles) == len(surface.triangles):
-                break
-            surface = bare
-        if len(np.unique(character.point_ids)) >= MIN_POINTS:
-            # The user's points say where the head is, so it need not be searched.
-            guess = fit_points(character.point_ids, character.point_places)
-            finds: Iterable[Find] = [judge(guess, _all())]
-        else:
-            finds = find_heads(surface, ask)
-        for find in finds:
-            tell(0.4, "Looking at the face from several sides")
-            tracked = track(surface, find, ask)
-            if tracked is not None and _believable(tracked):
-                return tracked, surface
-    return None, shown_surface(character, parts, strict=False)
+    """The face as seen in pictures; once more without all loose parts where it was seen badly,
+    as under unnamed hair. Also the surface that was drawn."""
+    tracked = _seen(character, surface, ask, tell)
+    if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
+        bare = shown_surface(character, parts, strict=True)
+        if len(bare.triangles) < len(surface.triangles):
+            again = _seen(character, bare, ask, tell)
+            if again is not None and (
+                tracked is None or again.confidence.mean() > 1.2 * tracked.confidence.mean()
+            ):
+                return again, bare
+    return tracked, surface
+
+
+def _seen(
+    character: Character,
+    surface: Surface,
+    ask: Callable[[], None],
+    tell: Callable[[float, str], None],
+) -> Tracked | None:
+    if len(np.unique(character.point_ids)) >= MIN_POINTS:
+        # The user's points say where the head is, so it need not be searched.
+        guess = fit_points(character.point_ids, character.point_places)
+        finds: Iterable[Find] = [judge(guess, _all())]
+    else:
+        finds = find_heads(surface, ask)
+    for find in finds:
+        tell(0.4, "Looking at the face from several sides")
+        tracked = track(surface, find, ask)
+        if tracked is not None and _believable(tracked):
+            return tracked
+    return None
 
 
 def _believable(tracked: Tracked) -> bool:

@@ -57,13 +57,15 @@ class Parts:
 
     label       [V] component of each vertex, -1 where it belongs to no triangle
     same        [V] first vertex at the same place
-    sizes       [C] vertices of each component; roles [C] by name, "" unknown
+    sizes       [C] vertices of each component
+    piece       [C] which piece it is of; roles [C] by that piece's name, "" unknown
     balls       sphere of each component that could be an eyeball, by its number
     """
 
     label: NDArray[np.int32]
     same: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    piece: NDArray[np.int64]
     roles: tuple[str, ...]
     balls: dict[int, Ball]
 
@@ -86,7 +88,7 @@ def take_apart(character: Character) -> Parts:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     members = [order[starts[k] : starts[k + 1]] for k in range(count)]
     balls = _eyeballs(vertices, members, roles)
-    return Parts(label, same, sizes, roles, balls)
+    return Parts(label, same, sizes, piece, roles, balls)
 
 
 def _eyeballs(
@@ -136,12 +138,13 @@ def shown_surface(character: Character, parts: Parts, *, strict: bool) -> Surfac
     """What the face finder gets to see.
 
     Shells over an eyeball (lashes, tears, shadows) are always left out, hair and clothes by their
-    names; `strict` leaves out every component but the largest and the eyeballs.
+    names; `strict` leaves out every component but the eyeballs and the largest one of piece 0.
     """
     vertices = character.vertices.astype(np.float64)
     hidden = np.array([role in _HIDDEN for role in parts.roles], bool)
     if strict:
-        hidden[1:] = True
+        first = np.flatnonzero(parts.piece == 0)
+        hidden[np.arange(len(hidden)) != (first[0] if len(first) else 0)] = True
     used = np.flatnonzero(parts.label >= 0)
     for ball in parts.balls.values():
         off = np.linalg.norm(vertices[used] - ball.centre, axis=1)
