@@ -141,7 +141,7 @@ def _lifted(points: Floats, picture: Picture, view: View, unit: float) -> tuple[
     pixel = 2 * view.half / view.side
     depth = picture.depth
     front = minimum_filter(depth, size=2 * max(1, round(0.016 * unit / pixel)) + 1)
-    jump = depth - front > 0.06 * unit / pixel
+    jump = depth > front + 0.06 * unit / pixel
     full = replace(picture, depth=np.where(jump, front, depth))
     places, seen = lift(points, full, view)
     column = np.clip(points[:, 0].astype(int), 0, view.side - 1)

@@ -38,8 +38,8 @@ def test_the_ict_heads_parts(ict_head):
     counts = Counter(component.role for component in found)
     assert counts["face"] == 1 and counts["eye_left"] == 2 and counts["eye_right"] == 2
     assert counts["upper_teeth"] == 16 and counts["lower_teeth"] == 16
-    assert counts["lashes"] == 18 and counts["mouth"] == 1  # gums and tongue are one part
-    assert sum(counts.values()) == 56
+    assert counts["lashes"] == 12 and counts["mouth"] == 1  # gums and tongue are one part
+    assert sum(counts.values()) == 50
 
 
 @pytest.mark.parametrize(
