@@ -19,6 +19,7 @@ from backend.commands.reconstruct import Reconstruct
 from backend.commands.restyle import Restyle
 from backend.commands.serve import Serve
 from backend.commands.train import Train
+from backend.commands.transfer import Transfer
 from shared.errors import ErrorKind, VividKeysError
 
 DESCRIPTION = (
@@ -40,6 +41,7 @@ Commands = (
     Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Restyle, tyro.conf.subcommand("restyle")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
+    | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Keys, tyro.conf.subcommand("keys")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

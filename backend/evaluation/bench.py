@@ -46,7 +46,7 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
         hour = _animate(3600.0, 1)
         yield Row("1 h of speech to a Take", hour["best"], "s")
         yield Row("  peak memory of that process", hour["peak_memory"] / 1e6, "MB", 1500)
-    live = _json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
+    live = json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
     yield Row("live: work per 40 ms of sound (median)", live["median"] * 1e3, "ms", 40)
     yield Row("  the same, 99 % of the pieces", live["slow"] * 1e3, "ms", 40)
     from backend.evaluation.bench_server import measure_server
@@ -57,16 +57,19 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     yield Row("whole Take at the client (60 s job)", server["done"], "s", 0.6)
     yield Row("cancel of a running job (slowest)", server["cancel"] * 1e3, "ms", 200)
     yield from _photo(repeats)
+    from backend.evaluation.bench_transfer import bench_transfer
+
+    yield from bench_transfer()
     yield from _keying()
 
 
 def _animate(seconds: float, repeats: int) -> dict[str, float]:
-    return _json_of(
+    return json_of(
         sys.executable, "-m", "backend.evaluation.bench_animate", str(seconds), str(repeats)
     )
 
 
-def _json_of(*command: str) -> dict[str, float]:
+def json_of(*command: str) -> dict[str, float]:
     """The JSON in the last line that a command prints."""
     output = subprocess.run(
         command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
@@ -91,14 +94,14 @@ def _photo(repeats: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         save_face(face, Path(folder) / "face.npz")
         for environment, python in _blenders():
-            result = _json_of(python, str(HEAD_SCRIPT), str(Path(folder) / "face.npz"))
+            result = json_of(python, str(HEAD_SCRIPT), str(Path(folder) / "face.npz"))
             yield Row(f"that face as a head in {environment}", result["seconds"], "s", 4.0)
 
 
 def _keying() -> Iterator[Row]:
     """30 s at 30 fps on 52 keys, in every Blender module that `install.py` has set up."""
     for environment, python in _blenders():
-        result = _json_of(python, str(KEYING_SCRIPT))
+        result = json_of(python, str(KEYING_SCRIPT))
         yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
 
 

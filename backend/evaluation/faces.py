@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from backend.evaluation.transfer import transfer_rows, transfer_tables
 from backend.face import reconstruct
 from backend.face.measure import ShapeError, measure_against_reference
 from shared.errors import ErrorKind, VividKeysError
@@ -58,9 +59,17 @@ def run(data: Path, most: int, as_json: bool) -> int:
         )
     shapes = measure_against_reference(data / REFERENCE)
     photos = [photo_figures(data / part, most) for part in PHOTOS if (data / part).is_dir()]
+    heads, transfers = transfer_rows(data)
     if as_json:
         print(
-            json.dumps({"shapes": list(map(asdict, shapes)), "photos": list(map(asdict, photos))})
+            json.dumps(
+                {
+                    "shapes": list(map(asdict, shapes)),
+                    "photos": list(map(asdict, photos)),
+                    "transfer_heads": list(map(asdict, heads)),
+                    "transfer_shapes": list(map(asdict, transfers)),
+                }
+            )
         )
         return 0
     console = Console()
@@ -70,6 +79,8 @@ def run(data: Path, most: int, as_json: bool) -> int:
         share = f"{row.fitted} ({100 * row.fitted / max(row.tried, 1):.1f} %)"
         table.add_row(row.folder, str(row.tried), share, f"{row.median_seconds:.2f} s")
     console.print(table)
+    for table in transfer_tables(heads, transfers):
+        console.print(table)
     return 0
 
 

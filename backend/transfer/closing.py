@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blinks that close and lips that seal on the mesh itself, not only on its landmarks.
+"""Blinks that close on the mesh itself, not only on its landmarks, and go around the eyeball.
 
-What is still open when a pose is looked at from the front is measured and given to the rows of
-landmarks; then the shape is spread again.
+What is still open when a blink is looked at from the front is measured and given to the row of
+landmarks along the upper lid; then the shape is spread again.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,64 +28,43 @@ _MOST = 0.006
 _LID_THICKNESS = 1.015
 
 
-def edges_seen(
-    graph: MeshGraph,
+def closed_field(
+    posed: MeshGraph,
     triangles: NDArray[np.int64],
     sides: Sides,
     opening: str,
     landmarks: Floats,
+    field: Floats,
     scale: float,
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Height of the gap at each pair of an opening [P] in metres, and where it was seen [P]."""
+) -> Floats | None:
+    """A blink's `field` [468,3] with an upper lid that comes down to the lower one.
+
+    `posed` is the mesh blinking, `landmarks` [468,3] are at rest. None where nothing is open.
+    """
     upper, lower = OPENINGS[opening]
     number = list(OPENINGS).index(opening)
-    picture = OpeningPicture(
-        graph, triangles, sides, number, landmarks[[*upper, *lower]], scale
-    )
+    blinking = landmarks + field
+    ring = blinking[[*upper, *lower]]
+    picture = OpeningPicture(posed, triangles, sides, number, ring, scale)
     gap, seen = np.zeros(len(upper)), np.zeros(len(upper), np.bool_)
     for pair in range(1, len(upper) - 1):
-        middle = (landmarks[upper[pair]] + landmarks[lower[pair]]) / 2
+        middle = (blinking[upper[pair]] + blinking[lower[pair]]) / 2
         above, below = picture.edge(middle, +1), picture.edge(middle, -1)
         if above is not None and below is not None:
             gap[pair], seen[pair] = above[2] - below[2], True
-    return gap, seen
-
-
-def closed_field(
-    graph: MeshGraph,
-    motion: Floats,
-    triangles: NDArray[np.int64],
-    sides: Sides,
-    opening: str,
-    landmarks: Floats,
-    fields: tuple[Floats, Floats],
-    at_rest: Floats | None,
-    scale: float,
-) -> Floats | None:
-    """`fields[0]` [468,3] changed so that the opening closes in the pose `motion` [P,3].
-
-    `fields[1]` [468,3] are the landmarks' motions in that pose. With `at_rest` [P] the gap at rest
-    remains; without it nothing does and the upper edge gives way alone. None where all is closed.
-    """
-    field, pose = fields
-    posed = replace(graph, points=graph.points + motion)
-    gap, seen = edges_seen(posed, triangles, sides, opening, landmarks + pose, scale)
-    wanted = -_OVERLAP * scale if at_rest is None else np.maximum(at_rest, 0.0)
-    too_much = np.where(seen & (np.abs(gap) < _MOST * scale), gap - wanted, 0.0)
-    too_much = np.maximum(too_much, 0.0)
-    if too_much.max() <= 0.0002 * scale:
+    open_by = np.where(seen & (np.abs(gap) < _MOST * scale), gap + _OVERLAP * scale, 0.0)
+    open_by = np.maximum(open_by, 0.0)
+    if open_by.max() <= 2.0 * _OVERLAP * scale:
         return None
     # Neighbours of a pair that was not seen stand in for it; the corners stay.
     index = np.arange(len(gap))
     known = seen.copy()
     known[[0, -1]] = True
-    too_much = np.interp(index, index[known], too_much[known])
+    open_by = np.interp(index, index[known], open_by[known])
     contact = contacts()[CONTACT_OF[opening]]
-    upper, lower = field[contact.upper].copy(), field[contact.lower].copy()
-    share = 1.0 if at_rest is None else 0.5
-    upper[:, 2] -= share * too_much
-    lower[:, 2] += (1.0 - share) * too_much
-    return contact.corrected(field, upper, lower)
+    to_upper, to_lower = field[contact.upper].copy(), field[contact.lower].copy()
+    to_upper[:, 2] -= open_by
+    return contact.corrected(field, to_upper, to_lower)
 
 
 def around_ball(points: Floats, motion: Floats, eye: Eye) -> Floats:

@@ -38,6 +38,8 @@ _JUMP = 0.02
 # A groove this deep (share of the eye distance) is taken for the line between lips that are one
 # surface.
 _GROOVE = 0.004
+# How much deeper than it was tracked a lid's edge may lie, a share of the eye distance.
+_LID_DEPTH = 0.025
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +214,9 @@ def _snap_lids(
     lower: tuple[int, ...],
 ) -> None:
     """The lids' edges, looked for from the middle of the eye outwards."""
-    flat = scene.view.project(places)[:, :2]
+    flat, deep = np.split(scene.view.project(places), [2], axis=1)
+    # Beside the eyeball one may look past the lid into the head.
+    deep = deep[:, 0] + _LID_DEPTH * scene.unit * scene.view.side / (2 * scene.view.half)
     last = len(upper) - 1
     middle = flat[[*upper, *lower[1:-1]]].mean(axis=0)
     width = float(np.linalg.norm(flat[upper[last]] - flat[upper[0]]))
@@ -228,7 +232,7 @@ def _snap_lids(
                 out = flat[landmark] - start
                 length = max(float(np.linalg.norm(out)), 1e-6)
                 end = flat[landmark] + out / length * max(0.6 * length, 0.1 * width)
-            place = _lid_edge(scene, _walk(start, end, scene.view.side))
+            place = _lid_edge(scene, _walk(start, end, scene.view.side), deep[landmark])
             # What lies far from where the tracker saw the edge is another edge.
             most = 0.5 * far if k in (0, last) else far
             if place is not None and np.linalg.norm(place - places[landmark]) < most:
@@ -241,14 +245,15 @@ def _snap_lids(
         put[landmark] = True
 
 
-def _lid_edge(scene: _Scene, cells: list[tuple[int, int]]) -> Floats | None:
-    """The first place of the skin that stands in front of what the walk has shown before.
+def _lid_edge(scene: _Scene, cells: list[tuple[int, int]], deepest: float) -> Floats | None:
+    """The first place of the skin that stands in front of what the walk has shown before, and
+    no deeper than `deepest` (pixels).
 
     Where a socket's wall can be seen, it is the place at which the wall ends.
     """
     pixel = 2 * scene.view.half / scene.view.side
     for before, after in zip(cells, cells[1:], strict=False):
-        if not _shows_skin(scene, after):
+        if not _shows_skin(scene, after) or scene.depth[after[1], after[0]] > deepest:
             continue
         behind = (scene.depth[before[1], before[0]] - scene.depth[after[1], after[0]]) * pixel
         other = scene.kind[before[1], before[0]] != scene.skin

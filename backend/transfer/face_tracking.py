@@ -20,7 +20,9 @@ from .head_search import Find, close_up, eye_outlines, judge, lift
 
 Floats = NDArray[np.float64]
 
-_SIDE = 448
+_SIDE = 384
+# What resembles the template less than this, in shares of the eye distance, is no face.
+WORST_RESIDUAL = 0.24
 # Yaw and pitch of the close-ups in degrees, and their lights.
 _SIDES: tuple[tuple[float, float, Light], ...] = (
     (0.0, 0.0, Light()),
@@ -31,7 +33,7 @@ _SIDES: tuple[tuple[float, float, Light], ...] = (
     (-32.0, 0.0, Light()),
 )
 # What is drawn for the close-ups, in the template's frame, metres.
-_REGION = np.array([[-0.13, -0.20, -0.14], [0.13, 0.06, 0.15]])
+_REGION = np.array([[-0.13, -0.20, -0.14], [0.13, 0.04, 0.15]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class Tracked:
 def track(surface: Surface, find: Find, ask: Callable[[], None]) -> Tracked | None:
     """Landmarks from close-ups of a face that was found; None where they do not show it."""
     centred, outlines_at = _centred(region(surface, find.to_frontal), find, ask)
-    if centred is None:
+    if centred is None or centred.residual > WORST_RESIDUAL:
         return None
     find = centred
     surface = region(surface, find.to_frontal)
@@ -139,7 +141,7 @@ def _lifted(points: Floats, picture: Picture, view: View, unit: float) -> tuple[
     pixel = 2 * view.half / view.side
     depth = picture.depth
     front = minimum_filter(depth, size=2 * max(1, round(0.016 * unit / pixel)) + 1)
-    jump = depth - front > 0.06 * unit / pixel
+    jump = depth > front + 0.06 * unit / pixel
     full = replace(picture, depth=np.where(jump, front, depth))
     places, seen = lift(points, full, view)
     column = np.clip(points[:, 0].astype(int), 0, view.side - 1)

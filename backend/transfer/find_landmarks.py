@@ -8,7 +8,7 @@ set lead, and are enough where no face is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,9 @@ from shared.errors import ErrorKind, VividKeysError
 
 from .face_edges import snap_to_edges
 from .face_picture import Surface
-from .face_tracking import Tracked, region, track
+from .face_tracking import WORST_RESIDUAL, Tracked, region, track
 from .head_parts import Parts, shown_surface, take_apart
-from .head_search import Find, find_head, judge
+from .head_search import Find, find_heads, judge
 from .point_fit import fit_points, follow_points
 from .settle import settled
 from .surface_points import nearest_on_surface
@@ -38,6 +38,10 @@ MIN_POINTS = 4
 # A residual above this says that the mesh hardly looks like the template; a share of the
 # distance of the outer eye corners.
 _DOUBTFUL = 0.16
+# Below this mean confidence the views disagree so much that what was seen is no face.
+_LEAST_CONFIDENCE = 0.15
+# Below this one, something may hide a part of the face.
+_POOR_CONFIDENCE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,27 +131,44 @@ def _tracked(
     ask: Callable[[], None],
     tell: Callable[[float, str], None],
 ) -> tuple[Tracked | None, Surface]:
-    """The face as seen in pictures; once more without all loose parts where none was seen."""
-    for strict in (False, True):
-        if strict:
-            bare = shown_surface(character, parts, strict=True)
-            if len(bare.triangles) == len(surface.triangles):
-                break
-            surface = bare
-        if len(np.unique(character.point_ids)) >= MIN_POINTS:
-            # The user's points say where the head is, so it need not be searched.
-            find: Find | None = judge(
-                fit_points(character.point_ids, character.point_places), _all()
-            )
-        else:
-            find = find_head(surface, ask)
-        if find is None:
-            continue
+    """The face as seen in pictures; once more without all loose parts where it was seen badly,
+    as under unnamed hair. Also the surface that was drawn."""
+    tracked = _seen(character, surface, ask, tell)
+    if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
+        bare = shown_surface(character, parts, strict=True)
+        if len(bare.triangles) < len(surface.triangles):
+            again = _seen(character, bare, ask, tell)
+            if again is not None and (
+                tracked is None or again.confidence.mean() > 1.2 * tracked.confidence.mean()
+            ):
+                return again, bare
+    return tracked, surface
+
+
+def _seen(
+    character: Character,
+    surface: Surface,
+    ask: Callable[[], None],
+    tell: Callable[[float, str], None],
+) -> Tracked | None:
+    if len(np.unique(character.point_ids)) >= MIN_POINTS:
+        # The user's points say where the head is, so it need not be searched.
+        guess = fit_points(character.point_ids, character.point_places)
+        finds: Iterable[Find] = [judge(guess, _all())]
+    else:
+        finds = find_heads(surface, ask)
+    for find in finds:
         tell(0.4, "Looking at the face from several sides")
         tracked = track(surface, find, ask)
-        if tracked is not None:
-            return tracked, surface
-    return None, shown_surface(character, parts, strict=False)
+        if tracked is not None and _believable(tracked):
+            return tracked
+    return None
+
+
+def _believable(tracked: Tracked) -> bool:
+    return (
+        tracked.residual < WORST_RESIDUAL and float(tracked.confidence.mean()) > _LEAST_CONFIDENCE
+    )
 
 
 def _all() -> NDArray[np.bool_]:

@@ -31,6 +31,8 @@ NAME_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _HIDDEN = {"lashes", "hair", "other"}
 # A ball may be this rough (rms over radius) to be taken for an eye.
 _ROUGH = 0.12
+# Whatever lies within this many radii of an eyeball's middle is a shell about it.
+_SHELL = 2.6
 
 
 def name_role(name: str) -> str:
@@ -55,30 +57,27 @@ class Parts:
 
     label       [V] component of each vertex, -1 where it belongs to no triangle
     same        [V] first vertex at the same place
-    low, high   [C,3] box of each component; sizes [C] vertices; roles [C] by name, "" unknown
+    sizes       [C] vertices of each component
+    piece       [C] which piece it is of; roles [C] by that piece's name, "" unknown
     balls       sphere of each component that could be an eyeball, by its number
     """
 
     label: NDArray[np.int32]
     same: NDArray[np.int64]
-    low: Floats
-    high: Floats
     sizes: NDArray[np.int64]
+    piece: NDArray[np.int64]
     roles: tuple[str, ...]
     balls: dict[int, Ball]
 
 
 def take_apart(character: Character) -> Parts:
-    """Components, their boxes, roles by name, and which look like eyeballs."""
+    """Components, their sizes, roles by name, and which look like eyeballs."""
     vertices = character.vertices.astype(np.float64)
     same = seam_twins(vertices, character.triangles, character.piece)
     label = component_labels(character.triangles, same)
     count = int(label.max()) + 1
     sizes = np.bincount(label[label >= 0], minlength=count)
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
     used = np.flatnonzero(label >= 0)
-    np.minimum.at(low, label[used], vertices[used])
-    np.maximum.at(high, label[used], vertices[used])
     piece = np.zeros(count, np.int64)
     piece[label[used]] = character.piece[used]
     of_piece = [name_role(name) for name in character.piece_names]
@@ -88,23 +87,21 @@ def take_apart(character: Character) -> Parts:
     order = used[np.argsort(label[used], kind="stable")]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     members = [order[starts[k] : starts[k + 1]] for k in range(count)]
-    balls = _eyeballs(vertices, members, low, high, roles)
-    return Parts(label, same, low, high, sizes, roles, balls)
+    balls = _eyeballs(vertices, members, roles)
+    return Parts(label, same, sizes, piece, roles, balls)
 
 
 def _eyeballs(
     vertices: Floats,
     members: list[NDArray[np.int64]],
-    low: Floats,
-    high: Floats,
     roles: tuple[str, ...],
 ) -> dict[int, Ball]:
     """Roundish components that have a twin at the same height."""
     found: dict[int, Ball] = {}
     for number, rows in enumerate(members):
-        width = high[number] - low[number]
         if roles[number] not in ("", "eye") or len(rows) < 12 or number > 2000:
             continue
+        width = _extents(vertices[rows])
         if width.min() < 0.45 * width.max():
             continue
         ball = fit_ball(vertices[rows])
@@ -118,6 +115,13 @@ def _eyeballs(
         for number, ball in found.items()
         if roles[number] == "eye" or any(_twins(ball, other) for other in found.values())
     }
+
+
+def _extents(points: Floats) -> Floats:
+    """How far points [N,3] reach along their own principal axes, [3]."""
+    away = points - points.mean(axis=0)
+    _, axes = np.linalg.eigh(away.T @ away)
+    return np.asarray(np.ptp(away @ axes, axis=0))
 
 
 def _twins(one: Ball, other: Ball) -> bool:
@@ -134,18 +138,20 @@ def shown_surface(character: Character, parts: Parts, *, strict: bool) -> Surfac
     """What the face finder gets to see.
 
     Shells over an eyeball (lashes, tears, shadows) are always left out, hair and clothes by their
-    names; `strict` leaves out every component but the largest and the eyeballs.
+    names; `strict` leaves out every component but the eyeballs and the largest one of piece 0.
     """
     vertices = character.vertices.astype(np.float64)
     hidden = np.array([role in _HIDDEN for role in parts.roles], bool)
     if strict:
-        hidden[1:] = True
-    for number, ball in parts.balls.items():
-        hidden[number] = False
-        reach = 2.1 * ball.radius
-        within = (parts.low > ball.centre - reach).all(axis=1)
-        within &= (parts.high < ball.centre + reach).all(axis=1)
-        hidden |= within & ~np.isin(np.arange(len(hidden)), list(parts.balls))
+        first = np.flatnonzero(parts.piece == 0)
+        hidden[np.arange(len(hidden)) != (first[0] if len(first) else 0)] = True
+    used = np.flatnonzero(parts.label >= 0)
+    for ball in parts.balls.values():
+        off = np.linalg.norm(vertices[used] - ball.centre, axis=1)
+        reach = np.zeros(len(hidden))
+        np.maximum.at(reach, parts.label[used], off)
+        hidden |= reach < _SHELL * ball.radius
+    hidden[list(parts.balls)] = False
     component = parts.label[character.triangles[:, 0]]
     keep = ~hidden[component]
     eyeballs = tuple(Eyeball(ball.centre, ball.radius, k) for k, ball in parts.balls.items())

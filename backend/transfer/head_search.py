@@ -29,7 +29,9 @@ Floats = NDArray[np.float64]
 _SEARCH_SIDE = 256
 # Residual of the fit to the template, as a share of the distance of the outer eye corners, below
 # which a find is believed at once, and above which it is no face of a mesh at all.
-_GOOD, _WORST = 0.10, 0.30
+_GOOD, _FAIR, _WORST = 0.10, 0.20, 0.30
+# Directions that a face may look in, degrees from -Y.
+_TURNS = (0.0, 180.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0)
 # Half the width of a close-up, metres on the template, and the point that it is centred on.
 _CLOSE_HALF = 0.125
 _CLOSE_CENTRE = np.array([0.0, -0.05, 0.012])
@@ -44,25 +46,27 @@ class Find:
     residual: float
 
 
-def find_head(
-    surface: Surface,
-    ask: Callable[[], None],
-    turns: tuple[float, ...] = (0.0, 180.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0),
-) -> Find | None:
-    """The most plausible face of a surface, or None. `ask` is called now and then; it raises when
-    the work is to be stopped. `turns`: directions that the face may look in, degrees from -Y."""
-    best: Find | None = None
-    for turn in turns:
+def find_heads(surface: Surface, ask: Callable[[], None]) -> Iterator[Find]:
+    """Likely faces of a surface, one after the other, until the caller is content.
+
+    `ask` is called now and then; it raises when the work is to be stopped.
+    """
+    unlikely: list[Find] = []
+    for turn in _TURNS:
+        finds = []
         for view in _views(surface, np.radians(turn)):
             ask()
             find = look(surface, view, Light())
-            if find is not None and (best is None or find.residual < best.residual):
-                best = find
-            if best is not None and best.residual < _GOOD:
-                return best
-        if best is not None and best.residual < 0.5 * (_GOOD + _WORST):
-            return best
-    return best
+            if find is not None:
+                finds.append(find)
+                if find.residual < _GOOD:
+                    yield finds.pop()
+        finds.sort(key=lambda find: find.residual)
+        if finds and finds[0].residual < _FAIR:
+            yield finds.pop(0)
+        unlikely += finds
+    unlikely.sort(key=lambda find: find.residual)
+    yield from unlikely[:3]
 
 
 def look(surface: Surface, view: View, light: Light) -> Find | None:

@@ -167,15 +167,13 @@ class LandmarkSurface:
         corners = self.vertices[self.map.triangles[candidates]]
         shares = _nearest_shares(points[:, None], corners)
         places = (shares[..., None] * corners).sum(axis=2)
-        face = np.cross(
-            corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-        )
+        face = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
         face /= np.maximum(np.linalg.norm(face, axis=2, keepdims=True), 1e-15)
         away = np.linalg.norm(points[:, None] - places, axis=2)
         against = 1.0 - np.einsum("nkc,nc->nk", face, normals)
         # Two millimetres are a fair price for skin that looks the other way.
-        cost = away + 0.001 * np.where(normals.any(axis=1)[:, None], against, 0.0)
-        other = (self.map.side[:, candidates] * sides[:, :, None] < 0).any(axis=0)
+        cost = away + 0.001 * np.where(np.any(normals, axis=1)[:, None], against, 0.0)
+        other = np.any(self.map.side[:, candidates] * sides[:, :, None] < 0, axis=0)
         best = np.argmin(np.where(other, cost + 0.05, cost), axis=1)
         row = np.arange(len(points))
         triangle, share = candidates[row, best], shares[row, best]
@@ -197,7 +195,7 @@ def _nearest_shares(points: Floats, corners: Floats) -> Floats:
     v = (d11 * d20 - d01 * d21) / area
     w = (d00 * d21 - d01 * d20) / area
     shares = np.stack([1.0 - v - w, v, w], axis=-1)
-    outside = (shares < 0).any(axis=-1)
+    outside = np.any(shares < 0, axis=-1)
     if outside.any():
         p = np.broadcast_to(points, a.shape)[outside]
         three = corners[outside]

@@ -7,7 +7,6 @@ A part that is no known one follows the skin where it lies on it, and otherwise 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,6 @@ from shared.arkit import INDEX
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ROLES = ("face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "lashes",
-         "brows", "hair", "mouth", "other")  # fmt: skip
-# A part with this share of the landmarks on it is the face, or a piece of it.
-_FACE_SHARE, _ON_LANDMARK = 0.06, 0.008
 # A part follows the skin when most of its points are this near; its points farther out less.
 _NEAR_SKIN, _BEYOND_SKIN = 0.006, 0.016
 # Of the skin around a point this many points count, the less the farther.
@@ -43,16 +38,6 @@ _LIDS = {
 }
 
 
-class Component(Protocol):
-    """Vertices that hang together, and what they are: one of `ROLES`."""
-
-    @property
-    def vertices(self) -> NDArray[np.integer]: ...
-
-    @property
-    def role(self) -> str: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Eye:
     """A ball in the socket: centre [3], radius in metres, and its points."""
@@ -61,65 +46,6 @@ class Eye:
     centre: Floats
     radius: float
     points: Ints
-
-
-def roles_by_place(
-    points: Floats, component: Ints, used: NDArray[np.bool_], landmarks: Floats, scale: float
-) -> NDArray[np.str_]:
-    """The role of each component [C], by where it lies; `used` [P] points that have triangles."""
-    count = int(component.max()) + 1
-    roles = np.full(count, "other", dtype="<U12")
-    candidates = np.flatnonzero(used)
-    if not len(candidates):
-        return roles
-    away, nearest = cKDTree(points[candidates]).query(landmarks)
-    hits = component[candidates[nearest[away < _ON_LANDMARK * scale]]]
-    share = np.bincount(hits, minlength=count) / len(landmarks)
-    roles[share > _FACE_SHARE] = "face"
-    lips = (landmarks[13] + landmarks[14]) / 2
-    order = np.argsort(component[candidates], kind="stable")
-    for members in np.split(
-        candidates[order], np.flatnonzero(np.diff(component[candidates][order])) + 1
-    ):
-        number = component[members[0]]
-        if roles[number] == "face" or len(members) < 4:
-            continue
-        roles[number] = _role(points[members], landmarks, lips, scale)
-    return roles
-
-
-def _role(points: Floats, landmarks: Floats, lips: Floats, scale: float) -> str:
-    low, high = points.min(axis=0), points.max(axis=0)
-    middle, size = (low + high) / 2, high - low
-    for side, ring in _LIDS.items():
-        lid = landmarks[ring]
-        centre = lid.mean(axis=0)
-        width = float(np.ptp(lid[:, 0]))
-        from_eye = np.abs(middle - centre) / width
-        # As deep in the head as an eyeball at most, and no larger than a large one.
-        if size.max() > 2.6 * width or from_eye[1] > 1.8 or max(from_eye[0], from_eye[2]) > 0.6:
-            continue
-        behind = np.mean(points[:, 1] > lid[:, 1].min() + 0.10 * width)
-        in_front = max(from_eye[0], from_eye[2]) < 0.24
-        if in_front and behind > 0.5 and min(size[0], size[2]) > 0.35 * width:
-            # Flat in height but as wide as the lids: lashes, or the wet rim of the eye.
-            if not (size[2] < 0.7 * width and size[0] > 1.05 * width):
-                return f"eye_{side}"
-        return "lashes"
-    from_lips = (middle - lips) / scale
-    inside = abs(from_lips[0]) < 0.034 and -0.004 < from_lips[1] < 0.080
-    if inside and abs(from_lips[2]) < 0.035 and size.max() < 0.105 * scale:
-        if size[0] < 0.02 * scale or abs(from_lips[0]) > 0.010:
-            return "upper_teeth" if from_lips[2] > -0.001 else "lower_teeth"
-        in_arch = (np.abs(points[:, 0] - lips[0]) < 0.008 * scale) & (
-            points[:, 1] > np.percentile(points[:, 1], 5) + 0.016 * scale
-        )
-        if size[2] > 0.034 * scale:
-            return "mouth"
-        if from_lips[2] < 0.008 and in_arch.mean() > 0.12:
-            return "tongue"
-        return "upper_teeth" if from_lips[2] > -0.001 else "lower_teeth"
-    return "other"
 
 
 def find_eyes(points: Floats, roles: NDArray[np.str_], landmarks: Floats) -> list[Eye]:
@@ -205,9 +131,7 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
     return shapes
 
 
-def skin_share(
-    points: Floats, skin: Floats, role: str, scale: float
-) -> tuple[csr_matrix, bool]:
+def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[csr_matrix, bool]:
     """How a loose part's points [N,3] follow the skin [K,3]: shares [N,K], and whether at all."""
     count = min(_SKIN_AROUND, len(skin))
     away, nearest = cKDTree(skin).query(points, k=count)
@@ -227,7 +151,7 @@ def skin_share(
     ), True
 
 
-def apply_by_name(shapes: Floats, rows: Ints, offsets: dict[str, Floats]) -> None:
+def apply_by_name(shapes: NDArray[np.float32], rows: Ints, offsets: dict[str, Floats]) -> None:
     """Put offsets [N,3] by shape name into `shapes` [S,P,3] at `rows` [N]; in place."""
     for name, offset in offsets.items():
         shapes[INDEX[name], rows] = offset

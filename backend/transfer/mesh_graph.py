@@ -99,9 +99,7 @@ def point_normals(graph: MeshGraph) -> Floats:
     return np.asarray(np.where(size > 1e-15, total / np.maximum(size, 1e-15), 0.0))
 
 
-def distances_from(
-    graph: MeshGraph, sources: Ints, limit: float = np.inf
-) -> tuple[Floats, Ints]:
+def distances_from(graph: MeshGraph, sources: Ints, limit: float = np.inf) -> tuple[Floats, Ints]:
     """Along the edges to the nearest of `sources`: [P] distance (inf beyond `limit`), and which
     source it is, [P] (-1 where none)."""
     if not len(sources):

@@ -124,9 +124,7 @@ def plan_spread(
     edge = to_edge.min(axis=1) < _EDGE
     trust[edge & ~hidden] = _AT_EDGE
     trust[edge & at_opening & (depth < 2 * _EDGE)] = _HIDDEN_AT_EDGE
-    return Spread(
-        moving[keep], source[keep], share[keep], jaw[keep], trust[keep]
-    )
+    return Spread(moving[keep], source[keep], share[keep], jaw[keep], trust[keep])
 
 
 def follow(spread: Spread, places: Places, field: Floats, jaw_motion: Floats | None) -> Floats:

@@ -46,9 +46,7 @@ def snapped_landmarks(
             picture = OpeningPicture(graph, triangles, sides, number, ring, scale)
             moved = _with_corners(moved, picture, scale)
         wanted_upper, wanted_lower = moved[contact.upper].copy(), moved[contact.lower].copy()
-        picture = OpeningPicture(
-            graph, triangles, sides, number, moved[[*upper, *lower]], scale
-        )
+        picture = OpeningPicture(graph, triangles, sides, number, moved[[*upper, *lower]], scale)
         found = np.zeros(len(upper), np.bool_)
         for pair in range(1, len(upper) - 1):
             above = picture.edge(moved[upper[pair]], +1)
@@ -146,7 +144,8 @@ class OpeningPicture:
             ends = np.flatnonzero((side[:-1] > 0) & (side[1:] <= 0))
             parted = False
             for end in ends:
-                here, there = low + end, min(low + end + 1, height - 1)
+                here = low + int(end)
+                there = min(here + 1, height - 1)
                 way = self.ways[+1]
                 if side[end + 1] == 0 or (
                     abs(way[there, column] - way[here, column]) > _WAY_STEP * self.scale
