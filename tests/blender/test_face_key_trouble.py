@@ -338,7 +338,9 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     shown = _panel(blender, addon)
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    assert "all of the 52 keys" in _panel(blender, addon).text
+    assert "all of the 52 keys and is a target" in _panel(blender, addon).text
+    addon("properties").choose_targets(blender.context, [])
+    assert "choose it as a target" in _panel(blender, addon).text
 
 
 def test_without_a_mesh_or_a_connection_the_panel_says_what_to_do(blender, addon):
