@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         messages,
         protocol,
         requests,
+        shape_names,
         style,
         take,
         version,
@@ -48,6 +49,7 @@ else:
     messages = import_module(f"{_PACKAGE}.messages")
     protocol = import_module(f"{_PACKAGE}.protocol")
     requests = import_module(f"{_PACKAGE}.requests")
+    shape_names = import_module(f"{_PACKAGE}.shape_names")
     style = import_module(f"{_PACKAGE}.style")
     take = import_module(f"{_PACKAGE}.take")
     version = import_module(f"{_PACKAGE}.version")
@@ -66,6 +68,7 @@ __all__ = [
     "messages",
     "protocol",
     "requests",
+    "shape_names",
     "style",
     "take",
     "version",

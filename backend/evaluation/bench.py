@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from rich.table import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYING_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_keying.py"
+HEAD_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_head.py"
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,12 @@ def _json_of(*command: str) -> dict[str, float]:
 
 
 def _photo(repeats: int) -> Iterator[Row]:
-    import time
-
     from backend.face import reconstruct
     from backend.samples import PORTRAIT
+    from shared.face import save_face
 
     start = time.perf_counter()
-    reconstruct(PORTRAIT)
+    face = reconstruct(PORTRAIT)
     yield Row("photo to face, first time", time.perf_counter() - start, "s")
     times = []
     for _ in range(repeats):
@@ -86,16 +88,27 @@ def _photo(repeats: int) -> Iterator[Row]:
         reconstruct(PORTRAIT)
         times.append(time.perf_counter() - start)
     yield Row("photo to face, warm (median)", sorted(times)[len(times) // 2], "s", 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        save_face(face, Path(folder) / "face.npz")
+        for environment, python in _blenders():
+            result = _json_of(python, str(HEAD_SCRIPT), str(Path(folder) / "face.npz"))
+            yield Row(f"that face as a head in {environment}", result["seconds"], "s", 4.0)
 
 
 def _keying() -> Iterator[Row]:
     """30 s at 30 fps on 52 keys, in every Blender module that `install.py` has set up."""
+    for environment, python in _blenders():
+        result = _json_of(python, str(KEYING_SCRIPT))
+        yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
+
+
+def _blenders() -> Iterator[tuple[str, str]]:
+    """Names and interpreters of the Blender modules that are installed."""
     for environment in ("blender45", "blender52"):
         binary = "Scripts/python.exe" if os.name == "nt" else "bin/python"
         python = REPOSITORY / ".venv" / environment / binary
         if python.is_file():
-            result = _json_of(str(python), str(KEYING_SCRIPT))
-            yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
+            yield environment, str(python)
         else:
             print(f"{environment} is not installed: its row is left out", file=sys.stderr)
 

@@ -27,6 +27,11 @@ class Similarity:
         """Points [..., 3] moved."""
         return np.asarray(self.scale * points @ self.rotation.T + self.shift)
 
+    def inverse(self) -> Similarity:
+        """The similarity that takes this one back."""
+        scale, rotation = 1.0 / self.scale, self.rotation.T
+        return Similarity(scale, rotation, -scale * rotation @ self.shift)
+
 
 def image_to_axes(landmarks: Floats) -> Floats:
     """Picture axes (right, down, away) to ours (x right, y away, z up), [N,3] to [N,3].

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..contracts import arkit
+from ..contracts import arkit, shape_names
 from .model import KeyRule, Mapping
-from .names import ReadName, read_name, readings, squash
 from .presets import Alias, Preset, load_presets
 
 # A mesh with at least this many mouth and jaw channels is driven by them, not by its visemes:
@@ -95,7 +94,7 @@ def match_report(mappings: Iterable[tuple[Sequence[str], Mapping]]) -> MatchRepo
 def _channel_rule(key: str, all_keys: Sequence[str], presets: tuple[Preset, ...]) -> KeyRule | None:
     if key in arkit.INDEX:
         return KeyRule(key, ((key, 1.0),), how="exact")
-    channel = _squashed_channels().get(squash(key))
+    channel = shape_names.channel_by_spelling(key)
     if channel is not None:
         return KeyRule(key, ((channel, 1.0),), how="spelling")
     alias = _alias(key, presets)
@@ -103,36 +102,27 @@ def _channel_rule(key: str, all_keys: Sequence[str], presets: tuple[Preset, ...]
         if any(other in all_keys for other in alias[1].unless):
             return None
         return KeyRule(key, alias[1].terms, how=alias[0].title)
-    channel = _channel_by_words(key)
+    channel = shape_names.channel_by_words(key)
     if channel is not None and not _prefixed_twin(key, channel, all_keys):
         return KeyRule(key, ((channel, 1.0),), how="words")
     return None
 
 
 def _alias(key: str, presets: tuple[Preset, ...]) -> tuple[Preset, Alias] | None:
-    wanted = squash(key)
+    wanted = shape_names.squash(key)
     for preset in presets:
         for alias in preset.aliases:
-            if squash(alias.name) == wanted:
+            if shape_names.squash(alias.name) == wanted:
                 return preset, alias
-    return None
-
-
-def _channel_by_words(key: str) -> str | None:
-    table = _channels_by_words()
-    for reading in readings(key):
-        # 'browInnerUp_L' is one half of a channel that ARKit does not split: both halves follow.
-        for side in dict.fromkeys((reading.side, "")):
-            channel = table.get((reading.squashed, side))
-            if channel is not None:
-                return channel
     return None
 
 
 def _prefixed_twin(key: str, channel: str, all_keys: Sequence[str]) -> bool:
     # 'Pushed_jawOpen' beside a plain 'jawOpen' is another shape, not a second jawOpen.
     return any(
-        other != key and squash(other) == squash(channel) and squash(key).endswith(squash(other))
+        other != key
+        and shape_names.squash(other) == shape_names.squash(channel)
+        and shape_names.squash(key).endswith(shape_names.squash(other))
         for other in all_keys
     )
 
@@ -140,11 +130,13 @@ def _prefixed_twin(key: str, channel: str, all_keys: Sequence[str]) -> bool:
 def _viseme_rules(key_names: Sequence[str], presets: tuple[Preset, ...]) -> dict[str, KeyRule]:
     best: dict[str, KeyRule] = {}
     for preset in presets:
-        table = {squash(name): viseme for name, viseme in preset.visemes}
+        table = {shape_names.squash(name): viseme for name, viseme in preset.visemes}
         found = {
-            key: KeyRule(key, viseme=f"{preset.name}:{table[squash(key)]}", how=preset.title)
+            key: KeyRule(
+                key, viseme=f"{preset.name}:{table[shape_names.squash(key)]}", how=preset.title
+            )
             for key in key_names
-            if squash(key) in table
+            if shape_names.squash(key) in table
         }
         if len(found) > len(best):
             best = found
@@ -158,25 +150,3 @@ def _viseme_channels(viseme: str) -> tuple[str, ...]:
         if preset.name == preset_name:
             return tuple(channel for channel, _ in dict(preset.prototypes).get(name, ()))
     return ()
-
-
-@cache
-def _squashed_channels() -> dict[str, str]:
-    """'eyeblinkleft', 'eyeblinkl', 'lefteyeblink' -> 'eyeBlinkLeft'."""
-    table = {squash(name): name for name in arkit.ARKIT_NAMES}
-    for name in arkit.ARKIT_NAMES:
-        reading = read_name(name)
-        if reading.side:
-            word = {"L": "left", "R": "right"}[reading.side]
-            for spelling in (reading.squashed + reading.side.lower(), word + reading.squashed):
-                table.setdefault(spelling, name)
-    return table
-
-
-@cache
-def _channels_by_words() -> dict[tuple[str, str], str]:
-    table: dict[tuple[str, str], str] = {}
-    for name in arkit.ARKIT_NAMES:
-        reading: ReadName = read_name(name)
-        table[(reading.squashed, reading.side)] = name
-    return table

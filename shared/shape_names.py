@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+from .arkit import ARKIT_NAMES
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SIDE_WORDS = {"l": "L", "left": "L", "lft": "L", "r": "R", "right": "R", "rgt": "R"}
@@ -59,3 +62,42 @@ def readings(name: str) -> tuple[ReadName, ...]:
 def squash(name: str) -> str:
     """Only letters and digits, lower case: 'EYEBLINKLEFT' and 'eye blink left' are one."""
     return "".join(character for character in name.lower() if character.isalnum())
+
+
+def channel_by_spelling(name: str) -> str | None:
+    """The ARKit channel whose letters a name has, in any case, its side written either way."""
+    return _squashed_channels().get(squash(name))
+
+
+def channel_by_words(name: str) -> str | None:
+    """The ARKit channel that a name's words say after a rig's prefix; None for any other name."""
+    table = _channels_by_words()
+    for reading in readings(name):
+        # 'browInnerUp_L' is one half of a channel that ARKit does not split: both halves follow.
+        for side in dict.fromkeys((reading.side, "")):
+            channel = table.get((reading.squashed, side))
+            if channel is not None:
+                return channel
+    return None
+
+
+@cache
+def _squashed_channels() -> dict[str, str]:
+    """'eyeblinkleft', 'eyeblinkl', 'lefteyeblink' -> 'eyeBlinkLeft'."""
+    table = {squash(name): name for name in ARKIT_NAMES}
+    for name in ARKIT_NAMES:
+        reading = read_name(name)
+        if reading.side:
+            word = {"L": "left", "R": "right"}[reading.side]
+            for spelling in (reading.squashed + reading.side.lower(), word + reading.squashed):
+                table.setdefault(spelling, name)
+    return table
+
+
+@cache
+def _channels_by_words() -> dict[tuple[str, str], str]:
+    table: dict[tuple[str, str], str] = {}
+    for name in ARKIT_NAMES:
+        reading: ReadName = read_name(name)
+        table[(reading.squashed, reading.side)] = name
+    return table

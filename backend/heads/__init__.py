@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Heads beside our own: ICT-FaceKit, or any mesh with ARKit's shapes that a user adds.
+
+What is heavy is imported with the first use, so that the backend starts quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import ErrorKind, VividKeysError
+
+from .folder import OWN, SUFFIX, checked_name, head_path, heads_folder, name_from
+
+if TYPE_CHECKING:
+    from shared.face import FaceMesh
+
+__all__ = ["OWN", "HeadInfo", "add_head", "head_from_photo", "installed_heads", "remove_head"]
+
+Progress = Callable[[float, str], None]
+OWN_TITLE = "VividKeys"
+OWN_LICENCE = "GPL-3.0-or-later"
+
+
+@dataclass(frozen=True)
+class HeadInfo:
+    """An installed head; `vertices` is 0 for our own, which is made anew for each photo."""
+
+    name: str
+    title: str
+    licence: str
+    vertices: int
+
+
+def installed_heads() -> list[HeadInfo]:
+    """Our own head first, then the user's by name. A damaged file is left out, not an error."""
+    from .stored_head import head_meta
+
+    found = [HeadInfo(OWN, OWN_TITLE, OWN_LICENCE, 0)]
+    try:
+        files = sorted(heads_folder().glob(f"*{SUFFIX}"))
+    except OSError:
+        return found
+    for file in files:
+        name = file.name.removesuffix(SUFFIX)
+        try:
+            if checked_name(name) != name or name == OWN:
+                continue
+            meta, count = head_meta(file)
+        except VividKeysError:
+            continue
+        found.append(
+            HeadInfo(name, str(meta.get("title", name)), str(meta.get("licence", "")), count)
+        )
+    return found
+
+
+def add_head(
+    path: Path,
+    name: str | None = None,
+    progress: Progress | None = None,
+    *,
+    landmarks: Path | None = None,
+    licence: str = "",
+    identity: bool = False,
+) -> HeadInfo:
+    """Install a head from a mesh file or a folder of OBJ files.
+
+    `landmarks` is an .npz that says where the landmarks are; without it they are looked for.
+    `identity` lets a head that has no identity modes take on a little of each photo's face.
+    Raises VividKeysError(bad_file, bad_request, too_large).
+    """
+    from .add import made_head
+    from .stored_head import save_head
+
+    chosen = checked_name(name if name is not None else name_from(Path(path)))
+    if chosen == OWN:
+        raise _own()
+    head = made_head(Path(path), progress, landmarks, licence, identity)
+    target = head_path(chosen)
+    save_head(head, target)
+    if progress is not None:
+        progress(1.0, "The head is installed")
+    return HeadInfo(chosen, head.meta["title"], head.meta["licence"], len(head.vertices))
+
+
+def remove_head(name: str) -> None:
+    """Delete an installed head. Raises VividKeysError(bad_request, bad_file)."""
+    if checked_name(name) == OWN:
+        raise _own()
+    path = _existing(name)
+    try:
+        path.unlink()
+    except OSError as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE, f"The head '{name}' cannot be removed: {error.strerror}."
+        ) from error
+
+
+def check_head(name: str) -> None:
+    """Raise VividKeysError(bad_request) when there is no such head; '' is our own."""
+    if name not in ("", OWN):
+        _existing(name)
+
+
+def head_from_photo(
+    name: str,
+    image: Path | str | bytes,
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FaceMesh:
+    """The head of that name for a photo; '' and 'own' are our own.
+
+    Raises VividKeysError(bad_request, bad_file, bad_image, too_large, no_face, cancelled).
+    """
+    if name in ("", OWN):
+        from backend.face import reconstruct
+
+        return reconstruct(image, progress=progress, cancelled=cancelled)
+    from .fit_photo import fit_head
+    from .stored_head import load_head
+
+    head = load_head(_existing(name))
+    return fit_head(head, checked_name(name), image, progress, cancelled)
+
+
+def _existing(name: str) -> Path:
+    path = head_path(name)
+    if not path.is_file():
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST,
+            f"There is no installed head '{name[:60]}'.",
+            "See which there are: python -m backend heads list",
+        )
+    return path
+
+
+def _own() -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BAD_REQUEST,
+        f"'{OWN}' is the head that VividKeys makes itself; it cannot be replaced or removed.",
+        "Choose another name.",
+    )

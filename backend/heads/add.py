@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a file to a head that can be installed: reading, finding the landmarks, building."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.mesh_files import MeshFile, read_mesh
+from shared.arrays import load_npz
+from shared.character import MAX_PIECES, Character
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import LANDMARK_COUNT
+
+from . import ict
+from .import_head import Story, build_head
+from .on_surface import nearest_on_surface
+from .stored_head import StoredHead
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, str], None]
+
+
+def made_head(
+    path: Path, progress: Progress | None, landmarks: Path | None, licence: str, identity: bool
+) -> StoredHead:
+    """The head in a file or folder. Raises VividKeysError(bad_file, too_large)."""
+
+    def stage(fraction: float, sentence: str) -> None:
+        if progress is not None:
+            progress(fraction, sentence)
+
+    stage(0.0, "Reading the mesh")
+    if path.suffix.lower() == ".npz" and path.is_file() and ict.is_ict_npz(path):
+        mesh = ict.read_ict_npz(path)
+    else:
+        mesh = read_mesh(path)
+    story = Story(path.stem if path.is_file() else path.name, licence, identity)
+    stage(0.3, "Finding the face on it")
+    corners, shares = _landmarks(mesh, landmarks)
+    if ict.is_ict(mesh):
+        story = Story(ict.TITLE, licence or ict.LICENCE, identity, skin="photo")
+        mesh, kept = ict.prepared(mesh)
+        place = np.full(ict.VERTICES, -1, np.int64)
+        place[kept] = np.arange(len(kept))
+        corners = place[corners]
+        if corners.min() < 0:
+            raise VividKeysError(ErrorKind.BAD_FILE, "The landmarks do not lie on the skin.")
+    stage(0.7, "Preparing the head")
+    head = build_head(mesh, corners, shares, story)
+    stage(0.9, "Saving the head")
+    return head
+
+
+def _landmarks(mesh: MeshFile, file: Path | None) -> tuple[NDArray[np.int64], Floats]:
+    """On which vertices [468,3] with which shares [468,3] the landmarks lie."""
+    vertices = mesh.vertices.astype(np.float64)
+    if file is None:
+        places = _searched(mesh)
+    else:
+        arrays = load_npz(file, "a table of landmarks")
+        if "barycentric" in arrays:
+            corners = arrays.get("triangles", arrays.get("ict_triangles", np.zeros(0)))
+            shares = np.asarray(arrays["barycentric"], np.float64)
+            fits = corners.shape == shares.shape == (LANDMARK_COUNT, 3)
+            if not fits or corners.min() < 0 or corners.max() >= len(vertices):
+                raise _bad_landmarks(file)
+            return corners.astype(np.int64), shares
+        places = np.asarray(arrays.get("landmarks", np.zeros(0)), np.float64)
+        if places.shape != (LANDMARK_COUNT, 3) or not np.isfinite(places).all():
+            raise _bad_landmarks(file)
+    return nearest_on_surface(places, vertices, mesh.triangles)
+
+
+def _bad_landmarks(file: Path) -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BAD_FILE,
+        f"'{file.name}' does not say where the 468 landmarks of this mesh are.",
+        "It needs `landmarks` [468,3], or `triangles` and `barycentric` [468,3].",
+    )
+
+
+def _searched(mesh: MeshFile) -> Floats:
+    """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
+    try:
+        finder = import_module("backend.transfer.find_landmarks")
+    except ImportError as error:
+        raise VividKeysError(
+            ErrorKind.MISSING_DEPENDENCY,
+            "The face on the mesh cannot be looked for in this version.",
+            "Say where the landmarks are: python -m backend heads add PATH --landmarks FILE",
+        ) from error
+    names = mesh.piece_names[:MAX_PIECES]
+    character = Character(
+        vertices=mesh.vertices,
+        triangles=mesh.triangles,
+        piece=np.minimum(mesh.piece, len(names) - 1),
+        piece_names=names,
+    )
+    return np.asarray(finder.find_landmarks(character).places, np.float64)

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An installed head takes on the face of a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.from_photo import FAR_TURNED, eyes_closed
+from backend.face.identity import closed_template, mean_smile
+from backend.face.landmarks import find_face
+from backend.face.lip_fields import offset_basis
+from backend.face.load_image import load_image
+from backend.face.neutral import neutral_face
+from backend.face.template import face_size, load_template
+from backend.face.texture import PhotoCrop, crop_photo
+from shared.arkit import INDEX
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import LANDMARK_COUNT, FaceMesh
+
+from .bake_photo import bake
+from .eyeballs import Ball, find_ball, turns
+from .stored_head import StoredHead
+from .warp import spread
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, str], None]
+
+MODEL_NAME = "installed head 1"
+# What a landmark may be off for other reasons than identity, in metres: the tracker's depth is
+# guessed, so it counts half.
+_NOISE = 0.003
+_DEPTH_WEIGHT = 0.5
+# How far a head without modes goes towards the photo.
+_MILD = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class _Photo:
+    """neutral landmarks [468,3] metres, the cut-out photo, warnings, and the photo's meta."""
+
+    neutral: Floats
+    crop: PhotoCrop
+    warnings: list[str]
+    meta: dict[str, Any]
+
+
+def fit_head(
+    head: StoredHead,
+    name: str,
+    image: Path | str | bytes,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FaceMesh:
+    """The head with the photo's face, as far as it takes one.
+
+    Raises VividKeysError(bad_image, too_large, no_face, cancelled).
+    """
+
+    def stage(fraction: float, sentence: str) -> None:
+        if cancelled is not None and cancelled():
+            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
+        if progress is not None:
+            progress(fraction, sentence)
+
+    stage(0.0, "Reading the photo")
+    photo = _look_at(image, stage, cancelled)
+    stage(0.5, "Fitting the head")
+    rest = head.vertices.astype(np.float64)
+    balls = _eyeballs(head, rest)
+    vertices = rest
+    if len(head.modes) or head.meta.get("identity"):
+        vertices = _fitted(head, rest, photo.neutral, balls)
+        balls = _eyeballs(head, vertices)
+    shapes = np.array(head.shapes, np.float32)
+    for ball in balls:
+        for shape, offsets in turns(ball, vertices).items():
+            # A head whose own shapes turn its eyes keeps them.
+            if not shapes[INDEX[shape], ball.rows].any():
+                shapes[INDEX[shape], ball.rows] = offsets
+    landmarks = head.on_landmarks(vertices)
+    texture, uvs = head.texture, np.asarray(head.uvs, np.float64)
+    if head.meta.get("skin") == "photo":
+        stage(0.7, "Making the texture")
+        size = face_size(landmarks) / face_size(load_template().vertices)
+        baked = bake(
+            vertices, head.triangles, uvs, head.part_names, head.vertex_part, landmarks,
+            photo.crop, balls, size,
+        )  # fmt: skip
+        texture, uvs = baked.texture, baked.uvs
+    stage(0.9, "Making the shapes")
+    warnings = [*photo.warnings, *map(str, head.meta.get("warnings", []))]
+    meta = {**photo.meta, "warnings": warnings, "model": MODEL_NAME, "head": name}
+    face = FaceMesh(
+        vertices=vertices.astype(np.float32),
+        triangles=head.triangles,
+        uvs=uvs.astype(np.float32),
+        texture=texture,
+        materials=head.materials,
+        triangle_material=head.triangle_material,
+        shapes=shapes,
+        offset_fields=_lip_fields(head, landmarks),
+        landmarks=landmarks.astype(np.float32),
+        part_names=head.part_names,
+        vertex_part=head.vertex_part,
+        meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
+    )
+    stage(1.0, "The head is ready")
+    return face
+
+
+def _look_at(
+    image: Path | str | bytes,
+    stage: Callable[[float, str], None],
+    cancelled: Callable[[], bool] | None,
+) -> _Photo:
+    photo = load_image(image)
+    stage(0.05, "Finding the face")
+    tracked = find_face(photo.pixels, cancelled)
+    stage(0.25, "Building the neutral face")
+    neutral = neutral_face(tracked.landmarks)
+    crop = crop_photo(photo.pixels, tracked.landmarks, neutral.aligned)
+    pitch, roll, yaw = neutral.angles
+    warnings = [*photo.warnings, *tracked.warnings]
+    if eyes_closed(neutral.vertices):
+        warnings.append(
+            "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
+        )
+    if max(abs(pitch), abs(yaw)) > FAR_TURNED:
+        warnings.append("The head is turned far away; the hidden side of the face was guessed.")
+    meta = {
+        "image_sha256": photo.sha256,
+        "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
+        "mouth_was_open": round(neutral.mouth_was_open, 5),
+    }
+    return _Photo(neutral.vertices, crop, warnings, meta)
+
+
+def _fitted(head: StoredHead, rest: Floats, neutral: Floats, balls: list[Ball]) -> Floats:
+    """Vertices [V,3] of the head with the identity of neutral landmarks [468,3].
+
+    What tells a person apart is how their landmarks differ from the mean face's as the same tracker
+    sees it; so what the tracker gets wrong on all faces drops out.
+    """
+    wanted = neutral - closed_template()
+    landmarks = head.on_landmarks(rest)
+    vertices = rest
+    if len(head.modes):
+        coefficients, pose = identity_coefficients(head.on_landmarks(head.modes), landmarks, wanted)
+        vertices = rest + np.tensordot(coefficients, head.modes.astype(np.float64), axes=1)
+        remaining = wanted - pose - (head.on_landmarks(vertices) - landmarks)
+    else:
+        remaining = _MILD * wanted
+    where = head.on_landmarks(vertices)
+    warped = vertices + spread(vertices, where, remaining)
+    for ball in balls:
+        # Eyeballs stay round: they move as a whole.
+        fitted = find_ball(ball.side, vertices, ball.rows)
+        shift = spread(fitted.centre[None], where, remaining)
+        warped[ball.rows] = vertices[ball.rows] + shift
+    return np.asarray(warped)
+
+
+def identity_coefficients(
+    modes: Floats, landmarks: Floats, wanted: Floats
+) -> tuple[Floats, Floats]:
+    """How much of each mode [K,468,3] makes the landmarks move by `wanted` [468,3]; and the part of
+    `wanted` that is place, turn and size of the whole face.
+
+    Modes are believed reluctantly (each is one standard deviation of people); a smile, which people
+    have in photos, place, turn and size are sought beside them and left out.
+    """
+    centred = landmarks - landmarks.mean(axis=0)
+    pose = [np.tile(axis, (len(landmarks), 1)) for axis in np.eye(3)]
+    pose += [np.cross(axis, centred) for axis in np.eye(3)]
+    pose.append(centred)
+    columns = np.stack([*modes, *pose, mean_smile()]).reshape(len(modes) + 8, -1).T
+    weight = np.repeat(load_template().rigidity[:LANDMARK_COUNT], 3).reshape(-1, 3)
+    weight = (0.3 + 0.7 * weight) * (1.0, _DEPTH_WEIGHT, 1.0)
+    weight = weight.reshape(-1, 1) / _NOISE
+    # Neighbouring landmarks say the same: 468 of them count as about forty.
+    weight = weight * np.sqrt(40.0 / len(landmarks))
+    reluctance = np.diag([1.0] * len(modes) + [1e-3] * 7 + [0.3])
+    found, *_ = np.linalg.lstsq(
+        np.concatenate([columns * weight, reluctance]),
+        np.concatenate([wanted.reshape(-1) * weight[:, 0], np.zeros(columns.shape[1])]),
+        rcond=None,
+    )
+    whole = np.tensordot(found[len(modes) : -1], np.stack(pose), axes=1)
+    return found[: len(modes)], whole
+
+
+def _eyeballs(head: StoredHead, vertices: Floats) -> list[Ball]:
+    """The eyeballs of a head whose parts name them."""
+    found = []
+    for side in ("left", "right"):
+        if f"{side}_eye" in head.part_names:
+            rows = np.flatnonzero(head.vertex_part == head.part_names.index(f"{side}_eye"))
+            if len(rows) >= 16:
+                found.append(find_ball(side, vertices, rows))
+    return found
+
+
+def _lip_fields(head: StoredHead, landmarks: Floats) -> NDArray[np.float32]:
+    """A Take's lip fields [K,V,3] on this head."""
+    basis = offset_basis(landmarks)
+    fields = np.zeros((len(basis), len(head.vertices), 3), np.float32)
+    fields[:, head.field_rows] = np.einsum(
+        "rn,krnc->krc", head.field_shares, basis[:, head.field_landmarks]
+    )
+    fields[np.abs(fields) < 1e-6] = 0.0
+    return fields

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ICT-FaceKit's head: which of its vertices are what, and what has to be added to it.
+
+ICT-FaceKit is by the USC Institute for Creative Technologies, MIT licence. It is not shipped; a
+user who has it adds it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.mesh_files import Material, MeshFile
+from shared.arrays import load_npz
+from shared.errors import ErrorKind, VividKeysError
+
+Floats = NDArray[np.float64]
+
+TITLE = "ICT-FaceKit"
+LICENCE = "MIT, USC Institute for Creative Technologies"
+VERTICES = 26_719
+# Part, its material, and where its vertices end; what has no part is glass or shade around the
+# eyes, which only a renderer with transparency can show.
+_RANGES: tuple[tuple[str, str, int], ...] = (
+    ("face", "skin", 9_409),
+    ("head", "skin", 11_248),
+    ("mouth_socket", "mouth", 13_294),
+    ("eye_sockets", "mouth", 14_062),
+    ("gums_and_tongue", "mouth_and_tongue", 17_039),
+    ("upper_teeth", "teeth", 19_247),
+    ("lower_teeth", "teeth", 21_451),
+    ("left_eye", "eye", 22_221),
+    ("", "", 23_021),
+    ("right_eye", "eye", 23_791),
+    ("", "", 25_351),
+    ("left_lashes", "lashes", 26_035),
+    ("right_lashes", "lashes", VERTICES),
+)
+MATERIALS = ("skin", "mouth", "mouth_and_tongue", "teeth", "eye", "lashes")
+# Lashes are cards for a transparent picture; shown without one they are kept this narrow.
+_LASH_WIDTH = 0.16
+
+
+def is_ict(mesh: MeshFile) -> bool:
+    """Whether a mesh is ICT-FaceKit's own, by its number of vertices and its modes."""
+    return len(mesh.vertices) == VERTICES and "identity000" in mesh.shapes
+
+
+def is_ict_npz(path: Path) -> bool:
+    """Whether an .npz holds ICT-FaceKit in one file (neutral, faces, deltas as int16)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {"neutral", "faces", "expression_deltas", "identity_deltas"} <= set(
+                archive.files
+            )
+    except Exception:
+        return False
+
+
+def read_ict_npz(path: Path) -> MeshFile:
+    """ICT-FaceKit in one file. Raises VividKeysError(bad_file)."""
+    arrays = load_npz(path, "ICT-FaceKit")
+    try:
+        faces, face_uvs = arrays["faces"].astype(np.int64), arrays["face_uvs"].astype(np.int64)
+        neutral, uv = arrays["neutral"].astype(np.float32), arrays["uv"].astype(np.float32)
+        quads = faces[:, 3] >= 0
+        corners = [faces[:, :3], faces[quads][:, [0, 2, 3]]]
+        places = [face_uvs[:, :3], face_uvs[quads][:, [0, 2, 3]]]
+        triangles = np.concatenate(corners)
+        if triangles.min() < 0 or triangles.max() >= len(neutral) or neutral.shape[1] != 3:
+            raise ValueError("faces")
+        shapes = {}
+        for name, delta, scale in zip(
+            arrays["expression_names"], arrays["expression_deltas"], arrays["expression_scale"],
+            strict=True,
+        ):  # fmt: skip
+            shapes[str(name)] = _from_y_up(delta * np.float32(scale))
+        for number, (delta, scale) in enumerate(
+            zip(arrays["identity_deltas"], arrays["identity_scale"], strict=True)
+        ):
+            shapes[f"identity{number:03d}"] = _from_y_up(delta * np.float32(scale))
+        if any(offsets.shape != neutral.shape for offsets in shapes.values()):
+            raise ValueError("deltas")
+        return MeshFile(
+            vertices=_from_y_up(neutral),
+            triangles=triangles.astype(np.int32),
+            uvs=uv[np.concatenate(places)],
+            piece=np.zeros(len(neutral), np.int32),
+            piece_names=("head",),
+            triangle_material=np.zeros(len(triangles), np.int32),
+            materials=(Material("skin"),),
+            shapes=shapes,
+        )
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"'{path.name}' is not ICT-FaceKit in the expected form.",
+            "Add its published folder of OBJ files instead.",
+        ) from error
+
+
+def _from_y_up(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    turned = np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+    return np.ascontiguousarray(turned, np.float32)
+
+
+def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
+    """The head with its parts named and its eyes' glass left out; which vertices were kept [V]."""
+    part = np.full(VERTICES, -1, np.int32)
+    names: list[str] = []
+    kinds: list[int] = []
+    start = 0
+    for name, material, end in _RANGES:
+        if name:
+            part[start:end] = len(names)
+            names.append(name)
+            kinds.append(MATERIALS.index(material))
+        start = end
+    kept = np.flatnonzero(part >= 0)
+    place = np.full(VERTICES, -1, np.int64)
+    place[kept] = np.arange(len(kept))
+    shown = (place[mesh.triangles] >= 0).all(axis=1)
+    triangles = place[mesh.triangles[shown]].astype(np.int32)
+    vertices = mesh.vertices[kept]
+    shapes = {name: offsets[kept] for name, offsets in mesh.shapes.items()}
+    piece = part[kept]
+    # Where two parts meet, a triangle belongs to the one whose vertices are listed first.
+    first = piece[triangles].min(axis=1)
+    for lashes in ("left_lashes", "right_lashes"):
+        _thin_lashes(vertices, shapes, np.flatnonzero(piece == names.index(lashes)), triangles,
+                     mesh.uvs[shown])  # fmt: skip
+    made = dataclasses.replace(
+        mesh,
+        vertices=vertices,
+        triangles=triangles,
+        uvs=mesh.uvs[shown],
+        piece=piece,
+        piece_names=tuple(names),
+        triangle_material=np.array(kinds, np.int32)[first],
+        materials=tuple(Material(name) for name in MATERIALS),
+        shapes=shapes,
+    )
+    return made, kept
+
+
+def _thin_lashes(
+    vertices: NDArray[np.float32],
+    shapes: dict[str, NDArray[np.float32]],
+    rows: NDArray[np.int64],
+    triangles: NDArray[np.int32],
+    uvs: NDArray[np.float32],
+) -> None:
+    """Draw the cards' tips towards the lid, so that they read as a line of lashes. In place."""
+    whose = np.isin(triangles[:, 0], rows)
+    uv = np.zeros((len(vertices), 2))
+    uv[triangles[whose].ravel()] = uvs[whose].reshape(-1, 2)
+    # Six cards, one above the other in the picture; each starts at the lid.
+    card = np.floor((uv[rows, 1] - 0.01) / 0.1685).astype(int)
+    for number in np.unique(card):
+        members = rows[card == number]
+        up = uv[members, 1]
+        columns = np.round(uv[members, 0] * 200).astype(int)
+        low, high = up < up.mean(), up >= up.mean()
+        # The lid's edge lies behind the tips: -Y is the front.
+        root_is_low = vertices[members[low], 1].mean() > vertices[members[high], 1].mean()
+        for column in np.unique(columns):
+            line = members[columns == column]
+            order = line[np.argsort(uv[line, 1] if root_is_low else -uv[line, 1])]
+            root = order[0]
+            for values in (vertices, *shapes.values()):
+                values[order] = values[root] + _LASH_WIDTH * (values[order] - values[root])

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mesh file becomes an installed head: shapes named, size and place as our own heads have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.identity import closed_template
+from backend.face.pose import Similarity, fit_similarity
+from backend.face.template import load_template
+from backend.mesh_files import MeshFile
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import LANDMARK_COUNT
+from shared.shape_names import channel_by_spelling, channel_by_words
+
+from . import pictures_atlas
+from .on_surface import landmark_neighbours
+from .stored_head import StoredHead
+
+Floats = NDArray[np.float64]
+
+_MODE = re.compile(r"identity_?(\d{1,4})", re.IGNORECASE)
+# A head with fewer shapes could not speak.
+FEWEST_SHAPES = 10
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a list of heads says about one, and how it takes a photo.
+
+    `identity` lets a head without identity modes take on a little of the photo's face; `skin` is
+    "photo" where the photo is its texture, else "own".
+    """
+
+    title: str
+    licence: str = ""
+    identity: bool = False
+    skin: str = "own"
+
+
+def build_head(
+    mesh: MeshFile, corners: NDArray[np.integer], shares: Floats, story: Story
+) -> StoredHead:
+    """The head of a mesh whose landmarks lie at `shares` [468,3] of the vertices `corners` [468,3].
+
+    Raises VividKeysError(bad_file) for a mesh with too few ARKit shapes.
+    """
+    shapes, missing = _arkit_shapes(mesh)
+    if len(ARKIT_NAMES) - len(missing) < FEWEST_SHAPES:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"The mesh has {len(ARKIT_NAMES) - len(missing)} of the 52 ARKit shapes; a head needs "
+            "more.",
+            "Make them in Blender with 'Make Face Keys', export the mesh and add that.",
+        )
+    modes = _modes(mesh)
+    landmarks = (mesh.vertices[corners].astype(np.float64) * shares[..., None]).sum(axis=1)
+    move = place_of(landmarks)
+    turn = move.scale * move.rotation.T
+    vertices = move.apply(mesh.vertices.astype(np.float64))
+    texture = np.full((1, 1, 3), 200, np.uint8)
+    uvs: NDArray[Any] = mesh.uvs
+    if story.skin == "own":
+        texture, uvs = pictures_atlas.pack(mesh.materials, mesh.uvs, mesh.triangle_material)
+    rows, near, field_shares = landmark_neighbours(
+        vertices, mesh.triangles, corners.astype(np.int64), shares
+    )
+    warnings = list(mesh.warnings)
+    if missing:
+        warnings.append(f"The head has no shape for {_listed(missing)}.")
+    meta = {
+        "title": story.title,
+        "licence": story.licence,
+        "identity": story.identity,
+        "skin": story.skin,
+        "missing": missing,
+        "warnings": warnings,
+    }
+    return StoredHead(
+        vertices=vertices.astype(np.float32),
+        triangles=mesh.triangles,
+        uvs=np.asarray(uvs, np.float32),
+        texture=texture,
+        materials=tuple(material.name for material in mesh.materials),
+        triangle_material=mesh.triangle_material,
+        shapes=(shapes @ turn).astype(np.float32),
+        modes=(modes @ turn).astype(np.float32),
+        part_names=mesh.piece_names,
+        vertex_part=mesh.piece,
+        landmark_triangles=np.asarray(corners, np.int32),
+        landmark_shares=np.asarray(shares, np.float32),
+        field_rows=rows.astype(np.int32),
+        field_landmarks=near.astype(np.int32),
+        field_shares=field_shares.astype(np.float32),
+        meta=meta,
+    )
+
+
+def place_of(landmarks: Floats) -> Similarity:
+    """What brings a mesh to the size and place of our heads by its landmarks [468,3].
+
+    It is turned about the vertical in steps of 90 degrees alone: how a head bows is its own.
+    """
+    if landmarks.shape != (LANDMARK_COUNT, 3) or not np.isfinite(landmarks).all():
+        raise VividKeysError(ErrorKind.BAD_FILE, "The landmarks of the head are damaged.")
+    template, rigidity = closed_template(), load_template().rigidity[:LANDMARK_COUNT]
+    free = fit_similarity(landmarks, template, rigidity)
+    yaw = np.arctan2(free.rotation[1, 0], free.rotation[0, 0])
+    quarter = round(yaw / (np.pi / 2)) % 4
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+    share = (rigidity / rigidity.sum())[:, None]
+    centre = (share * landmarks).sum(axis=0)
+    return Similarity(
+        free.scale, rotation, (share * template).sum(axis=0) - free.scale * rotation @ centre
+    )
+
+
+def _arkit_shapes(mesh: MeshFile) -> tuple[Floats, list[str]]:
+    """The 52 shapes [52,V,3] of a mesh, and the names of those that it lacks.
+
+    Halves of one shape ('cheekPuff_L', '_R') and the same shape of several pieces add up; what is
+    spelled as ARKit does goes before what only has its words.
+    """
+    spelled: dict[str, list[str]] = {}
+    worded: dict[str, list[str]] = {}
+    for name in mesh.shapes:
+        channel = channel_by_spelling(name)
+        if channel is not None:
+            spelled.setdefault(channel, []).append(name)
+        elif (channel := channel_by_words(name)) is not None:
+            worded.setdefault(channel, []).append(name)
+    shapes = np.zeros((len(ARKIT_NAMES), len(mesh.vertices), 3))
+    for channel, position in INDEX.items():
+        for name in spelled.get(channel) or worded.get(channel, []):
+            shapes[position] += mesh.shapes[name]
+    missing = [name for name in ARKIT_NAMES if not shapes[INDEX[name]].any()]
+    return shapes, missing
+
+
+def _modes(mesh: MeshFile) -> Floats:
+    """The identity modes [K,V,3] in the order of their numbers; none for most meshes."""
+    found = sorted(
+        (int(match.group(1)), name)
+        for name in mesh.shapes
+        if (match := _MODE.fullmatch(name)) is not None
+    )
+    if not found:
+        return np.zeros((0, len(mesh.vertices), 3))
+    return np.stack([mesh.shapes[name] for _, name in found]).astype(np.float64)
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) <= 4:
+        return ", ".join(names)
+    return f"{', '.join(names[:4])} and {len(names) - 4} others"

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An installed head as it lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arkit import ARKIT_NAMES
+from shared.arrays import (
+    Arrays,
+    FloatArray,
+    IntArray,
+    checked_floats,
+    checked_triangles,
+    load_npz,
+    pack_json,
+    save_npz,
+    unpack_json,
+)
+from shared.errors import ErrorKind, VividKeysError
+from shared.face import LANDMARK_COUNT
+
+# Landmarks from which a vertex near the lips takes over the lip fields.
+NEIGHBOURS = 8
+_STEPS = 32767
+
+
+@dataclass(frozen=True, eq=False)
+class StoredHead:
+    """A head in our axes and metres, standing where our own heads stand.
+
+    vertices, triangles, uvs, texture, materials, triangle_material, shapes, part_names and
+    vertex_part as in a FaceMesh; a head that takes the photo as its skin has a texture of 1 x 1
+    modes               [K,V,3] metres: what one standard deviation of each identity mode does
+    landmark_triangles  [468,3] vertices, landmark_shares [468,3]: where the landmarks lie
+    field_rows          [R] vertices near the lips, field_landmarks [R,8] and field_shares [R,8]:
+                        from which landmarks they take the lip fields
+    meta                JSON values: title, licence, missing (ARKit names), warnings, identity
+    """
+
+    vertices: FloatArray
+    triangles: IntArray
+    uvs: FloatArray
+    texture: NDArray[np.uint8]
+    materials: tuple[str, ...]
+    triangle_material: IntArray
+    shapes: FloatArray
+    modes: FloatArray
+    part_names: tuple[str, ...]
+    vertex_part: IntArray
+    landmark_triangles: IntArray
+    landmark_shares: FloatArray
+    field_rows: IntArray
+    field_landmarks: IntArray
+    field_shares: FloatArray
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def on_landmarks(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Values [...,V,3] of the vertices at the landmarks, [...,468,3]."""
+        corners = values[..., self.landmark_triangles, :].astype(np.float64)
+        return np.asarray((corners * self.landmark_shares[..., None]).sum(axis=-2))
+
+
+_PLAIN = ("vertices", "triangles", "uvs", "texture", "triangle_material", "vertex_part",
+          "landmark_triangles", "landmark_shares", "field_rows", "field_landmarks",
+          "field_shares")  # fmt: skip
+
+
+def save_head(head: StoredHead, path: Path) -> None:
+    """Write a head; offsets lose at most a 32,767th of the largest of their shape."""
+    arrays: Arrays = {name: np.asarray(getattr(head, name)) for name in _PLAIN}
+    for name in ("shapes", "modes"):
+        offsets = getattr(head, name)
+        largest = np.abs(offsets).max(axis=(1, 2), initial=0.0) if len(offsets) else np.zeros(0)
+        scale = np.where(largest > 0, largest / _STEPS, 1.0).astype(np.float32)
+        arrays[name] = np.round(offsets / scale[:, None, None]).astype(np.int16)
+        arrays[f"{name}_scale"] = scale
+    arrays["meta"] = pack_json(
+        {"meta": head.meta, "materials": list(head.materials), "parts": list(head.part_names)}
+    )
+    save_npz(path, arrays)
+
+
+def load_head(path: Path) -> StoredHead:
+    """Read a head. Raises VividKeysError(bad_file) for a file that is none."""
+    arrays = load_npz(path, "an installed head")
+    try:
+        return _head_of(arrays)
+    except (KeyError, ValueError, TypeError, IndexError, VividKeysError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"The installed head '{path.name}' is damaged.",
+            "Remove it and add it again: python -m backend heads",
+        ) from error
+
+
+def head_meta(path: Path) -> tuple[dict[str, Any], int]:
+    """Only what a list shows: the head's meta and how many vertices it has."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = unpack_json("meta", archive["meta"])
+            count = len(archive["vertex_part"])
+    except Exception as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"The installed head '{path.name}' is damaged.",
+            "Remove it and add it again: python -m backend heads",
+        ) from error
+    meta = header.get("meta")
+    return (meta if isinstance(meta, dict) else {}), count
+
+
+def _head_of(arrays: Arrays) -> StoredHead:
+    header = unpack_json("meta", arrays["meta"])
+    vertices = checked_floats("vertices", arrays["vertices"], (None, 3))
+    triangles = checked_triangles("triangles", arrays["triangles"], len(vertices))
+    rows = len(arrays["field_rows"])
+    materials, parts = tuple(map(str, header["materials"])), tuple(map(str, header["parts"]))
+    corners = checked_triangles("landmarks", arrays["landmark_triangles"], len(vertices))
+    shares = checked_floats("landmark_shares", arrays["landmark_shares"], (LANDMARK_COUNT, 3))
+    return StoredHead(
+        vertices=vertices,
+        triangles=triangles,
+        uvs=checked_floats("uvs", arrays["uvs"], (len(triangles), 3, 2)),
+        texture=np.asarray(arrays["texture"], np.uint8),
+        materials=materials,
+        triangle_material=_indices(arrays["triangle_material"], (len(triangles),), len(materials)),
+        shapes=_unpacked(arrays, "shapes", len(vertices), len(ARKIT_NAMES)),
+        modes=_unpacked(arrays, "modes", len(vertices), None),
+        part_names=parts,
+        vertex_part=_indices(arrays["vertex_part"], (len(vertices),), len(parts)),
+        landmark_triangles=_indices(corners, (LANDMARK_COUNT, 3), len(vertices)),
+        landmark_shares=shares,
+        field_rows=_indices(arrays["field_rows"], (rows,), len(vertices)),
+        field_landmarks=_indices(arrays["field_landmarks"], (rows, NEIGHBOURS), LANDMARK_COUNT),
+        field_shares=checked_floats("field_shares", arrays["field_shares"], (rows, NEIGHBOURS)),
+        meta=dict(header["meta"]),
+    )
+
+
+def _unpacked(arrays: Arrays, name: str, count: int, length: int | None) -> FloatArray:
+    steps = arrays[name]
+    scale = checked_floats(name, arrays[f"{name}_scale"], (length,))
+    if steps.dtype != np.int16 or steps.shape != (len(scale), count, 3):
+        raise ValueError(name)
+    return np.asarray(steps * scale[:, None, None], np.float32)
+
+
+def _indices(value: NDArray[Any], shape: tuple[int, ...], below: int) -> IntArray:
+    array = np.asarray(value)
+    fits = array.dtype.kind in "iu" and array.shape == shape
+    if not fits or (array.size and not 0 <= array.min() <= array.max() < below):
+        raise ValueError("an index does not fit")
+    return np.asarray(array, np.int32)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits for files from anywhere, and the errors a file that breaks them gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.errors import ErrorKind, VividKeysError
+
+MAX_FILE_BYTES = 1 << 30
+MAX_VERTICES = 1_000_000
+MAX_TRIANGLES = 2_000_000
+MAX_SHAPES = 2000
+# Vertices times shapes: a gigabyte of offsets.
+MAX_SHAPE_NUMBERS = 90_000_000
+MAX_PICTURE_SIDE = 16_384
+MAX_PICTURES = 64
+
+
+def damaged(file_name: str, why: str) -> VividKeysError:
+    """`why` goes on after "... cannot be used: "."""
+    return VividKeysError(
+        ErrorKind.BAD_FILE,
+        f"The mesh file '{file_name}' cannot be used: {why}.",
+        "Export it again as GLB, FBX (binary) or OBJ, or choose another file.",
+    )
+
+
+def too_large(file_name: str, how_much: str) -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.TOO_LARGE,
+        f"The mesh file '{file_name}' is too large: it has {how_much}.",
+        "Export the head alone, without subdivision.",
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file of reasonable size. Raises VividKeysError(bad_file, too_large)."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise too_large(path.name, f"{size / (1 << 20):,.0f} MiB")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE, f"There is no file '{path.name}'.", "Check the path."
+        ) from error
+    except OSError as error:
+        raise damaged(path.name, f"it cannot be read ({error.strerror or error})") from error
