@@ -95,7 +95,9 @@ def choice_problem(context: Any, pieces: Sequence[Any]) -> str:
     problem = piece_problem(face)
     if problem or face is None:
         return problem
-    if face.name in context.view_layer.objects and not face.visible_get():
+    if face.name not in context.view_layer.objects:
+        return f"'{face.name}' is not in the current view layer; enable its collection first."
+    if not face.visible_get():
         return f"'{face.name}' is hidden; show it first."
     if len(face.data.vertices) < FEWEST_VERTICES:
         return (
@@ -211,6 +213,11 @@ def found_again(piece: Piece) -> Any:
     step = "Then fetch the keys again: they are listed under 'Backend'."
     try:
         found = targets.find(piece.object)
+        if not found.users_scene:
+            # Deleted, but something still points to it, e.g. our list of targets.
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_TARGET, f"The object '{found.name}' is in no scene any more."
+            )
     except errors.VividKeysError as error:
         raise errors.VividKeysError(
             error.kind, error.sentence, f"Open the file that has it. {step}"

@@ -9,6 +9,7 @@ Their values have both signs, so their sliders reach below zero.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,14 @@ def key_name(number: int) -> str:
     return f"vk_offset_{number + 1:02d}"
 
 
-def add_keys(mesh: Any, fields: np.ndarray) -> None:
+def add_keys(mesh: Any, fields: np.ndarray, numbers: Iterable[int] | None = None) -> None:
     """Give a mesh with shape keys the fields [K,V,3], in its own units, on top of its rest shape.
 
-    Keys that are there from an earlier face are filled anew; nothing else is touched.
+    Only those of `numbers` where they are given, under their own numbers. Keys that are there from
+    an earlier face are filled anew; nothing else is touched.
     """
-    for number, field in enumerate(fields):
-        add_key(mesh, number, field)
+    for number in range(len(fields)) if numbers is None else numbers:
+        add_key(mesh, number, fields[number])
 
 
 def add_key(mesh: Any, number: int, field: np.ndarray) -> None:
@@ -100,10 +102,12 @@ def note_landmarks(mesh: Any, landmarks: np.ndarray) -> None:
 
 
 def landmarks_of(mesh: Any) -> np.ndarray | None:
-    """The landmarks [468,3] noted on an object, in its own space; None where there are none."""
+    """The landmarks [468,3] of a head or of a character with our face keys, in its own space; None
+    where they are not known."""
     noted = mesh.get(LANDMARKS_PROPERTY)
-    if isinstance(noted, int):
-        return None
+    if isinstance(noted, int) and mesh.data.shape_keys is not None:
+        first = coordinates(mesh.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
+        return first if len(first) == face.LANDMARK_COUNT else None
     try:
         landmarks = np.array(noted, np.float32).reshape(face.LANDMARK_COUNT, 3)
     except (TypeError, ValueError):
@@ -118,18 +122,18 @@ def fits(mesh: Any, performance: take.Take) -> bool:
     """
     basis = performance.offset_basis
     keys = mesh.data.shape_keys
-    if basis.shape[1] != face.LANDMARK_COUNT or not len(basis):
+    landmarks = landmarks_of(mesh)
+    if landmarks is None or basis.shape[1] != face.LANDMARK_COUNT or not len(basis):
         return True
     rest = coordinates(keys.reference_key.points)
-    landmarks = landmarks_of(mesh)
-    is_ours = isinstance(mesh.get(LANDMARKS_PROPERTY), int)
-    if len(rest) < face.LANDMARK_COUNT or (landmarks is None and not is_ours):
-        return True
-    if landmarks is None or np.allclose(rest[: face.LANDMARK_COUNT], landmarks, atol=1e-6):
-        rows, wanted = np.arange(face.LANDMARK_COUNT), basis
-        return min(_likeness(keys, rest, rows, wanted), default=1.0) >= _SAME_FIELD
+    first = rest[: face.LANDMARK_COUNT]
+    if len(first) == len(landmarks) and np.allclose(first, landmarks, atol=1e-6):
+        likeness = _likeness(keys, rest, np.arange(face.LANDMARK_COUNT), basis)
+        return min(likeness, default=1.0) >= _SAME_FIELD
     moving = np.linalg.norm(basis, axis=2).max(axis=0)
     at = np.setdiff1d(np.flatnonzero(moving > _MOVING * moving.max()), _INNER_LIPS)
+    if not len(at):
+        return True
     wanted = basis[:, at] @ _bend(performance.neutral, landmarks)
     likeness = _likeness(keys, rest, _nearest(rest, landmarks[at]), wanted)
     return not likeness or float(np.mean(likeness)) >= _SAME_TRANSFERRED_FIELD

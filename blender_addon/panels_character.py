@@ -29,7 +29,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         if face is None or face.type != "MESH":
             lines(layout, "Select the mesh with the face, and with it eyes, teeth, tongue, lashes.")
         else:
-            _draw_state(layout, characters.pieces_of(context, face))
+            _draw_state(layout, context, characters.pieces_of(context, face))
         if draw_progress(layout, "transfer"):
             return
         row = layout.row(align=True)
@@ -47,7 +47,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         button(layout, context, "make_face_keys", icon="SHAPEKEY_DATA")
 
 
-def _draw_state(layout: Any, pieces: list[Any]) -> None:
+def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
     face, *others = pieces
     text = f"Face: '{face.name}'"
     if others:
@@ -56,7 +56,9 @@ def _draw_state(layout: Any, pieces: list[Any]) -> None:
         text += f", with {shown}" + (f" and {more} more" if more > 0 else "")
     lines(layout, f"{text}.", icon="MESH_DATA")
     count, whole = characters.key_count(pieces), len(arkit.ARKIT_NAMES)
-    if count == whole:
+    if count == whole and face in properties.target_meshes(context):
+        lines(layout, f"It has all of the {whole} keys and is a target: it can be animated.")
+    elif count == whole:
         lines(layout, f"It has all of the {whole} keys: choose it as a target below.")
     elif count:
         lines(layout, f"It has {count} of the {whole} keys.")

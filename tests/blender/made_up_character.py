@@ -25,7 +25,7 @@ def grid(width: float = 0.16, height: float = 0.2) -> tuple[np.ndarray, np.ndarr
 
 def new_object(bpy: Any, name: str, vertices: np.ndarray, faces: np.ndarray) -> Any:
     mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(vertices.tolist(), [], np.asarray(faces).tolist())
+    mesh.from_pydata(vertices.tolist(), [], [[int(corner) for corner in face] for face in faces])
     made = bpy.data.objects.new(name, mesh)
     bpy.context.scene.collection.objects.link(made)
     return made

@@ -62,6 +62,14 @@ def _lamp(blender, figure):
     choose(blender, lamp)
 
 
+def _excluded(blender, figure):
+    collection = blender.data.collections.new("Lager")
+    blender.context.scene.collection.children.link(collection)
+    collection.objects.link(figure)
+    blender.context.scene.collection.objects.unlink(figure)
+    blender.context.view_layer.layer_collection.children["Lager"].exclude = True
+
+
 def _nothing(blender, figure):
     blender.context.view_layer.objects.active = None
 
@@ -252,6 +260,26 @@ def test_a_mesh_that_was_changed_meanwhile_gets_no_keys(
     assert figure.data.shape_keys is None
 
 
+def test_a_character_that_was_deleted_but_is_still_a_target_gets_no_keys(
+    blender, addon, connected, transferring, figure
+):
+    addon("properties").choose_targets(blender.context, [figure])
+    transferring.holds_back.set()
+    cls, operator = _start(addon, blender, connected)
+    blender.context.scene.collection.objects.unlink(figure)
+    transferring.release.set()
+    assert run(cls, operator, blender.context) == {"CANCELLED"}
+    assert "is in no scene any more" in connected.notice.sentences[0]
+    assert figure.data.shape_keys is None
+
+
+def test_a_target_outside_the_view_layer_is_said(blender, addon, transferring, figure):
+    _excluded(blender, figure)
+    with pytest.raises(RuntimeError, match="not in the current view layer"):
+        blender.ops.vividkeys.make_face_keys(target="Figur")
+    assert transferring.submits == []
+
+
 def test_renamed_and_moved_in_mid_job_it_is_still_the_same(
     blender, addon, connected, transferring, figure
 ):
@@ -338,7 +366,9 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     shown = _panel(blender, addon)
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    assert "all of the 52 keys" in _panel(blender, addon).text
+    assert "all of the 52 keys and is a target" in _panel(blender, addon).text
+    addon("properties").choose_targets(blender.context, [])
+    assert "choose it as a target" in _panel(blender, addon).text
 
 
 def test_without_a_mesh_or_a_connection_the_panel_says_what_to_do(blender, addon):
