@@ -163,8 +163,8 @@ def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Im
     below = layout.template[CHIN, 2] - height
     skin_only = smooth_step(below, -0.002, 0.008)
     away = smooth_step(-seen.facing, -0.7, -0.4) * skin_only
-    behind = (layout.island == ISLANDS.index("head")) & (layout.above_hairline < 0)
-    skin_only = np.maximum(skin_only, behind * smooth_step(_depth(layout), 0.0, 0.02))
+    beyond = (1.0 - layout.face) * smooth_step(-layout.above_hairline, -0.004, 0.004)
+    skin_only = np.maximum(skin_only, beyond)
     # Beside the cheeks hair and background begin; lower there may be a beard.
     beside = smooth_step(-layout.above_hairline, 0.0, 0.01) * smooth_step(-below, -0.075, -0.055)
     skin_only = np.maximum(skin_only, beside * smooth_step(-seen.facing, -0.72, -0.45))
@@ -177,12 +177,6 @@ def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Im
     trust = cv2.erode(trust, np.ones((5, 5), np.uint8))
     soft = cv2.GaussianBlur(np.asarray(trust, np.float32), (0, 0), 2.5)
     return np.asarray(np.minimum(soft, 1.0) * layout.covered, np.float32)
-
-
-def _depth(layout: HeadLayout) -> Image:
-    """How far behind the ears' roots a texel is, metres [C,C]."""
-    front = layout.template[[234, 454], 1].mean() + 0.004
-    return layout.spread(layout.template[:, 1:2] - front)[..., 0]
 
 
 def _skin_everywhere(
@@ -214,7 +208,9 @@ def _with_hair(
     scalp = trust * hair
     other = float((scalp * (1.0 - likeness)).sum() / max(float(scalp.sum()), 1.0))
     hairy = float(smooth_step(np.array(other), 0.06, 0.22))
-    known = np.ascontiguousarray(scalp * (1.0 - min(3.0 * hairy, 1.0) * smooth_step(likeness, 0.02, 0.4)))
+    known = np.ascontiguousarray(
+        scalp * (1.0 - min(3.0 * hairy, 1.0) * smooth_step(likeness, 0.02, 0.4))
+    )
     if known.sum() < 60:
         return skin, 0.0
     hairs = _spread_out(layout, coarse, known, _typical(coarse, known))
@@ -280,7 +276,7 @@ def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Im
     texture = grain()
     if not hair.any():
         return np.asarray(1.0 + skin * texture.skin, np.float32)
-    strands = np.clip(2.2 * roughness(level, smooth, trust * hair), 0.05, 0.16)
+    strands = np.clip(2.0 * roughness(level, smooth, trust * hair), 0.04, 0.12)
     amount = enlarged(hair)
     mixed = texture.skin * np.float32(skin) * (1.0 - amount)
     return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)

@@ -52,6 +52,7 @@ class HeadLayout:
     template   [V,3] the vertices of the head that the layout was made for, metres
     above_hairline  float32 [C,C] metres above the hairline (below: negative)
     folded     float32 [C,C] 0..1: inner edges of lips and lids
+    face       float32 [C,C] 0..1: the landmarks' own skin
     cavity     [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
     """
 
@@ -64,6 +65,7 @@ class HeadLayout:
     template: Floats
     above_hairline: Image
     folded: Image
+    face: Image
     cavity: Floats
 
     def spread(self, values: Floats) -> Image:
@@ -113,9 +115,11 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     part = np.array(mesh.part_names)[mesh.vertex_part]
     folded = np.zeros((COARSE, COARSE), np.float32)
     folded[covered] = places @ np.isin(part, FOLDS).astype(np.float32)
+    face = np.zeros((COARSE, COARSE), np.float32)
+    face[covered] = places @ np.isin(part, ("face", *FOLDS)).astype(np.float32)
     cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
     return HeadLayout(
-        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, cavity
+        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity
     )
 
 

@@ -408,4 +408,3 @@ def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) ->
 def _turn_of(flat: Floats, triangles: Triangles) -> float:
     """+1 where triangles mostly turn counter-clockwise in the map, else -1."""
     return float(np.sign(np.sum(np.sign(_signed_areas(flat[triangles])))))
-
