@@ -104,7 +104,7 @@ def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
     person = cv2.erode(crop.person.astype(np.float32), np.ones((2 * edge + 1, 2 * edge + 1)))
     inside = cv2.remap(person, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
                        borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)  # fmt: skip
-    trust *= smooth_step(inside, 0.55, 0.9) * layout.covered
+    trust *= smooth_step(np.asarray(inside, np.float32), 0.55, 0.9) * layout.covered
     pieces: list[tuple[Window, Pixels]] = []
     coarse = np.zeros((COARSE, COARSE, 3), np.float32)
     for window in windows(trust > 0):
@@ -246,7 +246,7 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
         (window, cv2.multiply(photo, enlarged(gain[window]), dtype=cv2.CV_8U))
         for window, photo in seen.pieces
     ]
-    other_trust = np.asarray(mirrored(trust), np.float32)
+    other_trust = mirrored(trust)
     if float((other_trust * (1.0 - trust)).sum()) > MIRROR_FROM * float(trust.sum()):
         canvas = np.zeros((atlas.SIDE, atlas.SIDE, 3), np.uint8)
         for window, pixels in lit:
@@ -254,9 +254,9 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
         # The other side is as light as this one where both are known.
         both = np.ascontiguousarray(trust * other_trust)
         ratio = known_mean(coarse, both, 16.0, 100.0) / known_mean(
-            np.asarray(mirrored(coarse), np.float32), both, 16.0, 100.0
+            mirrored(coarse), both, 16.0, 100.0
         )
-        other = cv2.multiply(np.asarray(mirrored(canvas), np.uint8),
+        other = cv2.multiply(mirrored(canvas),
                              enlarged(np.clip(ratio, 0.5, 2.0)), dtype=cv2.CV_8U)  # fmt: skip
         share = enlarged(other_trust)
         result = cv2.blendLinear(other, result, share, 1.0 - share)
@@ -282,5 +282,5 @@ def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Im
     return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)
 
 
-def _thrice(image: NDArray[np.generic]) -> Image:
+def _thrice(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.float32)

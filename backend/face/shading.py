@@ -104,8 +104,8 @@ def light_gain(image: Image, skin: Image, upward: Image, sideward: Image) -> Ima
         return np.ones_like(level)
     soft = known_mean(level, weight, SOFT_LIGHT)
     known = np.clip(blurred(weight, SOFT_LIGHT) * 6.0, 0, 1)
-    other = np.asarray(mirrored(soft), np.float32)
-    both = np.minimum(known, np.asarray(mirrored(known), np.float32))
+    other = mirrored(soft)
+    both = np.minimum(known, mirrored(known))
     odd = 0.5 * (soft - other) * both
     # Where only one side is known, what is known nearby goes on.
     odd = known_mean(odd, both * both, 2 * SOFT_LIGHT)

@@ -7,6 +7,7 @@ Everything but the photo's own pixels is smooth, so a quarter of the texture's r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from .unwrap import EARS, ISLANDS, corner_uvs, islands
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 Triangles = NDArray[np.int32]
+Value = TypeVar("Value", np.float32, np.uint8)
 
 STEP = 4
 COARSE = atlas.SIDE // STEP
@@ -99,7 +101,8 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
     covered = distance <= REACH
     face = seen[rows, columns][covered]
-    share = _shares(flat[face], np.argwhere(covered)[:, ::-1] + 0.5)
+    middles = np.asarray(np.argwhere(covered)[:, ::-1] + 0.5, np.float64)
+    share = _shares(flat[face], middles)
     count = len(mesh.vertices)
     texel = np.repeat(np.arange(len(face)), 3)
     places = csr_matrix(
@@ -171,7 +174,7 @@ def _above_hairline(mesh: Assembly, triangles: Triangles) -> Floats:
     return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
 
 
-def mirrored(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def mirrored(image: NDArray[Value]) -> NDArray[Value]:
     """A texture [N,N,...] as the other side of the head would have it."""
     scale = len(image) / atlas.SIDE
     result = image.copy()
@@ -189,10 +192,11 @@ def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
     )
 
 
-def enlarged(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def enlarged(image: NDArray[Value]) -> NDArray[Value]:
     """A coarse image [h,w,...] at the texture's resolution."""
     size = (image.shape[1] * STEP, image.shape[0] * STEP)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, image.dtype)
 
 
 def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
