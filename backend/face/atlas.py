@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
+Value = TypeVar("Value", np.float32, np.uint8)
 
 SIDE = 2048
 # Pixels around everything that repeat its border, so that smaller copies of the texture do not
@@ -44,8 +46,8 @@ class Tile:
         y = self.top + PADDING + (1.0 - np.clip(up, 0, 1)) * self.inner_height
         return np.stack([x / SIDE, 1.0 - y / SIDE], axis=-1)
 
-    def view(self, texture: Pixels) -> Pixels:
-        """The tile's pixels inside a texture [SIDE,SIDE,3]."""
+    def view(self, texture: NDArray[Value]) -> NDArray[Value]:
+        """The tile's pixels inside a texture [SIDE,SIDE,...]."""
         return texture[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def paste(self, texture: Pixels, pixels: Pixels) -> None:

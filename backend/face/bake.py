@@ -49,6 +49,8 @@ CHIN = 152
 HOLLOW = np.array((0.30, 0.42, 0.42))
 # The other side of the head is looked at where it shows this share more of the skin.
 MIRROR_FROM = 0.02
+# How much of the darkening (or glow) of skin that turns away from the camera is taken off.
+RIM_SHARE = 0.85
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +75,20 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     seen = _look_up(crop, posed, layout)
     model = skin_model(seen.coarse, _sure_skin(layout) * (seen.trust > 0.5))
     likeness = model.likeness(seen.coarse)
-    trust = _believable(seen, likeness, layout)
     hair = smooth_step(layout.above_hairline, -0.006, 0.010)
+    behind = _shines_through(crop, seen, layout) * (1.0 - likeness)
+    behind *= smooth_step(layout.above_hairline, 0.012, 0.030)
+    trust = _believable(seen, likeness, layout, behind)
     normal = vertex_normals(layout.template, layout.triangles)
     looks = layout.spread(normal)
     lit = np.ascontiguousarray(trust * likeness * (1.0 - hair))
-    gain = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
-    coarse = seen.coarse * gain[..., None]
-    filled, strands = _filled(seen, layout, coarse, trust, likeness, hair)
+    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
+    gain = np.repeat(light[..., None], 3, axis=2)
+    coarse = seen.coarse * gain
+    skin = _skin_everywhere(seen, layout, coarse, trust, likeness, hair)
+    rim = _rim_gain(seen, coarse, skin, lit)
+    gain, coarse = gain * rim, coarse * rim
+    filled, strands = _with_hair(layout, skin, coarse, trust, likeness, hair)
     grained = _grained(coarse, trust, hair * strands, layout)
     return _composed(seen, gain, trust, filled, grained, coarse)
 
@@ -96,7 +104,7 @@ def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
     person = cv2.erode(crop.person.astype(np.float32), np.ones((2 * edge + 1, 2 * edge + 1)))
     inside = cv2.remap(person, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
                        borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)  # fmt: skip
-    trust *= smooth_step(inside, 0.55, 0.9) * layout.covered
+    trust *= smooth_step(np.asarray(inside, np.float32), 0.55, 0.9) * layout.covered
     pieces: list[tuple[Window, Pixels]] = []
     coarse = np.zeros((COARSE, COARSE, 3), np.float32)
     for window in windows(trust > 0):
@@ -126,6 +134,21 @@ def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -
     return np.asarray(1.0 - hidden, np.float32)
 
 
+def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> Image:
+    """How much [C,C] a texel's colour is on the way from the hair at the face to what is behind."""
+    near = (seen.trust > 0.5) & (layout.above_hairline > 0.0) & (layout.above_hairline < 0.03)
+    behind = crop.person[::4, ::4] < 0.15
+    if near.sum() < 50 or behind.sum() < 50:
+        return np.zeros((COARSE, COARSE), np.float32)
+    hair = np.median(seen.coarse[near], axis=0)
+    way = np.median(crop.pixels[::4, ::4][behind], axis=0) - hair
+    length = float(np.linalg.norm(way))
+    if length < 40.0:
+        return np.zeros((COARSE, COARSE), np.float32)
+    share = (seen.coarse - hair) @ (way / length**2).astype(np.float32)
+    return smooth_step(share, 0.22, 0.45)
+
+
 def _sure_skin(layout: HeadLayout) -> Image:
     """1 [C,C] around the landmarks that are skin on everybody."""
     mask = np.zeros((COARSE, COARSE), np.float32)
@@ -134,18 +157,19 @@ def _sure_skin(layout: HeadLayout) -> Image:
     return mask
 
 
-def _believable(seen: _Seen, likeness: Image, layout: HeadLayout) -> Image:
+def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Image) -> Image:
     """Trust without collars and strands on neck and ears, and with soft borders."""
     height = layout.spread(layout.template[:, 2:])[..., 0]
     below = layout.template[CHIN, 2] - height
-    neck = np.isin(layout.island, [ISLANDS.index(name) for name in ("neck", "below")])
-    skin_only = smooth_step(below, 0.006, 0.030) * neck
-    behind = (layout.island == ISLANDS.index("head")) & (layout.above_hairline < 0)
-    skin_only = np.maximum(skin_only, behind * smooth_step(_depth(layout), 0.0, 0.02))
+    skin_only = smooth_step(below, -0.002, 0.008)
+    away = smooth_step(-seen.facing, -0.7, -0.4) * skin_only
+    beyond = (1.0 - layout.face) * smooth_step(-layout.above_hairline, -0.004, 0.004)
+    skin_only = np.maximum(skin_only, beyond)
     # Beside the cheeks hair and background begin; lower there may be a beard.
     beside = smooth_step(-layout.above_hairline, 0.0, 0.01) * smooth_step(-below, -0.075, -0.055)
     skin_only = np.maximum(skin_only, beside * smooth_step(-seen.facing, -0.72, -0.45))
-    trust = seen.trust * (1.0 - skin_only * (1.0 - likeness))
+    trust = seen.trust * (1.0 - skin_only * (1.0 - likeness)) * (1.0 - background)
+    trust = trust * (1.0 - away)
     ears = np.isin(layout.island, [ISLANDS.index(name) for name in ("left_ear", "right_ear")])
     trust[ears] = 0.0
     trust = trust * (1.0 - smooth_step(layout.folded, 0.2, 0.6))
@@ -155,31 +179,41 @@ def _believable(seen: _Seen, likeness: Image, layout: HeadLayout) -> Image:
     return np.asarray(np.minimum(soft, 1.0) * layout.covered, np.float32)
 
 
-def _depth(layout: HeadLayout) -> Image:
-    """How far behind the ears' roots a texel is, metres [C,C]."""
-    front = layout.template[[234, 454], 1].mean() + 0.004
-    return layout.spread(layout.template[:, 1:2] - front)[..., 0]
-
-
-def _filled(
+def _skin_everywhere(
     seen: _Seen, layout: HeadLayout, coarse: Image, trust: Image, likeness: Image, hair: Image
-) -> tuple[Image, float]:
-    """Colours [C,C,3] for everywhere, and how much of a head of hair the photo shows, 0..1."""
+) -> Image:
+    """The colour [C,C,3] that skin has or would have everywhere."""
     # Where skin turns away from the camera it is darker than it would be seen from there.
     own = np.maximum(likeness, _lips(layout)) * smooth_step(seen.facing, 0.35, 0.65)
-    skin_known = np.ascontiguousarray(trust * own * (1.0 - hair))
-    skin_typical = _typical(coarse, skin_known)
-    skin = _spread_out(layout, coarse, skin_known, skin_typical)
+    known = np.ascontiguousarray(trust * own * (1.0 - hair))
+    typical = _typical(coarse, known)
+    skin = _spread_out(layout, coarse, known, typical)
     # Hollows of an ear are darker and redder.
     skin *= 1.0 - layout.spread(layout.cavity[:, None] * HOLLOW)
+    skin[~layout.covered] = typical
+    return np.asarray(skin, np.float32)
+
+
+def _rim_gain(seen: _Seen, coarse: Image, skin: Image, lit: Image) -> Image:
+    """Factor [C,C,3] that brings skin that turns away from the camera to its colour beyond."""
+    ratio = known_mean(skin, lit, 6.0, 100.0) / known_mean(coarse, lit, 6.0, 100.0)
+    share = RIM_SHARE * (1.0 - smooth_step(seen.facing, 0.35, 0.75))
+    return np.asarray(np.clip(ratio, 0.6, 1.8) ** share[..., None], np.float32)
+
+
+def _with_hair(
+    layout: HeadLayout, skin: Image, coarse: Image, trust: Image, likeness: Image, hair: Image
+) -> tuple[Image, float]:
+    """Skin and hair [C,C,3], and how much of a head of hair the photo shows, 0..1."""
     scalp = trust * hair
     other = float((scalp * (1.0 - likeness)).sum() / max(float(scalp.sum()), 1.0))
-    hairy = float(smooth_step(np.array(other), 0.12, 0.4))
-    hair_known = np.ascontiguousarray(scalp * (1.0 - hairy * likeness))
-    skin[~layout.covered] = skin_typical
-    if hair_known.sum() < 60:
+    hairy = float(smooth_step(np.array(other), 0.06, 0.22))
+    known = np.ascontiguousarray(
+        scalp * (1.0 - min(3.0 * hairy, 1.0) * smooth_step(likeness, 0.02, 0.4))
+    )
+    if known.sum() < 60:
         return skin, 0.0
-    hairs = _spread_out(layout, coarse, hair_known, _typical(coarse, hair_known))
+    hairs = _spread_out(layout, coarse, known, _typical(coarse, known))
     return np.asarray(skin + (hairs - skin) * hair[..., None], np.float32), hairy
 
 
@@ -209,10 +243,10 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
     result = cv2.multiply(enlarged(np.asarray(filled + 0.5, np.uint8)), _thrice(grained),
                           dtype=cv2.CV_8U)  # fmt: skip
     lit = [
-        (window, cv2.multiply(photo, _thrice(enlarged(gain[window])), dtype=cv2.CV_8U))
+        (window, cv2.multiply(photo, enlarged(gain[window]), dtype=cv2.CV_8U))
         for window, photo in seen.pieces
     ]
-    other_trust = np.asarray(mirrored(trust), np.float32)
+    other_trust = mirrored(trust)
     if float((other_trust * (1.0 - trust)).sum()) > MIRROR_FROM * float(trust.sum()):
         canvas = np.zeros((atlas.SIDE, atlas.SIDE, 3), np.uint8)
         for window, pixels in lit:
@@ -220,9 +254,9 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
         # The other side is as light as this one where both are known.
         both = np.ascontiguousarray(trust * other_trust)
         ratio = known_mean(coarse, both, 16.0, 100.0) / known_mean(
-            np.asarray(mirrored(coarse), np.float32), both, 16.0, 100.0
+            mirrored(coarse), both, 16.0, 100.0
         )
-        other = cv2.multiply(np.asarray(mirrored(canvas), np.uint8),
+        other = cv2.multiply(mirrored(canvas),
                              enlarged(np.clip(ratio, 0.5, 2.0)), dtype=cv2.CV_8U)  # fmt: skip
         share = enlarged(other_trust)
         result = cv2.blendLinear(other, result, share, 1.0 - share)
@@ -242,11 +276,11 @@ def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Im
     texture = grain()
     if not hair.any():
         return np.asarray(1.0 + skin * texture.skin, np.float32)
-    strands = np.clip(2.2 * roughness(level, smooth, trust * hair), 0.05, 0.16)
+    strands = np.clip(2.0 * roughness(level, smooth, trust * hair), 0.04, 0.12)
     amount = enlarged(hair)
     mixed = texture.skin * np.float32(skin) * (1.0 - amount)
     return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)
 
 
-def _thrice(image: NDArray[np.generic]) -> Image:
+def _thrice(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.float32)

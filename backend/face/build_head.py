@@ -41,10 +41,10 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
     """The whole head around neutral landmarks [468,3] and irises [10,3]; grey without a photo."""
     # The lip fields are spread over the head by the very steps that spread the shapes: what they
     # close on the landmarks they close on the head. So is the photo's expression.
-    basis = [landmark_basis(vertices), offset_basis(vertices)]
-    if crop is not None:
-        basis.append((crop.aligned[:LANDMARK_COUNT] - vertices)[None])
-    whole, balls = _assembled(vertices, irises, crop, np.concatenate(basis))
+    lips = offset_basis(vertices)
+    shown = vertices if crop is None else crop.aligned[:LANDMARK_COUNT]
+    basis = np.concatenate([landmark_basis(vertices), lips, (shown - vertices)[None]])
+    whole, balls = _assembled(vertices, irises, crop, basis)
     layout = template_layout()
     if crop is None:
         texture, skin = plain_skin(layout), GREY_SKIN
@@ -53,8 +53,8 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         skin = crop.skin
     _paint_inner_parts(texture, skin, crop, vertices, balls)
     count = len(ARKIT_NAMES)
-    shapes = whole.shapes[:count].astype(np.float32)
-    fields = whole.shapes[count : len(basis[1]) + count].astype(np.float32)
+    moved = whole.shapes[:count].astype(np.float32)
+    fields = whole.shapes[count : count + len(lips)].astype(np.float32)
     fields[np.abs(fields) < NO_MOTION] = 0.0
     return FaceMesh(
         vertices=whole.vertices.astype(np.float32),
@@ -63,7 +63,7 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         texture=texture,
         materials=MATERIALS,
         triangle_material=whole.triangle_material,
-        shapes=shapes,
+        shapes=moved,
         offset_fields=fields,
         part_names=whole.part_names,
         vertex_part=whole.vertex_part,

@@ -124,13 +124,15 @@ def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
     """Strands that run down, a little wavy and in locks."""
-    fine = gaussian_filter(noise.normal(size=(height, width)).astype(np.float32), (22, 0.8), mode="wrap")
+    fine = gaussian_filter(
+        noise.normal(size=(height, width)).astype(np.float32), (22, 0.8), mode="wrap"
+    )
     locks = gaussian_filter(noise.normal(size=(height // 4, width // 4)), (24, 2.2), mode="wrap")
     locks = np.repeat(np.repeat(locks, 4, axis=0), 4, axis=1)[:height, :width]
     field = _unit(fine) + 0.8 * _unit(gaussian_filter(locks, 1.5))
     rows = np.arange(height)[:, None]
     columns = np.arange(width)[None]
-    wave = 9.0 * np.sin(rows / 95.0 + 3.0 * np.sin(columns / 210.0))
+    wave = 6.0 * np.sin(rows / 95.0 + 3.0 * np.sin(columns / 210.0))
     return np.asarray(_unit(field[rows, (columns + wave.astype(int)) % width]), np.float32)
 
 
@@ -154,4 +156,3 @@ def roughness(image: Image, smooth: Image, weight: Image) -> float:
         return 0.0
     away = np.abs(np.log((image + 4.0) / (smooth + 4.0)))
     return float((away * weight).sum() / total * 1.25)
-

@@ -52,7 +52,9 @@ def skin_model(image: Image, weight: Image) -> SkinModel:
         values = _logs(image).reshape(-1, 3)
     mean = np.median(values, axis=0)
     spread = 1.4826 * np.median(np.abs(values - mean), axis=0)
-    return SkinModel(mean.astype(np.float64), np.clip(1.6 * spread, (0.07, 0.07, 0.22), (0.2, 0.2, 0.5)))
+    return SkinModel(
+        mean.astype(np.float64), np.clip(1.6 * spread, (0.07, 0.07, 0.22), (0.2, 0.2, 0.5))
+    )
 
 
 def _logs(image: Image) -> Image:
@@ -76,7 +78,9 @@ def blurred(image: Image, sigma: float) -> Image:
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / factor)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def known_mean(image: Image, weight: Image, sigma: float, rest: float | Image = 0.0) -> Image:
@@ -100,8 +104,8 @@ def light_gain(image: Image, skin: Image, upward: Image, sideward: Image) -> Ima
         return np.ones_like(level)
     soft = known_mean(level, weight, SOFT_LIGHT)
     known = np.clip(blurred(weight, SOFT_LIGHT) * 6.0, 0, 1)
-    other = np.asarray(mirrored(soft), np.float32)
-    both = np.minimum(known, np.asarray(mirrored(known), np.float32))
+    other = mirrored(soft)
+    both = np.minimum(known, mirrored(known))
     odd = 0.5 * (soft - other) * both
     # Where only one side is known, what is known nearby goes on.
     odd = known_mean(odd, both * both, 2 * SOFT_LIGHT)

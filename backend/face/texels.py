@@ -7,6 +7,7 @@ Everything but the photo's own pixels is smooth, so a quarter of the texture's r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from .unwrap import EARS, ISLANDS, corner_uvs, islands
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 Triangles = NDArray[np.int32]
+Value = TypeVar("Value", np.float32, np.uint8)
 
 STEP = 4
 COARSE = atlas.SIDE // STEP
@@ -52,6 +54,7 @@ class HeadLayout:
     template   [V,3] the vertices of the head that the layout was made for, metres
     above_hairline  float32 [C,C] metres above the hairline (below: negative)
     folded     float32 [C,C] 0..1: inner edges of lips and lids
+    face       float32 [C,C] 0..1: the landmarks' own skin
     cavity     [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
     """
 
@@ -64,6 +67,7 @@ class HeadLayout:
     template: Floats
     above_hairline: Image
     folded: Image
+    face: Image
     cavity: Floats
 
     def spread(self, values: Floats) -> Image:
@@ -97,7 +101,8 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
     covered = distance <= REACH
     face = seen[rows, columns][covered]
-    share = _shares(flat[face], np.argwhere(covered)[:, ::-1] + 0.5)
+    middles = np.asarray(np.argwhere(covered)[:, ::-1] + 0.5, np.float64)
+    share = _shares(flat[face], middles)
     count = len(mesh.vertices)
     texel = np.repeat(np.arange(len(face)), 3)
     places = csr_matrix(
@@ -113,9 +118,11 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     part = np.array(mesh.part_names)[mesh.vertex_part]
     folded = np.zeros((COARSE, COARSE), np.float32)
     folded[covered] = places @ np.isin(part, FOLDS).astype(np.float32)
+    face = np.zeros((COARSE, COARSE), np.float32)
+    face[covered] = places @ np.isin(part, ("face", *FOLDS)).astype(np.float32)
     cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
     return HeadLayout(
-        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, cavity
+        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity
     )
 
 
@@ -167,7 +174,7 @@ def _above_hairline(mesh: Assembly, triangles: Triangles) -> Floats:
     return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
 
 
-def mirrored(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def mirrored(image: NDArray[Value]) -> NDArray[Value]:
     """A texture [N,N,...] as the other side of the head would have it."""
     scale = len(image) / atlas.SIDE
     result = image.copy()
@@ -185,10 +192,11 @@ def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
     )
 
 
-def enlarged(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def enlarged(image: NDArray[Value]) -> NDArray[Value]:
     """A coarse image [h,w,...] at the texture's resolution."""
     size = (image.shape[1] * STEP, image.shape[0] * STEP)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, image.dtype)
 
 
 def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:

@@ -81,7 +81,8 @@ def _cut_out(
     kernel = cv2.INTER_CUBIC
     if scale < 1.0:
         # Averaged first, or single pixels of a large photo would be picked.
-        photo = cv2.GaussianBlur(photo, (0, 0), 0.45 / scale) if scale < 0.8 else photo
+        if scale < 0.8:
+            photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), 0.45 / scale), np.uint8)
         kernel = cv2.INTER_LINEAR
     half = 0.5 * scale - 0.5
     move = np.array([(scale, 0, half - corner[0] * scale), (0, scale, half - corner[1] * scale)])

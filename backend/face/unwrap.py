@@ -64,12 +64,14 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
         if name in TILE_OF_PART:
             result[mine] = ISLANDS.index("painted")
         elif name in EARS:
-            result[mine] = ISLANDS.index(name)
+            # Whatever touches an ear is laid out with it, so that its border runs along a ring.
+            ear = (mesh.vertex_part[mesh.triangles] == index).any(axis=1)
+            result[ear] = ISLANDS.index(name)
         elif name == "neck":
             lower_half = centre[:, 2] < np.mean([centre[mine, 2].min(), mesh.vertices[CHIN, 2]])
             closing |= mine & lower_half & (normal[:, 2] < -0.6)
         elif name == "skull":
-            result[mine & (height > CROWN_FROM)] = ISLANDS.index("crown")
+            result[mine & (result == 0) & (height > CROWN_FROM)] = ISLANDS.index("crown")
     # Far below, the map of the head would become narrow, and a neck is not seen from its middle.
     azimuth = _globe(centre)[:, 0]
     low = (result == ISLANDS.index("head")) & (height < _neck_begins(azimuth))
@@ -406,4 +408,3 @@ def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) ->
 def _turn_of(flat: Floats, triangles: Triangles) -> float:
     """+1 where triangles mostly turn counter-clockwise in the map, else -1."""
     return float(np.sign(np.sum(np.sign(_signed_areas(flat[triangles])))))
-
