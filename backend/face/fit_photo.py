@@ -58,7 +58,7 @@ EXPRESSION_SHAPES = tuple(
     for name in ARKIT_NAMES
     if not name.startswith(("eyeLook", "tongue", "cheekPuff", "mouthClose"))
 )
-RELUCTANCE = 0.0006
+RELUCTANCE = 0.001
 NO_WEIGHT = 0.02
 GAP_WEIGHT = 4.0
 
