@@ -21,8 +21,8 @@ from scipy.spatial.transform import Rotation
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
 
-from .arkit_basis import landmark_basis
-from .close_mouth import close_mouth
+from .arkit_basis import contacts, landmark_basis
+from .close_mouth import CLOSED, close_mouth
 from .photo_model import LEAST_NOISE, TURN, PhotoModel, load_photo_model
 from .pose import Similarity, fit_similarity, image_to_axes
 from .surface import vertex_normals
@@ -58,8 +58,9 @@ EXPRESSION_SHAPES = tuple(
     for name in ARKIT_NAMES
     if not name.startswith(("eyeLook", "tongue", "cheekPuff", "mouthClose"))
 )
-RELUCTANCE = 0.0006
+RELUCTANCE = 0.001
 NO_WEIGHT = 0.02
+GAP_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,6 +290,13 @@ def expression_weights(vertices: Floats, aligned: Floats, now: _Solution) -> Flo
     weight = np.sqrt(now.trust[:LANDMARK_COUNT])[:, None] * (1.0, 0.25, 1.0)
     rows = (basis[chosen] @ now.rotation.T * weight).reshape(len(chosen), -1)
     away = ((aligned - vertices) @ now.rotation.T * weight).reshape(-1)
+    # Whether teeth show is seen more easily than where the lips are: their gap counts extra.
+    lips = contacts()["lips"]
+    opening = lips.gap(aligned)[:, 2]
+    opening = np.where(opening < CLOSED, 0.0, opening)
+    gaps = np.stack([lips.gap(shape)[:, 2] for shape in basis[chosen]])
+    rows = np.concatenate([rows, GAP_WEIGHT * gaps], axis=1)
+    away = np.concatenate([away, GAP_WEIGHT * opening])
     gram = rows @ rows.T
     gram[np.diag_indices_from(gram)] += LANDMARK_COUNT * RELUCTANCE**2
     lower = np.linalg.cholesky(gram)
