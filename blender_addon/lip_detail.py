@@ -8,6 +8,7 @@ Their values have both signs, so their sliders reach below zero.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,11 @@ from .contracts import face, take
 LIMIT = 10.0
 NOWHERE = "Lip detail needs a VividKeys head or a transferred one; it was left out."
 OTHER_FIELDS = "The lip detail of '{name}' is of another version; press 'Create Head' again."
+# The landmarks are the first vertices of our own heads; other heads carry where they lie (468 x 3
+# numbers in a row) and which vertices are nearest to them.
 LANDMARKS_PROPERTY = "vividkeys_landmarks"
+POINTS_PROPERTY = "vividkeys_landmark_points"
+ROWS_PROPERTY = "vividkeys_landmark_vertices"
 
 _KEY = re.compile(r"vk_offset_([0-9]{2})")
 # Two versions of a lip field are the same motion when they point the same way, as a cosine.
@@ -31,18 +36,19 @@ def key_name(number: int) -> str:
     return f"vk_offset_{number + 1:02d}"
 
 
-def add_keys(mesh: Any, fields: np.ndarray) -> None:
+def add_keys(mesh: Any, fields: np.ndarray, numbers: Iterable[int] | None = None) -> None:
     """Give a mesh with shape keys the fields [K,V,3], in metres, on top of its rest shape.
 
-    Keys that are there from an earlier face are filled anew; nothing else is touched.
+    Only those of `numbers` where they are given, under their own numbers. Keys that are there from
+    an earlier face are filled anew; nothing else is touched.
     """
     blocks = mesh.data.shape_keys.key_blocks
     rest = coordinates(mesh.data.shape_keys.reference_key.points)
-    for number, field in enumerate(fields):
+    for number in range(len(fields)) if numbers is None else numbers:
         name = key_name(number)
         block = blocks.get(name) or mesh.shape_key_add(name=name, from_mix=False)
         block.slider_min, block.slider_max = -LIMIT, LIMIT
-        block.points.foreach_set("co", (rest + field).ravel())
+        block.points.foreach_set("co", (rest + fields[number]).ravel())
 
 
 def keys_of(keys: Any) -> dict[int, Any]:
@@ -81,19 +87,44 @@ def fits(mesh: Any, performance: take.Take) -> bool:
     """
     basis = performance.offset_basis
     keys = mesh.data.shape_keys
-    if LANDMARKS_PROPERTY not in mesh or len(keys.reference_key.points) < face.LANDMARK_COUNT:
+    rows = landmark_rows(mesh)
+    if rows is None or basis.shape[1] != face.LANDMARK_COUNT:
         return True
-    if basis.shape[1] != face.LANDMARK_COUNT:
-        return True
-    rest = coordinates(keys.reference_key.points)[: face.LANDMARK_COUNT]
+    rest = coordinates(keys.reference_key.points)[rows]
     for number, block in keys_of(keys).items():
         if number >= len(basis):
             continue
-        own = coordinates(block.points)[: face.LANDMARK_COUNT] - rest
+        own = coordinates(block.points)[rows] - rest
         sizes = float(np.linalg.norm(own) * np.linalg.norm(basis[number]))
         if sizes > 0.0 and float((own * basis[number]).sum()) < _SAME_FIELD * sizes:
             return False
     return True
+
+
+def landmark_rows(mesh: Any) -> np.ndarray | None:
+    """The vertices at, or nearest to, the 468 landmarks of a head of ours; None for others."""
+    count = len(mesh.data.vertices)
+    if LANDMARKS_PROPERTY in mesh:
+        return np.arange(face.LANDMARK_COUNT) if count >= face.LANDMARK_COUNT else None
+    rows = _numbers(mesh, ROWS_PROPERTY, face.LANDMARK_COUNT)
+    if rows is None or not 0 <= rows.min() <= rows.max() < count:
+        return None
+    return rows.astype(np.int64)
+
+
+def stored_landmarks(mesh: Any) -> np.ndarray | None:
+    """Where a head says that its landmarks lie [468,3]; None where they are its vertices."""
+    flat = _numbers(mesh, POINTS_PROPERTY, 3 * face.LANDMARK_COUNT)
+    return None if flat is None else flat.astype(np.float32).reshape(-1, 3)
+
+
+def _numbers(mesh: Any, name: str, count: int) -> np.ndarray | None:
+    """A list of numbers that an object carries; None for anything else, others may write there."""
+    try:
+        values = np.array(mesh.get(name, ()), np.float64)
+    except (TypeError, ValueError):
+        return None
+    return values if values.shape == (count,) and np.isfinite(values).all() else None
 
 
 def settle(keys: Any, shown: bool, keyed: set[str]) -> None:

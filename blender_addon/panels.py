@@ -88,6 +88,8 @@ class VIVIDKEYS_PT_head(_SidebarPanel, bpy.types.Panel):
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "image_file", text="Photo")
+        layout.prop(chosen, "head")
+        layout.prop(chosen, "head_objects")
         _lines(layout, CONSENT, icon="INFO")
         if not _draw_progress(layout, "reconstruct"):
             _button(layout, context, "create_head", icon="USER")
