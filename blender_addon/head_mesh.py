@@ -64,9 +64,12 @@ def packed_image(name: str, texture: np.ndarray) -> Any:
     """The texture [H,W,3] as a picture that is saved inside the file."""
     height, width = texture.shape[:2]
     image = bpy.data.images.new(f"{name} Photo", width, height, alpha=False)
-    pixels = np.ones((height, width, 4), np.float32)
+    pixels = np.empty((height, width, 4), np.float32)
     # Blender's first row is the lowest one.
-    pixels[:, :, :3] = texture[::-1].astype(np.float32) / 255.0
+    np.take(
+        np.arange(256, dtype=np.float32) / 255.0, texture[::-1], out=pixels[:, :, :3], mode="clip"
+    )
+    pixels[:, :, 3] = 1.0
     image.pixels.foreach_set(pixels.ravel())
     image.update()
     image.pack()

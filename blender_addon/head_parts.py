@@ -64,11 +64,11 @@ def landmarks_are_first(mesh_of_face: face.FaceMesh) -> bool:
 
 def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """The vertex nearest to each of `points` [P,3], [P]."""
-    nearest = [
-        ((vertices[None] - some[:, None]) ** 2).sum(axis=2).argmin(axis=1)
-        for some in np.array_split(points, max(1, len(points) // 32))
-    ]
-    return np.concatenate(nearest)
+    exact = vertices.astype(np.float64)
+    exact = exact - exact.mean(axis=0)
+    wanted = points.astype(np.float64) - vertices.astype(np.float64).mean(axis=0)
+    # |v - p|² without |p|², which is the same for every vertex.
+    return ((exact**2).sum(axis=1) - 2.0 * (wanted @ exact.T)).argmin(axis=1)
 
 
 def _groups(mesh_of_face: face.FaceMesh) -> np.ndarray:
