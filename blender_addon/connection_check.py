@@ -162,7 +162,11 @@ class _Check:
                 f"The backend cannot {' or '.join(missing)}.",
                 "Run 'python install.py doctor' on its computer.",
             )
-        names = [f"{model.get('name')} {model.get('version')}" for model in welcome.models]
+        names = [
+            f"{model.get('name')} {model.get('version')}"
+            for model in welcome.models
+            if model.get("task") != "reconstruct"  # heads to choose from, not models
+        ]
         return f"It has {', '.join(names) or 'its models'}."
 
     @property

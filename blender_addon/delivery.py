@@ -35,15 +35,16 @@ class HeadPlan:
 
     name: str
     scene: targets.Reference
+    as_parts: bool = False
 
 
 def head_plan_to_json(plan: HeadPlan) -> dict[str, Any]:
-    return {"name": plan.name, "scene": plan.scene.name}
+    return {"name": plan.name, "scene": plan.scene.name, "as_parts": plan.as_parts}
 
 
 def head_plan_from_json(values: dict[str, Any]) -> HeadPlan:
     scene = targets.Reference("scenes", targets.NO_UID, str(values.get("scene", "")))
-    return HeadPlan(str(values.get("name", "Head")), scene)
+    return HeadPlan(str(values.get("name", "Head")), scene, values.get("as_parts") is True)
 
 
 def deliver(context: Any, job: Job) -> tuple[str, ...]:
@@ -163,9 +164,9 @@ def _deliver_head(context: Any, job: Job) -> tuple[str, ...]:
         scene = targets.find(job.plan.scene)
     except errors.VividKeysError:
         scene = context.scene
-    head = heads.create_head(scene, mesh_of_face, job.plan.name)
+    head = heads.create_head(scene, mesh_of_face, job.plan.name, job.plan.as_parts)
     if scene == context.scene:
-        properties.choose_targets(context, [head])
+        properties.choose_targets(context, heads.objects_of(head))
         context.view_layer.update()
         for other in context.view_layer.objects:
             other.select_set(False)

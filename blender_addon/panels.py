@@ -75,6 +75,8 @@ class VIVIDKEYS_PT_head(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "image_file", text="Photo")
+        layout.prop(chosen, "head")
+        layout.prop(chosen, "head_objects")
         lines(layout, CONSENT, icon="INFO")
         if not draw_progress(layout, "reconstruct"):
             button(layout, context, "create_head", icon="USER")

@@ -15,6 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import head_choice
 from .mapping.conventions import CONVENTIONS, DEFAULT
 from .performance_dials import SpeakerProperties
 from .style_dials import StyleProperties
@@ -67,6 +68,19 @@ class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGr
         description="A photo of one face, seen from the front",
         subtype="FILE_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    head: EnumProperty(
+        name="Head",
+        description="Which head the photo is put onto; the backend lists those it has",
+        items=head_choice.items,
+    )
+    head_objects: EnumProperty(
+        name="As",
+        items=(
+            ("ONE", "One Object", "One mesh with all shape keys"),
+            ("PARTS", "Parts as Objects", "Eyes, teeth and the like hang from the face"),
+        ),
+        default="ONE",
     )
     targets: CollectionProperty(name="Targets", type=VividKeysTarget)
     active_target: IntProperty(name="Active Target")

@@ -14,6 +14,7 @@ from backend.commands.capture import Capture
 from backend.commands.doctor import Doctor
 from backend.commands.evaluate import Evaluate
 from backend.commands.faces import Faces
+from backend.commands.heads import Heads
 from backend.commands.keys import Keys
 from backend.commands.reconstruct import Reconstruct
 from backend.commands.restyle import Restyle
@@ -42,6 +43,7 @@ Commands = (
     | Annotated[Restyle, tyro.conf.subcommand("restyle")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
+    | Annotated[Heads, tyro.conf.subcommand("heads")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Keys, tyro.conf.subcommand("keys")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

@@ -20,12 +20,14 @@ class Reconstruct:
     """A photo of the face, from the front if possible. Ask the person for consent."""
     out: Path
     """The face to write, for instance face.npz."""
+    head: str = ""
+    """One of the installed heads (see `heads list`); default: our own."""
 
     def run(self) -> int:
-        from backend.face import reconstruct
+        from backend.heads import head_from_photo
 
         with progress_bar("Looking for the face") as report:
-            face = reconstruct(self.image, progress=report)
+            face = head_from_photo(self.head, self.image, progress=report)
         for warning in face.meta.get("warnings", []):
             print(f"note: {warning}")
         save_face(face, self.out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import ErrorKind, VividKeysError
 
@@ -18,7 +18,15 @@ from .folder import OWN, SUFFIX, checked_name, head_path, heads_folder, name_fro
 if TYPE_CHECKING:
     from shared.face import FaceMesh
 
-__all__ = ["OWN", "HeadInfo", "add_head", "head_from_photo", "installed_heads", "remove_head"]
+__all__ = [
+    "OWN",
+    "HeadInfo",
+    "add_head",
+    "check_head",
+    "head_from_photo",
+    "installed_heads",
+    "remove_head",
+]
 
 Progress = Callable[[float, str], None]
 OWN_TITLE = "VividKeys"
@@ -27,12 +35,16 @@ OWN_LICENCE = "GPL-3.0-or-later"
 
 @dataclass(frozen=True)
 class HeadInfo:
-    """An installed head; `vertices` is 0 for our own, which is made anew for each photo."""
+    """An installed head; `vertices` is 0 for our own, which is made anew for each photo.
+
+    `warnings` are sentences, e.g. which shapes it lacks.
+    """
 
     name: str
     title: str
     licence: str
     vertices: int
+    warnings: tuple[str, ...] = ()
 
 
 def installed_heads() -> list[HeadInfo]:
@@ -52,9 +64,7 @@ def installed_heads() -> list[HeadInfo]:
             meta, count = head_meta(file)
         except VividKeysError:
             continue
-        found.append(
-            HeadInfo(name, str(meta.get("title", name)), str(meta.get("licence", "")), count)
-        )
+        found.append(_info(name, meta, count))
     return found
 
 
@@ -84,7 +94,7 @@ def add_head(
     save_head(head, target)
     if progress is not None:
         progress(1.0, "The head is installed")
-    return HeadInfo(chosen, head.meta["title"], head.meta["licence"], len(head.vertices))
+    return _info(chosen, head.meta, len(head.vertices))
 
 
 def remove_head(name: str) -> None:
@@ -126,6 +136,17 @@ def head_from_photo(
 
     head = load_head(_existing(name))
     return fit_head(head, checked_name(name), image, progress, cancelled)
+
+
+def _info(name: str, meta: dict[str, Any], vertices: int) -> HeadInfo:
+    notes = meta.get("warnings")
+    return HeadInfo(
+        name,
+        str(meta.get("title", name)),
+        str(meta.get("licence", "")),
+        vertices,
+        tuple(map(str, notes)) if isinstance(notes, list) else (),
+    )
 
 
 def _existing(name: str) -> Path:

@@ -156,14 +156,20 @@ def _plain_colours(
     light = face_light(crop.skin)
     profile = _outline_profile(crop)
     row = np.clip(places[:, 1], 0, len(profile) - 1).astype(int)
-    colour = profile[row]
+    # Hair above, bare skin below the ears' middle, whatever the person wears.
+    bare = _smooth((landmarks[list(EARS), 2].mean() + 0.012 - vertices[:, 2]) / 0.03)[:, None]
+    colour = profile[row] * (1 - bare) + 0.92 * crop.skin * bare
     normals = vertex_normals(vertices, triangles)
     ear = landmarks[list(EARS), 1].mean()
     behind = _smooth((vertices[:, 1] - (ear - 0.4 * _FADE)) / _FADE)
-    turned = _smooth((0.18 - (-normals[:, 1])) / 0.3) * _smooth(
-        (vertices[:, 1] - ear + 0.03) / 0.02
+    # Where the skin turns away from the camera the photo is stretched and shows what is beside it.
+    turned = _smooth((0.42 + normals[:, 1]) / 0.34)
+    # The nose and the lips turn away too, in the middle of the face, where the photo is right.
+    beside = _smooth(
+        (np.abs(vertices[:, 0]) / np.abs(landmarks[list(EARS), 0]).mean() - 0.6) / 0.25
     )
-    amount = (1.0 - behind) * (1.0 - turned)
+    below = _smooth((landmarks[152, 2] - 0.008 - vertices[:, 2]) / 0.02)
+    amount = (1.0 - behind) * (1.0 - turned * beside) * (1.0 - below)
     skin = np.isin(part, ("face", "head"))
     amount[~skin] = 0.0
     depth = vertices[:, 1] - landmarks[13, 1]

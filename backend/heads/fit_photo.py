@@ -32,10 +32,13 @@ Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
 MODEL_NAME = "installed head 1"
-# What a landmark may be off for other reasons than identity, in metres: the tracker's depth is
-# guessed, so it counts half.
-_NOISE = 0.003
+# What a landmark may be off for other reasons than identity, in metres; the tracker's depth is
+# guessed, so it counts half. Neighbouring landmarks say the same: 468 count as a hundred. With
+# these numbers real neutral photos get coefficients of about one deviation at most, and what the
+# modes leave is 1.0 of 1.9 mm.
+_NOISE = 0.001
 _DEPTH_WEIGHT = 0.5
+_COUNT = 100.0
 # How far a head without modes goes towards the photo.
 _MILD = 0.6
 
@@ -183,8 +186,7 @@ def identity_coefficients(
     weight = np.repeat(load_template().rigidity[:LANDMARK_COUNT], 3).reshape(-1, 3)
     weight = (0.3 + 0.7 * weight) * (1.0, _DEPTH_WEIGHT, 1.0)
     weight = weight.reshape(-1, 1) / _NOISE
-    # Neighbouring landmarks say the same: 468 of them count as about forty.
-    weight = weight * np.sqrt(40.0 / len(landmarks))
+    weight = weight * np.sqrt(_COUNT / len(landmarks))
     reluctance = np.diag([1.0] * len(modes) + [1e-3] * 7 + [0.3])
     found, *_ = np.linalg.lstsq(
         np.concatenate([columns * weight, reluctance]),

@@ -40,8 +40,10 @@ _RANGES: tuple[tuple[str, str, int], ...] = (
     ("right_lashes", "lashes", VERTICES),
 )
 MATERIALS = ("skin", "mouth", "mouth_and_tongue", "teeth", "eye", "lashes")
-# Lashes are cards for a transparent picture; shown without one they are kept this narrow.
-_LASH_WIDTH = 0.16
+# Lashes are cards for a transparent picture; shown without one they are kept this narrow
+# on the upper lid, and have no width on the lower one.
+_LASH_WIDTH = 0.3
+_LASH_CARDS = 6
 
 
 def is_ict(mesh: MeshFile) -> bool:
@@ -157,18 +159,12 @@ def _thin_lashes(
     whose = np.isin(triangles[:, 0], rows)
     uv = np.zeros((len(vertices), 2))
     uv[triangles[whose].ravel()] = uvs[whose].reshape(-1, 2)
-    # Six cards, one above the other in the picture; each starts at the lid.
-    card = np.floor((uv[rows, 1] - 0.01) / 0.1685).astype(int)
-    for number in np.unique(card):
-        members = rows[card == number]
-        up = uv[members, 1]
-        columns = np.round(uv[members, 0] * 200).astype(int)
-        low, high = up < up.mean(), up >= up.mean()
-        # The lid's edge lies behind the tips: -Y is the front.
-        root_is_low = vertices[members[low], 1].mean() > vertices[members[high], 1].mean()
+    lid = vertices[rows, 2].mean()
+    for card in rows.reshape(_LASH_CARDS, -1):
+        width = _LASH_WIDTH if vertices[card, 2].mean() > lid else 0.0
+        columns = np.round(uv[card, 0] * 200).astype(int)
         for column in np.unique(columns):
-            line = members[columns == column]
-            order = line[np.argsort(uv[line, 1] if root_is_low else -uv[line, 1])]
-            root = order[0]
+            line = card[columns == column]
+            root = line[np.argmax(uv[line, 1])]
             for values in (vertices, *shapes.values()):
-                values[order] = values[root] + _LASH_WIDTH * (values[order] - values[root])
+                values[line] = values[root] + width * (values[line] - values[root])

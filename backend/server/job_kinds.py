@@ -74,6 +74,8 @@ class JobKind:
     `check` runs in the server before the job is accepted; it returns what the request needs or
     raises VividKeysError. `run` runs in the worker and raises VividKeysError too. `load` runs in
     the worker before it says that it is ready, and describes the models: name, version, task.
+    `describe` runs in the server with every `hello` and describes what may have changed since, in
+    the same way; it has to be quick.
     `warm` runs on a thread when the worker has nothing to do, for what would make only the first
     job slow; whatever goes wrong in it is left to that job.
     """
@@ -83,6 +85,7 @@ class JobKind:
     run: Callable[[JobContext], Result]
     load: Callable[[], list[dict[str, Any]]] | None = None
     warm: Callable[[], object] | None = None
+    describe: Callable[[], list[dict[str, Any]]] | None = None
 
 
 def job_kinds(modules: tuple[str, ...]) -> dict[str, JobKind]:

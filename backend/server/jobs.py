@@ -15,6 +15,7 @@ import numpy as np
 
 from backend.server.job_kinds import JobContext, JobKind, Needs, Result
 from shared.arrays import Arrays
+from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import face_from_arrays, face_to_arrays
 from shared.requests import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from backend.audio_to_mesh.animate import MotionChunk
     from backend.audio_to_mesh.motion_model import MotionModel
 
+MOST_HEADS_LISTED = 40
 
 # --- animate ---------------------------------------------------------------------------------
 
@@ -120,11 +122,14 @@ def _check_reconstruct(params: Mapping[str, Any], arrays: Arrays) -> Needs:
         raise VividKeysError(
             ErrorKind.BAD_ARRAY, "The job 'reconstruct' takes no arrays.", "Upload the photo."
         )
+    from backend.heads import check_head
+
+    check_head(request.head)
     return Needs((request.image,))
 
 
 def _reconstruct(context: JobContext) -> Result:
-    from backend.face import reconstruct
+    from backend.heads import head_from_photo
 
     request = from_params(ReconstructRequest, context.params)
 
@@ -132,11 +137,30 @@ def _reconstruct(context: JobContext) -> Result:
         context.progress("reconstructing", fraction, sentence)
 
     progress(0.0, "Reading the photo")
-    face = reconstruct(
-        context.upload(request.image), progress=progress, cancelled=context.cancelled
+    face = head_from_photo(
+        request.head,
+        context.upload(request.image),
+        progress=progress,
+        cancelled=context.cancelled,
     )
     info = {"vertices": len(face.vertices), "warnings": face.meta.get("warnings", [])}
     return Result(info, face_to_arrays(face))
+
+
+def _describe_heads() -> list[dict[str, Any]]:
+    from backend.heads import installed_heads
+
+    return [
+        {
+            "name": head.name,
+            "version": "1",
+            "task": "reconstruct",
+            "title": printable(head.title, 80),
+            "licence": printable(head.licence, 80),
+            "vertices": head.vertices,
+        }
+        for head in installed_heads()[:MOST_HEADS_LISTED]
+    ]
 
 
 def _warm_reconstruct() -> None:
@@ -147,5 +171,11 @@ def _warm_reconstruct() -> None:
 
 JOB_KINDS = (
     JobKind("animate", _check_animate, _animate, _load_animate),
-    JobKind("reconstruct", _check_reconstruct, _reconstruct, warm=_warm_reconstruct),
+    JobKind(
+        "reconstruct",
+        _check_reconstruct,
+        _reconstruct,
+        warm=_warm_reconstruct,
+        describe=_describe_heads,
+    ),
 )

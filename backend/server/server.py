@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -259,12 +260,24 @@ class Server:
                 name=client.name,
                 ready=self.dispatcher.is_ready,
                 kinds=abilities.kinds,
-                models=abilities.models,
+                models=(*abilities.models, *self._described(abilities.kinds)),
                 devices=abilities.devices,
                 limits=limits_as_json(),
                 jobs=tuple(jobs),
             ),
         )
+
+    def _described(self, available: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What can be chosen for the kinds of job that tell it anew with every hello."""
+        found: list[dict[str, Any]] = []
+        for name, kind in self._kinds.items():
+            if kind.describe is None or name not in available:
+                continue
+            try:
+                found += kind.describe()
+            except Exception:
+                _log.exception("What '%s' offers could not be listed.", name)
+        return found
 
     def _submit(self, client: Client, message: Submit) -> None:
         known = self._jobs.get(message.job)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
-from .. import delivery, properties, targets
+from .. import choices, delivery, head_choice, properties, targets
 from ..availability import poll
 from ..contracts import errors, requests
 from ..work import Job, state
@@ -28,6 +28,15 @@ class VIVIDKEYS_OT_create_head(bpy.types.Operator):
         name="Photo", description="Default: the scene's", subtype="FILE_PATH"
     )
     name: StringProperty(name="Name", description="Of the new object; default: the photo's name")
+
+    head: StringProperty(
+        name="Head", description="Of the backend's heads; 'own' is ours. Default: the scene's"
+    )
+    head_objects: EnumProperty(
+        name="As",
+        items=(("ONE", "One Object", ""), ("PARTS", "Parts as Objects", "")),
+        description="Default: the scene's",
+    )
 
     job_id = ""
     timer: Any = None
@@ -59,8 +68,11 @@ def send(operator: Any, context: Any) -> Job:
             errors.ErrorKind.BAD_IMAGE, sentence, "Choose a photo of one face."
         )
     name = operator.name or f"{path.stem[:40]} Head"
-    plan = delivery.HeadPlan(name, targets.remember(context.scene))
-    params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name))
+    chosen = properties.settings(context)
+    as_parts = choices.setting(operator, chosen, "head_objects") == "PARTS"
+    plan = delivery.HeadPlan(name, targets.remember(context.scene), as_parts)
+    head = operator.head or head_choice.chosen(chosen)
+    params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name, head=head))
     # The session puts the hash of the upload here.
     del params["image"]
     return state().submit(

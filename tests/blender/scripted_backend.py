@@ -32,6 +32,7 @@ class ScriptedBackend:
         self.cancelled: list[str] = []
         self.forgotten: list[str] = []
         self.kept: dict[str, str] = {}  # job -> kind, finished
+        self.models: tuple[dict[str, Any], ...] = ()
         self._waiting: list[tuple[bytes, Any]] = []
         self._stop = threading.Event()
         self._context = zmq.Context()
@@ -89,7 +90,13 @@ class ScriptedBackend:
                 kinds = ("animate", "reconstruct", "transfer")
                 self._say(
                     client,
-                    messages.Welcome(version=1, backend="Scripted 1", kinds=kinds, jobs=jobs),
+                    messages.Welcome(
+                        version=1,
+                        backend="Scripted 1",
+                        kinds=kinds,
+                        jobs=jobs,
+                        models=self.models,
+                    ),
                 )
             case "ping":
                 self._say(client, messages.Pong(message.number))

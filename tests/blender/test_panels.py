@@ -136,7 +136,7 @@ def test_the_backend_that_was_installed_is_found(draw, preferences, location_not
 def test_consent_stands_beside_the_photo(blender, addon):
     recorder = Recorder(blender)
     addon("panels").VIVIDKEYS_PT_head.draw(SimpleNamespace(layout=recorder), blender.context)
-    assert recorder.fields == ["image_file"]
+    assert recorder.fields == ["image_file", "head", "head_objects"]
     assert " ".join(recorder.texts).startswith(addon("panels").CONSENT)
 
 

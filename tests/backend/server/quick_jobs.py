@@ -73,9 +73,17 @@ def _break(context: JobContext) -> Result:
     return Result({}, {"large": np.zeros(int(how), np.uint8)})
 
 
+# What "double" offers to choose from; tests change it while the server runs.
+OFFERED: list[dict[str, Any]] = []
+
+
+def _cannot_tell() -> list[dict[str, Any]]:
+    raise OSError("the folder is gone")
+
+
 JOB_KINDS = (
-    JobKind("measure", _check_measure, _measure),
-    JobKind("double", _no_needs, _double),
+    JobKind("measure", _check_measure, _measure, describe=_cannot_tell),
+    JobKind("double", _no_needs, _double, describe=lambda: list(OFFERED)),
     JobKind("wait", _no_needs, _wait),
     JobKind("break", _no_needs, _break),
 )

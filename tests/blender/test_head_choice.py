@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which head a photo is put onto, as chosen in the panel or told to the operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from .conftest import shape_curve
+
+ELLA = {"name": "ella", "version": "1", "task": "reconstruct", "title": "Ella", "licence": "CC0"}
+OWN = {"name": "own", "version": "1", "task": "reconstruct", "title": "VividKeys", "vertices": 0}
+MOTION = {"name": "motion", "version": "4", "task": "animate"}
+
+
+@pytest.fixture
+def offering(blender, backend):
+    """A connection to a backend that has a head beside our own."""
+    backend.models = (MOTION, OWN, ELLA)
+    blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
+    return backend
+
+
+def _names(addon):
+    return [item[0] for item in addon("head_choice").items(None, None)]
+
+
+def test_without_a_backend_there_is_our_own_head(blender, addon):
+    assert _names(addon) == ["own"]
+    assert blender.context.scene.vividkeys.head == "own"
+    assert addon("head_choice").chosen(blender.context.scene.vividkeys) == ""
+
+
+def test_the_heads_of_the_backend_are_offered_and_the_chosen_one_is_asked_for(
+    blender, addon, offering, photo
+):
+    assert _names(addon) == ["own", "ella"]
+    blender.ops.vividkeys.create_head(image_file=str(photo))
+    assert offering.submits[-1].params["head"] == ""
+    blender.context.scene.vividkeys.head = "ella"
+    blender.ops.vividkeys.create_head(image_file=str(photo))
+    assert offering.submits[-1].params["head"] == "ella"
+    blender.ops.vividkeys.create_head(image_file=str(photo), head="berta")
+    assert offering.submits[-1].params["head"] == "berta"
+
+
+def test_the_choice_is_saved_and_survives_other_heads_and_their_absence(
+    blender, addon, offering, photo, tmp_path
+):
+    blender.context.scene.vividkeys.head = "ella"
+    path = str(tmp_path / "chosen.blend")
+    blender.ops.wm.save_as_mainfile(filepath=path)
+    blender.ops.vividkeys.disconnect()
+    blender.ops.wm.open_mainfile(filepath=path)
+    assert addon("head_choice").chosen(blender.context.scene.vividkeys) == ""
+    offering.models = (OWN, {**ELLA, "name": "anna"}, ELLA)
+    blender.ops.vividkeys.connect_address(address=offering.address, key_file=str(offering.key_file))
+    assert blender.context.scene.vividkeys.head == "ella"
+
+
+@pytest.mark.parametrize("models", [({"task": "reconstruct"},), (OWN, OWN, ELLA, ELLA), ({},)])
+def test_strange_lists_of_heads_are_borne(blender, addon, backend, models):
+    backend.models = models
+    blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
+    assert _names(addon) in (["own"], ["own", "ella"])
+
+
+def test_parts_become_targets_and_follow_the_take(
+    blender, addon, offering, make_face, photo, voice
+):
+    face = make_face()
+    part = (np.arange(22 * 22) >= 19 * 22).astype(np.int32)
+    joined = part[face.triangles]
+    own = (joined == joined[:, :1]).all(axis=1)
+    offering.results["reconstruct"] = addon("shared.face").face_to_arrays(
+        replace(
+            face,
+            triangles=face.triangles[own],
+            uvs=face.uvs[own],
+            triangle_material=face.triangle_material[own],
+            part_names=("skin", "lower_teeth"),
+            vertex_part=part,
+        )
+    )
+    blender.context.scene.vividkeys.head_objects = "PARTS"
+    blender.ops.vividkeys.create_head(image_file=str(photo))
+    head, teeth = addon("properties").target_meshes(blender.context)
+    assert (head.name, teeth.name) == ("Anna Head", "Anna Head Lower teeth")
+    assert teeth.parent == head
+    assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
+    for target in (head, teeth):
+        assert len(shape_curve(addon, target.data.shape_keys, "jawOpen")) > 10
+    # Only the face carries the head's motion; what hangs from it goes along.
+    assert head.animation_data is not None
+    assert teeth.animation_data is None or teeth.animation_data.action is None
+    blender.ops.vividkeys.create_head(image_file=str(photo), head_objects="ONE", name="Whole")
+    assert [m.name for m in addon("properties").target_meshes(blender.context)] == ["Whole"]
