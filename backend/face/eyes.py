@@ -130,7 +130,7 @@ def _lid_edge(landmarks: Floats, uvs: Floats, ball: Eyeball, side: str) -> Part:
     back += 0.06 * inward * (1, 0, 1)
     own = list(range(LANDMARK_COUNT, LANDMARK_COUNT + len(ring)))
     triangles = strip_triangles(ring, own, closed=True)
-    if side == "right":
+    if side == "left":
         triangles = triangles[:, ::-1]
     follow = still(len(ring))
     follow[np.arange(len(ring)), ring] = 1.0
