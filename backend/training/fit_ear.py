@@ -65,7 +65,7 @@ class Ear:
 
     def directions(self) -> Floats:
         """The rings' directions in degrees [24], in the order of the ear's border."""
-        return 135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS)
+        return np.asarray(135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS), np.float64)
 
     def border(self) -> Floats:
         """Places [24,3] where the ear begins in the skin of the head."""
