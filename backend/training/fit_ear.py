@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.spatial import ConvexHull
 
 from backend.face.head_grid import EAR_RINGS, EAR_SEGMENTS
 from backend.face.rasterise import rasterise
@@ -20,26 +21,33 @@ from backend.face.rasterise import rasterise
 Floats = NDArray[np.float64]
 
 # Middle of the concha in the fitted head, metres: y and z; where to look around it.
-CONCHA = (0.0255, 0.0150)
+CONCHA = (0.0230, 0.0135)
 WINDOW = 0.044
 PIXEL = 0.00025
 # In front the outline is a line this far before that point, metres.
-FRONT = 0.0150
+FRONT = 0.0125
 # An auricle stands at least this far off the bare head, metres.
 STANDS_OFF = 0.0022
-# Rings on the seen side, as shares of the radius: crest and inside of the helix, scapha,
-# antihelix, wall of the concha, its floor.
-SEEN = (0.93, 0.82, 0.68, 0.53, 0.36, 0.18)
+# Rings on the seen side between the concha's edge (0) and the outline (1): crest and inside of
+# the helix, scapha, antihelix; then two in the concha as shares of its own radius.
+SEEN = (0.90, 0.70, 0.44, 0.14)
+CONCHA_RINGS = (0.84, 0.42)
 # Border of the ear's place in the head, as a multiple of its outline.
 BORDER = 1.22
 
 
 @dataclass(frozen=True, eq=False)
 class Ear:
-    """radius [360] of the outline by whole degrees, how much it stands free [360] 0..1, the bare
-    head's x as a polynomial of y and z, and the seen x [H,W] of the window."""
+    """An auricle by directions from the concha.
+
+    radius  [360] of the outline by whole degrees, metres; concha: of the concha's edge
+    free    [360] how much the auricle stands free there, 0..1
+    bare    the bare head's x as a polynomial of y and z
+    seen    [H,W] the seen x of the window
+    """
 
     radius: Floats
+    concha: Floats
     free: Floats
     bare: Floats
     seen: Floats
@@ -57,13 +65,13 @@ class Ear:
 
     def directions(self) -> Floats:
         """The rings' directions in degrees [24], in the order of the ear's border."""
-        return 135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS)
+        return np.asarray(135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS), np.float64)
 
     def border(self) -> Floats:
         """Places [24,3] where the ear begins in the skin of the head."""
         ways = self.directions()
-        wide = gaussian_filter1d(self.radius, 18, mode="wrap")
-        return self._on_head(ways, self.at(ways, wide) * BORDER)
+        wide = self.at(ways, gaussian_filter1d(self.radius, 18, mode="wrap")) * BORDER
+        return self._on_skin(ways, wide)
 
     def rings(self) -> Floats:
         """All rings from the root inward and the middle, [9*24+1,3]."""
@@ -81,7 +89,9 @@ class Ear:
         behind = self._on_head(ways, radius * 0.88)
         behind[:, 0] = 0.45 * behind[:, 0] + 0.55 * (edge_free[:, 0] - 0.001)
         back = free * behind + (1 - free) * self._on_skin(ways, radius * 1.08)
-        inner = [self._on_skin(ways, radius * share) for share in SEEN]
+        concha = self.at(ways, self.concha)
+        inner = [self._on_skin(ways, concha + (radius - concha) * share) for share in SEEN]
+        inner += [self._on_skin(ways, concha * share) for share in CONCHA_RINGS]
         rings = np.stack([root, back, outer, *inner])
         assert len(rings) == EAR_RINGS
         middle = self._on_skin(np.zeros(1), np.zeros(1))
@@ -114,6 +124,16 @@ def _looked_up(seen: Floats, y: Floats, z: Floats) -> Floats:
     column = (y - CONCHA[0] + WINDOW) / PIXEL - 0.5
     row = (CONCHA[1] + WINDOW - z) / PIXEL - 0.5
     return np.asarray(map_coordinates(seen, [row, column], order=1, mode="nearest"))
+
+
+def _convex(radius: Floats) -> Floats:
+    """The outline [360] without its dents."""
+    a = np.radians(np.arange(len(radius)))
+    points = np.stack([radius * np.cos(a), radius * np.sin(a)], axis=-1)
+    planes = ConvexHull(points).equations
+    towards = np.stack([np.cos(a), np.sin(a)], axis=-1) @ planes[:, :2].T
+    reach = np.where(towards > 1e-9, -planes[:, 2] / np.maximum(towards, 1e-9), np.inf)
+    return np.asarray(reach.min(axis=1))
 
 
 def fit_ear(vertices: Floats, triangles: NDArray[np.int32]) -> Ear:
@@ -150,11 +170,18 @@ def fit_ear(vertices: Floats, triangles: NDArray[np.int32]) -> Ear:
     ahead = -np.cos(a[:, 0])
     line = FRONT / np.maximum(ahead, 0.05)
     radius = np.where(ahead > 0.55, line, np.minimum(reach[last], line))
+    radius = _convex(radius)
     last = np.clip(np.searchsorted(reach, radius) - 1, 0, len(reach) - 1)
     before = lines[degrees, np.clip(last - 5, 0, None)]
     after = lines[degrees, np.clip(last + 4, None, len(reach) - 1)]
     free = np.clip((before - after - 0.002) / 0.004, 0, 1)
-    return Ear(
-        gaussian_filter1d(radius, 5, mode="wrap"), gaussian_filter1d(free, 8, mode="wrap"), bare,
-        seen,
-    )  # fmt: skip
+    outline = gaussian_filter1d(radius, 6, mode="wrap")
+    # The concha ends where the relief has come half the way up to its highest.
+    deep = _looked_up(off, np.array([CONCHA[0]]), np.array([CONCHA[1]]))[0]
+    steps = np.linspace(0.2, 0.9, 71)
+    way = outline[:, None] * steps
+    relief = _looked_up(off, CONCHA[0] + way * np.cos(a), CONCHA[1] + way * np.sin(a))
+    level = (deep + relief.max(axis=1, keepdims=True)) / 2
+    edge = outline * steps[(relief > level).argmax(axis=1)]
+    edge = gaussian_filter1d(np.clip(edge, 0.3 * outline, 0.72 * outline), 14, mode="wrap")
+    return Ear(outline, edge, gaussian_filter1d(free, 10, mode="wrap"), bare, seen)

@@ -24,6 +24,7 @@ from scipy.spatial import cKDTree
 
 from backend.face.head_grid import COLUMNS, ROWS, HeadGrid, head_grid
 from backend.face.head_shape import SHELL_PATH
+from backend.face.head_shell import bending
 from backend.face.pose import fit_similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template
@@ -40,11 +41,15 @@ ICT_SKIN = 11_248  # its first vertices are face, head and neck
 FIRST_HEAD = 0.6
 NECK_FROM, NECK_TO = -0.055, -0.025
 # How far the face's outline pulls the heads' surface with it, metres.
-PULL_REACH = 0.030
+PULL_REACH = 0.040
 # Height of the collar, metres: middle of the back, sides, middle of the front.
-COLLAR = (-0.104, -0.094, -0.122)
+COLLAR = (-0.110, -0.106, -0.130)
 COLLAR_AXIS = 0.044
-COLLAR_HALF_WIDTH = 0.088
+COLLAR_HALF_WIDTH = 0.094
+# Rows that are bent to run smoothly out of the face: at the crown, the ears, the chin.
+FAIR_ROWS = (1, 1, 2)
+# How strongly the first rows draw together below the temples, by row; all others by 1.
+FIRST_PULLS = {0: 0.40, 1: 0.50, 2: 0.65, 3: 0.8}
 # Rounds of relaxing the grid on the surface.
 ROUNDS = 400
 
@@ -116,14 +121,20 @@ def pulled(points: Floats, sources: Floats, offsets: Floats, reach: float) -> Fl
 
 
 def onto_template(head: Head, landmarks: Floats) -> Head:
-    """The head with its face on the template's, rim included."""
+    """The head moved and scaled so that its face is on the template's, rim included."""
     template = load_template()
     move = fit_similarity(landmarks, template.vertices, template.rigidity[:LANDMARK_COUNT])
-    vertices = move.apply(head.vertices)
-    # Only the surface behind the face is wanted. Landmarks slide along the outline, so they tell
-    # how far out the skin is there and not which point of it they are.
-    rim = template.vertices[list(FACE_OVAL)]
-    for _ in range(4):
+    return to_rim(Head(move.apply(head.vertices), head.triangles))
+
+
+def to_rim(head: Head) -> Head:
+    """The head with its skin brought to the template's outline.
+
+    Landmarks slide along the outline, so they tell how far out the skin is there and not which
+    point of it they are.
+    """
+    vertices, rim = head.vertices, load_template().vertices[list(FACE_OVAL)]
+    for _ in range(6):
         surface = samples(Head(vertices, head.triangles), 0.002)
         nearest = surface[cKDTree(surface).query(rim)[1]]
         vertices = pulled(vertices, nearest, rim - nearest, PULL_REACH)
@@ -146,7 +157,7 @@ def register(head: Head, target: Head) -> Head:
         close = away < max(0.006, float(np.quantile(away, 0.85)))
         source, place = vertices[chosen][close], goal[nearest[close]]
         vertices = fit_similarity(source, place, np.ones(len(source))).apply(vertices)
-    return Head(vertices, head.triangles)
+    return to_rim(Head(vertices, head.triangles))
 
 
 def without(head: Head, ear: Ear, grow: float) -> Head:
@@ -232,19 +243,24 @@ def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
     """Mean of the neighbours along rows and columns, of all vertices that the hood has."""
     size = LANDMARK_COUNT + grid.count
     pairs: list[tuple[int, int]] = []
+    strength: list[float] = []
     for row in range(ROWS + 1):
         for column in range(COLUMNS):
             here = int(grid.rows[row, column])
-            sides = [int(grid.rows[row, (column + 1) % COLUMNS])]
+            sides = [(int(grid.rows[row, (column + 1) % COLUMNS]), 1.0)]
             if row < ROWS:
-                sides.append(int(grid.rows[row + 1, column]))
-            for other in sides:
+                # The face's triangles are large; the first cells behind it should be as well.
+                low = np.clip((min(column, COLUMNS - column) - 6) / 4, 0, 1)
+                pull = 1.0 + low * (FIRST_PULLS.get(row, 1.0) - 1.0)
+                sides.append((int(grid.rows[row + 1, column]), pull))
+            for other, pull in sides:
                 if min(here, other) >= 0:
                     pairs += [(here, other), (other, here)]
+                    strength += [pull, pull]
     first, second = np.array(pairs).T
-    matrix = csr_matrix((np.ones(len(first)), (first, second)), shape=(size, size))
+    matrix = csr_matrix((strength, (first, second)), shape=(size, size))
     degree = np.asarray(matrix.sum(axis=1)).ravel()
-    scale = csr_matrix((1 / np.maximum(degree, 1), (np.arange(size),) * 2), shape=(size, size))
+    scale = csr_matrix((1 / np.maximum(degree, 1e-6), (np.arange(size),) * 2), shape=(size, size))
     return csr_matrix(scale @ matrix), degree > 0
 
 
@@ -325,17 +341,28 @@ def mean_of_heads(points: Floats, other: Head, ear: Ear) -> Floats:
     share = (1 - FIRST_HEAD) * np.clip((height - NECK_FROM) / (NECK_TO - NECK_FROM), 0, 1)
     amount = np.zeros(len(points))
     amount[own] = np.clip(gap, -0.012, 0.012) * share
-    for rings, _ in grid.ears:
-        amount[rings[0]] = 0.0
     mean, used = neighbour_mean(grid)
-    held = np.zeros(len(points), bool)
-    held[:LANDMARK_COUNT] = True
-    for rings, _ in grid.ears:
-        held[rings[0]] = True
-    for _ in range(6):
-        amount = np.where(used & ~held, 0.5 * amount + 0.5 * (mean @ amount), amount)
+    free = used.copy()
+    free[:LANDMARK_COUNT] = False
+    for _ in range(8):
+        amount = np.where(free, 0.5 * amount + 0.5 * (mean @ amount), amount)
     print(f"second head: {1000 * np.abs(gap).mean():.1f} mm away on average")
     return points + normals * amount[:, None]
+
+
+def fair_rim(points: Floats, grid: HeadGrid) -> Floats:
+    """The first rows behind the face and around the ears bent as little as possible."""
+    triangles = np.concatenate([load_template().triangles, grid.triangles])
+    free = np.zeros(len(points), bool)
+    for column in range(COLUMNS):
+        last = round(np.interp(min(column, COLUMNS - column), (0, 9, 18), FAIR_ROWS))
+        free[grid.rows[1 : last + 1, column]] = True
+    bend = bending(points, triangles)
+    energy = (bend.T @ bend).tocsc()
+    right = -(energy[free][:, ~free] @ points[~free])
+    result = points.copy()
+    result[free] = np.asarray(spsolve(energy[free][:, free].tocsc(), right))
+    return result
 
 
 def close_collar(points: Floats, grid: HeadGrid) -> Floats:
@@ -360,12 +387,15 @@ def main(arguments: list[str]) -> None:
     grid = head_grid()
     ear = fit_ear(first.vertices, first.triangles)
     points = lay_grid(first, ear)
+    before = points
     points = mean_of_heads(points, second, ear)
-    points = smoothed(symmetric(points, grid), grid, 3)
+    points = smoothed(symmetric(points, grid), grid, 12)
     left = ear.rings()
     for (rings, middle), sign in zip(grid.ears, (1, -1), strict=True):
-        points[rings[1:]] = left[:-1].reshape(*rings[1:].shape, 3) * (sign, 1, 1)
-        points[middle] = left[-1] * (sign, 1, 1)
+        shift = (points[rings[0]] - before[rings[0]]).mean(axis=0)
+        points[rings[1:]] = left[:-1].reshape(*rings[1:].shape, 3) * (sign, 1, 1) + shift
+        points[middle] = left[-1] * (sign, 1, 1) + shift
+    points = fair_rim(points, grid)
     points = symmetric(close_collar(points, grid), grid)
     numbers = {"vertices": points[LANDMARK_COUNT:].astype(np.float32)}
     unfinished = SHELL_PATH.with_suffix(".tmp")
