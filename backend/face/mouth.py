@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 
 # All lengths in metres on the template.
 # The front of the dental arch, for what the lips do to the teeth.
+ARCH_HALF_WIDTH = 0.0235
+ARCH_DEPTH = 0.033
 TONGUE_REACH = 0.030  # how far tongueOut brings the tip forward
 
 
