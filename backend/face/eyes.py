@@ -123,12 +123,13 @@ def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
     """A rim from the lids back to the ball, so that no gap shows between them."""
     ring = lid_ring(side)
     edge = landmarks[ring]
-    inward = ball.centre - edge
-    back = edge + np.array((0.0, 0.45, 0.0)) * ball.radius
-    back += 0.06 * inward * (1, 0, 1)
+    # Back around the ball; in the corners, which lie beside it, this is the flesh that closes
+    # the gap.
+    away = edge - ball.centre + np.array((0.0, 0.42, 0.0)) * ball.radius
+    back = ball.centre + 0.97 * ball.radius * away / np.linalg.norm(away, axis=1, keepdims=True)
     own = list(range(LANDMARK_COUNT, LANDMARK_COUNT + len(ring)))
     triangles = strip_triangles(ring, own, closed=True)
-    if side == "right":
+    if side == "left":
         triangles = triangles[:, ::-1]
     follow = still(len(ring))
     follow[np.arange(len(ring)), ring] = 1.0
