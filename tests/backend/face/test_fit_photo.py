@@ -252,7 +252,7 @@ def test_it_is_quick():
         start = time.thread_time()
         fit_photo(seen)
         times.append(time.thread_time() - start)
-    # 30 to 35 ms on a quiet core; other programs slow a core down.
+    # About 25 ms on a quiet core; other programs slow a core down.
     assert min(times) < 0.12
 
 
