@@ -41,7 +41,7 @@ def made_head(
         mesh = read_mesh(path)
     story = Story(path.stem if path.is_file() else path.name, licence, identity)
     stage(0.3, "Finding the face on it")
-    corners, shares = _landmarks(mesh, landmarks)
+    corners, shares = _landmarks(mesh, landmarks, lambda f, text: stage(0.3 + 0.4 * f, text))
     if ict.is_ict(mesh):
         story = Story(ict.TITLE, licence or ict.LICENCE, identity, skin="photo")
         mesh, kept = ict.prepared(mesh)
@@ -56,11 +56,13 @@ def made_head(
     return head
 
 
-def _landmarks(mesh: MeshFile, file: Path | None) -> tuple[NDArray[np.int64], Floats]:
+def _landmarks(
+    mesh: MeshFile, file: Path | None, progress: Progress
+) -> tuple[NDArray[np.int64], Floats]:
     """On which vertices [468,3] with which shares [468,3] the landmarks lie."""
     vertices = mesh.vertices.astype(np.float64)
     if file is None:
-        places = _searched(mesh)
+        places = _searched(mesh, progress)
     else:
         arrays = load_npz(file, "a table of landmarks")
         if "barycentric" in arrays:
@@ -84,7 +86,7 @@ def _bad_landmarks(file: Path) -> VividKeysError:
     )
 
 
-def _searched(mesh: MeshFile) -> Floats:
+def _searched(mesh: MeshFile, progress: Progress) -> Floats:
     """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
     try:
         finder = import_module("backend.transfer.find_landmarks")
@@ -101,4 +103,4 @@ def _searched(mesh: MeshFile) -> Floats:
         piece=np.minimum(mesh.piece, len(names) - 1),
         piece_names=names,
     )
-    return np.asarray(finder.find_landmarks(character).places, np.float64)
+    return np.asarray(finder.find_landmarks(character, progress).places, np.float64)
