@@ -15,6 +15,7 @@ from shared.arrays import load_npz
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT
+from shared.shape_names import channel_by_words
 
 from . import ict
 from .import_head import Story, build_head
@@ -90,17 +91,31 @@ def _searched(mesh: MeshFile, progress: Progress) -> Floats:
     """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
     try:
         finder = import_module("backend.transfer.find_landmarks")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("backend.transfer"):
+            raise
         raise VividKeysError(
             ErrorKind.MISSING_DEPENDENCY,
             "The face on the mesh cannot be looked for in this version.",
             "Say where the landmarks are: python -m backend heads add PATH --landmarks FILE",
         ) from error
-    names = mesh.piece_names[:MAX_PIECES]
+    order = _pieces_by_motion(mesh)[:MAX_PIECES]
+    place = np.full(len(mesh.piece_names), len(order) - 1, np.int32)
+    place[order] = np.arange(len(order))
     character = Character(
         vertices=mesh.vertices,
         triangles=mesh.triangles,
-        piece=np.minimum(mesh.piece, len(names) - 1),
-        piece_names=names,
+        piece=place[mesh.piece],
+        piece_names=tuple(mesh.piece_names[number] for number in order),
     )
     return np.asarray(finder.find_landmarks(character, progress).places, np.float64)
+
+
+def _pieces_by_motion(mesh: MeshFile) -> NDArray[np.int64]:
+    """The pieces, the one with the face first: ARKit's shapes move most of its vertices."""
+    moved = np.zeros(len(mesh.vertices))
+    for name, offsets in mesh.shapes.items():
+        if channel_by_words(name) is not None:
+            moved += offsets.any(axis=1)
+    count = np.bincount(mesh.piece, weights=moved, minlength=len(mesh.piece_names))
+    return np.argsort(-count, kind="stable")
