@@ -15,6 +15,7 @@ from shared.arrays import load_npz
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT
+from shared.shape_names import channel_by_words
 
 from . import ict
 from .import_head import Story, build_head
@@ -41,7 +42,7 @@ def made_head(
         mesh = read_mesh(path)
     story = Story(path.stem if path.is_file() else path.name, licence, identity)
     stage(0.3, "Finding the face on it")
-    corners, shares = _landmarks(mesh, landmarks)
+    corners, shares = _landmarks(mesh, landmarks, lambda f, text: stage(0.3 + 0.4 * f, text))
     if ict.is_ict(mesh):
         story = Story(ict.TITLE, licence or ict.LICENCE, identity, skin="photo")
         mesh, kept = ict.prepared(mesh)
@@ -56,11 +57,13 @@ def made_head(
     return head
 
 
-def _landmarks(mesh: MeshFile, file: Path | None) -> tuple[NDArray[np.int64], Floats]:
+def _landmarks(
+    mesh: MeshFile, file: Path | None, progress: Progress
+) -> tuple[NDArray[np.int64], Floats]:
     """On which vertices [468,3] with which shares [468,3] the landmarks lie."""
     vertices = mesh.vertices.astype(np.float64)
     if file is None:
-        places = _searched(mesh)
+        places = _searched(mesh, progress)
     else:
         arrays = load_npz(file, "a table of landmarks")
         if "barycentric" in arrays:
@@ -84,21 +87,35 @@ def _bad_landmarks(file: Path) -> VividKeysError:
     )
 
 
-def _searched(mesh: MeshFile) -> Floats:
+def _searched(mesh: MeshFile, progress: Progress) -> Floats:
     """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
     try:
         finder = import_module("backend.transfer.find_landmarks")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("backend.transfer"):
+            raise
         raise VividKeysError(
             ErrorKind.MISSING_DEPENDENCY,
             "The face on the mesh cannot be looked for in this version.",
             "Say where the landmarks are: python -m backend heads add PATH --landmarks FILE",
         ) from error
-    names = mesh.piece_names[:MAX_PIECES]
+    order = _pieces_by_motion(mesh)[:MAX_PIECES]
+    place = np.full(len(mesh.piece_names), len(order) - 1, np.int32)
+    place[order] = np.arange(len(order))
     character = Character(
         vertices=mesh.vertices,
         triangles=mesh.triangles,
-        piece=np.minimum(mesh.piece, len(names) - 1),
-        piece_names=names,
+        piece=place[mesh.piece],
+        piece_names=tuple(mesh.piece_names[number] for number in order),
     )
-    return np.asarray(finder.find_landmarks(character).places, np.float64)
+    return np.asarray(finder.find_landmarks(character, progress).places, np.float64)
+
+
+def _pieces_by_motion(mesh: MeshFile) -> NDArray[np.int64]:
+    """The pieces, the one with the face first: ARKit's shapes move most of its vertices."""
+    moved = np.zeros(len(mesh.vertices))
+    for name, offsets in mesh.shapes.items():
+        if channel_by_words(name) is not None:
+            moved += offsets.any(axis=1)
+    count = np.bincount(mesh.piece, weights=moved, minlength=len(mesh.piece_names))
+    return np.argsort(-count, kind="stable")

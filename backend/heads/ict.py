@@ -45,6 +45,11 @@ MATERIALS = ("skin", "mouth", "mouth_and_tongue", "teeth", "eye", "lashes")
 _LASH_WIDTH = 0.3
 _LASH_CARDS = 6
 
+# The tongue's upper and lower side, and how far forward its root lies there, in centimetres; how
+# far its tip comes out, and how far it rises on the way to get over the teeth.
+_TONGUE = ((16_611, 17_039, 4.2), (16_318, 16_566, 6.2))
+_TONGUE_OUT, _TONGUE_RISE = 3.0, 1.5
+
 
 def is_ict(mesh: MeshFile) -> bool:
     """Whether a mesh is ICT-FaceKit's own, by its number of vertices and its modes."""
@@ -111,6 +116,9 @@ def _from_y_up(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
     """The head with its parts named and its eyes' glass left out; which vertices were kept [V]."""
+    mesh = dataclasses.replace(
+        mesh, shapes={"tongueOut": _tongue_out(mesh.vertices), **mesh.shapes}
+    )
     part = np.full(VERTICES, -1, np.int32)
     names: list[str] = []
     kinds: list[int] = []
@@ -146,6 +154,21 @@ def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
         shapes=shapes,
     )
     return made, kept
+
+
+def _tongue_out(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The one shape that ICT-FaceKit lacks: the tongue comes out over the lower teeth, [V,3]."""
+    offsets = np.zeros_like(vertices)
+    for start, end, root in _TONGUE:
+        rows = np.arange(start, end)
+        forward = -vertices[rows, 1]
+        tip = -vertices[_TONGUE[0][0] : _TONGUE[0][1], 1].min()
+        share = np.clip((forward - root) / (tip - root), 0.0, 1.0)
+        share = share * share * (3.0 - 2.0 * share)
+        narrow = -0.25 * share * vertices[rows, 0]
+        rise = _TONGUE_RISE * np.sin(np.pi * np.minimum(0.75 * share, 0.75))
+        offsets[rows] = np.stack([narrow, -_TONGUE_OUT * share, rise], axis=1)
+    return offsets
 
 
 def _thin_lashes(

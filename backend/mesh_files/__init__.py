@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from shared.errors import ErrorKind, VividKeysError
 
 from .checks import damaged
@@ -25,7 +27,9 @@ def read_mesh(path: Path) -> MeshFile:
     path = Path(path)
     reader = _reader(path)
     try:
-        return reader(path)
+        # Numbers out of range are found by the checks, which say so in a sentence.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return reader(path)
     except VividKeysError:
         raise
     except MemoryError as error:

@@ -11,10 +11,10 @@ MAX_FILE_BYTES = 1 << 30
 MAX_VERTICES = 1_000_000
 MAX_TRIANGLES = 2_000_000
 MAX_SHAPES = 2000
-# Vertices times shapes: a gigabyte of offsets.
-MAX_SHAPE_NUMBERS = 90_000_000
-MAX_PICTURE_SIDE = 16_384
-MAX_PICTURES = 64
+# Vertices times shapes: half a gigabyte of offsets.
+MAX_SHAPE_NUMBERS = 40_000_000
+MAX_PICTURE_SIDE = 8192
+MAX_PICTURES = 24
 
 
 def damaged(file_name: str, why: str) -> VividKeysError:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import MAX_PICTURES, MAX_SHAPES, MAX_VERTICES, damaged, too_large
+from .checks import MAX_PICTURES, MAX_SHAPE_NUMBERS, MAX_SHAPES, MAX_VERTICES, damaged, too_large
 from .fbx_nodes import Node, read_nodes
 from .mesh_file import GREY, Material, MeshFile, Piece, fan, join
 from .pictures import Pixels, decode, load_beside
@@ -254,9 +254,9 @@ def _uvs(mesh: Node, corners: NDArray[np.int64], triangles: NDArray[np.int64], n
     return np.asarray(np.where(index[:, None] >= 0, points[index], 0.0)[triangles])
 
 
-def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, Floats]:
+def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, NDArray[np.float32]]:
     """Offsets [V,3] of the blend shapes of a mesh, by the name of their channel."""
-    found: dict[str, Floats] = {}
+    found: dict[str, NDArray[np.float32]] = {}
     for deformer, node in scene.children(key, "Deformer"):
         if node.text(2) != "BlendShape":
             continue
@@ -273,7 +273,9 @@ def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, Floats]
                 rows.size and not 0 <= rows.min() <= rows.max() < count
             ):
                 raise damaged(name, "a shape does not fit its mesh")
-            whole = found.setdefault(label, np.zeros((count, 3)))
+            if (len(found) + 1) * count > MAX_SHAPE_NUMBERS:
+                raise too_large(name, f"{len(found) + 1:,} shapes of {count:,} vertices")
+            whole = found.setdefault(label, np.zeros((count, 3), np.float32))
             whole[rows] = offsets
     return found
 
@@ -295,7 +297,7 @@ def _placed(piece: Piece, place: Floats, axes: Floats, metres: float) -> Piece:
         triangles,
         uvs,
         piece.triangle_material,
-        {name: offsets @ turn.T for name, offsets in piece.shapes.items()},
+        {name: offsets @ turn.T.astype(np.float32) for name, offsets in piece.shapes.items()},
     )
 
 

@@ -160,7 +160,7 @@ def _primitive(
     shift = np.broadcast_to(place[:3, 3], (count, 3))
     if joints is not None and {"JOINTS_0", "WEIGHTS_0"} <= set(attributes):
         turn, shift = _skinned(data, attributes, joints, count)
-    shapes: dict[str, Floats] = {}
+    shapes: dict[str, NDArray[np.float32]] = {}
     targets = _list(entry, "targets", data.name)
     if len(targets) > MAX_SHAPES:
         raise too_large(data.name, f"{len(targets):,} shapes")
@@ -171,7 +171,7 @@ def _primitive(
         if offsets.shape != positions.shape:
             raise damaged(data.name, "a shape has another number of vertices than its mesh")
         name = names[number] if number < len(names) else f"target_{number}"
-        shapes[name] = from_y_up(np.einsum("nij,nj->ni", turn, offsets))
+        shapes[name] = from_y_up(np.einsum("nij,nj->ni", turn, offsets)).astype(np.float32)
     vertices = from_y_up(np.einsum("nij,nj->ni", turn, positions) + shift)
     if np.linalg.det(place[:3, :3]) < 0 and joints is None:
         triangles = triangles[:, ::-1]
@@ -230,7 +230,7 @@ def _one(parts: list[Piece], label: str) -> Piece:
         np.concatenate([part.triangle_material for part in parts]),
         {
             name: np.concatenate(
-                [part.shapes.get(name, np.zeros_like(part.vertices)) for part in parts]
+                [part.shapes.get(name, np.zeros(part.vertices.shape, np.float32)) for part in parts]
             )
             for name in names
         },

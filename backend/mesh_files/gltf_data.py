@@ -20,7 +20,9 @@ from .pictures import beside
 _TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32,
           5126: np.float32}  # fmt: skip
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_MOST_NUMBERS = 100_000_000
+# An array may have no data at all and still say how long it is, so its length is limited first.
+_MOST_NUMBERS = 24_000_000
+_MOST_IN_ALL = 120_000_000
 # Compressions that nothing here can undo, and what to do instead.
 _COMPRESSED = {
     "KHR_draco_mesh_compression": "Draco",
@@ -148,7 +150,7 @@ class GltfData:
         if kind is None or width is None or count < 0:
             raise damaged(self.name, "an array has a type that does not exist")
         self._numbers += count * width
-        if count > _MOST_NUMBERS or self._numbers > 4 * _MOST_NUMBERS:
+        if count * width > _MOST_NUMBERS or self._numbers > _MOST_IN_ALL:
             raise too_large(self.name, f"{self._numbers:,} numbers")
         start = int(accessor.get("byteOffset", 0))
         if "bufferView" in accessor:

@@ -65,7 +65,7 @@ class Piece:
     triangles: NDArray[Any]
     uvs: Floats | None
     triangle_material: NDArray[Any]
-    shapes: Mapping[str, Floats] = field(default_factory=dict)
+    shapes: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 def join(

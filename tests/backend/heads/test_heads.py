@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from backend import heads
+from backend.heads import add
 from backend.heads.folder import head_path
 from backend.heads.stored_head import load_head, save_head
+from backend.mesh_files import Material, MeshFile
 from backend.samples import PORTRAIT
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
@@ -118,6 +122,39 @@ def test_landmarks_that_do_not_fit_are_refused(character, tmp_path, arrays):
     np.savez(tmp_path / "wrong.npz", **arrays)
     with pytest.raises(VividKeysError, match="wrong.npz"):
         heads.add_head(mesh, "x", landmarks=tmp_path / "wrong.npz")
+
+
+def test_the_face_is_looked_for_on_the_piece_that_arkits_shapes_move(plain, tmp_path, monkeypatch):
+    """The finder itself has its own tests; here it gives back what it was asked."""
+    asked = []
+
+    def find_landmarks(character, progress):
+        asked.append(character)
+        return SimpleNamespace(places=character.vertices[character.piece == 0][:468])
+
+    module = ModuleType("backend.transfer.find_landmarks")
+    module.find_landmarks = find_landmarks
+    monkeypatch.setitem(sys.modules, "backend.transfer", ModuleType("backend.transfer"))
+    monkeypatch.setitem(sys.modules, "backend.transfer.find_landmarks", module)
+    count = len(plain.vertices)
+    mesh = MeshFile(
+        vertices=np.concatenate([[[0, 0, 1], [1, 0, 1], [0, 0, 2]], plain.vertices]),
+        triangles=np.concatenate([[[0, 1, 2]], plain.triangles + 3]).astype(np.int32),
+        uvs=np.zeros((len(plain.triangles) + 1, 3, 2), np.float32),
+        piece=np.repeat([0, 1], [3, count]).astype(np.int32),
+        piece_names=("Hat", "Head"),
+        triangle_material=np.zeros(len(plain.triangles) + 1, np.int32),
+        materials=(Material("skin"),),
+        shapes={
+            name: np.concatenate([np.zeros((3, 3), np.float32), offsets])
+            for name, offsets in zip(ARKIT_NAMES, plain.shapes, strict=True)
+        },
+    )
+    monkeypatch.setattr(add, "read_mesh", lambda path: mesh)
+    heads.add_head(tmp_path / "character.glb", "found")
+    assert asked[0].piece_names == ("Head", "Hat")
+    head = load_head(head_path("found"))
+    assert np.allclose(head.on_landmarks(head.vertices), plain.vertices[:468], atol=2e-4)
 
 
 def test_a_stored_head_comes_back_and_a_damaged_one_stops_nothing(character, heads_folder):

@@ -173,6 +173,7 @@ def _spoil(path, value):
     [
         _spoil(["accessors", 0, "count"], 2**40),
         _spoil(["accessors", 0, "count"], -5),
+        _spoil(["accessors", 0], {"componentType": 5126, "count": 30_000_000, "type": "VEC3"}),
         _spoil(["accessors", 0, "byteOffset"], 2**31),
         _spoil(["accessors", 0, "byteOffset"], -4),
         _spoil(["accessors", 0, "componentType"], 1),
