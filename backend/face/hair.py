@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 # Middle of the skull on the template, metres.
 MIDDLE = np.array((0.0, 0.030, 0.045))
 # The outline of the hair against the bare skull.
-HAIR_RANGE = (1.0, 1.32)
+HAIR_RANGE = (1.0, 1.28)
 # The hair rises from nothing to its thickness within these distances, metres: from the face,
 # from the ears, and above the nape.
 FROM_FACE = (0.008, 0.065)

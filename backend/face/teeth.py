@@ -108,7 +108,7 @@ def _row_of_teeth(upper: bool) -> tuple[Floats, Floats, NDArray[np.int32]]:
             thick = THICK[kind] * (1 - low * (1 - EDGE_THICK[kind]))
             inset = (back + 1) / 2 * thick + behind * 0.006
             inset = inset + (0.0 if upper else OVERBITE)
-            along = centre + 0.985 * half * width * side
+            along = centre + 1.005 * half * width * side
             point, _ = _arch(along, inset)
             height = edge + sign * heights[kind] * share
             vertices.append(np.column_stack([point, np.full(AROUND, height)]))

@@ -195,10 +195,8 @@ def _traced(points: Floats, centre: tuple[float, float, float], start: Floats, l
         path = path[np.argmin(np.linalg.norm(path - start, axis=1)) :]
     else:
         # Along the floor of the chin backward, then down the throat.
-        floor_end = np.argmax(chosen[:, 1] * 0.5 + chosen[:, 2] * 0.6)
         key = chosen[:, 1] * 0.4 - chosen[:, 2]
         path = chosen[np.argsort(key)]
-        path = path[np.linalg.norm(path - chosen[floor_end], axis=1) >= 0]
     path = np.concatenate([[start], path])
     kept = [path[0]]
     for point in path:
@@ -295,13 +293,11 @@ def lay_grid(head: Head, ear: Ear) -> Floats:
     # The middle columns may slide along the middle now.
     for ring in (grid.rows[1:-1, 0], grid.rows[1:-1, middle]):
         free[ring] = True
-    for step in range(ROUNDS):
+    for _ in range(ROUNDS):
         points[free] += 0.6 * ((mean @ points) - points)[free]
         # Outward is where the head is, wherever the sheet has sunk in.
         points[free] = surface[tree.query(points[free])[1]]
         points = symmetric(points, grid)
-        if step == ROUNDS // 2:
-            points = points.copy()
     return points
 
 
