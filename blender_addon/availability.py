@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import properties, sequencer, targets, versions
+from . import characters, face_points, properties, sequencer, targets, versions
 from .exporting import performance_actions
 from .preferences import local_backend, preferences
 from .work import state
@@ -81,6 +81,33 @@ def _may_send(_context: Any) -> str:
     if work.connecting:
         return "Wait until the backend answers"
     return "" if work.connected else "Start the local backend or connect to one first"
+
+
+def _may_transfer(context: Any) -> str:
+    reason = _may_send(context)
+    welcome = state().session.welcome
+    if not reason and welcome is not None and "transfer" not in welcome.kinds:
+        return "This backend cannot make face keys; update it"
+    return reason
+
+
+def _character(context: Any) -> str:
+    face = characters.face_of(context)
+    if face is None:
+        return characters.piece_problem(None).rstrip(".")
+    return characters.choice_problem(context, characters.pieces_of(context, face)).rstrip(".")
+
+
+def _character_with_points(context: Any) -> str:
+    reason = _character(context)
+    if not reason and face_points.are_only_guessed(characters.face_of(context)):
+        return face_points.STILL_GUESSED.rstrip(".")
+    return reason
+
+
+def _face_points(context: Any) -> str:
+    face = characters.face_of(context)
+    return "" if face is not None and face_points.of(face) else "There are no face points"
 
 
 def _photo(context: Any) -> str:
@@ -156,6 +183,9 @@ _BLOCKED: dict[str, Callable[[Any], str]] = {
     "connect_address": _not_busy,
     "disconnect": _may_disconnect,
     "create_head": _may_send,
+    "find_face_points": _may_transfer,
+    "make_face_keys": _may_transfer,
+    "remove_face_points": _face_points,
     "animate": _may_send,
     "cancel": _may_cancel,
     "apply_take": _may_apply_take,
@@ -169,5 +199,7 @@ _MISSING_INPUT: dict[str, Callable[[Any], str]] = {
     "connect_address": _remote_backend,
     "check_connection": _something_to_check,
     "create_head": _photo,
+    "find_face_points": _character,
+    "make_face_keys": _character_with_points,
     "animate": _voice_and_targets,
 }

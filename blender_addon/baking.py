@@ -318,11 +318,11 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
         head, heard = values["head"], values["heard"]
         return BakePlan(
             name=str(values["name"]),
-            scene=_by_name(values["scene"]),
-            meshes=tuple(_by_name(mesh) for mesh in values["meshes"]),
+            scene=targets.by_name(values["scene"]),
+            meshes=tuple(targets.by_name(mesh) for mesh in values["meshes"]),
             head=None
             if head is None
-            else HeadGoal(_by_name(head["owner"]), str(head["bone"]), str(head["forward"])),
+            else HeadGoal(targets.by_name(head["owner"]), str(head["bone"]), str(head["forward"])),
             start_frame=int(values["start_frame"]),
             heard=None if heard is None else (int(heard[0]), int(heard[1])),
             sound_file=Path(values["sound_file"]) if values["sound_file"] else None,
@@ -338,7 +338,3 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
             "The list of unfinished jobs does not say where this performance belongs.",
             "Choose a target mesh and press 'Apply Take'.",
         ) from problem
-
-
-def _by_name(values: Mapping[str, Any]) -> targets.Reference:
-    return targets.Reference(str(values["collection"]), targets.NO_UID, str(values["name"]))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         arkit,
         arrays,
         backend_location,
+        character,
         connection,
         errors,
         face,
@@ -38,6 +39,7 @@ else:
     arkit = import_module(f"{_PACKAGE}.arkit")
     arrays = import_module(f"{_PACKAGE}.arrays")
     backend_location = import_module(f"{_PACKAGE}.backend_location")
+    character = import_module(f"{_PACKAGE}.character")
     connection = import_module(f"{_PACKAGE}.connection")
     errors = import_module(f"{_PACKAGE}.errors")
     face = import_module(f"{_PACKAGE}.face")
@@ -56,6 +58,7 @@ __all__ = [
     "arkit",
     "arrays",
     "backend_location",
+    "character",
     "connection",
     "errors",
     "face",

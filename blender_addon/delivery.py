@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a finished job: a head, or a performance on its targets, or a kept Take.
+"""What becomes of a finished job: a head, a character's face keys, or a performance on its targets.
 
 A result that was computed is never lost: when its target is gone, or Blender opened another file
 meanwhile, the Take lies in a file and 'Apply Take' puts it onto other targets.
@@ -15,6 +15,7 @@ import bpy
 from . import (
     animated_moods,
     baking,
+    character_delivery,
     exporting,
     folders,
     heads,
@@ -54,6 +55,8 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
     may still be fetched or sent again.
     """
     work = state()
+    if job.kind == "transfer":
+        return character_delivery.deliver(context, job)
     if job.error is not None:
         if job.error.kind is errors.ErrorKind.BACKEND_LOST:
             work.job = None
@@ -87,7 +90,7 @@ def rescue(job: Job) -> None:
     try:
         if job.error is not None:
             raise job.error
-        if job.kind == "reconstruct":
+        if job.kind in ("reconstruct", "transfer"):
             work.tell(*deliver(bpy.context, job))
             return
         pending = _keep(_performance_of(job), job.plan)

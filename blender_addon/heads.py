@@ -61,7 +61,7 @@ def is_our_head(candidate: Any) -> bool:
         and candidate.type == "MESH"
         and HEAD_PROPERTY in candidate
         and candidate.data.shape_keys is not None
-        and lip_detail.landmark_rows(candidate) is not None
+        and lip_detail.landmarks_of(candidate) is not None
     )
 
 
@@ -77,10 +77,9 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
 
 def landmarks_at_rest(head: Any) -> np.ndarray:
     """The landmarks of a head of ours [468,3]."""
-    stored = lip_detail.stored_landmarks(head)
-    if stored is not None:
-        return stored
-    return lip_detail.coordinates(head.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
+    found = lip_detail.landmarks_of(head)
+    assert found is not None, "is_our_head is asked first"
+    return found
 
 
 def face_for_voice(head: Any) -> face.FaceMesh:
@@ -114,6 +113,4 @@ def _describe(head: Any, source: face.FaceMesh) -> None:
     if head_parts.landmarks_are_first(source):
         head[lip_detail.LANDMARKS_PROPERTY] = face.LANDMARK_COUNT
         return
-    head[lip_detail.POINTS_PROPERTY] = source.landmarks.ravel().astype(float).tolist()
-    nearest = head_parts.nearest_vertices(source.landmarks, source.vertices)
-    head[lip_detail.ROWS_PROPERTY] = nearest.astype(int).tolist()
+    head[lip_detail.LANDMARKS_PROPERTY] = source.landmarks.ravel().astype(float).tolist()

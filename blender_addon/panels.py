@@ -3,37 +3,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import bpy
 
-from . import baking, keying, performance_dials, properties, sequencer
+from . import baking, keying, panels_character, performance_dials, properties, sequencer
 from .availability import disabled_reason
 from .contracts import errors, style
 from .exporting import performance_actions
+from .panel_parts import SidebarPanel, button, draw_progress, lines, shorten
 from .preferences import preferences
 from .style_dials import AMPLITUDES, BIASES
 from .work import Work, state
 
-CATEGORY = "VividKeys"
 CONSENT = "Only animate a face with that person's consent."
-# A label does not wrap, so sentences are cut to the sidebar's width. Pixels at a scale of 1.
-_PIXELS_PER_CHARACTER = 5.5
-_PIXELS_BESIDE_TEXT = 58
-_CHARACTERS_OF_AN_ICON = 4
-_FEWEST_CHARACTERS, _MOST_CHARACTERS = 24, 120
-_USUAL_CHARACTERS = 38
 _MOST_OFFERS = 3
 
 
-class _SidebarPanel:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
-
-
-class VIVIDKEYS_PT_backend(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_backend(SidebarPanel, bpy.types.Panel):
     """Where the backend is and how it is."""
 
     bl_idname = "VIVIDKEYS_PT_backend"
@@ -43,20 +30,20 @@ class VIVIDKEYS_PT_backend(_SidebarPanel, bpy.types.Panel):
         layout = self.layout
         work = state()
         row = layout.row()
-        row.label(text=_shorten(work.connection_sentence), icon=_connection_icon(work))
+        row.label(text=shorten(work.connection_sentence), icon=_connection_icon(work))
         if work.connected or work.connecting:
             row.operator("vividkeys.disconnect", text="", icon="X")
         else:
-            _button(layout, context, "connect_local", icon="PLAY")
+            button(layout, context, "connect_local", icon="PLAY")
             box = layout.column(align=True)
             box.prop(preferences(context), "address")
             box.prop(preferences(context), "key_file")
-            _button(layout, context, "connect_address", icon="LINKED")
+            button(layout, context, "connect_address", icon="LINKED")
         _draw_offers(layout, work)
         _draw_notice(layout, work)
 
 
-class VIVIDKEYS_PT_connection(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_connection(SidebarPanel, bpy.types.Panel):
     """Finding out why there is no connection."""
 
     bl_idname = "VIVIDKEYS_PT_connection"
@@ -66,19 +53,19 @@ class VIVIDKEYS_PT_connection(_SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout = self.layout
-        _button(layout, context, "check_connection", icon="VIEWZOOM")
+        button(layout, context, "check_connection", icon="VIEWZOOM")
         for step in state().checks:
-            _lines(
+            lines(
                 layout,
                 f"{step.name.capitalize()}: {step.sentence}",
                 icon="CHECKMARK" if step.ok else "ERROR",
             )
             if step.next_step:
-                _lines(layout, step.next_step)
+                lines(layout, step.next_step)
         layout.operator("vividkeys.open_log", icon="TEXT")
 
 
-class VIVIDKEYS_PT_head(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_head(SidebarPanel, bpy.types.Panel):
     """From a photo to a head."""
 
     bl_idname = "VIVIDKEYS_PT_head"
@@ -90,12 +77,12 @@ class VIVIDKEYS_PT_head(_SidebarPanel, bpy.types.Panel):
         layout.prop(chosen, "image_file", text="Photo")
         layout.prop(chosen, "head")
         layout.prop(chosen, "head_objects")
-        _lines(layout, CONSENT, icon="INFO")
-        if not _draw_progress(layout, "reconstruct"):
-            _button(layout, context, "create_head", icon="USER")
+        lines(layout, CONSENT, icon="INFO")
+        if not draw_progress(layout, "reconstruct"):
+            button(layout, context, "create_head", icon="USER")
 
 
-class VIVIDKEYS_PT_animate(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_animate(SidebarPanel, bpy.types.Panel):
     """From a voice to keys."""
 
     bl_idname = "VIVIDKEYS_PT_animate"
@@ -113,15 +100,15 @@ class VIVIDKEYS_PT_animate(_SidebarPanel, bpy.types.Panel):
             layout.label(text=strip.name if strip else "No sound strip selected", icon="SOUND")
         _draw_targets(layout, context, chosen)
         work = state()
-        if not _draw_progress(layout, "animate"):
-            button = layout.column()
-            button.scale_y = 1.4
-            _button(button, context, "animate", icon="SHAPEKEY_DATA")
+        if not draw_progress(layout, "animate"):
+            column = layout.column()
+            column.scale_y = 1.4
+            button(column, context, "animate", icon="SHAPEKEY_DATA")
         if work.pending is not None or performance_actions(properties.target_meshes(context)):
-            _button(layout, context, "apply_take", icon="FILE_REFRESH")
+            button(layout, context, "apply_take", icon="FILE_REFRESH")
 
 
-class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
     """What is decided before the performance is made, and where it goes."""
 
     bl_idname = "VIVIDKEYS_PT_performance"
@@ -139,7 +126,7 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         for name in performance_dials.SPEAKER:
             speaker.prop(chosen, name)
         if _asks_for_another_performance(context, chosen):
-            _lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
+            lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
         layout.prop(chosen, "lip_detail")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
@@ -156,7 +143,7 @@ class VIVIDKEYS_PT_performance(_SidebarPanel, bpy.types.Panel):
         layout.operator("vividkeys.save_mapping", icon="FILE_TICK")
 
 
-class VIVIDKEYS_PT_style(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_style(SidebarPanel, bpy.types.Panel):
     """The dials that can be turned again on a finished performance."""
 
     bl_idname = "VIVIDKEYS_PT_style"
@@ -174,10 +161,10 @@ class VIVIDKEYS_PT_style(_SidebarPanel, bpy.types.Panel):
             for name in names:
                 group.prop(chosen, name)
         if performance_actions(properties.target_meshes(context)):
-            _button(layout, context, "apply_take", icon="FILE_REFRESH")
+            button(layout, context, "apply_take", icon="FILE_REFRESH")
 
 
-class VIVIDKEYS_PT_export(_SidebarPanel, bpy.types.Panel):
+class VIVIDKEYS_PT_export(SidebarPanel, bpy.types.Panel):
     """Files for other programs."""
 
     bl_idname = "VIVIDKEYS_PT_export"
@@ -197,7 +184,7 @@ class VIVIDKEYS_PT_export(_SidebarPanel, bpy.types.Panel):
         ):
             grid.operator("vividkeys.export", text=text).format = file_format
         if reason:
-            _lines(layout, reason)
+            lines(layout, reason)
 
 
 class VIVIDKEYS_UL_targets(bpy.types.UIList):
@@ -231,9 +218,9 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
         return
     try:
         path = bpy.path.abspath(chosen.mapping_file) if chosen.mapping_file else ""
-        _lines(layout, baking.preview_match_at(meshes, path).sentence)
+        lines(layout, baking.preview_match_at(meshes, path).sentence)
     except errors.VividKeysError as error:
-        _lines(layout, error.sentence, icon="ERROR")
+        lines(layout, error.sentence, icon="ERROR")
 
 
 def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
@@ -244,16 +231,6 @@ def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
         )
         for action in actions[:1]
     )
-
-
-def _draw_progress(layout: Any, kind: str) -> bool:
-    """A bar and a cancel button while a job of this kind is under way."""
-    work = state()
-    if not work.busy or work.job is None or work.job.kind != kind:
-        return False
-    layout.progress(factor=work.job.fraction, type="BAR", text=work.job.sentence)
-    layout.operator("vividkeys.cancel", icon="CANCEL")
-    return True
 
 
 def _draw_offers(layout: Any, work: Work) -> None:
@@ -272,47 +249,11 @@ def _draw_notice(layout: Any, work: Work) -> None:
     box.alert = notice.is_error
     for number, sentence in enumerate(notice.sentences):
         icon = ("ERROR" if notice.is_error else "INFO") if number == 0 else "NONE"
-        _lines(box, sentence, icon=icon)
+        lines(box, sentence, icon=icon)
     if notice.next_step:
-        _lines(box, notice.next_step, icon="FORWARD")
+        lines(box, notice.next_step, icon="FORWARD")
     if notice.is_error:
         box.operator("vividkeys.open_log", icon="TEXT")
-
-
-def _button(layout: Any, context: Any, operator: str, icon: str) -> None:
-    """A button, and under a grey one the reason why it is grey."""
-    reason = disabled_reason(context, operator)
-    row = layout.row()
-    row.enabled = not reason
-    row.operator(f"vividkeys.{operator}", icon=icon)
-    if reason:
-        _lines(layout, reason)
-
-
-def _lines(layout: Any, text: str, icon: str = "NONE") -> None:
-    """A sentence in as many labels as it needs: Blender's labels do not wrap."""
-    column = layout.column(align=True)
-    column.scale_y = 0.85
-    width = _characters_per_line()
-    # The icon takes room on the first line only.
-    indent = " " * (0 if icon == "NONE" else _CHARACTERS_OF_AN_ICON)
-    for number, line in enumerate(textwrap.wrap(text, width, initial_indent=indent) or [""]):
-        column.label(text=line.strip(), icon=icon if number == 0 else "NONE")
-
-
-def _shorten(text: str) -> str:
-    width = _characters_per_line() - 2 * _CHARACTERS_OF_AN_ICON
-    text = text.replace("tcp://", "")
-    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
-
-
-def _characters_per_line() -> int:
-    region = getattr(bpy.context, "region", None)
-    if region is None or region.type != "UI" or region.width <= 1:
-        return _USUAL_CHARACTERS
-    scale = bpy.context.preferences.system.ui_scale
-    room = (region.width / scale - _PIXELS_BESIDE_TEXT) / _PIXELS_PER_CHARACTER
-    return int(min(max(room, _FEWEST_CHARACTERS), _MOST_CHARACTERS))
 
 
 def _connection_icon(work: Work) -> str:
@@ -326,6 +267,7 @@ CLASSES = (
     VIVIDKEYS_PT_backend,
     VIVIDKEYS_PT_connection,
     VIVIDKEYS_PT_head,
+    *panels_character.CLASSES,
     VIVIDKEYS_PT_animate,
     VIVIDKEYS_PT_style,
     VIVIDKEYS_PT_performance,

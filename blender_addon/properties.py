@@ -16,8 +16,15 @@ from bpy.props import (
 )
 
 from . import head_choice
+from .mapping.conventions import CONVENTIONS, DEFAULT
 from .performance_dials import SpeakerProperties
 from .style_dials import StyleProperties
+
+FACE_STYLES = (
+    ("AUTO", "Automatic", "By the proportions of the face"),
+    ("HUMAN", "Human", "Shapes as human faces have them"),
+    ("STYLISED", "Stylised", "Shapes made from muscles: for cartoons, animals and masks"),
+)
 
 
 def _has_shape_keys(_settings: Any, candidate: Any) -> bool:
@@ -106,6 +113,29 @@ class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGr
         description="The direction of the face in the object's or armature's own axes",
         items=(("-Y", "-Y", ""), ("+X", "+X", ""), ("+Y", "+Y", ""), ("-X", "-X", "")),
         default="-Y",
+    )
+    face_style: EnumProperty(
+        name="Style",
+        description="Where the shapes of the new keys come from",
+        items=FACE_STYLES,
+        default=FACE_STYLES[0][0],
+    )
+    key_convention: EnumProperty(
+        name="Names",
+        description="How the new keys are called, shown by the key of the left eye's blink",
+        items=tuple((c.name, c.title, c.description) for c in CONVENTIONS),
+        default=DEFAULT,
+    )
+    replace_keys: BoolProperty(
+        name="Replace Keys",
+        description="Give keys that the character already has new shapes; else these keep theirs",
+        default=False,
+    )
+    surface_only: BoolProperty(
+        name="Surface Only",
+        description="Make keys also for a face whose mouth cannot open, because the lips are one "
+        "surface: everything moves but the mouth stays shut",
+        default=False,
     )
     lay_sound: BoolProperty(
         name="Sound in the Sequencer",

@@ -20,7 +20,9 @@ from .operators import (
     disconnect,
     export,
     fetch,
+    find_face_points,
     forget,
+    make_face_keys,
     open_log,
     save_mapping,
 )
@@ -33,6 +35,8 @@ _MODULES = (
     disconnect,
     check_connection,
     create_head,
+    find_face_points,
+    make_face_keys,
     animate,
     cancel,
     apply_take,

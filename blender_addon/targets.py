@@ -7,6 +7,7 @@ session uid survives renaming and undo; the name helps after a file was loaded a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ class Reference:
     name: str
 
 
+NOTHING = Reference("objects", NO_UID, "")
+
+
 def remember(datablock: Any) -> Reference:
     """A reference to an object or a scene."""
     collection = "scenes" if datablock.id_type == "SCENE" else "objects"
@@ -35,7 +39,7 @@ def remember(datablock: Any) -> Reference:
 
 def find(reference: Reference) -> Any:
     """The datablock again. Raises VividKeysError(bad_target) when it is gone."""
-    candidates = getattr(bpy.data, reference.collection)
+    candidates = bpy.data.scenes if reference.collection == "scenes" else bpy.data.objects
     for candidate in candidates:
         if candidate.session_uid == reference.session_uid:
             return candidate
@@ -49,6 +53,11 @@ def find(reference: Reference) -> Any:
             "Choose another target, then press 'Apply Take'.",
         )
     return found
+
+
+def by_name(values: Mapping[str, Any]) -> Reference:
+    """A reference that was saved as JSON by an earlier session of Blender."""
+    return Reference(str(values["collection"]), NO_UID, str(values["name"]))
 
 
 def shape_keys_of(target: Any) -> Any:

@@ -17,7 +17,7 @@ _MOST_ENTRIES = 100
 
 @dataclass(frozen=True)
 class UnfinishedJob:
-    """One job: its id, what it is ('animate' or 'reconstruct'), for people, and its plan."""
+    """One job: its id, its kind, for people, and its plan."""
 
     job: str
     kind: str

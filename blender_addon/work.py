@@ -77,6 +77,8 @@ class Work:
         self.pending: PendingTake | None = None
         self.offers: tuple[unfinished.UnfinishedJob, ...] = ()
         self.checks: tuple[Any, ...] = ()
+        # The backend has said that a character's mouth cannot open: another way is offered.
+        self.offers_surface_only = False
         self.on_abandoned: Callable[[Job], None] | None = None
 
     # --- the connection ---------------------------------------------------------------------
@@ -195,6 +197,14 @@ class Work:
         unfinished.drop_job(folders.unfinished_file(), job.id)
         if job.done is not None and self.connected:
             self.session.forget(job.id)
+        if self.job is job:
+            self.job = None
+
+    def set_aside(self, job: Job) -> None:
+        """The result cannot be used just now: leave it at the backend, and offer it again."""
+        listed = unfinished.read_unfinished(folders.unfinished_file())
+        others = tuple(offer for offer in self.offers if offer.job != job.id)
+        self.offers = (*others, *(entry for entry in listed if entry.job == job.id))
         if self.job is job:
             self.job = None
 

@@ -20,6 +20,7 @@ from backend.commands.reconstruct import Reconstruct
 from backend.commands.restyle import Restyle
 from backend.commands.serve import Serve
 from backend.commands.train import Train
+from backend.commands.transfer import Transfer
 from shared.errors import ErrorKind, VividKeysError
 
 DESCRIPTION = (
@@ -41,6 +42,7 @@ Commands = (
     Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Restyle, tyro.conf.subcommand("restyle")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
+    | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[Heads, tyro.conf.subcommand("heads")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Keys, tyro.conf.subcommand("keys")]

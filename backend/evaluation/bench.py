@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from rich.table import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYING_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_keying.py"
+HEAD_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_head.py"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
         hour = _animate(3600.0, 1)
         yield Row("1 h of speech to a Take", hour["best"], "s")
         yield Row("  peak memory of that process", hour["peak_memory"] / 1e6, "MB", 1500)
-    live = _json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
+    live = json_of(sys.executable, "-m", "backend.evaluation.bench_animate", "live")
     yield Row("live: work per 40 ms of sound (median)", live["median"] * 1e3, "ms", 40)
     yield Row("  the same, 99 % of the pieces", live["slow"] * 1e3, "ms", 40)
     from backend.evaluation.bench_server import measure_server
@@ -54,16 +57,19 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     yield Row("whole Take at the client (60 s job)", server["done"], "s", 0.6)
     yield Row("cancel of a running job (slowest)", server["cancel"] * 1e3, "ms", 200)
     yield from _photo(repeats)
+    from backend.evaluation.bench_transfer import bench_transfer
+
+    yield from bench_transfer()
     yield from _keying()
 
 
 def _animate(seconds: float, repeats: int) -> dict[str, float]:
-    return _json_of(
+    return json_of(
         sys.executable, "-m", "backend.evaluation.bench_animate", str(seconds), str(repeats)
     )
 
 
-def _json_of(*command: str) -> dict[str, float]:
+def json_of(*command: str) -> dict[str, float]:
     """The JSON in the last line that a command prints."""
     output = subprocess.run(
         command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
@@ -72,13 +78,12 @@ def _json_of(*command: str) -> dict[str, float]:
 
 
 def _photo(repeats: int) -> Iterator[Row]:
-    import time
-
     from backend.face import reconstruct
     from backend.samples import PORTRAIT
+    from shared.face import save_face
 
     start = time.perf_counter()
-    reconstruct(PORTRAIT)
+    face = reconstruct(PORTRAIT)
     yield Row("photo to face, first time", time.perf_counter() - start, "s")
     times = []
     for _ in range(repeats):
@@ -86,16 +91,27 @@ def _photo(repeats: int) -> Iterator[Row]:
         reconstruct(PORTRAIT)
         times.append(time.perf_counter() - start)
     yield Row("photo to face, warm (median)", sorted(times)[len(times) // 2], "s", 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        save_face(face, Path(folder) / "face.npz")
+        for environment, python in _blenders():
+            result = json_of(python, str(HEAD_SCRIPT), str(Path(folder) / "face.npz"))
+            yield Row(f"that face as a head in {environment}", result["seconds"], "s", 4.0)
 
 
 def _keying() -> Iterator[Row]:
     """30 s at 30 fps on 52 keys, in every Blender module that `install.py` has set up."""
+    for environment, python in _blenders():
+        result = json_of(python, str(KEYING_SCRIPT))
+        yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
+
+
+def _blenders() -> Iterator[tuple[str, str]]:
+    """Names and interpreters of the Blender modules that are installed."""
     for environment in ("blender45", "blender52"):
         binary = "Scripts/python.exe" if os.name == "nt" else "bin/python"
         python = REPOSITORY / ".venv" / environment / binary
         if python.is_file():
-            result = _json_of(str(python), str(KEYING_SCRIPT))
-            yield Row(f"30 s keyed in {environment}", result["seconds"], "s", 0.2)
+            yield environment, str(python)
         else:
             print(f"{environment} is not installed: its row is left out", file=sys.stderr)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evaluate faces`: the muscle table against a reference head, and photos that give a face."""
+"""`evaluate faces`: the muscle table against a reference head, and photos that give a face: that
+they do, how well it fits them, whether it is the same person smiling, how well a turn is borne."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from backend.evaluation.identity_fit import identity_figures, identity_tables
+from backend.evaluation.transfer import transfer_rows, transfer_tables
 from backend.face import reconstruct
 from backend.face.measure import ShapeError, measure_against_reference
 from shared.errors import ErrorKind, VividKeysError
@@ -49,7 +52,7 @@ def photo_figures(folder: Path, most: int) -> PhotoFigures:
 
 
 def run(data: Path, most: int, as_json: bool) -> int:
-    """Print both tables. Raises VividKeysError(bad_file) where `data` lacks the reference."""
+    """Print the tables. Raises VividKeysError(bad_file) where `data` lacks the reference."""
     if not (data / REFERENCE).is_file():
         raise VividKeysError(
             ErrorKind.BAD_FILE,
@@ -58,10 +61,17 @@ def run(data: Path, most: int, as_json: bool) -> int:
         )
     shapes = measure_against_reference(data / REFERENCE)
     photos = [photo_figures(data / part, most) for part in PHOTOS if (data / part).is_dir()]
+    identity = identity_figures(data, most)
+    heads, transfers = transfer_rows(data)
     if as_json:
-        print(
-            json.dumps({"shapes": list(map(asdict, shapes)), "photos": list(map(asdict, photos))})
-        )
+        figures = {
+            "shapes": list(map(asdict, shapes)),
+            "photos": list(map(asdict, photos)),
+            "identity": asdict(identity),
+            "transfer_heads": list(map(asdict, heads)),
+            "transfer_shapes": list(map(asdict, transfers)),
+        }
+        print(json.dumps(figures))
         return 0
     console = Console()
     console.print(_shape_table(shapes))
@@ -70,6 +80,8 @@ def run(data: Path, most: int, as_json: bool) -> int:
         share = f"{row.fitted} ({100 * row.fitted / max(row.tried, 1):.1f} %)"
         table.add_row(row.folder, str(row.tried), share, f"{row.median_seconds:.2f} s")
     console.print(table)
+    for more in (*identity_tables(identity), *transfer_tables(heads, transfers)):
+        console.print(more)
     return 0
 
 

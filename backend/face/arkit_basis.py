@@ -21,6 +21,8 @@ from .topology import (
     LANDMARK_COUNT,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
@@ -34,6 +36,8 @@ LIP_SPREAD = 0.016
 # A lip counts as behind the other from this depth on, as a share of the face's size.
 UNDER_DEPTH = 0.03
 LID_SPREAD = 0.017
+# How often the lines of sealed lips are smoothed along the mouth.
+SEAL_SMOOTHING = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +74,13 @@ def _contact(template: Template, upper: tuple[int, ...], lower: tuple[int, ...],
 
 @lru_cache(maxsize=1)
 def contacts() -> dict[str, Contact]:
-    """The lips and the lids of both eyes: keys lips, left, right."""
+    """The lips, the lids of both eyes, and the lips with the border of their red (which do not
+    meet): keys lips, left, right, lip_rings."""
     template = load_template()
+    upper_rings, lower_rings = INNER_LIP_UPPER + OUTER_LIP_UPPER, INNER_LIP_LOWER + OUTER_LIP_LOWER
     return {
         "lips": _contact(template, INNER_LIP_UPPER, INNER_LIP_LOWER, LIP_SPREAD),
+        "lip_rings": _contact(template, upper_rings, lower_rings, LIP_SPREAD),
         "left": _contact(template, LEFT_LID_UPPER, LEFT_LID_LOWER, LID_SPREAD),
         "right": _contact(template, RIGHT_LID_UPPER, RIGHT_LID_LOWER, LID_SPREAD),
     }
@@ -129,7 +136,7 @@ def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats
             fields[name] = _lips(muscle.lips, fields[name], vertices)
     for name, muscle in table.muscles.items():
         if muscle.lips == "sealing":
-            both = _lips("together", fields[name] + fields["jawOpen"], vertices)
+            both = _sealed(fields[name] + fields["jawOpen"])
             fields[name] = both - fields["jawOpen"]
     return np.stack([fields[name] for name in ARKIT_NAMES])
 
@@ -156,6 +163,19 @@ def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
         upper[:, 2] -= crossing / 2
         lower[:, 2] += crossing / 2
     return lips.corrected(field, upper, lower)
+
+
+def _sealed(field: Floats) -> Floats:
+    """Lips that meet over an open jaw: the line between them and the red of them stay smooth
+    lines, without a kink near the corners."""
+    rings = contacts()["lip_rings"]
+    upper, lower = field[rings.upper].copy(), field[rings.lower].copy()
+    count = len(INNER_LIP_UPPER)
+    upper[:count] = lower[:count] = (upper[:count] + lower[:count]) / 2
+    for ring in (upper[:count], lower[:count], upper[count:], lower[count:]):
+        for _ in range(SEAL_SMOOTHING):
+            ring[1:-1] = (ring[:-2] + 2 * ring[1:-1] + ring[2:]) / 4
+    return rings.corrected(field, upper, lower)
 
 
 def _lids(name: str, muscle: Muscle, field: Floats, vertices: Floats) -> Floats:

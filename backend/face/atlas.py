@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things lie in the one texture: the photo, and a column of painted tiles beside it."""
+"""Where things lie in the one texture: the skin's islands above, a strip of painted tiles below."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+Value = TypeVar("Value", np.float32, np.uint8)
 
-SIDE = 1024
-TILE = 192
-PHOTO_WIDTH = SIDE - TILE
+SIDE = 2048
+# Pixels around everything that repeat its border, so that smaller copies of the texture do not
+# mix neighbours.
+PADDING = 8
+STRIP = 480
 
 
 @dataclass(frozen=True)
@@ -24,32 +30,50 @@ class Tile:
     width: int
     height: int
 
-    def uv(self, across: Floats, up: Floats) -> Floats:
-        """Texture coordinates [N,2] of points of the tile, both 0..1, `up` from its bottom.
+    @property
+    def inner_width(self) -> int:
+        """Width without the padding, pixels."""
+        return self.width - 2 * PADDING
 
-        Half a pixel stays free at the borders, so that neighbours do not bleed in.
-        """
-        x = self.left + 1.0 + np.clip(across, 0, 1) * (self.width - 2.0)
-        y = self.top + 1.0 + (1.0 - np.clip(up, 0, 1)) * (self.height - 2.0)
+    @property
+    def inner_height(self) -> int:
+        """Height without the padding, pixels."""
+        return self.height - 2 * PADDING
+
+    def uv(self, across: Floats, up: Floats) -> Floats:
+        """Texture coordinates [...,2] of points of the tile, both 0..1, `up` from its bottom."""
+        x = self.left + PADDING + np.clip(across, 0, 1) * self.inner_width
+        y = self.top + PADDING + (1.0 - np.clip(up, 0, 1)) * self.inner_height
         return np.stack([x / SIDE, 1.0 - y / SIDE], axis=-1)
 
-    def view(self, texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The tile's pixels inside a texture [SIDE,SIDE,3]."""
+    def view(self, texture: NDArray[Value]) -> NDArray[Value]:
+        """The tile's pixels inside a texture [SIDE,SIDE,...]."""
         return texture[self.top : self.top + self.height, self.left : self.left + self.width]
 
-
-PHOTO = Tile(0, 0, PHOTO_WIDTH, SIDE)
-RIGHT_EYE = Tile(PHOTO_WIDTH, 0, TILE, TILE)
-LEFT_EYE = Tile(PHOTO_WIDTH, TILE, TILE, TILE)
-UPPER_TEETH = Tile(PHOTO_WIDTH, 2 * TILE, TILE, TILE // 2)
-LOWER_TEETH = Tile(PHOTO_WIDTH, 2 * TILE + TILE // 2, TILE, TILE // 2)
-TONGUE = Tile(PHOTO_WIDTH, 3 * TILE, TILE, TILE)
-MOUTH = Tile(PHOTO_WIDTH, 4 * TILE, TILE, TILE)
-NECK = Tile(PHOTO_WIDTH, 5 * TILE, TILE, SIDE - 5 * TILE)
+    def paste(self, texture: Pixels, pixels: Pixels) -> None:
+        """Put a picture of any size into the tile and repeat its border around it."""
+        inner = cv2.resize(pixels, (self.inner_width, self.inner_height),
+                           interpolation=cv2.INTER_AREA)  # fmt: skip
+        self.view(texture)[:] = cv2.copyMakeBorder(
+            inner, PADDING, PADDING, PADDING, PADDING, cv2.BORDER_REPLICATE
+        )
 
 
-def photo_uv(pixels: Floats) -> Floats:
-    """Texture coordinates [N,2] of pixel positions [N,2] (right, down) in the photo's part."""
-    x = np.clip(pixels[:, 0], 1.0, PHOTO_WIDTH - 1.0)
-    y = np.clip(pixels[:, 1], 1.0, SIDE - 1.0)
-    return np.stack([x / SIDE, 1.0 - y / SIDE], axis=-1)
+_TOP = SIDE - STRIP
+# The skin: once round the head, the neck under it, the top of the skull, below the skull, ears.
+HEAD = Tile(0, 0, SIDE, 1304)
+NECK = Tile(0, 1304, SIDE, _TOP - 1304)
+CROWN = Tile(0, _TOP, STRIP, STRIP)
+RIGHT_EAR = Tile(480, _TOP, 304, 368)
+LEFT_EAR = Tile(784, _TOP, 304, 368)
+BELOW = Tile(480, _TOP + 368, 112, 112)
+
+# What is painted, by the names that the parts give.
+PAINTED = {
+    "right_eye": Tile(1088, _TOP, 320, 320),
+    "left_eye": Tile(1408, _TOP, 320, 320),
+    "upper_teeth": Tile(1088, _TOP + 320, 320, 160),
+    "lower_teeth": Tile(1408, _TOP + 320, 320, 160),
+    "tongue": Tile(1728, _TOP, 320, 320),
+    "mouth": Tile(1728, _TOP + 320, 320, 160),
+}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,21 @@ from shared.face import FaceMesh
 
 from . import atlas
 from .arkit_basis import landmark_basis
+from .bake import bake_skin
 from .eye_texture import eye_tile
-from .eyes import eye_parts, place_eyeball
+from .eyes import Eyeball, eye_parts, place_eyeball
 from .head_shell import shell_parts
+from .identity import closed_template
 from .lip_fields import offset_basis
 from .mouth import mouth_parts
-from .paint import GREY_SKIN, face_light, paint_mouth_and_neck
-from .parts import MATERIALS, Part, assemble
+from .paint import GREY_SKIN, face_light, paint_mouth
+from .parts import MATERIALS, Assembly, Part, assemble
+from .plain_skin import plain_skin
 from .refine import refine_skin
 from .template import face_size, load_template
-from .texture import PhotoCrop, build_texture
+from .texels import HeadLayout, head_layout
+from .texture import PhotoCrop
+from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 
@@ -33,48 +39,69 @@ NO_MOTION = 1e-6
 def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
                meta: dict[str, Any]) -> FaceMesh:  # fmt: skip
     """The whole head around neutral landmarks [468,3] and irises [10,3]; grey without a photo."""
-    scale = face_size(vertices) / face_size(load_template().vertices)
-    skin = GREY_SKIN if crop is None else crop.skin
-    right = place_eyeball(vertices, irises[0], "right", scale)
-    left = place_eyeball(vertices, irises[5], "left", scale)
-    tiles = paint_mouth_and_neck(skin)
-    light = face_light(skin)
-    tiles[atlas.RIGHT_EYE] = eye_tile("right", crop, vertices, right, light)
-    tiles[atlas.LEFT_EYE] = eye_tile("left", crop, vertices, left, light)
-    texture = build_texture(crop, tiles)
-    if crop is None:
-        atlas.PHOTO.view(texture)[:] = GREY_SKIN.astype(np.uint8)
-        uvs = _plain_uvs(vertices)
-    else:
-        uvs = atlas.photo_uv(crop.points[: len(vertices)])
-    parts: list[Part] = [
-        *eye_parts(vertices, uvs, right, "right", scale, atlas.RIGHT_EYE),
-        *eye_parts(vertices, uvs, left, "left", scale, atlas.LEFT_EYE),
-        *mouth_parts(vertices, uvs, scale),
-        *shell_parts(vertices, uvs, crop, scale),
-    ]
     # The lip fields are spread over the head by the very steps that spread the shapes: what they
-    # close on the landmarks they close on the head.
-    basis = np.concatenate([landmark_basis(vertices), offset_basis(vertices)])
-    whole = refine_skin(assemble(vertices, uvs, basis, parts))
-    shapes, fields = np.split(whole.shapes.astype(np.float32), [len(ARKIT_NAMES)])
+    # close on the landmarks they close on the head. So is the photo's expression.
+    lips = offset_basis(vertices)
+    shown = vertices if crop is None else crop.aligned[:LANDMARK_COUNT]
+    basis = np.concatenate([landmark_basis(vertices), lips, (shown - vertices)[None]])
+    whole, balls = _assembled(vertices, irises, crop, basis)
+    layout = template_layout()
+    if crop is None:
+        texture, skin = plain_skin(layout), GREY_SKIN
+    else:
+        texture = bake_skin(crop, whole.vertices + whole.shapes[-1], layout)
+        skin = crop.skin
+    _paint_inner_parts(texture, skin, crop, vertices, balls)
+    count = len(ARKIT_NAMES)
+    moved = whole.shapes[:count].astype(np.float32)
+    fields = whole.shapes[count : count + len(lips)].astype(np.float32)
     fields[np.abs(fields) < NO_MOTION] = 0.0
     return FaceMesh(
         vertices=whole.vertices.astype(np.float32),
         triangles=whole.triangles,
-        uvs=whole.uvs.astype(np.float32)[whole.triangles],
+        uvs=layout.uvs.astype(np.float32),
         texture=texture,
         materials=MATERIALS,
         triangle_material=whole.triangle_material,
-        shapes=shapes,
+        shapes=moved,
         offset_fields=fields,
+        part_names=whole.part_names,
+        vertex_part=whole.vertex_part,
         # The skin is finer than the landmarks, so their own mesh is told apart from it here.
         meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )
 
 
-def _plain_uvs(vertices: Floats) -> Floats:
-    """Front view of the face laid into the photo's part of the texture."""
-    x = atlas.PHOTO_WIDTH / 2 + vertices[:, 0] * 3400.0
-    y = atlas.SIDE * 0.55 - (vertices[:, 2] - 0.013) * 3400.0
-    return atlas.photo_uv(np.stack([x, y], axis=1))
+@lru_cache(maxsize=1)
+def template_layout() -> HeadLayout:
+    """The texture's layout, made for the mean head; all our heads have its triangles."""
+    face = closed_template()
+    whole, _ = _assembled(face, load_template().irises, None, landmark_basis(face))
+    return head_layout(whole)
+
+
+def _assembled(
+    vertices: Floats, irises: Floats, crop: PhotoCrop | None, basis: Floats
+) -> tuple[Assembly, dict[str, Eyeball]]:
+    """All parts around landmarks with shapes [S,468,3], and the eyeballs."""
+    scale = face_size(vertices) / face_size(load_template().vertices)
+    right = place_eyeball(vertices, irises[0], "right", scale)
+    left = place_eyeball(vertices, irises[5], "left", scale)
+    parts: list[Part] = [
+        *eye_parts(vertices, right, "right", scale),
+        *eye_parts(vertices, left, "left", scale),
+        *mouth_parts(vertices, scale),
+        *shell_parts(vertices, crop, scale),
+    ]
+    whole = refine_skin(assemble(vertices, basis, parts))
+    return whole, {"right": right, "left": left}
+
+
+def _paint_inner_parts(texture: NDArray[np.uint8], skin: Floats, crop: PhotoCrop | None,
+                       vertices: Floats, balls: dict[str, Eyeball]) -> None:  # fmt: skip
+    """Eyes, teeth, tongue and throat into their tiles, in the light of the face."""
+    tiles = paint_mouth(skin)
+    for side, ball in balls.items():
+        tiles[f"{side}_eye"] = eye_tile(side, crop, vertices, ball, face_light(skin))
+    for name, pixels in tiles.items():
+        atlas.PAINTED[name].paste(texture, pixels)

@@ -18,6 +18,7 @@ from .topology import LEFT_IRIS, RIGHT_IRIS
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
+SIZE = atlas.PAINTED["left_eye"].inner_width
 PUPIL = np.array((14.0, 11.0, 11.0))
 WHITE = np.array((214.0, 206.0, 198.0))
 GREY_IRIS = np.array((96.0, 84.0, 74.0))
@@ -29,7 +30,7 @@ LID_SHADE = 0.45
 
 def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball,
              light: float) -> Pixels:  # fmt: skip
-    """One eyeball's tile uint8 [TILE,TILE,3].
+    """One eyeball's tile uint8 [SIZE,SIZE,3].
 
     landmarks [468,3] and `ball` in metres tell where on the ball each of the photo's pixels is.
     """
@@ -53,7 +54,7 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
     # Lashes belong to the lids, so the photo counts from a little within them; the painted eye
     # lies in the lids' shade there.
     share = _smooth(inside / LID_MARGIN)[..., None]
-    upper = np.linspace(1.0, 0.0, atlas.TILE)[:, None]
+    upper = np.linspace(1.0, 0.0, SIZE)[:, None]
     shade = LID_SHADE * (0.35 + 0.65 * upper) * np.exp(-((inside / (1.5 * LID_MARGIN)) ** 2))
     eye = eye * (1.0 - shade)[..., None]
     return np.clip(photo * share + eye * (1 - share), 0, 255).astype(np.uint8)
@@ -61,7 +62,7 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
 
 def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
                   ring: tuple[int, ...]) -> NDArray[np.float32]:  # fmt: skip
-    """Which photo pixel [TILE,TILE,2] lies on each point of the tile.
+    """Which photo pixel [SIZE,SIZE,2] lies on each point of the tile.
 
     The photo's iris goes to the middle of the tile even if it looked aside, so that the eye at
     rest looks straight ahead.
@@ -69,7 +70,7 @@ def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
     rim = lid_ring(side)
     plane = np.column_stack([landmarks[rim][:, [0, 2]], np.ones(len(rim))])
     to_photo, *_ = np.linalg.lstsq(plane, crop.points[rim], rcond=None)
-    at = (np.arange(atlas.TILE) + 0.5 - atlas.TILE / 2) / (atlas.TILE / 2 - 1.0)
+    at = (np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2)
     x, y = np.meshgrid(at, -at)
     degrees = np.minimum(np.hypot(x, y) * EDGE, 90.0)
     angle = np.arctan2(y, x)
@@ -80,7 +81,7 @@ def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
 
 def paint_eye(colours: Floats, white: Floats, seed: int, glint: bool) -> Floats:
     """An eyeball from the front, angle from the middle = radius; `colours` [8,3] of the iris."""
-    size = atlas.TILE
+    size = SIZE
     at = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(at, at)
     degrees = np.hypot(x, y) * EDGE

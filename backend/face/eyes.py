@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .atlas import Tile
 from .parts import Part, still, strip_triangles
 from .topology import (
     LANDMARK_COUNT,
@@ -75,13 +74,12 @@ def place_eyeball(landmarks: Floats, iris: Floats, side: str, scale: float) -> E
     return Eyeball(np.array([x, depth.max() + CLEARANCE * scale, z]), radius)
 
 
-def eye_parts(landmarks: Floats, uvs: Floats, ball: Eyeball, side: str, scale: float,
-              tile: Tile) -> list[Part]:  # fmt: skip
+def eye_parts(landmarks: Floats, ball: Eyeball, side: str, scale: float) -> list[Part]:
     """The ball of one eye and the inner edge of its lids."""
-    return [_ball(ball, side, scale, tile), _lid_edge(landmarks, uvs, ball, side)]
+    return [_ball(ball, side, scale), _lid_edge(landmarks, ball, side)]
 
 
-def _ball(ball: Eyeball, side: str, scale: float, tile: Tile) -> Part:
+def _ball(ball: Eyeball, side: str, scale: float) -> Part:
     angles = np.radians(RINGS)
     around = np.arange(SEGMENTS) * 2 * np.pi / SEGMENTS
     theta, phi = np.meshgrid(angles, around, indexing="ij")
@@ -93,7 +91,7 @@ def _ball(ball: Eyeball, side: str, scale: float, tile: Tile) -> Part:
     flat = np.concatenate([[(0.0, 0.0)], np.stack(
         [np.degrees(theta) / EDGE * np.cos(phi), np.degrees(theta) / EDGE * np.sin(phi)], axis=-1
     ).reshape(-1, 2)])  # fmt: skip
-    uvs = tile.uv(0.5 + 0.5 * flat[:, 0], 0.5 + 0.5 * flat[:, 1])
+    uvs = 0.5 + 0.5 * flat
     first = LANDMARK_COUNT
     faces = []
     for k in range(SEGMENTS):
@@ -118,10 +116,10 @@ def _ball(ball: Eyeball, side: str, scale: float, tile: Tile) -> Part:
     }
     extra[f"eyeBlink{name}"] = np.tile((0.0, RETREAT * scale, 0.0), (len(vertices), 1))
     return Part(vertices, uvs, triangles, "eye", still(len(vertices)), np.zeros(len(vertices)),
-                extra)  # fmt: skip
+                extra, name=f"{side}_eye", tile=f"{side}_eye")  # fmt: skip
 
 
-def _lid_edge(landmarks: Floats, uvs: Floats, ball: Eyeball, side: str) -> Part:
+def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
     """A rim from the lids back to the ball, so that no gap shows between them."""
     ring = lid_ring(side)
     edge = landmarks[ring]
@@ -134,8 +132,8 @@ def _lid_edge(landmarks: Floats, uvs: Floats, ball: Eyeball, side: str) -> Part:
         triangles = triangles[:, ::-1]
     follow = still(len(ring))
     follow[np.arange(len(ring)), ring] = 1.0
-    return Part(back, uvs[ring], np.ascontiguousarray(triangles), "skin", follow,
-                np.zeros(len(ring)))  # fmt: skip
+    return Part(back, np.zeros((len(ring), 2)), np.ascontiguousarray(triangles), "skin", follow,
+                np.zeros(len(ring)), name=f"{side}_lid_edge")  # fmt: skip
 
 
 def _turn_x(degrees: float) -> Floats:

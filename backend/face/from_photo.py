@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
 
@@ -23,7 +24,7 @@ from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
-MODEL_NAME = "landmark-face 1"
+MODEL_NAME = "landmark-face 2"
 # Beyond this the far side of the face is hardly seen, radians.
 FAR_TURNED = np.radians(40.0)
 
@@ -54,7 +55,7 @@ def face_from_photo(
     stage(0.4, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
     stage(0.6, "Making the texture")
-    crop = crop_photo(photo.pixels, tracked.landmarks, neutral.aligned)
+    crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
     stage(0.8, "Making the shapes")
     pitch, roll, yaw = neutral.angles
     warnings = [*photo.warnings, *tracked.warnings]
@@ -74,10 +75,17 @@ def face_from_photo(
             "model": MODEL_NAME,
             "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
             "mouth_was_open": round(neutral.mouth_was_open, 5),
+            "photo_expression": named_weights(neutral.expression),
         },
     )
     stage(1.0, "The face is ready")
     return face
+
+
+def named_weights(expression: Floats) -> dict[str, float]:
+    """The weights [52] that are not zero, by name, rounded."""
+    found = zip(ARKIT_NAMES, expression, strict=True)
+    return {name: round(float(weight), 3) for name, weight in found if weight >= 0.0005}
 
 
 def eyes_closed(vertices: Floats) -> bool:

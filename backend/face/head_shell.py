@@ -1,173 +1,157 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plain back of the head and a neck, so that the face does not end like a mask."""
+"""Skull, neck and ears around a face: the shipped shape, fitted to the face's outline.
+
+The shape is stretched as the face is wide and high, then what is left at the landmarks is carried
+on over the skin as a thin plate would, dying away towards the back of the head and the collar, so
+that there is no kink at the rim. Ears are moved and scaled as a whole.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import splu
 
-from . import atlas
-from .parts import Part, grid_triangles, still, strip_triangles
+from .hair import with_hair
+from .head_grid import COLUMNS, EAR_RINGS, NECK_ROW, ROWS, head_grid
+from .head_shape import load_shell
+from .parts import Part
+from .template import load_template
 from .texture import PhotoCrop
-from .topology import FACE_OVAL, LANDMARK_COUNT
+from .topology import EARS, FACE_OVAL, LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 
-# The skull as an ellipsoid on the template, metres: middle and half axes.
-SKULL_MIDDLE = np.array((0.0, 0.006, 0.050))
-SKULL_AXES = np.array((0.076, 0.094, 0.098))
-# Steps from the rim of the face (0) to the back pole (1).
-STEPS = (0.06, 0.13, 0.21, 0.30, 0.42, 0.56, 0.72, 0.88)
-# How much of the rim's motion each step still has.
-FOLLOW = (0.75, 0.5, 0.28, 0.12, 0.04, 0.0, 0.0, 0.0)
-# How far from the rim towards the border of the hair each step looks into the photo.
-LOOK_OUT = (0.22, 0.42, 0.60, 0.74, 0.84, 0.90, 0.94, 0.96)
-# The outline of the hair against the bare skull.
-HAIR_RANGE = (0.94, 1.30)
-
-NECK_SEGMENTS = 28
-# Height, half width, half depth, middle depth and forward slope of the neck's rings, metres on
-# the template. The top lies inside the head; its front is low, or it would fill the mouth.
-NECK_RINGS = (
-    (-0.022, 0.0440, 0.040, 0.018, 0.50),
-    (-0.048, 0.0470, 0.044, 0.018, 0.50),
-    (-0.078, 0.0490, 0.047, 0.019, 0.42),
-    (-0.104, 0.0515, 0.050, 0.021, 0.32),
-    (-0.130, 0.0580, 0.055, 0.024, 0.22),
-)
+# From these rows on the skin rests while the face moves, and while it is fitted to a face: by
+# column from the crown (0) over the ears to the chin (18).
+MOTION_ENDS = (5, 7, 17)
+# Stretches beyond these are not a head's.
+STRETCH = (0.82, 1.25)
+# Landmarks further inside the face than this (metres along the skin) are of no account behind it.
+RIM_WIDTH = 0.035
 
 
-def shell_parts(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
-    """Skull and neck around a face [468,3] whose texture coordinates are `uvs` [468,2]."""
-    return [_skull(landmarks, uvs, crop, scale), _neck(landmarks, scale)]
+@dataclass(frozen=True, eq=False)
+class Operators:
+    """Shares [N,468] of each landmark's offset that the shell's vertices take over: when the
+    face moves (`motion`) and when another face is fitted (`fitting`)."""
+
+    motion: Floats
+    fitting: Floats
 
 
-def _skull(landmarks: Floats, uvs: Floats, crop: PhotoCrop | None, scale: float) -> Part:
-    rim = list(FACE_OVAL)
-    count = len(rim)
-    middle = SKULL_MIDDLE * scale
-    axes = SKULL_AXES * scale
-    start = (landmarks[rim] - middle) / axes
-    size = np.linalg.norm(start, axis=1)
-    # Angle from straight ahead and around the line of sight, on the unit sphere.
-    ahead = np.arccos(np.clip(-start[:, 1] / size, -1, 1))
-    around = np.arctan2(start[:, 2], start[:, 0])
-    reach = None if crop is None else _reach_of_person(crop, rim)
-    hair = np.ones(count)
-    if crop is not None and reach is not None:
-        hair = _hair_volume(landmarks[rim], crop.points[rim], reach, middle, axes)
-    rows = []
-    for step in STEPS:
-        angle = ahead + (np.pi - ahead) * step
-        # The rim keeps its own distance at first and reaches the skull's by a third of the way.
-        ease = 1.0 - (1.0 - min(step / 0.34, 1.0)) ** 2
-        # At the pole all ways meet, so the hair is as thick as on average there.
-        own = hair + (hair.mean() - hair) * step**2
-        far = size + (own - size) * ease
-        unit = np.stack(
-            [np.sin(angle) * np.cos(around), -np.cos(angle), np.sin(angle) * np.sin(around)],
-            axis=-1,
+def shell_parts(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
+    """Skull, ears and neck around a face [468,3]."""
+    grid = head_grid()
+    bare = fitted_shell(landmarks, scale)
+    vertices = with_hair(landmarks, bare, crop)
+    return [
+        Part(
+            vertices,
+            np.zeros((grid.count, 2)),
+            grid.triangles,
+            "skin",
+            operators().motion,
+            np.zeros(grid.count),
+            name="skull",
+            regions=grid.part,
         )
-        rows.append(middle + axes * unit * far[:, None])
-    pole = middle + axes * (0, 1, 0) * hair.mean()
-    vertices = np.concatenate([*rows, [pole]])
-    own_rows = [
-        list(range(LANDMARK_COUNT + k * count, LANDMARK_COUNT + (k + 1) * count))
-        for k in range(len(STEPS))
     ]
-    faces = [strip_triangles(rim, own_rows[0], True)]
-    faces += [strip_triangles(a, b, True) for a, b in pairwise(own_rows)]
-    end = LANDMARK_COUNT + len(STEPS) * count
-    last = own_rows[-1]
-    faces.append(np.array([(last[k], end, last[(k + 1) % count]) for k in range(count)], np.int32))
-    follow = still(len(vertices))
-    for k, share in enumerate(FOLLOW):
-        follow[k * count + np.arange(count), rim] = share
-    return Part(
-        vertices,
-        _skull_uvs(uvs, crop, reach, rim),
-        np.ascontiguousarray(np.concatenate(faces)[:, ::-1]),
-        "skin",
-        follow,
-        np.zeros(len(vertices)),
+
+
+def fitted_shell(landmarks: Floats, scale: float) -> Floats:
+    """The bare head around a face [468,3], [count,3]; `scale` is the face's size to the mean."""
+    template = load_template().vertices
+    shell = load_shell()
+    rim = list(FACE_OVAL)
+    size = np.ptp(landmarks[rim], axis=0) / np.ptp(template[rim], axis=0)
+    # Depth is what a photo tells least about.
+    size = np.clip(
+        np.array((size[0], (size[0] + scale) / 2, size[2])), *(scale * s for s in STRETCH)
+    )
+    size[2] = (size[2] + scale) / 2
+    pivot, goal = template[list(EARS)].mean(axis=0), landmarks[list(EARS)].mean(axis=0)
+    goal[0] = landmarks[rim, 0].mean()
+    left = landmarks - (goal + (template - pivot) * size)
+    result = goal + (shell - pivot) * size + operators().fitting @ left
+    # An ear keeps its shape: it goes where its border goes.
+    ear_size = float(np.clip(size.mean(), 0.9 * scale, 1.1 * scale))
+    for rings, middle in head_grid().ears:
+        border = rings[0] - LANDMARK_COUNT
+        own = np.append(rings[1:].ravel(), middle) - LANDMARK_COUNT
+        centre, place = shell[border].mean(axis=0), result[border].mean(axis=0)
+        result[own] = place + (shell[own] - centre) * ear_size
+        # The root lies between.
+        root = rings[1] - LANDMARK_COUNT
+        with_border = result[border] + (shell[root] - shell[border]) * ear_size
+        result[root] = 0.4 * result[root] + 0.6 * with_border
+    return np.asarray(result)
+
+
+@lru_cache(maxsize=1)
+def operators() -> Operators:
+    """How offsets of the landmarks carry on over the shell."""
+    grid = head_grid()
+    rest = np.zeros(grid.count, bool)
+    for column in range(COLUMNS):
+        ends = np.interp(min(column, COLUMNS - column), (0, 9, 18), MOTION_ENDS)
+        ring = grid.rows[int(round(ends)) :, column]
+        rest[ring[ring >= 0] - LANDMARK_COUNT] = True
+    far = np.zeros(grid.count, bool)
+    collar = grid.rows[ROWS - 1 :]
+    back = grid.rows[12 : NECK_ROW + 1, [*range(5), *range(COLUMNS - 4, COLUMNS)]]
+    for ring in (collar, back):
+        far[ring[ring >= 0].ravel() - LANDMARK_COUNT] = True
+    rings, middle = grid.floor
+    below = np.append(rings[1:].ravel(), middle) - LANDMARK_COUNT
+    for held in (rest, far):
+        held[below] = True
+    ear = np.concatenate([np.append(r[1:].ravel(), m) for r, m in grid.ears]) - LANDMARK_COUNT
+    border = np.concatenate([r[0] for r, _ in grid.ears]) - LANDMARK_COUNT
+    rest[ear] = rest[border] = True
+    return Operators(_carried(rest), _carried(far))
+
+
+def _carried(still: NDArray[np.bool_]) -> Floats:
+    """Least bending of an offset given at the landmarks and nothing at the `still`, [N,468]."""
+    template, grid = load_template(), head_grid()
+    triangles = np.concatenate([template.triangles, grid.triangles])
+    points = np.concatenate([template.vertices, load_shell()])
+    bend = bending(points, triangles)
+    energy = (bend.T @ bend).tocsc()
+    free = LANDMARK_COUNT + np.flatnonzero(~still)
+    used = np.flatnonzero(template.distances[:, list(FACE_OVAL)].min(axis=1) < RIM_WIDTH)
+    right = -energy[free][:, used].toarray()
+    share = splu(energy[free][:, free].tocsc()).solve(right)
+    result = np.zeros((grid.count, LANDMARK_COUNT))
+    result[np.ix_(free - LANDMARK_COUNT, used)] = share
+    result[np.abs(result) < 1e-5] = 0.0
+    return result
+
+
+def bending(points: Floats, triangles: NDArray[np.int32]) -> csr_matrix:
+    """Each vertex minus the mean of its neighbours, nearer ones counting more, [V,V]."""
+    count = len(points)
+    edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    weight = 1.0 / np.maximum(
+        np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1), 1e-4
+    )
+    rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
+    near = csr_matrix((np.tile(weight, 2), (rows, columns)), shape=(count, count))
+    total = np.asarray(near.sum(axis=1)).ravel()
+    diagonal = (np.arange(count), np.arange(count))
+    return csr_matrix(
+        csr_matrix((np.ones(count), diagonal)) - csr_matrix((1 / total, diagonal)) @ near
     )
 
 
-def _outward(points: Floats) -> Floats:
-    """Unit directions [N,2] from the middle of the rim in the photo."""
-    away = points - points.mean(axis=0)
-    return np.asarray(away / np.linalg.norm(away, axis=1, keepdims=True))
-
-
-def _reach_of_person(crop: PhotoCrop, rim: list[int]) -> Floats:
-    """How far the person goes on beyond the rim of the face in the photo, pixels [N]."""
-    points = crop.points[rim]
-    away = _outward(points)
-    face_height = float(np.ptp(points[:, 1]))
-    reach = np.empty(len(rim))
-    steps = np.arange(2.0, 0.62 * face_height, 2.0)
-    for k, (point, way) in enumerate(zip(points, away, strict=True)):
-        path = point + steps[:, None] * way
-        column = np.clip(path[:, 0].astype(int), 0, atlas.PHOTO_WIDTH - 1)
-        row = np.clip(path[:, 1].astype(int), 0, atlas.SIDE - 1)
-        outside = np.flatnonzero(
-            (crop.person[row, column] < 0.6)
-            | (path[:, 0] < 4) | (path[:, 0] > atlas.PHOTO_WIDTH - 5)
-            | (path[:, 1] < 4) | (path[:, 1] > atlas.SIDE - 5)
-        )  # fmt: skip
-        reach[k] = steps[outside[0]] if len(outside) else steps[-1]
-    # Downward there is the neck, not the head; and neighbours should not jump.
-    down = np.clip(away[:, 1], 0, 1)
-    reach = np.minimum(reach, face_height * (0.62 - 0.42 * down))
-    for _ in range(3):
-        reach = (np.roll(reach, 1) + 2 * reach + np.roll(reach, -1)) / 4
-    return reach
-
-
-def _hair_volume(
-    rim: Floats, points: Floats, reach: Floats, middle: Floats, axes: Floats
-) -> Floats:
-    """How much larger than the bare skull the head's outline is in the photo, per direction [N].
-
-    Only above the ears: below, long hair, neck and collar hide the head's own outline.
-    """
-    metres_per_pixel = float(np.ptp(rim[:, 0]) / max(np.ptp(points[:, 0]), 1e-6))
-    out = _outward(points) * (1, -1) * reach[:, None] * metres_per_pixel
-    border = (rim[:, [0, 2]] + out - middle[[0, 2]]) / axes[[0, 2]]
-    wanted = np.linalg.norm(border, axis=1)
-    above = np.clip((rim[:, 2] - middle[2] + 0.3 * axes[2]) / (0.5 * axes[2]), 0, 1)
-    volume = 1.0 + (np.clip(wanted, *HAIR_RANGE) - 1.0) * above
-    for _ in range(4):
-        volume = (np.roll(volume, 1) + 2 * volume + np.roll(volume, -1)) / 4
-    return np.asarray(volume)
-
-
-def _skull_uvs(uvs: Floats, crop: PhotoCrop | None, reach: Floats | None, rim: list[int]) -> Floats:
-    """Look from the rim outward to the border of the person: hair above, ears beside."""
-    if crop is None or reach is None:
-        rows = [uvs[rim] for _ in STEPS]
-        return np.concatenate([*rows, [uvs[rim].mean(axis=0)]])
-    points = crop.points[rim]
-    away = _outward(points)
-    face_height = float(np.ptp(points[:, 1]))
-    inside = np.maximum(0.94 * reach - 0.02 * face_height, 0.01 * face_height)
-    rows = [atlas.photo_uv(points + away * (inside * look)[:, None]) for look in LOOK_OUT]
-    return np.concatenate([*rows, [rows[-1][rim.index(10)]]])
-
-
-def _neck(landmarks: Floats, scale: float) -> Part:
-    angle = np.arange(NECK_SEGMENTS) * 2 * np.pi / NECK_SEGMENTS
-    rows = []
-    for height, width, depth, back, slope in NECK_RINGS:
-        y = depth * np.sin(angle)
-        rows.append(np.stack([width * np.cos(angle), back + y, height + slope * y], axis=-1))
-    vertices = np.concatenate(rows) * scale
-    vertices[:, 2] += (landmarks[152, 2] - scale * -0.0693) * 0.5
-    up = np.repeat(1.0 - np.arange(len(NECK_RINGS)) / (len(NECK_RINGS) - 1), NECK_SEGMENTS)
-    across = np.tile(0.5 + 0.5 * np.cos(angle), len(NECK_RINGS))
-    triangles = grid_triangles(len(NECK_RINGS), NECK_SEGMENTS, closed=True)
-    follow = still(len(vertices))
-    return Part(vertices, atlas.NECK.uv(across, up), np.ascontiguousarray(triangles), "skin",
-                follow, np.zeros(len(vertices)))  # fmt: skip
+def ear_numbers(side: int) -> NDArray[np.int32]:
+    """Numbers (from 0) of the shell's vertices of one ear, 0 left and 1 right, [9*24+1]."""
+    rings, middle = head_grid().ears[side]
+    assert len(rings) == EAR_RINGS + 1
+    return np.asarray(np.append(rings[1:].ravel(), middle) - LANDMARK_COUNT, np.int32)

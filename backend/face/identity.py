@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from shared.errors import ErrorKind, VividKeysError
 
-from .neutral import close_mouth
+from .close_mouth import close_mouth
 from .pose import fit_similarity
 from .template import load_template
 from .topology import LANDMARK_COUNT

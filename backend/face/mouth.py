@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from . import atlas
 from .parts import Part, grid_triangles, still, strip_triangles
 from .topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT
 
@@ -30,10 +29,10 @@ def mouth_ring() -> list[int]:
     return [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
 
 
-def mouth_parts(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
+def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
     """Everything behind the lips of a face with closed lips."""
     return [
-        *_bag(landmarks, uvs, scale),
+        *_bag(landmarks, scale),
         _teeth(landmarks, scale, upper=True),
         _teeth(landmarks, scale, upper=False),
         _tongue(landmarks, scale),
@@ -44,7 +43,7 @@ def _middle(landmarks: Floats) -> Floats:
     return np.asarray((landmarks[13] + landmarks[14]) / 2)
 
 
-def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
+def _bag(landmarks: Floats, scale: float) -> list[Part]:
     """The inside of the lips in their own colour, then a dark bag that closes at the throat."""
     ring = mouth_ring()
     count = len(ring)
@@ -74,11 +73,12 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
     )
     lips = Part(
         np.concatenate(lip_rows),
-        np.tile(uvs[ring], (2, 1)),
+        np.zeros((2 * count, 2)),
         np.ascontiguousarray(lip_triangles[:, ::-1]),
         "skin",
         np.concatenate([follow, follow]),
         np.zeros(2 * count),
+        name="inner_lips",
     )
     bag_rows = [
         row(0.0045, 0.0030, 0.97),
@@ -101,11 +101,13 @@ def _bag(landmarks: Floats, uvs: Floats, scale: float) -> list[Part]:
     depth = np.concatenate([np.full(count, d) for d in (0.95, 0.55, 0.25, 0.05)] + [[0.0]])
     bag = Part(
         vertices,
-        atlas.MOUTH.uv(np.full(len(vertices), 0.5), depth),
+        np.stack([np.full(len(vertices), 0.5), depth], axis=-1),
         np.ascontiguousarray(np.concatenate([triangles, cap])[:, ::-1]),
         "mouth_and_tongue",
         bag_follow,
         jaw,
+        name="mouth_bag",
+        tile="mouth",
     )
     return [lips, bag]
 
@@ -139,12 +141,12 @@ def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
         (TOOTH_HEIGHT, 0.0062, 0.5),
     )
     vertices, uvs = [], []
-    tile = atlas.UPPER_TEETH if upper else atlas.LOWER_TEETH
+    name = "upper_teeth" if upper else "lower_teeth"
     for height, inset, down in rows:
         points, along = _arch(landmarks, scale, inset + shift)
         z = np.full(len(points), line + (edge + sign * height) * scale)
         vertices.append(np.column_stack([points, z]))
-        uvs.append(tile.uv(along, np.full(len(along), 1.0 - down)))
+        uvs.append(np.stack([along, np.full(len(along), 1.0 - down)], axis=-1))
     triangles = grid_triangles(len(rows), ARCH_COLUMNS, closed=False)
     if not upper:
         triangles = np.ascontiguousarray(triangles[:, ::-1])
@@ -157,6 +159,8 @@ def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
         "teeth_and_gums",
         still(count),
         jaw,
+        name=name,
+        tile=name,
     )
 
 
@@ -192,10 +196,12 @@ def _tongue(landmarks: Floats, scale: float) -> Part:
     out[:, 2] = 0.0065 * np.sin(np.pi * np.clip(forward, 0, 1)) - 0.0015 * forward
     return Part(
         vertices,
-        atlas.TONGUE.uv(across, 1.0 - along),
+        np.stack([across, 1.0 - along], axis=-1),
         np.concatenate([triangles, cap]),
         "mouth_and_tongue",
         still(count),
         np.full(count, 0.92),
         {"tongueOut": out * scale},
+        name="tongue",
+        tile="tongue",
     )

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Painted tiles of the texture: teeth, gums, tongue, throat, neck."""
+"""Painted tiles of the texture: teeth, gums, tongue, throat."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +21,16 @@ THROAT = np.array((46.0, 16.0, 17.0))
 GREY_SKIN = np.array((168.0, 160.0, 154.0))
 
 
-def paint_mouth_and_neck(skin: Floats) -> dict[atlas.Tile, Pixels]:
-    """Tiles of teeth, tongue, throat and neck for a face whose skin has the colour `skin` [3]."""
+def paint_mouth(skin: Floats) -> dict[str, Pixels]:
+    """Tiles, by name, of teeth, tongue and throat for a face whose skin has the colour `skin`."""
     light = face_light(skin)
     tiles = {
-        atlas.UPPER_TEETH: paint_teeth(light),
-        atlas.LOWER_TEETH: paint_teeth(0.93 * light),
-        atlas.TONGUE: _paint_tongue(light),
-        atlas.MOUTH: _paint_throat(light),
-        atlas.NECK: np.broadcast_to(skin * 0.88, (atlas.NECK.height, atlas.NECK.width, 3)),
+        "upper_teeth": paint_teeth() * light,
+        "lower_teeth": paint_teeth() * (0.93 * light),
+        "tongue": _paint_tongue() * light,
+        "mouth": _paint_throat() * light,
     }
-    return {tile: np.clip(p, 0, 255).astype(np.uint8) for tile, p in tiles.items()}
+    return {name: np.clip(p, 0, 255).astype(np.uint8) for name, p in tiles.items()}
 
 
 def face_light(skin: Floats) -> float:
@@ -42,9 +43,11 @@ def _smooth(t: Floats) -> Floats:
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def paint_teeth(light: float) -> Floats:
-    """A row of fourteen teeth under their gum, [TILE/2,TILE,3]; the top is the gum's end."""
-    height, width = atlas.TILE // 2, atlas.TILE
+@lru_cache(maxsize=1)
+def paint_teeth() -> Floats:
+    """A row of fourteen teeth under their gum, [H,W,3]; the top is the gum's end."""
+    tile = atlas.PAINTED["upper_teeth"]
+    height, width = tile.inner_height, tile.inner_width
     across, down = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     widths = np.array([0.95, 0.95, 0.75, 0.75, 0.80, 0.70, 0.90])
     widths = np.concatenate([widths, widths[::-1]])
@@ -61,20 +64,22 @@ def paint_teeth(light: float) -> Floats:
     border = 0.35 - 0.075 * (1 - place**2)
     to_gum = _smooth((border - down) / 0.035 + 0.5)[..., None]
     gum = GUM * (0.92 - 0.55 * np.abs(across * 2 - 1) ** 2.2)[..., None]
-    return np.asarray((tooth * (1 - to_gum) + gum * to_gum) * light)
+    return np.asarray(tooth * (1 - to_gum) + gum * to_gum)
 
 
-def _paint_tongue(light: float) -> Floats:
-    size = atlas.TILE
+@lru_cache(maxsize=1)
+def _paint_tongue() -> Floats:
+    size = atlas.PAINTED["tongue"].inner_height
     across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(1, 0, size))
     grain = gaussian_filter(np.random.default_rng(5).normal(size=(size, size)), 1.5)
     level = 1.0 - 0.22 * np.exp(-((across / 0.12) ** 2)) - 0.55 * (1 - down) ** 1.3 + 0.25 * grain
-    return np.asarray(TONGUE * light * level[..., None])
+    return np.asarray(TONGUE * level[..., None])
 
 
-def _paint_throat(light: float) -> Floats:
+@lru_cache(maxsize=1)
+def _paint_throat() -> Floats:
     """Dark red, nearly black at the back (bottom of the tile)."""
-    size = atlas.TILE
+    size = atlas.PAINTED["tongue"].inner_height
     front = np.linspace(1, 0, size)[:, None]
     level = 0.30 + 1.5 * front**2
-    return np.asarray(np.broadcast_to((THROAT * light * level)[:, None, :], (size, size, 3)))
+    return np.asarray(np.broadcast_to((THROAT * level)[:, None, :], (size, size, 3)))

@@ -20,18 +20,27 @@ Triangles = NDArray[np.int32]
 
 # All of them show the one texture; they differ in how they shine.
 MATERIALS = ("skin", "eye", "teeth_and_gums", "mouth_and_tongue")
+# What a head consists of; the landmark mesh is the face.
+PART_NAMES = (
+    "face", "skull", "left_ear", "right_ear", "neck", "left_lid_edge", "right_lid_edge",
+    "inner_lips", "left_eye", "right_eye", "upper_teeth", "lower_teeth", "upper_gum",
+    "lower_gum", "tongue", "mouth_bag",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """A piece that follows the landmarks.
 
-    vertices   [N,3] metres; uvs [N,2]
+    vertices   [N,3] metres
+    uvs        [N,2] in the unit square of the tile; of no meaning where there is none
     triangles  [F,3]: below 468 a landmark, from 468 on the part's own vertices
     material   one of `MATERIALS`
     follow     [N,468]: share of each landmark's motion that a vertex takes over
     jaw        [N]: share of the jaw's own motion
     extra      further offsets [N,3] by shape name
+    name       one of `PART_NAMES`; regions: own vertices (numbers from 0) with another name
+    tile       the painted part of the texture in which it lies; skin has none
     """
 
     vertices: Floats
@@ -41,6 +50,16 @@ class Part:
     follow: Floats
     jaw: Floats
     extra: dict[str, Floats] = field(default_factory=dict)
+    name: str = "face"
+    regions: dict[str, Triangles] = field(default_factory=dict)
+    tile: str = ""
+
+    def labels(self) -> Triangles:
+        """Index into `PART_NAMES` of each own vertex [N]."""
+        found = np.full(len(self.vertices), PART_NAMES.index(self.name), np.int32)
+        for name, own in self.regions.items():
+            found[own] = PART_NAMES.index(name)
+        return found
 
 
 def still(count: int) -> Floats:
@@ -78,23 +97,26 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh: vertices [V,3], uvs [V,2], triangles [F,3], materials [F] and shapes [S,V,3],
-    of which the first 52 are those of `ARKIT_NAMES`."""
+    """A whole mesh: vertices [V,3], uvs [V,2] in the painted tiles, triangles [F,3], materials [F],
+    shapes [S,V,3], of which the first 52 are those of `ARKIT_NAMES`, and the part of each vertex [V]."""
 
     vertices: Floats
     uvs: Floats
     triangles: Triangles
     triangle_material: Triangles
     shapes: Floats
+    vertex_part: Triangles
+    part_names: tuple[str, ...] = PART_NAMES
 
 
-def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -> Assembly:
-    """Join the landmark mesh [468,3], its uvs [468,2] and shapes [S,468,3] with the parts."""
+def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
+    """Join the landmark mesh [468,3] and its shapes [S,468,3] with the parts."""
     template = load_template()
     table = load_table()
-    vertices, all_uvs, shapes = [landmarks], [uvs], [basis]
+    vertices, all_uvs, shapes = [landmarks], [np.zeros((LANDMARK_COUNT, 2))], [basis]
     triangles = [template.triangles]
     material = [np.zeros(len(template.triangles), np.int32)]
+    labels = [np.zeros(LANDMARK_COUNT, np.int32)]
     count = LANDMARK_COUNT
     for part in parts:
         faces = part.triangles.copy()
@@ -104,6 +126,7 @@ def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -
         vertices.append(part.vertices)
         all_uvs.append(part.uvs)
         shapes.append(part_shapes(part, landmarks, basis, table))
+        labels.append(part.labels())
         count += len(part.vertices)
     return Assembly(
         np.concatenate(vertices),
@@ -111,6 +134,7 @@ def assemble(landmarks: Floats, uvs: Floats, basis: Floats, parts: list[Part]) -
         np.concatenate(triangles),
         np.concatenate(material),
         np.concatenate(shapes, axis=1),
+        np.concatenate(labels),
     )
 
 

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Weak perspective: the pose and the size of a head in a photo, and their removal.
 
-The camera is taken as a long lens (the focal length cannot be known from one photo), so a
-photo's landmarks are a rotated, scaled and shifted copy of the frontal face.
+The one camera convention of everything that looks at a photo: a long lens, because the focal
+length cannot be known from one picture. A point X of the head (metres, frontal, +Z up, the face
+looks along -Y, the character's left is +X) is seen at
+
+    pixels = (R X + t) / s        R head's rotation, t shift in metres, s metres per pixel
+
+of which x is to the right, -z down in the picture and y the depth, in pixels too and only
+relative: `image_to_axes` turns tracked landmarks into these axes. So a photo's landmarks are a
+rotated, scaled and shifted copy of the head, and a `Similarity` takes them back.
 """
 
 from __future__ import annotations
@@ -26,6 +33,11 @@ class Similarity:
     def apply(self, points: Floats) -> Floats:
         """Points [..., 3] moved."""
         return np.asarray(self.scale * points @ self.rotation.T + self.shift)
+
+    def inverse(self) -> Similarity:
+        """The similarity that takes this one back."""
+        scale, rotation = 1.0 / self.scale, self.rotation.T
+        return Similarity(scale, rotation, -scale * rotation @ self.shift)
 
 
 def image_to_axes(landmarks: Floats) -> Floats:

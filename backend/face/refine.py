@@ -14,11 +14,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix, diags_array, identity
 
 from .eyes import lid_ring
 from .mouth import mouth_ring
-from .parts import MATERIALS, Assembly
+from .parts import MATERIALS, PART_NAMES, Assembly
+from .topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
@@ -30,7 +31,7 @@ def refine_skin(mesh: Assembly) -> Assembly:
     skin = mesh.triangle_material == MATERIALS.index("skin")
     count = len(mesh.vertices)
     old = np.ascontiguousarray(mesh.triangles[skin], np.int32)
-    operator, middle, triangles = _skin_operator(old.tobytes(), count)
+    operator, middle, triangles = _skin_operator(old.tobytes(), mesh.vertex_part.tobytes())
     shapes = mesh.shapes.transpose(1, 0, 2).reshape(count, -1)
     new_count = operator.shape[0]
     shapes = (operator @ shapes).reshape(new_count, len(mesh.shapes), 3).transpose(1, 0, 2)
@@ -40,20 +41,39 @@ def refine_skin(mesh: Assembly) -> Assembly:
         np.concatenate([triangles, mesh.triangles[~skin]]),
         np.concatenate([np.zeros(len(triangles), np.int32), mesh.triangle_material[~skin]]),
         np.ascontiguousarray(shapes),
+        np.concatenate([mesh.vertex_part, _middle_parts(mesh.vertex_part, middle)]),
     )
 
 
+def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:
+    """The part of each edge's middle [E]: between two parts it is not the face's, and otherwise
+    the later one's in the list of parts."""
+    ends = middle.indices.reshape(-1, 2)
+    return np.asarray(part[ends].max(axis=1), np.int32)
+
+
 @lru_cache(maxsize=2)
-def _skin_operator(triangles: bytes, count: int) -> tuple[csr_matrix, csr_matrix, Triangles]:
+def _skin_operator(triangles: bytes, parts: bytes) -> tuple[csr_matrix, csr_matrix, Triangles]:
     """The matrices for a skin; all our faces have the same triangles, so they are kept."""
+    part = np.frombuffer(parts, np.int32)
+    count = len(part)
     creases: set[Edge] = set()
     for ring in (mouth_ring(), lid_ring("left"), lid_ring("right")):
         for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
             creases.add((min(a, b), max(a, b)))
     old = np.frombuffer(triangles, np.int32).reshape(-1, 3)
     smooth, middle, new = subdivision(old, count, creases)
-    # Out first, then in: see above.
-    return csr_matrix(smooth @ (2.0 * identity(count) - smooth[:count])), middle, new
+    # Out first, then in: see above. Where the face's large triangles meet the finer ones of the
+    # head this would push the skin into a fold, so around the rim it is only smoothed.
+    head = np.isin(part, [PART_NAMES.index("skull"), PART_NAMES.index("neck")])
+    near = np.zeros(count, bool)
+    near[list(FACE_OVAL)] = True
+    for _ in range(2):
+        near[old[near[old].any(axis=1)]] = True
+        near &= head | np.isin(np.arange(count), FACE_OVAL)
+    outward = np.where(near, 0.0, 1.0)
+    before = identity(count) + diags_array(outward) @ (identity(count) - smooth[:count])
+    return csr_matrix(smooth @ before), middle, new
 
 
 def subdivision(

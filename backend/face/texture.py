@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texture: the photo turned upright around the face, what lies behind it painted over."""
+"""The photo as the texture is baked from it: a piece around the head, and where the person is."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from . import atlas
 from .landmarks import quiet_native_log
-from .layout import frontal_layout, warp_photo, with_hidden_side
+from .neutral import NeutralFace
+from .pose import Similarity
 from .topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
+
+# What of the photo is kept around the face, in heights of the face: above, below, beside.
+ABOVE, BELOW, BESIDE = 0.62, 0.75, 0.95
+# The height of the face in the piece, pixels: larger photos are averaged, small ones enlarged.
+FACE_PIXELS = (500.0, 1000.0)
+# The segmentation network looks at so many pixels.
+MASK_SIDE = 256
 
 _lock = threading.Lock()
 _segmenter: Any = None
@@ -27,33 +33,62 @@ _segmenter: Any = None
 
 @dataclass(frozen=True, eq=False)
 class PhotoCrop:
-    """The photo's part of the texture.
+    """A piece of the photo around the head.
 
-    pixels     uint8 [1024,832,3], background replaced by the nearest hair, skin or cloth
-    person     float [1024,832] 0..1: where the person was
+    pixels     uint8 [H,W,3]
+    person     float [H,W] 0..1: where the person is; 0 outside the photo
     points     [478,2] the landmarks in it, pixels right and down
     skin       [3] typical colour of the skin
+    to_photo   from the head's frame (metres) to the piece: x right, y away, z up in its pixels
+    aligned    [478,3] the tracked points in the head's frame, with the photo's expression
     """
 
     pixels: Pixels
     person: Floats
     points: Floats
     skin: Floats
+    to_photo: Similarity
+    aligned: Floats
 
 
-def crop_photo(photo: Pixels, landmarks: Floats, aligned: Floats) -> PhotoCrop:
-    """Bring a photo into the texture's layout and clean the surroundings of the face.
+def crop_photo(photo: Pixels, landmarks: Floats, neutral: NeutralFace) -> PhotoCrop:
+    """The piece of a photo uint8 [H,W,3] around the tracked `landmarks` [478,3]."""
+    outline = landmarks[list(FACE_OVAL), :2]
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    height = max(high[1] - low[1], 1.1 * (high[0] - low[0]))
+    scale = float(np.clip(height, *FACE_PIXELS) / height)
+    centre = (low[0] + high[0]) / 2
+    left, right = centre - BESIDE * height, centre + BESIDE * height
+    top, bottom = low[1] - ABOVE * height, high[1] + BELOW * height
+    size = (round((right - left) * scale), round((bottom - top) * scale))
+    corner = np.array((left, top))
+    pixels, there = _cut_out(photo, corner, scale, size)
+    points = (landmarks[:, :2] - corner) * scale
+    person = np.maximum(person_mask(pixels), _inside_outline(points, pixels.shape))
+    to_axes = neutral.to_head.inverse()
+    # Our z is up and a picture's rows run down.
+    shift = (to_axes.shift - (corner[0], 0.0, -corner[1])) * scale
+    to_photo = Similarity(to_axes.scale * scale, to_axes.rotation, shift)
+    return PhotoCrop(
+        pixels, person * there, points, skin_colour(pixels, points), to_photo, neutral.aligned
+    )
 
-    `landmarks` [478,3] in pixels of the photo, `aligned` [478,3] the same without the head's
-    pose, in metres.
-    """
-    points = frontal_layout(aligned)
-    cut = warp_photo(photo, landmarks, points)
-    person = np.maximum(person_mask(cut), _inside_outline(points, grow=1.0))
-    cut = with_hidden_side(cut, points, landmarks)
-    skin = skin_colour(cut, points)
-    cut = _without_background(cut, person)
-    return PhotoCrop(_with_neck(cut, points, skin), person, points, skin)
+
+def _cut_out(
+    photo: Pixels, corner: Floats, scale: float, size: tuple[int, int]
+) -> tuple[Pixels, Floats]:
+    """A rectangle of the photo enlarged by `scale`, and where it lies within the photo."""
+    kernel = cv2.INTER_CUBIC
+    if scale < 1.0:
+        # Averaged first, or single pixels of a large photo would be picked.
+        if scale < 0.8:
+            photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), 0.45 / scale), np.uint8)
+        kernel = cv2.INTER_LINEAR
+    half = 0.5 * scale - 0.5
+    move = np.array([(scale, 0, half - corner[0] * scale), (0, scale, half - corner[1] * scale)])
+    pixels = cv2.warpAffine(photo, move, size, flags=kernel, borderMode=cv2.BORDER_REPLICATE)
+    there = cv2.warpAffine(np.ones(photo.shape[:2], np.uint8), move, size, flags=cv2.INTER_NEAREST)
+    return np.asarray(pixels, np.uint8), there.astype(np.float64)
 
 
 def person_mask(pixels: Pixels) -> Floats:
@@ -64,19 +99,18 @@ def person_mask(pixels: Pixels) -> Floats:
             from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
             _segmenter = SelfieSegmentation(model_selection=0)
-        mask = _segmenter.process(pixels).segmentation_mask
+        small = cv2.resize(pixels, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
+        mask = _segmenter.process(small).segmentation_mask
+    height, width = pixels.shape[:2]
     if mask is None:
-        return np.ones(pixels.shape[:2])
-    return np.asarray(mask, np.float64)
+        return np.ones((height, width))
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float64)
 
 
-def _inside_outline(points: Floats, grow: float) -> Floats:
+def _inside_outline(points: Floats, shape: tuple[int, ...]) -> Floats:
     """1 inside the landmark outline, 0 outside."""
-    outline = points[list(FACE_OVAL)]
-    centre = outline.mean(axis=0)
-    polygon = np.round(centre + (outline - centre) * grow).astype(np.int32)
-    mask = np.zeros((atlas.SIDE, atlas.PHOTO_WIDTH), np.uint8)
-    cv2.fillPoly(mask, [polygon], 1)
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(points[list(FACE_OVAL)]).astype(np.int32)], 1)
     return mask.astype(np.float64)
 
 
@@ -89,58 +123,3 @@ def skin_colour(pixels: Pixels, points: Floats) -> Floats:
         column, row = int(np.clip(x, 4, width - 5)), int(np.clip(y, 4, height - 5))
         patches.append(pixels[row - 4 : row + 5, column - 4 : column + 5].reshape(-1, 3))
     return np.asarray(np.median(np.concatenate(patches), axis=0))
-
-
-def _without_background(pixels: Pixels, person: Floats) -> Pixels:
-    """Replace the background by the nearest pixels of the person, smeared softly outward."""
-    step = 4
-    small = cv2.resize(pixels, (atlas.PHOTO_WIDTH // step, atlas.SIDE // step),
-                       interpolation=cv2.INTER_AREA).astype(np.float32)  # fmt: skip
-    inside = cv2.resize(person, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    # A little inside the border, where no background shines through the hair.
-    sure = cv2.erode((inside > 0.8).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    if not sure.any():
-        return pixels
-    rows, columns = distance_transform_edt(~sure, return_distances=False, return_indices=True)
-    filled = small[rows, columns]
-    smooth = np.stack([gaussian_filter(filled[..., c], 3.0) for c in range(3)], axis=-1)
-    filled = np.where(sure[..., None], filled, smooth)
-    large = cv2.resize(filled, (atlas.PHOTO_WIDTH, atlas.SIDE), interpolation=cv2.INTER_LINEAR)
-    keep = cv2.resize(gaussian_filter(sure.astype(np.float32), 1.2), large.shape[1::-1],
-                      interpolation=cv2.INTER_LINEAR)  # fmt: skip
-    keep = np.clip(keep, 0, 1)[..., None]
-    return np.asarray(large + keep * (pixels - large) + 0.5, np.uint8)
-
-
-def _with_neck(pixels: Pixels, points: Floats, skin: Floats) -> Pixels:
-    """Below the jaw fade collars and beards' ends into the skin's colour, a little darker."""
-    height, width = pixels.shape[:2]
-    jaw = points[[234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365,
-                  397, 288, 361, 323, 454]]  # fmt: skip
-    order = np.argsort(jaw[:, 0])
-    line = np.interp(np.arange(width), jaw[order, 0], jaw[order, 1])
-    face_height = float(points[152, 1] - points[10, 1])
-    # Only the rows below the ears can change.
-    top = int(np.clip(line.min(), 0, height - 1))
-    below = (np.arange(top, height, dtype=np.float32)[:, None] - line[None]) / max(face_height, 1.0)
-    # Beside the face there is hair, not neck.
-    middle, half = points[152, 0], (points[454, 0] - points[234, 0]) / 2
-    beside = np.clip((np.abs(np.arange(width) - middle) / max(half, 1.0) - 0.55) / 0.3, 0, 1)
-    share = np.clip((below - 0.03) / 0.12, 0, 1)
-    share = share * share * (3 - 2 * share) * (1.0 - beside * beside * (3 - 2 * beside))[None]
-    share = share.astype(np.float32)[..., None]
-    shade = (0.90 - 0.10 * np.clip(below, 0, 1)).astype(np.float32)[..., None]
-    result = pixels.copy()
-    mixed = pixels[top:] * (1 - share) + skin.astype(np.float32) * shade * share
-    result[top:] = (mixed + 0.5).astype(np.uint8)
-    return result
-
-
-def build_texture(crop: PhotoCrop | None, tiles: dict[atlas.Tile, Pixels]) -> Pixels:
-    """Photo and painted tiles in one picture uint8 [1024,1024,3]."""
-    texture = np.full((atlas.SIDE, atlas.SIDE, 3), 160, np.uint8)
-    if crop is not None:
-        atlas.PHOTO.view(texture)[:] = crop.pixels
-    for tile, pixels in tiles.items():
-        tile.view(texture)[:] = pixels
-    return texture

@@ -127,7 +127,7 @@ def _look_at(
     tracked = find_face(photo.pixels, cancelled)
     stage(0.25, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
-    crop = crop_photo(photo.pixels, tracked.landmarks, neutral.aligned)
+    crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
     pitch, roll, yaw = neutral.angles
     warnings = [*photo.warnings, *tracked.warnings]
     if eyes_closed(neutral.vertices):

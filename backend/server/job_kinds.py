@@ -15,7 +15,10 @@ from typing import Any, Protocol
 
 from shared.arrays import Arrays
 
-STANDARD_MODULES: tuple[str, ...] = ("backend.server.jobs",)
+STANDARD_MODULES: tuple[str, ...] = (
+    "backend.server.jobs",
+    "backend.server.transfer_job",
+)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from backend.audio_to_mesh.speaker import IDENTITY_SIZE
 from backend.face.identity import IDENTITY_PATH, aligned_landmarks, closed_template
 from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
-from backend.face.neutral import neutral_face
+from backend.face.neutral import straightened_face
 from backend.face.template import load_template
 from backend.face.topology import LANDMARK_COUNT
 from shared.errors import VividKeysError
@@ -36,11 +36,11 @@ def neutral_faces(photos: Iterable[Path]) -> Iterator[Floats]:
     """Landmarks [468,3] of each photo on the template; a photo without a face is named."""
     for photo in photos:
         try:
-            neutral = neutral_face(find_face(load_image(photo).pixels).landmarks)
+            neutral = straightened_face(find_face(load_image(photo).pixels).landmarks)
         except VividKeysError as error:
             print(f"skipped: {photo.name}: {error}")
             continue
-        yield aligned_landmarks(neutral.vertices)
+        yield aligned_landmarks(neutral)
 
 
 def symmetric_modes(faces: Floats, count: int) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, delivery
+from .. import baking, delivery, face_keys
 from ..availability import poll
 from ..contracts import errors
 from ..work import Job, state
@@ -55,6 +55,8 @@ def attach(operator: Any) -> Job:
     plan: Any
     if offer.kind == "reconstruct":
         plan = delivery.head_plan_from_json(offer.plan)
+    elif offer.kind == "transfer":
+        plan = face_keys.plan_from_json(offer.plan)
     else:
         plan = baking.plan_from_json(offer.plan)
     return work.attach(offer, plan)

@@ -16,6 +16,7 @@ from blender_addon.mapping import (
     match_report,
     save_mapping,
 )
+from blender_addon.mapping.conventions import CONVENTIONS, Convention, key_name, keys_of_channels
 from blender_addon.mapping.curves import viseme_strengths
 from blender_addon.mapping.presets import viseme_names
 from shared.arkit import ARKIT_NAMES, INDEX, JAW, MOUTH
@@ -234,3 +235,21 @@ def test_a_characters_own_arkit_names_are_all_matched(shared_data):
     assert len(mapping.rules) == 52
     visemes_only = [key for key in keys if key.startswith("viseme")]
     assert {r.key for r in match_keys(visemes_only).rules} == set(visemes_only) - {"viseme_sil"}
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.name)
+def test_what_we_call_keys_we_also_recognise(convention: Convention) -> None:
+    names = [key_name(convention.name, channel) for channel in ARKIT_NAMES]
+    assert names[0] == convention.title and len(set(names)) == 52
+    own = keys_of_channels(tuple(names))
+    assert own == dict(zip(ARKIT_NAMES, names, strict=True))
+
+
+def test_a_key_of_several_channels_is_none_of_their_own_keys() -> None:
+    names = ("Fcl_BRW_Angry", "Fcl_EYE_Close", "EyeWide_R", "Smirk")
+    assert keys_of_channels(names) == {"eyeWideRight": "EyeWide_R"}
+
+
+def test_an_unknown_convention_is_refused() -> None:
+    with pytest.raises(ValueError, match="no convention 'x'"):
+        key_name("x", "jawOpen")

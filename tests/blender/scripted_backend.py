@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 class ScriptedBackend:
     """Use as a context manager; `key_file` and `address` are what a client needs."""
@@ -23,7 +21,8 @@ class ScriptedBackend:
         self._zmq = zmq
         self._protocol = addon("shared.protocol")
         self._messages = addon("shared.messages")
-        self.results: dict[str, dict[str, np.ndarray]] = {}
+        # By the kind of job: arrays, or what makes them from the submitted message.
+        self.results: dict[str, Any] = {}
         self.failure: tuple[str, str, str] | None = None
         self.holds_back = threading.Event()  # set: a job stays at half until `release`
         self.release = threading.Event()
@@ -88,7 +87,7 @@ class ScriptedBackend:
                 jobs = tuple(
                     {"job": job, "kind": kind, "state": "done"} for job, kind in self.kept.items()
                 )
-                kinds = ("animate", "reconstruct")
+                kinds = ("animate", "reconstruct", "transfer")
                 self._say(
                     client,
                     messages.Welcome(
@@ -138,7 +137,10 @@ class ScriptedBackend:
             self._done(client, message.job, message.kind)
 
     def _done(self, client: bytes, job: str, kind: str) -> None:
-        self._say(client, self._messages.Done(job, kind, arrays=self.results[kind]))
+        result = self.results[kind]
+        if callable(result):
+            result = result(next(submit for submit in self.submits if submit.job == job))
+        self._say(client, self._messages.Done(job, kind, arrays=result))
 
     def _fail(self, client: bytes, job: str, failure: tuple[str, str, str]) -> None:
         kind, sentence, step = failure

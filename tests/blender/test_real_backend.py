@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from .conftest import REPOSITORY, shape_curve
+from .made_up_character import choose
 from .modal_operators import modal, run
 
 SAMPLES = REPOSITORY / "backend" / "samples"
@@ -208,3 +209,42 @@ def test_blender_quits_in_mid_job_and_the_result_waits(blender, addon, served, h
     again = blender.data.objects["Kopf"]
     keys = shape_curve(addon, again.data.shape_keys, "jawOpen")
     assert len(keys) > 100 and keys[:, 1].max() > 0.15
+
+
+def test_a_character_without_keys_gets_them(blender, addon, local):
+    """A head of ours, stripped of all that we know about it, stands for a stranger's character."""
+    if "transfer" not in local.session.welcome.kinds:
+        pytest.skip("this backend does not know the job 'transfer'")
+    ops, coordinates = blender.ops.vividkeys, addon("lip_detail").coordinates
+    assert ops.create_head(image_file=str(SAMPLES / "portrait.jpg")) == {"FINISHED"}
+    head = blender.data.objects["portrait Head"]
+    landmarks = addon("heads").landmarks_at_rest(head)
+    stranger = blender.data.objects.new("Stranger", head.data.copy())
+    stranger.shape_key_clear()
+    blender.context.scene.collection.objects.link(stranger)
+    # Another unit, another direction, another place.
+    stranger.scale, stranger.rotation_euler = (10.0, 10.0, 10.0), (0.0, 0.0, 0.9)
+    stranger.location = (4.0, -3.0, 20.0)
+    choose(blender, stranger)
+    assert ops.find_face_points() == {"FINISHED"}
+    assert not any("guessed" in sentence for sentence in local.notice.sentences)
+    for landmark, point in addon("face_points").of(stranger).items():
+        apart = np.linalg.norm(np.array(point.location) - landmarks[landmark])
+        assert apart < 0.012, f"{point.name} is {1000 * apart:.0f} mm off"
+    assert ops.make_face_keys() == {"FINISHED"}
+    assert addon("properties").target_meshes(blender.context) == [stranger]
+    names = addon("shared.arkit").ARKIT_NAMES
+    made, known = stranger.data.shape_keys.key_blocks, head.data.shape_keys.key_blocks
+    assert set(names) < set(made.keys())
+    for name in ("jawOpen", "mouthFunnel", "mouthSmileLeft", "eyeBlinkRight", "browInnerUp"):
+        own = coordinates(made[name].points) - coordinates(made["Basis"].points)
+        wanted = coordinates(known[name].points) - coordinates(known["Basis"].points)
+        likeness = (own * wanted).sum() / np.linalg.norm(own) / np.linalg.norm(wanted)
+        assert likeness > 0.6, f"{name}: {likeness:.2f}"
+        assert 0.4 < np.linalg.norm(own) / np.linalg.norm(wanted) < 2.5, name
+    assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
+    assert local.notice.sentences[0] == "52 of 52 channels drive 52 shape keys."
+    assert not any("ip detail" in sentence for sentence in local.notice.sentences)
+    keys = shape_curve(addon, stranger.data.shape_keys, "jawOpen")
+    assert keys[:, 1].max() > 0.15
+    assert shape_curve(addon, stranger.data.shape_keys, "vk_offset_01")[:, 1].any()

@@ -141,6 +141,40 @@ def steps() -> Iterator[Callable[[], bool]]:
     yield wait(0.5)
     assert not windows[0].modal_operators
     facts["actions after cancel"] = len(bpy.data.actions)
+    yield from keys_for_a_stranger(bpy.data.objects[facts["head"]])
+
+
+def keys_for_a_stranger(head: Any) -> Iterator[Callable[[], bool]]:
+    """A head of ours, stripped of its keys, gets points and keys: one step of undo each."""
+    stranger = bpy.data.objects.new("Stranger", head.data.copy())
+    bpy.context.scene.collection.objects.link(stranger)
+    stranger.shape_key_clear()
+    stranger.location.x = 1.0
+    bpy.context.view_layer.update()
+    for member in bpy.context.view_layer.objects:
+        member.select_set(member == stranger)
+    bpy.context.view_layer.objects.active = stranger
+    bpy.ops.ed.undo_push(message="Stranger")
+
+    def points() -> int:
+        children = bpy.data.objects["Stranger"].children
+        return sum("vividkeys_face_point" in child for child in children)
+
+    def keys() -> int:
+        shape_keys = bpy.data.objects["Stranger"].data.shape_keys
+        return 0 if shape_keys is None else len(shape_keys.key_blocks)
+
+    for operator in (bpy.ops.vividkeys.find_face_points, bpy.ops.vividkeys.make_face_keys):
+        run(operator)
+        yield has_result
+        assert work().notice is not None and not work().notice.is_error, work().notice
+        yield wait(0.5)
+    facts["keys of a stranger"] = keys()
+    assert points() == 12 and keys() == 65, (points(), keys())
+    for change, expected in (("undo", (12, 0)), ("undo", (0, 0)), ("redo", (12, 0))):
+        with bpy.context.temp_override(**view()):
+            getattr(bpy.ops.ed, change)()
+        assert (points(), keys()) == expected, (change, points(), keys())
 
 
 def main() -> None:

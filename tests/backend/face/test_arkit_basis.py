@@ -110,6 +110,32 @@ def test_no_shape_makes_the_lids_cross(face, name):
         assert contacts()[side].gap(moved)[inside, 2].min() > -0.05 * MILLIMETRE
 
 
+@pytest.mark.parametrize(
+    "other", ["eyeSquint", "cheekSquint", "noseSneer", "mouthSmile", "browDown", "eyeLookDown"]
+)
+def test_lids_that_meet_with_another_shape_slide_over_each_other_not_through(face, other):
+    basis = landmark_basis(face)
+    both = face + basis[INDEX["eyeBlinkLeft"]] + basis[INDEX[other + "Left"]]
+    gap = contacts()["left"].gap(both)
+    assert gap[:, 2].max() < 0.1 * MILLIMETRE  # the eye is shut
+    over = gap[gap[:, 2] < -0.3 * MILLIMETRE, 1]
+    # One lid lies in front of the other along the whole line: they never interleave.
+    assert (over < 0.1 * MILLIMETRE).all() or (over > -0.1 * MILLIMETRE).all()
+
+
+@pytest.mark.parametrize("shaping", ["mouthFunnel", "mouthPucker"])
+def test_rounded_lips_stay_apart_and_narrow_on_an_open_jaw(face, shaping):
+    basis = landmark_basis(face)
+    opened = face + shape(basis, jawOpen=0.5)
+    rounded = opened + basis[INDEX[shaping]]
+    assert lip_gap(rounded)[:, 2].min() > -0.05 * MILLIMETRE
+    assert lip_gap(rounded)[5, 2] > 0.8 * lip_gap(opened)[5, 2]
+    corners = [np.linalg.norm(points[78] - points[308]) for points in (opened, rounded)]
+    assert corners[1] < 0.9 * corners[0]
+    sealed = rounded + shape(basis, mouthClose=0.5)
+    assert lip_gap(sealed)[:, 2].min() > -0.05 * MILLIMETRE
+
+
 def test_pucker_and_funnel_narrow_the_mouth_and_bring_the_lips_forward(face):
     basis = landmark_basis(face)
     width = face[291, 0] - face[61, 0]

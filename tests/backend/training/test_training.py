@@ -158,7 +158,8 @@ def test_steps_learn_and_a_resumed_run_equals_an_unbroken_one(
     assert resumed.step == 2
     again = [resumed.optimise()["total"] for _ in range(2)]
     resumed.close()
-    assert again == totals[2:4]
+    # Sums in another order of the threads differ in the last bits; another batch by far more.
+    assert again == pytest.approx(totals[2:4], rel=1e-5)
 
 
 def test_a_damaged_checkpoint_is_named(source: TrainingSet, tmp_path: Path) -> None:

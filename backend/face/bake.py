@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The skin's texture from one photo.
+
+Every texel looks up the place where it was in the photo: the head with the photo's expression
+and pose, seen by a long lens. What the photo hides comes from the other side of the head, and
+what it shows on neither side is carried on: skin over ears and neck, hair over the skull.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from . import atlas
+from .fill import carried_on, grain, roughness
+from .rasterise import rasterise
+from .shading import (
+    LUMINANCE,
+    blurred,
+    known_mean,
+    light_gain,
+    skin_model,
+    smooth_step,
+)
+from .surface import vertex_normals
+from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
+from .texture import PhotoCrop
+from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from .unwrap import ISLANDS
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Window = tuple[slice, slice]
+
+# Cosines between the skin and the line of sight from which on the photo counts, and counts fully.
+SEEN_FROM, SEEN_WELL = 0.20, 0.50
+# What is this much behind the nearest surface is hidden by it, metres on the template.
+HIDDEN_BEHIND = 0.006
+# Side of the picture in which hiding is found, pixels.
+DEPTH_SIDE = 220
+# Landmarks around which skin is skin: forehead, cheeks, nose.
+SKIN_AT = (9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 101, 330, 36, 266, 5, 195, 123, 352)
+CHIN = 152
+# How much darker the hollows of an ear are, per channel.
+HOLLOW = np.array((0.30, 0.42, 0.42))
+# The other side of the head is looked at where it shows this share more of the skin.
+MIRROR_FROM = 0.02
+# How much of the darkening (or glow) of skin that turns away from the camera is taken off.
+RIM_SHARE = 0.85
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The photo on the texture.
+
+    pieces  the windows of the coarse texture that the photo fills, and in each the photo's
+            pixels uint8 at the texture's resolution
+    coarse  float32 [C,C,3] the same smaller
+    trust   float32 [C,C] how much of it is to be believed
+    facing  float32 [C,C] cosine between the skin and the line of sight
+    """
+
+    pieces: list[tuple[Window, Pixels]]
+    coarse: Image
+    trust: Image
+    facing: Image
+
+
+def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
+    """The texture uint8 [SIDE,SIDE,3] of all skin; `posed` [V,3] is the head as in the photo."""
+    seen = _look_up(crop, posed, layout)
+    model = skin_model(seen.coarse, _sure_skin(layout) * (seen.trust > 0.5))
+    likeness = model.likeness(seen.coarse)
+    hair = smooth_step(layout.above_hairline, -0.006, 0.010)
+    behind = _shines_through(crop, seen, layout) * (1.0 - likeness)
+    behind *= smooth_step(layout.above_hairline, 0.012, 0.030)
+    trust = _believable(seen, likeness, layout, behind)
+    normal = vertex_normals(layout.template, layout.triangles)
+    looks = layout.spread(normal)
+    lit = np.ascontiguousarray(trust * likeness * (1.0 - hair))
+    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
+    gain = np.repeat(light[..., None], 3, axis=2)
+    coarse = seen.coarse * gain
+    skin = _skin_everywhere(seen, layout, coarse, trust, likeness, hair)
+    rim = _rim_gain(seen, coarse, skin, lit)
+    gain, coarse = gain * rim, coarse * rim
+    filled, strands = _with_hair(layout, skin, coarse, trust, likeness, hair)
+    grained = _grained(coarse, trust, hair * strands, layout)
+    return _composed(seen, gain, trust, filled, grained, coarse)
+
+
+def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
+    view = crop.to_photo.apply(posed)
+    facing = -vertex_normals(view, layout.triangles)[:, 1]
+    place = layout.spread(np.stack([view[:, 0], -view[:, 2], view[:, 1], facing], axis=1))
+    at = place[..., :2]
+    trust = smooth_step(place[..., 3], SEEN_FROM, SEEN_WELL)
+    trust *= _not_hidden(view, place, layout, HIDDEN_BEHIND * crop.to_photo.scale)
+    edge = max(1, round(0.012 * np.ptp(crop.points[:, 1])))
+    person = cv2.erode(crop.person.astype(np.float32), np.ones((2 * edge + 1, 2 * edge + 1)))
+    inside = cv2.remap(person, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
+                       borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)  # fmt: skip
+    trust *= smooth_step(np.asarray(inside, np.float32), 0.55, 0.9) * layout.covered
+    pieces: list[tuple[Window, Pixels]] = []
+    coarse = np.zeros((COARSE, COARSE, 3), np.float32)
+    for window in windows(trust > 0):
+        fine = enlarged(at[window])
+        photo = cv2.remap(crop.pixels, fine[..., 0], fine[..., 1], cv2.INTER_CUBIC,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        size = (fine.shape[1] // STEP, fine.shape[0] // STEP)
+        coarse[window] = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        pieces.append((window, np.asarray(photo, np.uint8)))
+    return _Seen(pieces, coarse, trust, place[..., 3])
+
+
+def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -> Image:
+    """1 [C,C] where a texel is the nearest surface in the photo, 0 where something hides it."""
+    low, high = view.min(axis=0), view.max(axis=0)
+    scale = DEPTH_SIDE / max(high[0] - low[0], high[2] - low[2])
+    flat = np.stack([(view[:, 0] - low[0]) * scale, (high[2] - view[:, 2]) * scale, view[:, 1]], 1)
+    seen, share = rasterise(flat, layout.triangles, DEPTH_SIDE, DEPTH_SIDE)
+    nearest = np.full(seen.shape, np.inf, np.float32)
+    there = seen >= 0
+    nearest[there] = (view[layout.triangles[seen[there]], 1] * share[there]).sum(axis=1)
+    column = np.clip((place[..., 0] - low[0]) * scale, 0, DEPTH_SIDE - 1).astype(np.int32)
+    row = np.clip((high[2] + place[..., 1]) * scale, 0, DEPTH_SIDE - 1).astype(np.int32)
+    hidden = (place[..., 2] - nearest[row, column] > behind).astype(np.float32)
+    # The other way round a shadow's edge would show the nose on the cheek.
+    hidden = cv2.dilate(hidden, np.ones((5, 5), np.uint8))
+    return np.asarray(1.0 - hidden, np.float32)
+
+
+def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> Image:
+    """How much [C,C] a texel's colour is on the way from the hair at the face to what is behind."""
+    near = (seen.trust > 0.5) & (layout.above_hairline > 0.0) & (layout.above_hairline < 0.03)
+    behind = crop.person[::4, ::4] < 0.15
+    if near.sum() < 50 or behind.sum() < 50:
+        return np.zeros((COARSE, COARSE), np.float32)
+    hair = np.median(seen.coarse[near], axis=0)
+    way = np.median(crop.pixels[::4, ::4][behind], axis=0) - hair
+    length = float(np.linalg.norm(way))
+    if length < 40.0:
+        return np.zeros((COARSE, COARSE), np.float32)
+    share = (seen.coarse - hair) @ (way / length**2).astype(np.float32)
+    return smooth_step(share, 0.22, 0.45)
+
+
+def _sure_skin(layout: HeadLayout) -> Image:
+    """1 [C,C] around the landmarks that are skin on everybody."""
+    mask = np.zeros((COARSE, COARSE), np.float32)
+    for x, y in layout.at_vertex[list(SKIN_AT)]:
+        cv2.circle(mask, (round(x), round(y)), 7, 1.0, -1)
+    return mask
+
+
+def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Image) -> Image:
+    """Trust without collars and strands on neck and ears, and with soft borders."""
+    height = layout.spread(layout.template[:, 2:])[..., 0]
+    below = layout.template[CHIN, 2] - height
+    skin_only = smooth_step(below, -0.002, 0.008)
+    away = smooth_step(-seen.facing, -0.7, -0.4) * skin_only
+    beyond = (1.0 - layout.face) * smooth_step(-layout.above_hairline, -0.004, 0.004)
+    skin_only = np.maximum(skin_only, beyond)
+    # Beside the cheeks hair and background begin; lower there may be a beard.
+    beside = smooth_step(-layout.above_hairline, 0.0, 0.01) * smooth_step(-below, -0.075, -0.055)
+    skin_only = np.maximum(skin_only, beside * smooth_step(-seen.facing, -0.72, -0.45))
+    trust = seen.trust * (1.0 - skin_only * (1.0 - likeness)) * (1.0 - background)
+    trust = trust * (1.0 - away)
+    ears = np.isin(layout.island, [ISLANDS.index(name) for name in ("left_ear", "right_ear")])
+    trust[ears] = 0.0
+    trust = trust * (1.0 - smooth_step(layout.folded, 0.2, 0.6))
+    # Shrunken by as much as the blur widens it, so that nothing untrue comes in at the border.
+    trust = cv2.erode(trust, np.ones((5, 5), np.uint8))
+    soft = cv2.GaussianBlur(np.asarray(trust, np.float32), (0, 0), 2.5)
+    return np.asarray(np.minimum(soft, 1.0) * layout.covered, np.float32)
+
+
+def _skin_everywhere(
+    seen: _Seen, layout: HeadLayout, coarse: Image, trust: Image, likeness: Image, hair: Image
+) -> Image:
+    """The colour [C,C,3] that skin has or would have everywhere."""
+    # Where skin turns away from the camera it is darker than it would be seen from there.
+    own = np.maximum(likeness, _lips(layout)) * smooth_step(seen.facing, 0.35, 0.65)
+    known = np.ascontiguousarray(trust * own * (1.0 - hair))
+    typical = _typical(coarse, known)
+    skin = _spread_out(layout, coarse, known, typical)
+    # Hollows of an ear are darker and redder.
+    skin *= 1.0 - layout.spread(layout.cavity[:, None] * HOLLOW)
+    skin[~layout.covered] = typical
+    return np.asarray(skin, np.float32)
+
+
+def _rim_gain(seen: _Seen, coarse: Image, skin: Image, lit: Image) -> Image:
+    """Factor [C,C,3] that brings skin that turns away from the camera to its colour beyond."""
+    ratio = known_mean(skin, lit, 6.0, 100.0) / known_mean(coarse, lit, 6.0, 100.0)
+    share = RIM_SHARE * (1.0 - smooth_step(seen.facing, 0.35, 0.75))
+    return np.asarray(np.clip(ratio, 0.6, 1.8) ** share[..., None], np.float32)
+
+
+def _with_hair(
+    layout: HeadLayout, skin: Image, coarse: Image, trust: Image, likeness: Image, hair: Image
+) -> tuple[Image, float]:
+    """Skin and hair [C,C,3], and how much of a head of hair the photo shows, 0..1."""
+    scalp = trust * hair
+    other = float((scalp * (1.0 - likeness)).sum() / max(float(scalp.sum()), 1.0))
+    hairy = float(smooth_step(np.array(other), 0.06, 0.22))
+    known = np.ascontiguousarray(
+        scalp * (1.0 - min(3.0 * hairy, 1.0) * smooth_step(likeness, 0.02, 0.4))
+    )
+    if known.sum() < 60:
+        return skin, 0.0
+    hairs = _spread_out(layout, coarse, known, _typical(coarse, known))
+    return np.asarray(skin + (hairs - skin) * hair[..., None], np.float32), hairy
+
+
+def _lips(layout: HeadLayout) -> Image:
+    ring = layout.at_vertex[[*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]]]
+    mask = np.zeros((COARSE, COARSE), np.float32)
+    cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1.0)
+    return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
+
+
+def _typical(coarse: Image, weight: Image) -> Floats:
+    strong = coarse[weight > 0.5]
+    if len(strong) < 20:
+        strong = coarse[weight > 0.05]
+    return np.asarray(np.median(strong, axis=0) if len(strong) else (150.0, 130.0, 120.0))
+
+
+def _spread_out(layout: HeadLayout, coarse: Image, known: Image, typical: Floats) -> Image:
+    local = known_mean(coarse, known, 2.5, typical.astype(np.float32))
+    at_vertices = layout.collect(np.dstack([local, known]))
+    return layout.spread(carried_on(layout, at_vertices[:, :3], at_vertices[:, 3], typical))
+
+
+def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Image,
+              coarse: Image) -> Pixels:  # fmt: skip
+    """The photo in its light over the other side's over what is filled in."""
+    result = cv2.multiply(enlarged(np.asarray(filled + 0.5, np.uint8)), _thrice(grained),
+                          dtype=cv2.CV_8U)  # fmt: skip
+    lit = [
+        (window, cv2.multiply(photo, enlarged(gain[window]), dtype=cv2.CV_8U))
+        for window, photo in seen.pieces
+    ]
+    other_trust = mirrored(trust)
+    if float((other_trust * (1.0 - trust)).sum()) > MIRROR_FROM * float(trust.sum()):
+        canvas = np.zeros((atlas.SIDE, atlas.SIDE, 3), np.uint8)
+        for window, pixels in lit:
+            canvas[in_full(window)] = pixels
+        # The other side is as light as this one where both are known.
+        both = np.ascontiguousarray(trust * other_trust)
+        ratio = known_mean(coarse, both, 16.0, 100.0) / known_mean(
+            mirrored(coarse), both, 16.0, 100.0
+        )
+        other = cv2.multiply(mirrored(canvas),
+                             enlarged(np.clip(ratio, 0.5, 2.0)), dtype=cv2.CV_8U)  # fmt: skip
+        share = enlarged(other_trust)
+        result = cv2.blendLinear(other, result, share, 1.0 - share)
+    for window, pixels in lit:
+        share = enlarged(trust[window])
+        there = in_full(window)
+        result[there] = cv2.blendLinear(
+            pixels, np.ascontiguousarray(result[there]), share, 1.0 - share
+        )
+    return np.asarray(result, np.uint8)
+
+
+def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Image:
+    """Factor [SIDE,SIDE] that makes what is filled in as uneven as the photo is."""
+    level, smooth = coarse @ LUMINANCE, blurred(coarse @ LUMINANCE, 1.5)
+    skin = np.clip(roughness(level, smooth, trust * (1 - hair) * _sure_skin(layout)), 0.01, 0.05)
+    texture = grain()
+    if not hair.any():
+        return np.asarray(1.0 + skin * texture.skin, np.float32)
+    strands = np.clip(2.0 * roughness(level, smooth, trust * hair), 0.04, 0.12)
+    amount = enlarged(hair)
+    mixed = texture.skin * np.float32(skin) * (1.0 - amount)
+    return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)
+
+
+def _thrice(image: Image) -> Image:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.float32)

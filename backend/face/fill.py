@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Colours for what the photo does not show: skin and hair carried on over the mesh, and grain.
+
+Carrying on happens on the mesh's vertices, where the texture's cuts do not exist, so nothing
+can be seen of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from . import atlas
+from .texels import HeadLayout
+from .unwrap import FRONT_WIDENED
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+# How firmly a known colour is held, and how weakly the typical one pulls everywhere, against
+# the pull of the neighbours.
+HOLD, PULL = 4.0, 2e-4
+GROUPS, EVENING = 500, 40
+# Rows of strands above the head's map, for its crown.
+ABOVE = 400
+
+
+@lru_cache(maxsize=2)
+def _laplacian(layout: HeadLayout) -> csr_matrix:
+    """Difference of each vertex from its neighbours on the skin, [V,V]."""
+    triangles = layout.triangles
+    first = np.concatenate([triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()])
+    second = np.concatenate([triangles[:, [1, 2, 0]].T.ravel(), triangles.T.ravel()])
+    count = len(layout.template)
+    graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
+    # Pieces that only touch, like a neck stuck into a head, are neighbours too.
+    used = np.unique(triangles)
+    tree = cKDTree(layout.template[used])
+    _, near = tree.query(layout.template[used], k=4)
+    for column in range(1, 4):
+        pair = (used, used[near[:, column]])
+        graph = graph + csr_matrix((np.full(len(used), 0.2), pair), shape=graph.shape)
+    graph = graph.maximum(graph.T)
+    graph.data = np.minimum(graph.data, 1.0)
+    return csr_matrix(diags(np.asarray(graph.sum(axis=1)).ravel()) - graph)
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """The skin's neighbourhoods: `laplacian` [V,V], and in coarse: `groups` [V,G] says which
+    group of neighbours a vertex belongs to."""
+
+    laplacian: csr_matrix
+    diagonal: Floats
+    groups: csr_matrix
+    coarse: csr_matrix
+
+
+@lru_cache(maxsize=2)
+def _graph(layout: HeadLayout) -> _Graph:
+    laplacian = _laplacian(layout)
+    used = np.unique(layout.triangles)
+    leaders = used[:: max(1, len(used) // GROUPS)]
+    _, nearest = cKDTree(layout.template[leaders]).query(layout.template)
+    count = len(layout.template)
+    groups = csr_matrix((np.ones(count), (np.arange(count), nearest)), shape=(count, len(leaders)))
+    return _Graph(
+        laplacian, laplacian.diagonal(), groups, csr_matrix(groups.T @ laplacian @ groups)
+    )
+
+
+def carried_on(layout: HeadLayout, colours: Floats, known: Floats, typical: Floats) -> Floats:
+    """Colours [V,3] of all vertices from those that are known (`known` [V], 0..1).
+
+    Far from all of them it becomes the `typical` colour [3].
+    """
+    graph = _graph(layout)
+    hold = HOLD * known + PULL
+    right = HOLD * known[:, None] * colours + PULL * typical
+    # Solved for groups of vertices first, then evened out between them.
+    coarse = graph.coarse + diags(graph.groups.T @ hold)
+    found = graph.groups @ splu(coarse.tocsc()).solve(graph.groups.T @ right)
+    weight = 1.0 / (graph.diagonal + hold)[:, None]
+    for _ in range(EVENING):
+        found = found + 0.9 * weight * (right - graph.laplacian @ found - hold[:, None] * found)
+    return np.asarray(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Grain:
+    """Fine unevenness, float32 [SIDE,SIDE] of unit size: of skin, and of hair in strands."""
+
+    skin: Image
+    hair: Image
+
+
+@lru_cache(maxsize=1)
+def grain() -> Grain:
+    """The same for all heads."""
+    noise = np.random.default_rng(11)
+    tile = 512
+    white = noise.normal(size=(tile, tile)).astype(np.float32)
+    pores = gaussian_filter(white, 0.9, mode="wrap")
+    pores = pores / pores.std() + 0.7 * _unit(gaussian_filter(white, 3.0, mode="wrap"))
+    pores = np.tile(_unit(pores), (atlas.SIDE // tile, atlas.SIDE // tile))
+    bottom = atlas.NECK.top + atlas.NECK.height
+    field = _strands(noise, bottom + ABOVE, atlas.SIDE)
+    strands = np.zeros((atlas.SIDE, atlas.SIDE), np.float32)
+    strands[:bottom] = field[ABOVE:]
+    atlas.CROWN.view(strands)[:] = _on_crown(field, atlas.CROWN.width)
+    return Grain(pores.astype(np.float32), strands)
+
+
+def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray((field - field.mean()) / field.std())
+
+
+def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
+    """Strands that run down, a little wavy and in locks."""
+    fine = gaussian_filter(
+        noise.normal(size=(height, width)).astype(np.float32), (22, 0.8), mode="wrap"
+    )
+    locks = gaussian_filter(noise.normal(size=(height // 4, width // 4)), (24, 2.2), mode="wrap")
+    locks = np.repeat(np.repeat(locks, 4, axis=0), 4, axis=1)[:height, :width]
+    field = _unit(fine) + 0.8 * _unit(gaussian_filter(locks, 1.5))
+    rows = np.arange(height)[:, None]
+    columns = np.arange(width)[None]
+    wave = 6.0 * np.sin(rows / 95.0 + 3.0 * np.sin(columns / 210.0))
+    return np.asarray(_unit(field[rows, (columns + wave.astype(int)) % width]), np.float32)
+
+
+def _on_crown(field: Image, size: int) -> Image:
+    """The strands of the head's map go on towards the middle of the crown's disc."""
+    at = np.arange(size) + 0.5 - size / 2
+    x, y = np.meshgrid(at, at)
+    azimuth = np.arctan2(x, y)
+    column = (0.5 + (azimuth + FRONT_WIDENED * np.sin(azimuth)) / (2 * np.pi)) * field.shape[1]
+    # Neighbouring strands meet in the middle, so they fade there.
+    away = np.hypot(x, y)
+    row = np.clip(ABOVE + 40 - 1.6 * (size / 2 - away), 0, len(field) - 1)
+    strands = field[row.astype(int), column.astype(int) % field.shape[1]]
+    return np.asarray(strands * np.clip(away / (0.22 * size), 0.25, 1.0), np.float32)
+
+
+def roughness(image: Image, smooth: Image, weight: Image) -> float:
+    """Typical relative deviation of an image [H,W] from its smooth form where `weight` is."""
+    total = float(weight.sum())
+    if total < 50:
+        return 0.0
+    away = np.abs(np.log((image + 4.0) / (smooth + 4.0)))
+    return float((away * weight).sum() / total * 1.25)

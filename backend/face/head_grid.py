@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The grid of quads around the face: skull, neck and ears, without their places in space.
+
+A hood: row 0 is the rim of the face, each further row is a ring a step further back, the last
+one is the collar; columns run from the rim to the collar, column 0 over the crown and down the
+nape, column 18 from the chin down the throat. On both sides a block of cells is left out, and
+an ear sits in it: rings of 24 from the block's border over the back of the auricle and its outer
+edge into the concha. The collar is closed by rings of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .topology import FACE_OVAL, LANDMARK_COUNT
+
+Indices = NDArray[np.int32]
+
+COLUMNS = len(FACE_OVAL)
+ROWS = 21  # rings after the rim; the last is the collar
+# The block of cells in which the left ear sits: rows and columns of its border.
+EAR_ROWS = (1, 7)
+EAR_COLUMNS = (5, 11)
+# From this row on the grid is neck, below the head; under the jaw it is neck from the rim on.
+NECK_ROW = 15
+UNDER_JAW = (13, 23)
+EAR_SEGMENTS = 24
+# root, back, outer edge, crest of the helix, its inside, scapha, antihelix, concha's wall, floor
+EAR_RINGS = 9
+FLOOR_RINGS = 2
+
+_ABSENT = -1
+
+
+@dataclass(frozen=True, eq=False)
+class HeadGrid:
+    """Which vertex is where. Numbers below 468 are landmarks, the grid's own follow from 468.
+
+    rows       [ROWS+1,36]; -1 in the ears' blocks
+    ears       (left, right): rings [EAR_RINGS+1,24], ring 0 the block's border, and the middle
+    floor      rings [FLOOR_RINGS+1,36], ring 0 the collar, and the middle
+    triangles  [F,3], outward; two after another are one quad wherever there is one
+    count      how many vertices are the grid's own
+    mirror     [count] number (from 0) of each own vertex's partner on the other side
+    part       name of each own vertex's part, by part: own numbers from 0
+    """
+
+    rows: Indices
+    ears: tuple[tuple[Indices, int], tuple[Indices, int]]
+    floor: tuple[Indices, int]
+    triangles: Indices
+    count: int
+    mirror: Indices
+    part: dict[str, Indices]
+
+
+@lru_cache(maxsize=1)
+def head_grid() -> HeadGrid:
+    """The grid; it is the same for all heads."""
+    rows = np.full((ROWS + 1, COLUMNS), _ABSENT, np.int32)
+    rows[0] = FACE_OVAL
+    (top, bottom), (first, last) = EAR_ROWS, EAR_COLUMNS
+    hole = np.zeros(rows.shape, bool)
+    hole[top + 1 : bottom, first + 1 : last] = True
+    hole |= hole[:, _other_column(np.arange(COLUMNS))]
+    own = ~hole
+    own[0] = False
+    rows[own] = LANDMARK_COUNT + np.arange(own.sum())
+    following = LANDMARK_COUNT + int(own.sum())
+    border = _border(rows)
+    ears = []
+    # The right ear's border is the left one's mirror image, so its numbering runs as on the left.
+    for ring in (border, _border(rows[:, _other_column(np.arange(COLUMNS))])):
+        inner = following + np.arange(EAR_RINGS * EAR_SEGMENTS).reshape(EAR_RINGS, EAR_SEGMENTS)
+        following += inner.size
+        ears.append((np.concatenate([ring[None], inner]).astype(np.int32), following))
+        following += 1
+    floor = following + np.arange(FLOOR_RINGS * COLUMNS).reshape(FLOOR_RINGS, COLUMNS)
+    following += floor.size
+    floor = np.concatenate([rows[-1:], floor]).astype(np.int32)
+    middle = following
+    count = following + 1 - LANDMARK_COUNT
+    left, right = ears
+    mirror = _mirror(rows, left, right, floor, middle, count)
+    grid = _grid_triangles(rows, hole)
+    ear = _ring_triangles(*left)
+    other = mirror[ear - LANDMARK_COUNT] + LANDMARK_COUNT
+    triangles = [grid, ear, other[:, ::-1], _ring_triangles(floor, middle)]
+    return HeadGrid(
+        rows,
+        (left, right),
+        (floor, middle),
+        np.ascontiguousarray(np.concatenate(triangles)[:, ::-1], np.int32),
+        count,
+        mirror,
+        _parts(rows, left, right, floor, middle),
+    )
+
+
+def _other_column(column: Indices | NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(-column % COLUMNS)
+
+
+def _border(rows: Indices) -> Indices:
+    """Border of the left ear's block [24]: up its front first, then over the top, back, below.
+
+    Counter-clockwise as seen from the character's left, whose front is then on the left hand.
+    """
+    (top, bottom), (first, last) = EAR_ROWS, EAR_COLUMNS
+    front = rows[top, first:last]
+    below = rows[top:bottom, last]
+    back = rows[bottom, last:first:-1]
+    above = rows[bottom:top:-1, first]
+    return np.concatenate([front, below, back, above])
+
+
+def _quad(a: int, b: int, c: int, d: int, falling: bool) -> list[tuple[int, int, int]]:
+    """The cell a b over c d as seen from its front, cut from b to c or (falling) from a to d."""
+    return [(a, c, d), (a, d, b)] if falling else [(a, c, b), (b, c, d)]
+
+
+def _grid_triangles(rows: Indices, hole: NDArray[np.bool_]) -> Indices:
+    """Cells of the hood; seen from outside, rows run to the right where columns run down."""
+    faces = []
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            following = (column + 1) % COLUMNS
+            corners = [(row, column), (row, following), (row + 1, column), (row + 1, following)]
+            if any(hole[corner] for corner in corners) or _in_block(row, column):
+                continue
+            # Both sides are cut along mirrored diagonals.
+            falling = column >= COLUMNS // 2
+            faces += _quad(*(int(rows[corner]) for corner in corners), falling)
+    return np.array(faces, np.int32)
+
+
+def _in_block(row: int, column: int) -> bool:
+    (top, bottom), (first, last) = EAR_ROWS, EAR_COLUMNS
+    left = column if column < COLUMNS // 2 else COLUMNS - 1 - column
+    return top <= row < bottom and first <= left < last
+
+
+def _ring_triangles(rings: Indices, middle: int) -> Indices:
+    """Rings one inside the other and a fan to the middle."""
+    faces = []
+    count = rings.shape[1]
+    for outer, inner in pairwise(rings):
+        for k in range(count):
+            n = (k + 1) % count
+            falling = k >= count // 2
+            faces += _quad(int(outer[k]), int(outer[n]), int(inner[k]), int(inner[n]), falling)
+    last = rings[-1]
+    faces += [(int(last[k]), middle, int(last[(k + 1) % count])) for k in range(count)]
+    return np.array(faces, np.int32)
+
+
+def _mirror(
+    rows: Indices,
+    left: tuple[Indices, int],
+    right: tuple[Indices, int],
+    floor: Indices,
+    middle: int,
+    count: int,
+) -> Indices:
+    partner = np.arange(count, dtype=np.int32)
+    for ring in (*rows[1:], *floor[1:]):
+        there = ring >= 0
+        other = ring[_other_column(np.arange(COLUMNS))]
+        partner[ring[there] - LANDMARK_COUNT] = other[there] - LANDMARK_COUNT
+    for (a, a_middle), (b, b_middle) in ((left, right), (right, left)):
+        partner[a[1:] - LANDMARK_COUNT] = b[1:] - LANDMARK_COUNT
+        partner[a_middle - LANDMARK_COUNT] = b_middle - LANDMARK_COUNT
+    partner[middle - LANDMARK_COUNT] = middle - LANDMARK_COUNT
+    return partner
+
+
+def _parts(
+    rows: Indices,
+    left: tuple[Indices, int],
+    right: tuple[Indices, int],
+    floor: Indices,
+    middle: int,
+) -> dict[str, Indices]:
+    row, column = np.nonzero(rows[1:] >= 0)
+    number = rows[1:][row, column] - LANDMARK_COUNT
+    first, last = UNDER_JAW
+    neck = (row + 1 >= NECK_ROW) | ((column >= first) & (column <= last))
+    below = np.append(floor[1:].ravel(), middle) - LANDMARK_COUNT
+    return {
+        "skull": number[~neck].astype(np.int32),
+        "neck": np.concatenate([number[neck], below]).astype(np.int32),
+        "left_ear": (np.append(left[0][1:].ravel(), left[1]) - LANDMARK_COUNT).astype(np.int32),
+        "right_ear": (np.append(right[0][1:].ravel(), right[1]) - LANDMARK_COUNT).astype(np.int32),
+    }

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Skin for a head without a photo: an even grey with a little red on the lips and soft brows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .fill import grain
+from .paint import GREY_SKIN
+from .shading import blurred
+from .texels import COARSE, HeadLayout, enlarged
+from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
+
+Image = NDArray[np.float32]
+
+LIP = np.array((1.03, 0.84, 0.82), np.float32)
+BROW = np.array((0.66, 0.65, 0.64), np.float32)
+BROWS = (
+    (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+    (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+)
+GRAIN = 0.012
+
+
+def plain_skin(layout: HeadLayout) -> NDArray[np.uint8]:
+    """Texture uint8 [SIDE,SIDE,3]."""
+    lips = _inside(layout, (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]), 1.6)
+    brows = np.maximum(*(_inside(layout, brow, 2.4) for brow in BROWS))
+    tint = 1.0 + lips[..., None] * (LIP - 1.0) + brows[..., None] * (BROW - 1.0)
+    colour = enlarged(np.asarray(GREY_SKIN * tint, np.float32))
+    uneven = cv2.cvtColor(1.0 + GRAIN * grain().skin, cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.multiply(colour, uneven, dtype=cv2.CV_8U), np.uint8)
+
+
+def _inside(layout: HeadLayout, ring: tuple[int, ...], soft: float) -> Image:
+    mask = np.zeros((COARSE, COARSE), np.float32)
+    cv2.fillPoly(mask, [np.round(layout.at_vertex[list(ring)]).astype(np.int32)], 1.0)
+    return blurred(mask, soft)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each texel of the skin is: its place on the head, known once for all heads.
+
+Everything but the photo's own pixels is smooth, so a quarter of the texture's resolution does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse import csr_matrix, diags, identity
+
+from . import atlas
+from .parts import MATERIALS, Assembly
+from .rasterise import rasterise
+from .surface import vertex_normals
+from .unwrap import EARS, ISLANDS, corner_uvs, islands
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+Triangles = NDArray[np.int32]
+Value = TypeVar("Value", np.float32, np.uint8)
+
+STEP = 4
+COARSE = atlas.SIDE // STEP
+# How far the skin is continued beyond the islands, coarse texels.
+REACH = 6
+FOLDS = ("inner_lips", "left_lid_edge", "right_lid_edge")
+_MIRRORED = (atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW)
+
+# Where hair grows, on the template: angle around the head from the front, degrees, and the
+# height above which there is hair, metres.
+HAIRLINE = np.array([
+    (0.0, 0.098), (25.0, 0.092), (42.0, 0.074), (52.0, 0.055), (66.0, 0.046), (74.0, 0.020),
+    (82.0, 0.015), (96.0, 0.026), (106.0, 0.010), (118.0, -0.022), (135.0, -0.040), (180.0, -0.044),
+])  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLayout:
+    """The texture's layout on a mesh.
+
+    uvs        [F,3,2] of all triangles' corners
+    triangles  [F,3] of the skin
+    covered    bool [C,C]: texels on the skin or so near it that it is continued there
+    places     sparse [covered,V]: a texel's value from the vertices' values
+    at_vertex  [V,2] a vertex's place in coarse texels (right, down); NaN off the skin
+    island     int [C,C] index of `ISLANDS`, continued like the skin; -1 elsewhere
+    template   [V,3] the vertices of the head that the layout was made for, metres
+    above_hairline  float32 [C,C] metres above the hairline (below: negative)
+    folded     float32 [C,C] 0..1: inner edges of lips and lids
+    face       float32 [C,C] 0..1: the landmarks' own skin
+    cavity     [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
+    """
+
+    uvs: Floats
+    triangles: Triangles
+    covered: NDArray[np.bool_]
+    places: csr_matrix
+    at_vertex: Floats
+    island: Triangles
+    template: Floats
+    above_hairline: Image
+    folded: Image
+    face: Image
+    cavity: Floats
+
+    def spread(self, values: Floats) -> Image:
+        """Values of the vertices [V,K] at all texels, [C,C,K]; 0 where there is no skin."""
+        result = np.zeros((COARSE, COARSE, values.shape[1]), np.float32)
+        result[self.covered] = self.places @ values.astype(np.float32)
+        return result
+
+    def collect(self, image: Image) -> Floats:
+        """Values [V,K] of an image [C,C,K] at the vertices; 0 off the skin."""
+        known = np.isfinite(self.at_vertex[:, 0])
+        at = np.where(known[:, None], self.at_vertex - 0.5, 0.0).astype(np.float32)
+        found = cv2.remap(image, at[:, 0][:, None], at[:, 1][:, None], cv2.INTER_LINEAR)
+        found = found.reshape(len(at), -1)
+        return np.asarray(np.where(known[:, None], found, 0.0), np.float64)
+
+
+def head_layout(mesh: Assembly) -> HeadLayout:
+    """The layout for a mesh whose lips are closed and eyes open; others share its triangles."""
+    uvs = corner_uvs(mesh)
+    island = islands(mesh)
+    skin = (mesh.triangle_material == MATERIALS.index("skin")) & (
+        island != ISLANDS.index("painted")
+    )
+    triangles, skin_uvs = mesh.triangles[skin], uvs[skin]
+    flat = np.stack([skin_uvs[..., 0], 1.0 - skin_uvs[..., 1]], axis=-1) * COARSE
+    corners = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
+    seen, _ = rasterise(
+        corners, np.arange(len(corners), dtype=np.int32).reshape(-1, 3), COARSE, COARSE
+    )
+    distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
+    covered = distance <= REACH
+    face = seen[rows, columns][covered]
+    middles = np.asarray(np.argwhere(covered)[:, ::-1] + 0.5, np.float64)
+    share = _shares(flat[face], middles)
+    count = len(mesh.vertices)
+    texel = np.repeat(np.arange(len(face)), 3)
+    places = csr_matrix(
+        (share.ravel().astype(np.float32), (texel, triangles[face].ravel())),
+        shape=(len(face), count),
+    )
+    at_vertex = np.full((count, 2), np.nan)
+    at_vertex[triangles.ravel()] = flat.reshape(-1, 2)
+    on = np.full((COARSE, COARSE), -1, np.int32)
+    on[covered] = island[skin][face]
+    above = np.full((COARSE, COARSE), -1.0, np.float32)
+    above[covered] = places @ _above_hairline(mesh, triangles).astype(np.float32)
+    part = np.array(mesh.part_names)[mesh.vertex_part]
+    folded = np.zeros((COARSE, COARSE), np.float32)
+    folded[covered] = places @ np.isin(part, FOLDS).astype(np.float32)
+    face = np.zeros((COARSE, COARSE), np.float32)
+    face[covered] = places @ np.isin(part, ("face", *FOLDS)).astype(np.float32)
+    cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
+    return HeadLayout(
+        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity
+    )
+
+
+def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
+    """How far each vertex [V] lies behind its wider surroundings, 0..1."""
+    mean = neighbour_mean(len(vertices), triangles)
+    smooth = vertices
+    for _ in range(10):
+        smooth = mean @ smooth
+    behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
+    return np.clip(behind / 0.004, 0.0, 1.0)
+
+
+def neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
+    """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
+    first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
+    graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
+    graph = graph.maximum(graph.T)
+    share = 1.0 / np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)
+    return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
+
+
+def _shares(corners: Floats, points: Floats) -> Floats:
+    """Barycentric coordinates [N,3] of points [N,2] in triangles [N,3,2], also outside them."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    area = _cross(b - a, c - a)
+    area = np.where(np.abs(area) < 1e-9, 1e-9, area)
+    second = _cross(points - a, c - a) / area
+    third = _cross(b - a, points - a) / area
+    # Far outside a thin triangle the plane of it means nothing.
+    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -0.7, 1.7)
+    return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+
+
+def _above_hairline(mesh: Assembly, triangles: Triangles) -> Floats:
+    template = mesh.vertices
+    angle = np.degrees(np.arctan2(np.abs(template[:, 0]), -(template[:, 1] - 0.014)))
+    above = template[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
+    ears = [index for index, name in enumerate(mesh.part_names) if name in EARS]
+    on_ear = np.isin(mesh.vertex_part, ears)
+    above = np.where(on_ear, -0.03, np.clip(above, -0.06, 0.06))
+    mean = neighbour_mean(len(template), triangles)
+    for _ in range(3):
+        above = mean @ above
+    return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
+
+
+def mirrored(image: NDArray[Value]) -> NDArray[Value]:
+    """A texture [N,N,...] as the other side of the head would have it."""
+    scale = len(image) / atlas.SIDE
+    result = image.copy()
+    for tile, source in (*((tile, tile) for tile in _MIRRORED),
+                         (atlas.RIGHT_EAR, atlas.LEFT_EAR),
+                         (atlas.LEFT_EAR, atlas.RIGHT_EAR)):  # fmt: skip
+        result[_window(tile, scale)] = image[_window(source, scale)][:, ::-1]
+    return result
+
+
+def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
+    return (
+        slice(round(tile.top * scale), round((tile.top + tile.height) * scale)),
+        slice(round(tile.left * scale), round((tile.left + tile.width) * scale)),
+    )
+
+
+def enlarged(image: NDArray[Value]) -> NDArray[Value]:
+    """A coarse image [h,w,...] at the texture's resolution."""
+    size = (image.shape[1] * STEP, image.shape[0] * STEP)
+    large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, image.dtype)
+
+
+def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """Parts of a coarse image, one of the head and one of its crown, that hold a mask [C,C]."""
+    found = []
+    split = atlas.CROWN.top // STEP
+    for rows in (slice(0, split), slice(split, COARSE)):
+        part = mask[rows]
+        if not part.any():
+            continue
+        down, across = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        top, bottom = rows.start + down[0] - 2, rows.start + down[-1] + 3
+        found.append(
+            (
+                slice(max(int(top), rows.start), min(int(bottom), rows.stop)),
+                slice(max(int(across[0]) - 2, 0), min(int(across[-1]) + 3, COARSE)),
+            )
+        )
+    return found
+
+
+def in_full(window: tuple[slice, slice]) -> tuple[slice, slice]:
+    """A coarse window in the texture."""
+    rows, columns = window
+    return (
+        slice(rows.start * STEP, rows.stop * STEP),
+        slice(columns.start * STEP, columns.stop * STEP),
+    )

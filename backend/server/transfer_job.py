@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job `transfer`: character → FaceKeys.
+
+The server imports this module to check requests, so what makes the keys is imported in the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from shared.arkit import ARKIT_NAMES
+from shared.arrays import Arrays
+from shared.character import FaceKeys, character_from_arrays, keys_to_arrays
+from shared.requests import TransferRequest, from_params
+
+
+def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+    from_params(TransferRequest, params)
+    character_from_arrays(arrays)
+    return Needs()
+
+
+def _transfer(context: JobContext) -> Result:
+    request = from_params(TransferRequest, context.params)
+
+    def progress(fraction: float, sentence: str) -> None:
+        context.progress("transferring", fraction, sentence)
+
+    progress(0.0, "Reading the character")
+    character = character_from_arrays(context.arrays)
+    if request.only_landmarks:
+        from backend.transfer.find_landmarks import find_landmarks
+
+        found = find_landmarks(character, progress, context.cancelled)
+        nothing = np.zeros((0, 0, 3), np.float32)
+        keys = FaceKeys(
+            rows=np.zeros(0, np.int32),
+            shapes=np.zeros((len(ARKIT_NAMES), 0, 3), np.float32),
+            offset_fields=nothing,
+            landmarks=found.places.astype(np.float32),
+            meta={
+                "warnings": list(found.warnings),
+                "method": found.method,
+                "confidence": np.round(found.confidence.astype(float), 3).tolist(),
+            },
+        )
+    else:
+        from backend.transfer.make_keys import make_keys
+
+        keys = make_keys(
+            character,
+            style=request.style,
+            surface_only=request.surface_only,
+            progress=progress,
+            cancelled=context.cancelled,
+        )
+    info = {"vertices": len(keys.rows), "warnings": keys.meta["warnings"]}
+    return Result(info, keys_to_arrays(keys))
+
+
+JOB_KINDS = (JobKind("transfer", _check, _transfer),)

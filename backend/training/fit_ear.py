@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An ear's relief as rings of our own, read off a head as it is seen from its left.
+
+Around a point in the concha every direction has a radius at which the auricle ends. Where it
+stands off the head the rings go over its edge and back behind it; in front, where it grows out
+of the cheek, they run out over the skin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.spatial import ConvexHull
+
+from backend.face.head_grid import EAR_RINGS, EAR_SEGMENTS
+from backend.face.rasterise import rasterise
+
+Floats = NDArray[np.float64]
+
+# Middle of the concha in the fitted head, metres: y and z; where to look around it.
+CONCHA = (0.0230, 0.0135)
+WINDOW = 0.044
+PIXEL = 0.00025
+# In front the outline is a line this far before that point, metres.
+FRONT = 0.0125
+# An auricle stands at least this far off the bare head, metres.
+STANDS_OFF = 0.0022
+# Rings on the seen side between the concha's edge (0) and the outline (1): crest and inside of
+# the helix, scapha, antihelix; then two in the concha as shares of its own radius.
+SEEN = (0.90, 0.70, 0.44, 0.14)
+CONCHA_RINGS = (0.84, 0.42)
+# Border of the ear's place in the head, as a multiple of its outline.
+BORDER = 1.22
+
+
+@dataclass(frozen=True, eq=False)
+class Ear:
+    """radius [360] of the outline by whole degrees and of the concha's edge, how much it stands free [360] 0..1, the bare
+    head's x as a polynomial of y and z, and the seen x [H,W] of the window."""
+
+    radius: Floats
+    concha: Floats
+    free: Floats
+    bare: Floats
+    seen: Floats
+
+    def inside(self, points: Floats, grow: float) -> NDArray[np.bool_]:
+        """Which of the points [N,3] of the left side lie within the outline times `grow`."""
+        y, z = points[:, 1] - CONCHA[0], points[:, 2] - CONCHA[1]
+        reach = self.at(np.degrees(np.arctan2(z, y)), self.radius) * grow
+        return np.asarray((np.hypot(y, z) < reach) & (points[:, 0] > 0.04))
+
+    @staticmethod
+    def at(degrees: Floats, values: Floats) -> Floats:
+        """Value by direction, between whole degrees."""
+        return np.asarray(np.interp(degrees % 360, np.arange(361), np.append(values, values[0])))
+
+    def directions(self) -> Floats:
+        """The rings' directions in degrees [24], in the order of the ear's border."""
+        return 135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS)
+
+    def border(self) -> Floats:
+        """Places [24,3] where the ear begins in the skin of the head."""
+        ways = self.directions()
+        wide = self.at(ways, gaussian_filter1d(self.radius, 18, mode="wrap")) * BORDER
+        return self._on_skin(ways, wide)
+
+    def rings(self) -> Floats:
+        """All rings from the root inward and the middle, [9*24+1,3]."""
+        ways = self.directions()
+        radius, free = self.at(ways, self.radius), self.at(ways, self.free)[:, None]
+        root = free * self._on_head(ways, radius * 0.80) + (1 - free) * self._on_skin(
+            ways, radius * 1.14
+        )
+        edge = self._on_skin(ways, radius * 0.955)
+        # The outermost points lie behind the crest that is seen from the side.
+        edge_free = edge.copy()
+        edge_free[:, 1:] = self._on_skin(ways, radius * 1.0)[:, 1:]
+        edge_free[:, 0] -= 0.0022
+        outer = free * edge_free + (1 - free) * self._on_skin(ways, radius * 1.02)
+        behind = self._on_head(ways, radius * 0.88)
+        behind[:, 0] = 0.45 * behind[:, 0] + 0.55 * (edge_free[:, 0] - 0.001)
+        back = free * behind + (1 - free) * self._on_skin(ways, radius * 1.08)
+        concha = self.at(ways, self.concha)
+        inner = [self._on_skin(ways, concha + (radius - concha) * share) for share in SEEN]
+        inner += [self._on_skin(ways, concha * share) for share in CONCHA_RINGS]
+        rings = np.stack([root, back, outer, *inner])
+        assert len(rings) == EAR_RINGS
+        middle = self._on_skin(np.zeros(1), np.zeros(1))
+        return np.concatenate([rings.reshape(-1, 3), middle])
+
+    def _flat(self, degrees: Floats, radius: Floats) -> tuple[Floats, Floats]:
+        a = np.radians(degrees)
+        return CONCHA[0] + radius * np.cos(a), CONCHA[1] + radius * np.sin(a)
+
+    def _on_head(self, degrees: Floats, radius: Floats) -> Floats:
+        y, z = self._flat(degrees, radius)
+        return np.stack([bare_x(self.bare, y, z), y, z], axis=-1)
+
+    def _on_skin(self, degrees: Floats, radius: Floats) -> Floats:
+        y, z = self._flat(degrees, radius)
+        return np.stack([_looked_up(self.seen, y, z), y, z], axis=-1)
+
+
+def bare_x(numbers: Floats, y: Floats, z: Floats) -> Floats:
+    """The head's side without the ear."""
+    return np.asarray(_terms(y, z) @ numbers)
+
+
+def _terms(y: Floats, z: Floats) -> Floats:
+    y, z = (y - CONCHA[0]) * 20, (z - CONCHA[1]) * 20
+    return np.stack([np.ones_like(y), y, z, y * y, y * z, z * z, y**3, z**3], axis=-1)
+
+
+def _looked_up(seen: Floats, y: Floats, z: Floats) -> Floats:
+    column = (y - CONCHA[0] + WINDOW) / PIXEL - 0.5
+    row = (CONCHA[1] + WINDOW - z) / PIXEL - 0.5
+    return np.asarray(map_coordinates(seen, [row, column], order=1, mode="nearest"))
+
+
+def _convex(radius: Floats) -> Floats:
+    """The outline [360] without its dents."""
+    a = np.radians(np.arange(len(radius)))
+    points = np.stack([radius * np.cos(a), radius * np.sin(a)], axis=-1)
+    planes = ConvexHull(points).equations
+    towards = np.stack([np.cos(a), np.sin(a)], axis=-1) @ planes[:, :2].T
+    reach = np.where(towards > 1e-9, -planes[:, 2] / np.maximum(towards, 1e-9), np.inf)
+    return np.asarray(reach.min(axis=1))
+
+
+def fit_ear(vertices: Floats, triangles: NDArray[np.int32]) -> Ear:
+    """The left ear of a head that stands on the template."""
+    size = round(2 * WINDOW / PIXEL)
+    flat = np.column_stack([
+        (vertices[:, 1] - CONCHA[0] + WINDOW) / PIXEL,
+        (CONCHA[1] + WINDOW - vertices[:, 2]) / PIXEL,
+        -vertices[:, 0],
+    ])  # fmt: skip
+    left = triangles[(vertices[triangles, 0] > 0.03).all(axis=1)]
+    number, share = rasterise(flat, left, size, size)
+    seen = np.full((size, size), np.nan)
+    hit = number >= 0
+    seen[hit] = (vertices[left[number[hit]], 0] * share[hit]).sum(axis=1)
+    rows, columns = np.mgrid[0:size, 0:size]
+    y = CONCHA[0] - WINDOW + (columns + 0.5) * PIXEL
+    z = CONCHA[1] + WINDOW - (rows + 0.5) * PIXEL
+    seen = np.where(hit, seen, np.nanmin(seen))
+    # What is no ear is found by fitting the bare side again and again without what stands off.
+    away = np.hypot((y - CONCHA[0]), (z - CONCHA[1]) * 0.8)
+    ring = hit & (away > 0.024) & (away < 0.040)
+    for _ in range(8):
+        terms = _terms(y[ring], z[ring])
+        bare = np.linalg.lstsq(terms, seen[ring], rcond=None)[0]
+        ring &= np.abs(seen - bare_x(bare, y, z)) < 0.0035
+    off = seen - bare_x(bare, y, z)
+    degrees = np.arange(360)
+    reach = np.arange(0.008, 0.036, PIXEL)
+    a = np.radians(degrees)[:, None]
+    lines = _looked_up(off, CONCHA[0] + reach * np.cos(a), CONCHA[1] + reach * np.sin(a))
+    last = np.array([np.flatnonzero(line > STANDS_OFF)[-1] if (line > STANDS_OFF).any() else 0
+                     for line in lines])  # fmt: skip
+    ahead = -np.cos(a[:, 0])
+    line = FRONT / np.maximum(ahead, 0.05)
+    radius = np.where(ahead > 0.55, line, np.minimum(reach[last], line))
+    radius = _convex(radius)
+    last = np.clip(np.searchsorted(reach, radius) - 1, 0, len(reach) - 1)
+    before = lines[degrees, np.clip(last - 5, 0, None)]
+    after = lines[degrees, np.clip(last + 4, None, len(reach) - 1)]
+    free = np.clip((before - after - 0.002) / 0.004, 0, 1)
+    outline = gaussian_filter1d(radius, 6, mode="wrap")
+    # The concha ends where the relief has come half the way up to its highest.
+    deep = _looked_up(off, np.array([CONCHA[0]]), np.array([CONCHA[1]]))[0]
+    steps = np.linspace(0.2, 0.9, 71)
+    way = outline[:, None] * steps
+    relief = _looked_up(off, CONCHA[0] + way * np.cos(a), CONCHA[1] + way * np.sin(a))
+    level = (deep + relief.max(axis=1, keepdims=True)) / 2
+    edge = outline * steps[(relief > level).argmax(axis=1)]
+    edge = gaussian_filter1d(np.clip(edge, 0.3 * outline, 0.72 * outline), 14, mode="wrap")
+    return Ear(outline, edge, gaussian_filter1d(free, 10, mode="wrap"), bare, seen)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The 468 face landmarks on any character's mesh.
+
+The character is drawn as a grey bust from where a face is likely to be, and shown to the tracker
+that finds faces in photos; what it sees is carried back to the surface. Points that the user has
+set lead, and are enough where no face is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.pose import Similarity
+from backend.face.surface import vertex_normals
+from backend.face.template import face_size, load_template
+from backend.face.topology import LANDMARK_COUNT
+from shared.character import Character
+from shared.errors import ErrorKind, VividKeysError
+
+from .face_edges import snap_to_edges
+from .face_picture import Surface
+from .face_tracking import WORST_RESIDUAL, Tracked, region, track
+from .head_parts import Parts, shown_surface, take_apart
+from .head_search import Find, find_heads, judge
+from .point_fit import fit_points, follow_points
+from .settle import settled
+from .surface_points import nearest_on_surface
+
+Floats = NDArray[np.float64]
+
+MIN_VERTICES = 100
+# Points that the user must have set before they are believed without a picture of the face.
+MIN_POINTS = 4
+# A residual above this says that the mesh hardly looks like the template; a share of the
+# distance of the outer eye corners.
+_DOUBTFUL = 0.16
+# Below this mean confidence the views disagree so much that what was seen is no face.
+_LEAST_CONFIDENCE = 0.15
+# Below this one, something may hide a part of the face.
+_POOR_CONFIDENCE = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class FaceLandmarks:
+    """Where a character's face is.
+
+    places      [468,3] in the character's own space, on its surface
+    confidence  [468] 0..1: how well each was seen
+    to_frontal  the similarity to the template's frame: metres, +Z up, face along -Y
+    method      "rendered": seen in pictures of the mesh, "points": from the user's points alone
+    warnings    sentences worth telling the user
+    """
+
+    places: Floats
+    confidence: Floats
+    to_frontal: Similarity
+    method: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def eye_distance(self) -> float:
+        """Distance of the outer eye corners in the character's unit."""
+        return face_size(load_template().vertices) / self.to_frontal.scale
+
+
+def find_landmarks(
+    character: Character,
+    progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FaceLandmarks:
+    """The landmarks of a character's face.
+
+    `progress(fraction, sentence)` is called between the stages and `cancelled()` asked. Raises
+    VividKeysError(bad_target) for a mesh that can be no face, no_face where none was found and
+    the user has set fewer than four points, cancelled.
+    """
+
+    def ask() -> None:
+        if cancelled is not None and cancelled():
+            raise VividKeysError(ErrorKind.CANCELLED, "The search for the face was cancelled.")
+
+    def tell(fraction: float, sentence: str) -> None:
+        ask()
+        if progress is not None:
+            progress(fraction, sentence)
+
+    _check(character)
+    tell(0.0, "Looking at the mesh")
+    parts = take_apart(character)
+    surface = shown_surface(character, parts, strict=False)
+    tell(0.1, "Looking for the face")
+    tracked, surface = _tracked(character, parts, surface, ask, tell)
+    has_points = len(np.unique(character.point_ids)) >= MIN_POINTS
+    if tracked is None and not has_points:
+        raise VividKeysError(
+            ErrorKind.NO_FACE,
+            "No face was found on this character.",
+            "Set the face points by hand: at least four, better all twelve.",
+        )
+    tell(0.7, "Finding lips and eyelids")
+    if tracked is None:
+        return _from_points(character, parts, surface, ask)
+    return _from_pictures(character, parts, surface, tracked, ask)
+
+
+def _check(character: Character) -> None:
+    used = np.unique(character.triangles)
+    if len(used) < MIN_VERTICES:
+        raise VividKeysError(
+            ErrorKind.BAD_TARGET,
+            f"This mesh has only {len(used)} vertices with faces; that is too few for a face.",
+            "Choose the mesh that has the character's face.",
+        )
+    size = np.ptp(character.vertices[used].astype(np.float64), axis=0)
+    if size.max() <= 0 or np.sort(size)[1] < 1e-3 * size.max() or size.min() < 1e-4 * size.max():
+        raise VividKeysError(
+            ErrorKind.BAD_TARGET,
+            "This mesh is flat; a face needs depth.",
+            "Choose the mesh that has the character's face.",
+        )
+
+
+def _tracked(
+    character: Character,
+    parts: Parts,
+    surface: Surface,
+    ask: Callable[[], None],
+    tell: Callable[[float, str], None],
+) -> tuple[Tracked | None, Surface]:
+    """The face as seen in pictures; once more without all loose parts where it was seen badly,
+    as under unnamed hair. Also the surface that was drawn."""
+    tracked = _seen(character, surface, ask, tell)
+    if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
+        bare = shown_surface(character, parts, strict=True)
+        if len(bare.triangles) < len(surface.triangles):
+            again = _seen(character, bare, ask, tell)
+            if again is not None and (
+                tracked is None or again.confidence.mean() > 1.2 * tracked.confidence.mean()
+            ):
+                return again, bare
+    return tracked, surface
+
+
+def _seen(
+    character: Character,
+    surface: Surface,
+    ask: Callable[[], None],
+    tell: Callable[[float, str], None],
+) -> Tracked | None:
+    if len(np.unique(character.point_ids)) >= MIN_POINTS:
+        # The user's points say where the head is, so it need not be searched.
+        guess = fit_points(character.point_ids, character.point_places)
+        finds: Iterable[Find] = [judge(guess, _all())]
+    else:
+        finds = find_heads(surface, ask)
+    for find in finds:
+        tell(0.4, "Looking at the face from several sides")
+        tracked = track(surface, find, ask)
+        if tracked is not None and _believable(tracked):
+            return tracked
+    return None
+
+
+def _believable(tracked: Tracked) -> bool:
+    return (
+        tracked.residual < WORST_RESIDUAL and float(tracked.confidence.mean()) > _LEAST_CONFIDENCE
+    )
+
+
+def _all() -> NDArray[np.bool_]:
+    return np.ones(LANDMARK_COUNT, bool)
+
+
+def _from_pictures(
+    character: Character,
+    parts: Parts,
+    surface: Surface,
+    tracked: Tracked,
+    ask: Callable[[], None],
+) -> FaceLandmarks:
+    unit = face_size(load_template().vertices) / tracked.to_frontal.scale
+    front = region(surface, tracked.to_frontal)
+    places, off = settled(tracked.places, tracked.confidence, tracked.to_frontal)
+    confidence = tracked.confidence * np.exp(-((off / 0.05) ** 2))
+    places = follow_points(places, character.point_ids, character.point_places)
+    places = onto_surface(places, front, tracked.to_frontal)
+    snapped, put = snap_to_edges(places, front, parts.same, tracked.to_frontal, unit, ask)
+    # Neighbours of what was put on an edge come along, or the order along the skin would break.
+    weights = np.where(put, 6.0, 1.0)
+    smooth, _ = settled(snapped, weights, tracked.to_frontal, doubt=1.0)
+    smooth = onto_surface(smooth, front, tracked.to_frontal)
+    places = np.where(put[:, None], snapped, smooth)
+    confidence = np.where(put, np.maximum(confidence, 0.9), confidence)
+    places, confidence = _users_points(character, places, confidence)
+    final = judge(places, _all())
+    warnings = []
+    if tracked.residual > _DOUBTFUL:
+        warnings.append(
+            "The face differs much from a human one; look whether the points lie where they belong."
+        )
+    return FaceLandmarks(places, confidence, final.to_frontal, "rendered", tuple(warnings))
+
+
+def _from_points(
+    character: Character, parts: Parts, surface: Surface, ask: Callable[[], None]
+) -> FaceLandmarks:
+    guess = fit_points(character.point_ids, character.point_places)
+    move = judge(guess, _all()).to_frontal
+    front = region(surface, move)
+    if not len(front.triangles):
+        raise VividKeysError(
+            ErrorKind.NO_FACE,
+            "The face points lie far from the mesh.",
+            "Set the points on the face of this character.",
+        )
+    places = onto_surface(guess, front, move)
+    unit = face_size(load_template().vertices) / move.scale
+    snapped, put = snap_to_edges(places, front, parts.same, move, unit, ask)
+    confidence = np.where(put, 0.6, 0.35)
+    places, confidence = _users_points(character, snapped, confidence)
+    return FaceLandmarks(
+        places,
+        confidence,
+        judge(places, _all()).to_frontal,
+        "points",
+        ("No face was seen in pictures of the mesh; the points set by hand were used alone.",),
+    )
+
+
+def _users_points(
+    character: Character, places: Floats, confidence: Floats
+) -> tuple[Floats, Floats]:
+    """What the user has set stands exactly where it was set."""
+    places, confidence = places.copy(), confidence.copy()
+    places[character.point_ids] = character.point_places
+    confidence[character.point_ids] = 1.0
+    return places, np.clip(confidence, 0.0, 1.0)
+
+
+def onto_surface(places: Floats, surface: Surface, to_frontal: Similarity) -> Floats:
+    """The nearest points [468,3] of the skin that look the way the template does there.
+
+    Eyeballs do not count as skin.
+    """
+    template = load_template()
+    frontal = to_frontal.apply(places)
+    wanted = vertex_normals(frontal, template.triangles) @ to_frontal.rotation
+    balls = [ball.component for ball in surface.eyeballs]
+    skin = ~np.isin(surface.component, balls)
+    triangles = surface.triangles[skin]
+    if not len(triangles):
+        return places
+    found, _, _ = nearest_on_surface(
+        places, surface.vertices, triangles, wanted, _outward(surface, places, triangles, wanted)
+    )
+    return found
+
+
+def _outward(
+    surface: Surface, places: Floats, triangles: NDArray[np.int32], wanted: Floats
+) -> Floats:
+    """The mesh's normals, turned over where its triangles wind the other way."""
+    found, triangle, _ = nearest_on_surface(places, surface.vertices, triangles)
+    normals = surface.normals[triangles[triangle]].mean(axis=1)
+    agree = float(np.median((normals * wanted).sum(axis=1)))
+    return surface.normals if agree >= 0 else -surface.normals

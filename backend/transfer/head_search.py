@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where on a character the face is and which way it looks: pictures of likely places are drawn
+and shown to the face finder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.landmarks import faces_in_square
+from backend.face.pose import Similarity, fit_similarity
+from backend.face.template import face_size, load_template
+from backend.face.topology import (
+    LANDMARK_COUNT,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+)
+
+from .face_picture import Light, Picture, Surface, View, draw
+
+Floats = NDArray[np.float64]
+
+# The views of the search are small, since many are drawn.
+_SEARCH_SIDE = 256
+# Residual of the fit to the template, as a share of the distance of the outer eye corners, below
+# which a find is believed at once, and above which it is no face of a mesh at all.
+_GOOD, _FAIR, _WORST = 0.10, 0.20, 0.30
+# Directions that a face may look in, degrees from -Y.
+_TURNS = (0.0, 180.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0)
+# Half the width of a close-up, metres on the template, and the point that it is centred on.
+_CLOSE_HALF = 0.125
+_CLOSE_CENTRE = np.array([0.0, -0.05, 0.012])
+
+
+@dataclass(frozen=True, eq=False)
+class Find:
+    """A face that was found: the similarity to the template's frame, its residual (share of the
+    eye distance; smaller is better)."""
+
+    to_frontal: Similarity
+    residual: float
+
+
+def find_heads(surface: Surface, ask: Callable[[], None]) -> Iterator[Find]:
+    """Likely faces of a surface, one after the other, until the caller is content.
+
+    `ask` is called now and then; it raises when the work is to be stopped.
+    """
+    unlikely: list[Find] = []
+    for turn in _TURNS:
+        finds = []
+        for view in _views(surface, np.radians(turn)):
+            ask()
+            find = look(surface, view, Light())
+            if find is not None:
+                finds.append(find)
+                if find.residual < _GOOD:
+                    yield finds.pop()
+        finds.sort(key=lambda find: find.residual)
+        if finds and finds[0].residual < _FAIR:
+            yield finds.pop(0)
+        unlikely += finds
+    unlikely.sort(key=lambda find: find.residual)
+    yield from unlikely[:3]
+
+
+def look(surface: Surface, view: View, light: Light) -> Find | None:
+    """The face of one view, if there is one that is also a face in depth."""
+    picture = draw(surface, view, light)
+    finds = []
+    for face in faces_in_square(picture.pixels):
+        places, seen = lift(face[:LANDMARK_COUNT, :2], picture, view)
+        if seen.mean() > 0.7:
+            finds.append(judge(places, seen))
+    finds = [find for find in finds if find.residual < _WORST]
+    return min(finds, key=lambda find: find.residual) if finds else None
+
+
+def judge(places: Floats, seen: NDArray[np.bool_]) -> Find:
+    """How well landmarks [468,3] that were lifted to a surface resemble the template."""
+    template = load_template()
+    weights = template.rigidity[:LANDMARK_COUNT] * seen
+    move = fit_similarity(places, template.vertices, weights)
+    off = np.linalg.norm(move.apply(places) - template.vertices, axis=1)
+    off = np.minimum(off, 0.6 * face_size(template.vertices))
+    residual = np.sqrt((off**2 * seen).sum() / seen.sum()) / face_size(template.vertices)
+    return Find(move, float(residual))
+
+
+def lift(points: Floats, picture: Picture, view: View) -> tuple[Floats, NDArray[np.bool_]]:
+    """Pixels [N,2] onto what the picture shows there: places [N,3] and whether something does."""
+    column = np.clip(points[:, 0].astype(int), 0, view.side - 1)
+    row = np.clip(points[:, 1].astype(int), 0, view.side - 1)
+    depth = picture.depth[row, column]
+    seen = np.isfinite(depth)
+    return unproject(points, np.where(seen, depth, 0.0), view), seen
+
+
+def unproject(points: Floats, depth: Floats, view: View) -> Floats:
+    """Pixels [N,2] and depths [N] in pixels as places [N,3]."""
+    scale = view.side / (2 * view.half)
+    frame = (
+        np.column_stack([points[:, 0] - view.side / 2, depth, view.side / 2 - points[:, 1]]) / scale
+    )
+    return np.asarray(frame @ view.axes + view.centre)
+
+
+def close_up(to_frontal: Similarity, side: int) -> View:
+    """The frontal view of a face that has been found."""
+    back = (_CLOSE_CENTRE - to_frontal.shift) @ to_frontal.rotation / to_frontal.scale
+    return View(back, to_frontal.rotation, _CLOSE_HALF / to_frontal.scale, side)
+
+
+def eye_outlines(points: Floats) -> list[Floats]:
+    """Outlines of the right and the left eye [N,2] from landmarks in pixels."""
+    rings = [
+        [*RIGHT_LID_UPPER, *RIGHT_LID_LOWER[-2:0:-1]],
+        [*LEFT_LID_UPPER, *LEFT_LID_LOWER[-2:0:-1]],
+    ]
+    return [points[ring, :2] for ring in rings]
+
+
+def _views(surface: Surface, turn: float) -> Iterator[View]:
+    """Windows in which a head may be, for a face that looks `turn` radians from -Y."""
+    used = np.unique(surface.triangles)
+    points = surface.vertices[used]
+    axes = View(np.zeros(3), np.eye(3), 1.0, 1).turned(turn, 0.0).axes
+    across, _, up = (points @ axes.T).T
+    top, height = float(up.max()), float(np.ptp(up))
+    width = float(np.ptp(across))
+    # A whole body, a bust or a head alone; big heads of cartoons are in between.
+    shares = (
+        (0.16, 1.0, 0.3, 0.45, 0.7) if height > 2.2 * _depth(points, axes) else (1.0, 0.5, 0.25)
+    )
+    for share in shares:
+        tall = share * height
+        upper = points[up > top - tall]
+        sideways = upper @ axes[0]
+        if share < 1.0:
+            middle = float(np.median(sideways))
+            half = 0.68 * tall
+        else:
+            middle = float(sideways.min() + sideways.max()) / 2
+            half = 0.6 * max(tall, min(width, 1.5 * tall))
+        ahead = float(np.median(upper @ axes[1]))
+        centre = np.array([middle, ahead, top - tall / 2]) @ axes
+        yield View(centre, axes, half, _SEARCH_SIDE)
+
+
+def _depth(points: Floats, axes: Floats) -> float:
+    return float(np.ptp(points @ axes[1]))

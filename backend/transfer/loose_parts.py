@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pieces beside the skin: eyes turn, lower teeth and tongue go with the jaw, lashes with the lids.
+
+A part that is no known one follows the skin where it lies on it, and otherwise stays still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.spatial import cKDTree
+
+from backend.face.arkit_basis import hinge_point, jaw_motion
+from backend.face.eyes import LOOK
+from backend.face.mouth import TONGUE_REACH
+from backend.face.muscles import load_table
+from backend.face.surface import fade
+from backend.face.topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
+from shared.arkit import INDEX
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# A part follows the skin when most of its points are this near; its points farther out less.
+_NEAR_SKIN, _BEYOND_SKIN = 0.006, 0.016
+# Of the skin around a point this many points count, the less the farther.
+_SKIN_AROUND, _SKIN_BLUR = 16, 0.002
+_TONGUE_JAW = 0.92
+# Gums and tongue in one part: this far above and below the lips' line it goes with the jaw not at
+# all and in full, metres on the template.
+_UPPER_JAW, _LOWER_JAW = 0.005, -0.006
+_LIDS = {
+    "left": [*LEFT_LID_UPPER, *LEFT_LID_LOWER],
+    "right": [*RIGHT_LID_UPPER, *RIGHT_LID_LOWER],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """A ball in the socket: centre [3], radius in metres, and its points."""
+
+    side: str
+    centre: Floats
+    radius: float
+    points: Ints
+
+
+def find_eyes(points: Floats, roles: NDArray[np.str_], landmarks: Floats) -> list[Eye]:
+    """The eyes; parts of one side (ball, cornea, iris) are one eye. `roles` [P]."""
+    eyes = []
+    for side, ring in _LIDS.items():
+        members = np.flatnonzero(roles == f"eye_{side}")
+        if len(members) < 8:
+            continue
+        width = float(np.ptp(landmarks[ring][:, 0]))
+        centre, radius = _ball(points[members])
+        wild = np.linalg.norm(centre - points[members].mean(axis=0)) > width
+        if wild or not 0.3 * width < radius < 1.6 * width:
+            # A shell that is no ball: as deep as it is wide.
+            low, high = points[members].min(axis=0), points[members].max(axis=0)
+            radius = float(max(high[0] - low[0], high[2] - low[2]) / 2)
+            centre = np.array([(low[0] + high[0]) / 2, low[1] + radius, (low[2] + high[2]) / 2])
+        eyes.append(Eye(side, centre, radius, members))
+    return eyes
+
+
+def _ball(points: Floats) -> tuple[Floats, float]:
+    """The sphere nearest to points [N,3]."""
+    middle = points.mean(axis=0)
+    away = points - middle
+    system = np.column_stack([2 * away, np.ones(len(away))])
+    solution = np.linalg.lstsq(system, (away**2).sum(axis=1), rcond=1e-6)[0]
+    return middle + solution[:3], float(np.sqrt(max(solution[3] + solution[:3] @ solution[:3], 0)))
+
+
+def eye_looks(eye: Eye, points: Floats) -> dict[str, Floats]:
+    """Offsets [N,3] of points of an eye by shape name: turns about its centre."""
+    away = points - eye.centre
+    outward = 1.0 if eye.side == "left" else -1.0
+    turns = {
+        "Up": _turn(0, -LOOK["Up"]),
+        "Down": _turn(0, LOOK["Down"]),
+        "Out": _turn(2, outward * LOOK["Out"]),
+        "In": _turn(2, -outward * LOOK["In"]),
+    }
+    name = eye.side.capitalize()
+    return {f"eyeLook{look}{name}": away @ turn.T - away for look, turn in turns.items()}
+
+
+def _turn(axis: int, degrees: float) -> Floats:
+    """By the right-hand rule about +X (0) or +Z (2)."""
+    a = np.radians(degrees)
+    c, s = np.cos(a), np.sin(a)
+    if axis == 0:
+        return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def jaw_motions(points: Floats, landmarks: Floats, scale: float) -> dict[str, Floats]:
+    """The jaw's own motion [N,3] of points, in full, by shape name."""
+    hinge = hinge_point(landmarks)
+    return {
+        name: jaw_motion(muscle.jaw, points, hinge, scale)
+        for name, muscle in load_table().muscles.items()
+        if muscle.jaw is not None
+    }
+
+
+def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> dict[str, Floats]:
+    """Offsets [N,3] of lower teeth, a tongue, or all of a mouth in one part, by shape name."""
+    share = np.full(len(points), _TONGUE_JAW if role == "tongue" else 1.0)
+    if role == "mouth":
+        height = (points[:, 2] - landmarks[[13, 14], 2].mean()) / scale
+        t = np.clip((_UPPER_JAW - height) / (_UPPER_JAW - _LOWER_JAW), 0.0, 1.0)
+        share = t * t * (3.0 - 2.0 * t)
+    motions = jaw_motions(points, landmarks, scale)
+    shapes = {name: share[:, None] * motion for name, motion in motions.items()}
+    if role == "tongue":
+        tip, root = points[:, 1].min(), points[:, 1].max()
+        forward = (1.0 - (points[:, 1] - tip) / max(root - tip, 1e-9)) ** 1.3
+        out = np.zeros_like(points)
+        # Far enough to show before the lips, wherever the tongue rests.
+        lips = float(landmarks[[13, 14], 1].mean())
+        reach = max(TONGUE_REACH * scale, tip - lips + 0.018 * scale)
+        out[:, 1] = -reach * forward
+        out[:, 2] = (0.0065 * np.sin(np.pi * forward) - 0.0015 * forward) * scale
+        shapes["tongueOut"] = out
+    return shapes
+
+
+def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[csr_matrix, bool]:
+    """How a loose part's points [N,3] follow the skin [K,3]: shares [N,K], and whether at all."""
+    count = min(_SKIN_AROUND, len(skin))
+    away, nearest = cKDTree(skin).query(points, k=count)
+    away, nearest = away.reshape(len(points), count), nearest.reshape(len(points), count)
+    near = away[:, 0] / scale
+    if role in ("lashes", "brows"):
+        share = np.ones(len(points))
+    elif np.mean(near < _NEAR_SKIN) < 0.6 or role == "hair":
+        return csr_matrix((len(points), len(skin))), False
+    else:
+        share = fade(near, _BEYOND_SKIN, _NEAR_SKIN)
+    weight = np.exp(-(((away - away[:, :1]) / (_SKIN_BLUR * scale)) ** 2))
+    weight *= (share / weight.sum(axis=1))[:, None]
+    row = np.repeat(np.arange(len(points)), count)
+    return csr_matrix(
+        (weight.reshape(-1), (row, nearest.reshape(-1))), shape=(len(points), len(skin))
+    ), True
+
+
+def apply_by_name(shapes: NDArray[np.float32], rows: Ints, offsets: dict[str, Floats]) -> None:
+    """Put offsets [N,3] by shape name into `shapes` [S,P,3] at `rows` [N]; in place."""
+    for name, offset in offsets.items():
+        shapes[INDEX[name], rows] = offset

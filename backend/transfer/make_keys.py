@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character becomes one with keys: the muscle table on its face, spread over its mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.arkit_basis import contacts, landmark_basis
+from backend.face.lip_fields import offset_basis
+from backend.face.pose import Similarity
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.character import Character, FaceKeys
+from shared.errors import ErrorKind, VividKeysError
+
+from . import loose_parts
+from .classify import component_roles
+from .closing import around_ball, closed_field
+from .find_landmarks import FaceLandmarks, find_landmarks
+from .framed_head import FramedHead, framed_head
+from .landmark_surface import LandmarkSurface, Places
+from .mesh_graph import point_normals
+from .proportions import is_stylised
+from .sides import Sides, find_sides
+from .spread_shapes import Smoother, Spread, follow, plan_spread
+from .visible_edges import snapped_landmarks
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Progress = Callable[[float, str], None]
+Cancelled = Callable[[], bool]
+
+METHOD = "muscle table 1"
+# A motion smaller than this is none, metres on a face of human size.
+NO_MOTION = 2e-6
+# What is left of a jaw's motion on a face whose lips cannot part.
+_SURFACE_JAW = 0.35
+_CHUNK = 8
+# Of the work, finding the face.
+_FINDING = 0.4
+_CLOSING_ROUNDS = 3
+_LOOKS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
+
+
+def make_keys(
+    character: Character,
+    *,
+    style: str = "auto",
+    surface_only: bool = False,
+    landmarks: FaceLandmarks | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> FaceKeys:
+    """The 52 shapes and the lip fields for a character.
+
+    `landmarks` where they are known already. `style` "human" or "stylised" says what the face is
+    where "auto" would tell by its proportions; the muscle table is used for all of them.
+    `surface_only` makes keys for a face whose lips cannot part, too.
+    Raises VividKeysError(no_face, bad_target, cancelled).
+    """
+
+    def stage(fraction: float, sentence: str) -> None:
+        stop()
+        if progress is not None:
+            progress(fraction, sentence)
+
+    def stop() -> None:
+        if cancelled is not None and cancelled():
+            raise VividKeysError(ErrorKind.CANCELLED, "Making the keys was cancelled.")
+
+    def later(fraction: float, sentence: str) -> None:
+        stage(_FINDING * fraction, sentence)
+
+    if landmarks is None:
+        landmarks = find_landmarks(character, later, cancelled)
+    warnings = list(landmarks.warnings)
+    stage(_FINDING, "Sorting the parts of the head")
+    if style == "auto":
+        style = "stylised" if is_stylised(landmarks) else "human"
+    frame = landmarks.to_frontal
+    components = component_roles(character, landmarks)
+    head = framed_head(character, frame, landmarks.places.astype(np.float64), components)
+    stage(_FINDING + 0.03, "Telling the lips and the lids apart")
+    normals = point_normals(head.graph)
+    surface = LandmarkSurface(head.landmarks)
+    sides = find_sides(head.graph, normals, head.face, surface, head.landmarks, head.scale)
+    if not sides.opens and not surface_only:
+        raise VividKeysError(
+            ErrorKind.BAD_TARGET,
+            "The mouth of this mesh cannot open: its lips are one surface.",
+            "Cut the mesh along the line of the lips, or choose surface-only shapes.",
+        )
+    if not sides.opens:
+        warnings.append(
+            "The lips of this mesh are one surface: the mouth cannot open, and shapes that part "
+            "the lips only move the skin."
+        )
+    near = snapped_landmarks(head.landmarks, head.graph, head.face, sides, head.scale)
+    surface = LandmarkSurface(near)
+    stage(_FINDING + 0.07, "Laying the landmarks' surface onto the skin")
+    face = np.flatnonzero(head.face)
+    own_side = sides.side[:, face].copy()
+    if not sides.opens:
+        own_side[0] = 0
+    laid = surface.locate(head.graph.points[face], normals[face], own_side)
+    stop()
+    spread = plan_spread(head.graph, normals, head.face, surface, laid, sides, near, head.scale)
+    fields = np.concatenate([landmark_basis(near), offset_basis(near)])
+    if not sides.opens:
+        fields = _surface_fields(fields)
+    stage(_FINDING + 0.12, "Spreading the shapes over the face")
+    spreader = _Spreader(head, spread, laid, surface, near)
+    motion = np.zeros((len(fields), head.graph.count, 3), np.float32)
+    for start in range(0, len(fields), _CHUNK):
+        numbers = range(start, min(start + _CHUNK, len(fields)))
+        spreader.spread(fields, numbers, motion, stop)
+        done = (start + len(numbers)) / len(fields)
+        stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Making the shapes smooth")
+    stage(0.85, "Closing the eyes")
+    _close_eyes(head, sides, near, fields, motion, spreader, stop)
+    stage(0.92, "Moving eyes, teeth and tongue")
+    _move_loose_parts(head, motion, near, spread)
+    stage(0.96, "Packing the keys")
+    return _as_keys(character, head, motion, frame, near, warnings, sides, style)
+
+
+def _surface_fields(fields: Floats) -> Floats:
+    """Fields [S,468,3] without a gap between the lips, for lips that are one surface."""
+    lips = contacts()["lips"]
+    closed = fields.copy()
+    for number, field in enumerate(fields):
+        middle = (field[lips.upper] + field[lips.lower]) / 2
+        closed[number] = lips.corrected(field, middle, middle)
+    for name in ("jawOpen", "mouthClose"):
+        closed[INDEX[name]] *= _SURFACE_JAW
+    return closed
+
+
+class _Spreader:
+    """Spreads shapes of the landmarks over the points of a head."""
+
+    def __init__(
+        self,
+        head: FramedHead,
+        spread: Spread,
+        laid: Places,
+        surface: LandmarkSurface,
+        near: Floats,
+    ) -> None:
+        self._spread, self._laid, self._surface = spread, laid, surface
+        self._jaws = loose_parts.jaw_motions(head.graph.points[spread.moving], near, head.scale)
+        held = np.zeros(len(spread.moving), np.bool_)
+        self._smoother = Smoother(head.graph, spread, held, head.scale)
+
+    def spread(
+        self, fields: Floats, numbers: Sequence[int], motion: Singles, stop: Callable[[], None]
+    ) -> None:
+        """Fill in `motion` [S,P,3] for the shapes `numbers` of `fields` [S,468,3]; in place."""
+        count = len(self._spread.moving)
+        wanted = np.empty((count, len(numbers), 3), np.float32)
+        for column, number in enumerate(numbers):
+            fine = self._surface.map.operator @ fields[number]
+            name = ARKIT_NAMES[number] if number < len(ARKIT_NAMES) else ""
+            wanted[:, column] = follow(self._spread, self._laid, fine, self._jaws.get(name))
+        smooth = self._smoother(wanted.reshape(count, -1), stop).reshape(wanted.shape)
+        for column, number in enumerate(numbers):
+            motion[number, self._spread.moving] = smooth[:, column]
+
+
+def _close_eyes(
+    head: FramedHead,
+    sides: Sides,
+    near: Floats,
+    fields: Floats,
+    motion: Singles,
+    spreader: _Spreader,
+    stop: Callable[[], None],
+) -> None:
+    """Blinks close on this mesh; changes `fields` [S,468,3] and `motion` [S,P,3] in place."""
+    triangles = head.graph.triangles[head.face[head.graph.triangles].all(axis=1)]
+    for side in ("left", "right"):
+        number = INDEX["eyeBlink" + side.capitalize()]
+        for _ in range(_CLOSING_ROUNDS):
+            posed = replace(head.graph, points=head.graph.points + motion[number])
+            changed = closed_field(
+                posed, triangles, sides, f"{side}_eye", near, fields[number], head.scale
+            )
+            if changed is None:
+                break
+            fields[number] = changed
+            spreader.spread(fields, [number], motion, stop)
+
+
+def _move_loose_parts(head: FramedHead, motion: Singles, near: Floats, spread: Spread) -> None:
+    """Fill in the motions [S,P,3] of all that is not skin; in place."""
+    points = head.graph.points
+    skin = spread.moving
+    for eye in loose_parts.find_eyes(points, head.role, near):
+        lids = skin[np.linalg.norm(points[skin] - eye.centre, axis=1) < 2.0 * eye.radius]
+        for stem in ("eyeBlink", "eyeSquint", "eyeWide", *_LOOKS):
+            number = INDEX[stem + eye.side.capitalize()]
+            motion[number, lids] = around_ball(points[lids], motion[number, lids], eye)
+        looks = loose_parts.eye_looks(eye, points[eye.points])
+        loose_parts.apply_by_name(motion, eye.points, looks)
+    for role in ("lower_teeth", "tongue", "mouth"):
+        rows = np.flatnonzero(head.role == role)
+        if len(rows):
+            shapes = loose_parts.mouth_part(points[rows], role, near, head.scale)
+            loose_parts.apply_by_name(motion, rows, shapes)
+    still = {
+        "face",
+        "eye_left",
+        "eye_right",
+        "upper_teeth",
+        "lower_teeth",
+        "tongue",
+        "mouth",
+        "hair",
+    }
+    outside = points[skin]
+    others = np.flatnonzero(~np.isin(head.role, list(still)))
+    for part in np.unique(head.graph.component[others]):
+        rows = others[head.graph.component[others] == part]
+        low, high = outside.min(axis=0) - 0.02, outside.max(axis=0) + 0.02
+        if ((points[rows] < low) | (points[rows] > high)).all(axis=0).any():
+            continue
+        shares, follows = loose_parts.skin_share(
+            points[rows], outside, str(head.role[rows[0]]), head.scale
+        )
+        if follows:
+            for shape in motion:
+                shape[rows] = shares @ shape[skin]
+
+
+def _as_keys(
+    character: Character,
+    head: FramedHead,
+    motion: Singles,
+    frame: Similarity,
+    near: Floats,
+    warnings: list[str],
+    sides: Sides,
+    style: str,
+) -> FaceKeys:
+    """Back into the character's space, only the vertices that move."""
+    motion[np.abs(motion) < NO_MOTION * head.scale] = 0.0
+    moves = np.any(motion, axis=(0, 2))[head.graph.point_of]
+    rows = np.flatnonzero(moves)
+    back = (frame.rotation / frame.scale).astype(np.float32)
+    offsets = motion[:, head.graph.point_of[rows]] @ back
+    back_points = (near - frame.shift) @ frame.rotation / frame.scale
+    return FaceKeys(
+        rows=rows.astype(np.int32),
+        shapes=offsets[: len(ARKIT_NAMES)],
+        offset_fields=offsets[len(ARKIT_NAMES) :],
+        landmarks=back_points.astype(np.float32),
+        meta={
+            "warnings": warnings,
+            "mouth_opens": bool(sides.opens),
+            "method": METHOD,
+            "style": style,
+        },
+    )

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operators that send a character have in common: which meshes, and the job itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import characters, face_keys, face_points, targets
+from ..contracts import character, errors, requests
+from ..face_keys import CharacterPlan
+from ..work import Job, state
+
+
+def chosen_pieces(operator: Any, context: Any) -> list[Any]:
+    """The face and the meshes that go with it. Raises VividKeysError(bad_target)."""
+    # What a script has moved or linked just now is only known after an update.
+    context.view_layer.update()
+    face = characters.face_of(context, operator.target)
+    pieces: list[Any] = []
+    if face is None and operator.target:
+        problem = f"There is no object '{operator.target}'."
+    elif face is None or face.type != "MESH":
+        problem = characters.piece_problem(face)
+    else:
+        pieces = characters.pieces_of(context, face, operator.target)
+        problem = characters.choice_problem(context, pieces)
+    if problem:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            problem,
+            "Select the mesh with the face, and with it eyes, teeth, tongue and lashes.",
+        )
+    return pieces
+
+
+def submit(
+    context: Any, pieces: list[Any], request: requests.TransferRequest, plan: CharacterPlan
+) -> Job:
+    """Send the pieces; `plan` says everything but where they are. Raises VividKeysError."""
+    if request.only_landmarks:
+        ids, places = np.zeros(0, np.int32), np.zeros((0, 3), np.float32)
+    else:
+        ids, places = face_points.places(pieces[0])
+    sent, notes = characters.read(pieces, ids, places)
+    plan = replace(
+        plan,
+        name=pieces[0].name,
+        scene=targets.remember(context.scene),
+        pieces=notes,
+        only_points=request.only_landmarks,
+        had_points=bool(len(ids)),
+    )
+    return state().submit(
+        "transfer",
+        requests.as_params(request),
+        {},
+        plan.name,
+        plan,
+        face_keys.plan_to_json(plan),
+        arrays=character.character_to_arrays(sent),
+    )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find Face Points: twelve empties show where the backend sees the face, for the user to drag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import characters, face_points
+from ..availability import poll
+from ..contracts import requests
+from ..face_keys import CharacterPlan
+from ..work import Job
+from . import job_operator
+from .character_job import chosen_pieces, submit
+
+
+class VIVIDKEYS_OT_find_face_points(bpy.types.Operator):
+    """Show where eyes, brows, nose, mouth and chin of the active mesh are, as points to drag"""
+
+    bl_idname = "vividkeys.find_face_points"
+    bl_label = "Find Face Points"
+    bl_options = {"UNDO"}
+
+    target: StringProperty(
+        name="Face", description="Name of the mesh with the face; default: the active one"
+    )
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        return job_operator.run_blocking(self, context, lambda: send(self, context))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return job_operator.start_modal(self, context, lambda: send(self, context))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return job_operator.step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        job_operator.end_modal(self, context)
+
+
+class VIVIDKEYS_OT_remove_face_points(bpy.types.Operator):
+    """Take the face points of the active mesh out of the file"""
+
+    bl_idname = "vividkeys.remove_face_points"
+    bl_label = "Remove Face Points"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        face = characters.face_of(context)
+        face_points.remove(face)
+        context.view_layer.objects.active = face
+        return {"FINISHED"}
+
+
+def send(operator: Any, context: Any) -> Job:
+    """Check the character and send it. Raises VividKeysError; changes nothing in the file."""
+    pieces = chosen_pieces(operator, context)
+    request = requests.TransferRequest(only_landmarks=True)
+    return submit(context, pieces, request, CharacterPlan())
+
+
+CLASSES = (VIVIDKEYS_OT_find_face_points, VIVIDKEYS_OT_remove_face_points)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make Face Keys: a character without ARKit's 52 shape keys gets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from .. import choices, face_points, properties
+from ..availability import poll
+from ..contracts import errors, requests
+from ..face_keys import CharacterPlan
+from ..mapping.conventions import CONVENTIONS, DEFAULT
+from ..work import Job
+from . import job_operator
+from .character_job import chosen_pieces, submit
+
+
+class VIVIDKEYS_OT_make_face_keys(bpy.types.Operator):
+    """Give the active mesh, and the meshes selected with it, ARKit's 52 shape keys"""
+
+    bl_idname = "vividkeys.make_face_keys"
+    bl_label = "Make Face Keys"
+    bl_options = {"UNDO"}
+
+    target: StringProperty(
+        name="Face", description="Name of the mesh with the face; default: the active one"
+    )
+    face_style: EnumProperty(
+        name="Style", items=properties.FACE_STYLES, default=properties.FACE_STYLES[0][0]
+    )
+    key_convention: EnumProperty(
+        name="Names",
+        items=tuple((c.name, c.title, c.description) for c in CONVENTIONS),
+        default=DEFAULT,
+    )
+    replace_keys: BoolProperty(
+        name="Replace Keys", description="Give keys that are there new shapes"
+    )
+    surface_only: BoolProperty(
+        name="Surface Only", description="Make keys also where the mouth cannot open"
+    )
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        return job_operator.run_blocking(self, context, lambda: send(self, context))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return job_operator.start_modal(self, context, lambda: send(self, context))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return job_operator.step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        job_operator.end_modal(self, context)
+
+
+def send(operator: Any, context: Any) -> Job:
+    """Check the character and send it. Raises VividKeysError; changes nothing in the file."""
+    chosen = properties.settings(context)
+    pieces = chosen_pieces(operator, context)
+    if face_points.are_only_guessed(pieces[0]):
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            face_points.STILL_GUESSED,
+            "Or remove them, and the face is looked for once more.",
+        )
+    request = requests.TransferRequest(
+        style=choices.setting(operator, chosen, "face_style").lower(),
+        surface_only=choices.setting(operator, chosen, "surface_only"),
+    )
+    plan = CharacterPlan(
+        convention=choices.setting(operator, chosen, "key_convention"),
+        replace=choices.setting(operator, chosen, "replace_keys"),
+    )
+    return submit(context, pieces, request, plan)
+
+
+CLASSES = (VIVIDKEYS_OT_make_face_keys,)
