@@ -100,9 +100,15 @@ def _character(context: Any) -> str:
 
 def _character_with_points(context: Any) -> str:
     reason = _character(context)
-    if not reason and face_points.are_only_guessed(characters.face_of(context)):
+    if reason:
+        return reason
+    face = characters.face_of(context)
+    if face_points.are_only_guessed(face):
         return face_points.STILL_GUESSED.rstrip(".")
-    return reason
+    if not properties.settings(context).replace_keys:
+        if characters.has_all_keys(characters.pieces_of(context, face)):
+            return "All keys are there; tick 'Replace Keys' to give them new shapes"
+    return ""
 
 
 def _face_points(context: Any) -> str:

@@ -154,6 +154,13 @@ def key_count(pieces: Sequence[Any]) -> int:
     return len(found.intersection(arkit.ARKIT_NAMES))
 
 
+def has_all_keys(pieces: Sequence[Any]) -> bool:
+    """Whether there is nothing to add: all of the 52 keys are there, and those for lip detail."""
+    keys = pieces[0].data.shape_keys
+    whole = key_count(pieces) == len(arkit.ARKIT_NAMES)
+    return whole and keys is not None and lip_detail.has_keys(keys)
+
+
 def key_names(keys: Any) -> tuple[str, ...]:
     """The names of a datablock's shape keys but for the reference and our lip keys."""
     aside = {keys.reference_key.name, *(b.name for b in lip_detail.keys_of(keys).values())}

@@ -77,9 +77,9 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
 
 def landmarks_at_rest(head: Any) -> np.ndarray:
     """The landmarks of a head of ours [468,3]."""
-    found = lip_detail.landmarks_of(head)
-    assert found is not None, "is_our_head is asked first"
-    return found
+    landmarks = lip_detail.landmarks_of(head)
+    assert landmarks is not None, "this is no head of ours"
+    return landmarks
 
 
 def face_for_voice(head: Any) -> face.FaceMesh:
@@ -112,5 +112,5 @@ def _describe(head: Any, source: face.FaceMesh) -> None:
     head[HEAD_PROPERTY] = json.dumps(description)
     if head_parts.landmarks_are_first(source):
         head[lip_detail.LANDMARKS_PROPERTY] = face.LANDMARK_COUNT
-        return
-    head[lip_detail.LANDMARKS_PROPERTY] = source.landmarks.ravel().astype(float).tolist()
+    else:
+        lip_detail.note_landmarks(head, source.landmarks)

@@ -65,7 +65,7 @@ class EvaluateBadInput:
 
 @dataclass(frozen=True)
 class EvaluateFaces:
-    """The muscle table against a reference head, and how many photos give a face."""
+    """The muscle table against a reference head; photos: how many give a face, how well it fits."""
 
     data: Path
     """The data folder that holds heads/ and faces/."""

@@ -19,6 +19,7 @@ from .fill import carried_on, grain, roughness
 from .rasterise import rasterise
 from .shading import (
     LUMINANCE,
+    SkinModel,
     blurred,
     known_mean,
     light_gain,
@@ -49,6 +50,8 @@ CHIN = 152
 HOLLOW = np.array((0.30, 0.42, 0.42))
 # The other side of the head is looked at where it shows this share more of the skin.
 MIRROR_FROM = 0.02
+# On the scalp what is darker than skin is hair: how much darkness counts there.
+HAIR_IS_DARK = 1.8
 # How much of the darkening (or glow) of skin that turns away from the camera is taken off.
 RIM_SHARE = 0.85
 
@@ -86,9 +89,9 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     gain = np.repeat(light[..., None], 3, axis=2)
     coarse = seen.coarse * gain
     skin = _skin_everywhere(seen, layout, coarse, trust, likeness, hair)
-    rim = _rim_gain(seen, coarse, skin, lit)
+    rim = _rim_gain(seen, coarse, skin, lit, likeness * (1.0 - hair))
     gain, coarse = gain * rim, coarse * rim
-    filled, strands = _with_hair(layout, skin, coarse, trust, likeness, hair)
+    filled, strands = _with_hair(layout, skin, coarse, trust, model, hair)
     grained = _grained(coarse, trust, hair * strands, layout)
     return _composed(seen, gain, trust, filled, grained, coarse)
 
@@ -145,8 +148,12 @@ def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> Image:
     length = float(np.linalg.norm(way))
     if length < 40.0:
         return np.zeros((COARSE, COARSE), np.float32)
-    share = (seen.coarse - hair) @ (way / length**2).astype(np.float32)
-    return smooth_step(share, 0.22, 0.45)
+    away = np.asarray(seen.coarse - hair, np.float32)
+    share = away @ (way / length**2).astype(np.float32)
+    # Another colour, not a mixture of the two, is as far beside the way as along it.
+    beside = np.linalg.norm(away - share[..., None] * way.astype(np.float32), axis=-1)
+    mixed = 1.0 - smooth_step(beside / (np.abs(share) * length + 10.0), 0.4, 0.8)
+    return np.asarray(smooth_step(share, 0.22, 0.45) * mixed, np.float32)
 
 
 def _sure_skin(layout: HeadLayout) -> Image:
@@ -194,26 +201,33 @@ def _skin_everywhere(
     return np.asarray(skin, np.float32)
 
 
-def _rim_gain(seen: _Seen, coarse: Image, skin: Image, lit: Image) -> Image:
+def _rim_gain(seen: _Seen, coarse: Image, skin: Image, lit: Image, is_skin: Image) -> Image:
     """Factor [C,C,3] that brings skin that turns away from the camera to its colour beyond."""
     ratio = known_mean(skin, lit, 6.0, 100.0) / known_mean(coarse, lit, 6.0, 100.0)
-    share = RIM_SHARE * (1.0 - smooth_step(seen.facing, 0.35, 0.75))
+    share = RIM_SHARE * (1.0 - smooth_step(seen.facing, 0.35, 0.75)) * blurred(is_skin, 2.0)
     return np.asarray(np.clip(ratio, 0.6, 1.8) ** share[..., None], np.float32)
 
 
 def _with_hair(
-    layout: HeadLayout, skin: Image, coarse: Image, trust: Image, likeness: Image, hair: Image
+    layout: HeadLayout, skin: Image, coarse: Image, trust: Image, model: SkinModel, hair: Image
 ) -> tuple[Image, float]:
     """Skin and hair [C,C,3], and how much of a head of hair the photo shows, 0..1."""
     scalp = trust * hair
-    other = float((scalp * (1.0 - likeness)).sum() / max(float(scalp.sum()), 1.0))
-    hairy = float(smooth_step(np.array(other), 0.06, 0.22))
-    known = np.ascontiguousarray(
-        scalp * (1.0 - min(3.0 * hairy, 1.0) * smooth_step(likeness, 0.02, 0.4))
-    )
+    distance = model.distance(coarse, HAIR_IS_DARK)
+    share = float((scalp * smooth_step(distance, 1.6, 2.6)).sum() / max(float(scalp.sum()), 1.0))
+    hairy = float(smooth_step(np.array(share), 0.06, 0.22))
+    known = scalp
+    if hairy > 0 and (scalp > 0.5).sum() > 50:
+        # Hair is what differs most from skin there; between the two lies the hairline.
+        most = float(np.percentile(distance[scalp > 0.5], 90))
+        known = scalp * (1.0 - hairy * (1.0 - smooth_step(distance, 0.35 * most, 0.65 * most)))
+    known = np.ascontiguousarray(known, np.float32)
     if known.sum() < 60:
         return skin, 0.0
-    hairs = _spread_out(layout, coarse, known, _typical(coarse, known))
+    typical = _typical(coarse, known)
+    hairs = _spread_out(layout, coarse, known, typical)
+    unlike = float(model.distance(np.asarray(typical, np.float32)[None, None], HAIR_IS_DARK)[0, 0])
+    hairy = max(hairy, float(smooth_step(np.array(unlike), 1.6, 2.6)))
     return np.asarray(skin + (hairs - skin) * hair[..., None], np.float32), hairy
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
         eye = paint_eye(np.tile(GREY_IRIS, (8, 1)), WHITE * light, seed, glint=True)
         return np.clip(eye, 0, 255).astype(np.uint8)
     ring = LEFT_IRIS if side == "left" else RIGHT_IRIS
+    crop = _around(crop, side)
     outline = crop.points[lid_ring(side)]
     mask = np.zeros(crop.pixels.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
@@ -58,6 +59,23 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
     shade = LID_SHADE * (0.35 + 0.65 * upper) * np.exp(-((inside / (1.5 * LID_MARGIN)) ** 2))
     eye = eye * (1.0 - shade)[..., None]
     return np.clip(photo * share + eye * (1 - share), 0, 255).astype(np.uint8)
+
+
+def _around(crop: PhotoCrop, side: str) -> PhotoCrop:
+    """The part of the photo around one eye."""
+    outline = crop.points[lid_ring(side)]
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    reach = 0.8 * float(high[0] - low[0]) + 4.0
+    height, width = crop.pixels.shape[:2]
+    left, top = (int(v) for v in np.clip(low - reach, 0, (width - 2, height - 2)))
+    right, bottom = (
+        int(v) + 1 for v in np.clip(high + reach, (left + 2, top + 2), (width, height))
+    )
+    return replace(
+        crop,
+        pixels=np.ascontiguousarray(crop.pixels[top:bottom, left:right]),
+        points=crop.points - (left, top),
+    )
 
 
 def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -25,8 +26,8 @@ HAIR_RANGE = (1.0, 1.32)
 # The hair rises from nothing to its thickness within these distances, metres: from the face,
 # from the ears, and above the nape.
 FROM_FACE = (0.008, 0.065)
-FROM_EARS = (0.004, 0.032)
-ABOVE_NAPE = (-0.030, 0.030)
+FROM_EARS = (0.004, 0.045)
+ABOVE_NAPE = (-0.035, 0.040)
 
 
 def with_hair(landmarks: Floats, shell: Floats, crop: PhotoCrop | None) -> Floats:
@@ -35,7 +36,7 @@ def with_hair(landmarks: Floats, shell: Floats, crop: PhotoCrop | None) -> Float
         return shell
     thick = hair_volume(landmarks, shell, crop)
     middle = _middle(landmarks)
-    return np.asarray(middle + (shell - middle) * (1.0 + (thick - 1.0) * scalp())[:, None])
+    return np.asarray(shell + (shell - middle) * ((thick - 1.0) * scalp())[:, None])
 
 
 def _middle(landmarks: Floats) -> Floats:
@@ -91,7 +92,7 @@ def hair_volume(landmarks: Floats, shell: Floats, crop: PhotoCrop) -> Floats:
     return np.asarray(upper + (own - upper) * out_there)
 
 
-def _radius_by_way(flat: Floats, ways: Floats, choose) -> Floats:  # type: ignore[no-untyped-def]
+def _radius_by_way(flat: Floats, ways: Floats, choose: Callable[[Floats], float]) -> Floats:
     """Distance from the middle of points [N,2] by direction; gaps are filled from beside."""
     angle, size = np.arctan2(flat[:, 1], flat[:, 0]), np.linalg.norm(flat, axis=1)
     found = np.full(len(ways), np.nan)
@@ -100,4 +101,4 @@ def _radius_by_way(flat: Floats, ways: Floats, choose) -> Floats:  # type: ignor
         if near.any():
             found[k] = choose(size[near])
     known = np.flatnonzero(~np.isnan(found))
-    return np.interp(np.arange(len(ways)), known, found[known], period=len(ways))
+    return np.asarray(np.interp(np.arange(len(ways)), known, found[known], period=len(ways)))

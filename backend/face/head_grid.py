@@ -73,16 +73,16 @@ def head_grid() -> HeadGrid:
     rows[own] = LANDMARK_COUNT + np.arange(own.sum())
     following = LANDMARK_COUNT + int(own.sum())
     border = _border(rows)
-    ears = []
+    ears: list[tuple[Indices, int]] = []
     # The right ear's border is the left one's mirror image, so its numbering runs as on the left.
     for ring in (border, _border(rows[:, _other_column(np.arange(COLUMNS))])):
         inner = following + np.arange(EAR_RINGS * EAR_SEGMENTS).reshape(EAR_RINGS, EAR_SEGMENTS)
         following += inner.size
         ears.append((np.concatenate([ring[None], inner]).astype(np.int32), following))
         following += 1
-    floor = following + np.arange(FLOOR_RINGS * COLUMNS).reshape(FLOOR_RINGS, COLUMNS)
-    following += floor.size
-    floor = np.concatenate([rows[-1:], floor]).astype(np.int32)
+    below = following + np.arange(FLOOR_RINGS * COLUMNS).reshape(FLOOR_RINGS, COLUMNS)
+    following += below.size
+    floor: Indices = np.concatenate([rows[-1:], below]).astype(np.int32)
     middle = following
     count = following + 1 - LANDMARK_COUNT
     left, right = ears
@@ -135,7 +135,8 @@ def _grid_triangles(rows: Indices, hole: NDArray[np.bool_]) -> Indices:
                 continue
             # Both sides are cut along mirrored diagonals.
             falling = column >= COLUMNS // 2
-            faces += _quad(*(int(rows[corner]) for corner in corners), falling)
+            a, b, c, d = (int(rows[corner]) for corner in corners)
+            faces += _quad(a, b, c, d, falling)
     return np.array(faces, np.int32)
 
 

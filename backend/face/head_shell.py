@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
 from .hair import with_hair
-from .head_grid import COLUMNS, EAR_RINGS, NECK_ROW, ROWS, head_grid
+from .head_grid import COLUMNS, NECK_ROW, ROWS, head_grid
 from .head_shape import load_shell
 from .parts import Part
 from .template import load_template
@@ -70,10 +70,8 @@ def fitted_shell(landmarks: Floats, scale: float) -> Floats:
     rim = list(FACE_OVAL)
     size = np.ptp(landmarks[rim], axis=0) / np.ptp(template[rim], axis=0)
     # Depth is what a photo tells least about.
-    size = np.clip(
-        np.array((size[0], (size[0] + scale) / 2, size[2])), *(scale * s for s in STRETCH)
-    )
-    size[2] = (size[2] + scale) / 2
+    size = np.array((size[0], (size[0] + scale) / 2, (size[2] + scale) / 2))
+    size = np.clip(size, scale * STRETCH[0], scale * STRETCH[1])
     pivot, goal = template[list(EARS)].mean(axis=0), landmarks[list(EARS)].mean(axis=0)
     goal[0] = landmarks[rim, 0].mean()
     left = landmarks - (goal + (template - pivot) * size)
@@ -148,10 +146,3 @@ def bending(points: Floats, triangles: NDArray[np.int32]) -> csr_matrix:
     return csr_matrix(
         csr_matrix((np.ones(count), diagonal)) - csr_matrix((1 / total, diagonal)) @ near
     )
-
-
-def ear_numbers(side: int) -> NDArray[np.int32]:
-    """Numbers (from 0) of the shell's vertices of one ear, 0 left and 1 right, [9*24+1]."""
-    rings, middle = head_grid().ears[side]
-    assert len(rings) == EAR_RINGS + 1
-    return np.asarray(np.append(rings[1:].ravel(), middle) - LANDMARK_COUNT, np.int32)

@@ -7,20 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .parts import Part, grid_triangles, still, strip_triangles
+from .teeth import TEETH_BEHIND_LIPS, teeth_parts
 from .topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 
 # All lengths in metres on the template.
-TEETH_BEHIND_LIPS = 0.0068
+# The front of the dental arch, for what the lips do to the teeth.
 ARCH_HALF_WIDTH = 0.0235
 ARCH_DEPTH = 0.033
-ARCH_ANGLE = 76.0
-ARCH_COLUMNS = 21
-UPPER_EDGE = -0.0022  # the cutting edges against the line of the lips
-LOWER_EDGE = -0.0024
-TOOTH_HEIGHT = 0.0095
-GUM_HEIGHT = 0.0060
 TONGUE_REACH = 0.030  # how far tongueOut brings the tip forward
 
 
@@ -33,8 +28,7 @@ def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
     """Everything behind the lips of a face with closed lips."""
     return [
         *_bag(landmarks, scale),
-        _teeth(landmarks, scale, upper=True),
-        _teeth(landmarks, scale, upper=False),
+        *teeth_parts(_middle(landmarks), scale),
         _tongue(landmarks, scale),
     ]
 
@@ -74,7 +68,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
     lips = Part(
         np.concatenate(lip_rows),
         np.zeros((2 * count, 2)),
-        np.ascontiguousarray(lip_triangles[:, ::-1]),
+        lip_triangles,
         "skin",
         np.concatenate([follow, follow]),
         np.zeros(2 * count),
@@ -82,9 +76,9 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
     )
     bag_rows = [
         row(0.0045, 0.0030, 0.97),
-        row(0.016, 0.015, 1.05),
-        row(0.032, 0.021, 1.02),
-        row(0.055, 0.017, 0.80),
+        row(0.016, 0.018, 1.14),
+        row(0.034, 0.023, 1.18),
+        row(0.056, 0.017, 0.85),
     ]
     throat = bag_rows[-1].mean(axis=0) + np.array((0.0, 0.008, 0.0)) * scale
     vertices = np.concatenate([*bag_rows, [throat]])
@@ -102,7 +96,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
     bag = Part(
         vertices,
         np.stack([np.full(len(vertices), 0.5), depth], axis=-1),
-        np.ascontiguousarray(np.concatenate([triangles, cap])[:, ::-1]),
+        np.concatenate([triangles, cap]),
         "mouth_and_tongue",
         bag_follow,
         jaw,
@@ -110,58 +104,6 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
         tile="mouth",
     )
     return [lips, bag]
-
-
-def _arch(landmarks: Floats, scale: float, inset: float) -> tuple[Floats, Floats]:
-    """Points along a dental arch [C,2] (x, y) from right to left and their place 0..1."""
-    middle = _middle(landmarks)
-    angle = np.radians(np.linspace(-ARCH_ANGLE, ARCH_ANGLE, ARCH_COLUMNS))
-    x = (ARCH_HALF_WIDTH - inset) * np.sin(angle)
-    y = TEETH_BEHIND_LIPS + inset + ARCH_DEPTH * (1.0 - np.cos(angle))
-    points = np.stack([middle[0] + x * scale, middle[1] + y * scale], axis=-1)
-    step = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    along = np.concatenate([[0.0], np.cumsum(step)])
-    return points, along / along[-1]
-
-
-def _teeth(landmarks: Floats, scale: float, upper: bool) -> Part:
-    """A bent band: gum, neck of the teeth, cutting edge, and a row behind for thickness."""
-    sign = 1.0 if upper else -1.0
-    line = _middle(landmarks)[2]
-    edge = UPPER_EDGE if upper else LOWER_EDGE
-    # The lower teeth bite behind the upper ones.
-    shift = 0.0 if upper else 0.0024
-    rows = (
-        (GUM_HEIGHT + TOOTH_HEIGHT, 0.0012, 0.0),
-        (TOOTH_HEIGHT, 0.0, 0.35),
-        (TOOTH_HEIGHT * 0.45, -0.0004, 0.68),
-        (0.0006, 0.0002, 0.95),
-        (0.0, 0.0012, 1.0),
-        (0.0012, 0.0030, 0.97),
-        (TOOTH_HEIGHT, 0.0062, 0.5),
-    )
-    vertices, uvs = [], []
-    name = "upper_teeth" if upper else "lower_teeth"
-    for height, inset, down in rows:
-        points, along = _arch(landmarks, scale, inset + shift)
-        z = np.full(len(points), line + (edge + sign * height) * scale)
-        vertices.append(np.column_stack([points, z]))
-        uvs.append(np.stack([along, np.full(len(along), 1.0 - down)], axis=-1))
-    triangles = grid_triangles(len(rows), ARCH_COLUMNS, closed=False)
-    if not upper:
-        triangles = np.ascontiguousarray(triangles[:, ::-1])
-    count = len(rows) * ARCH_COLUMNS
-    jaw = np.zeros(count) if upper else np.ones(count)
-    return Part(
-        np.concatenate(vertices),
-        np.concatenate(uvs),
-        triangles,
-        "teeth_and_gums",
-        still(count),
-        jaw,
-        name=name,
-        tile=name,
-    )
 
 
 def _tongue(landmarks: Floats, scale: float) -> Part:

@@ -71,8 +71,8 @@ def paint_teeth() -> Floats:
 def _paint_tongue() -> Floats:
     size = atlas.PAINTED["tongue"].inner_height
     across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(1, 0, size))
-    grain = gaussian_filter(np.random.default_rng(5).normal(size=(size, size)), 1.5)
-    level = 1.0 - 0.22 * np.exp(-((across / 0.12) ** 2)) - 0.55 * (1 - down) ** 1.3 + 0.25 * grain
+    grain = gaussian_filter(np.random.default_rng(5).normal(size=(size, size)), 2.5)
+    level = 1.0 - 0.22 * np.exp(-((across / 0.12) ** 2)) - 0.55 * (1 - down) ** 1.3 + 0.45 * grain
     return np.asarray(TONGUE * level[..., None])
 
 

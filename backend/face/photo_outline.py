@@ -25,7 +25,7 @@ def reach_of_person(crop: PhotoCrop) -> Floats:
     height, width = crop.person.shape
     face_height = float(np.ptp(points[:, 1]))
     reach = np.empty(len(points))
-    steps = np.arange(0.004, 0.62, 0.004) * face_height
+    steps = np.arange(2.0, 0.62 * face_height, 2.0)
     for k, (point, way) in enumerate(zip(points, away, strict=True)):
         path = point + steps[:, None] * way
         column = np.clip(path[:, 0].astype(int), 0, width - 1)

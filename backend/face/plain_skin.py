@@ -15,7 +15,7 @@ from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
 Image = NDArray[np.float32]
 
-LIP = np.array((1.03, 0.84, 0.82), np.float32)
+LIP = np.array((1.0, 0.88, 0.865), np.float32)
 BROW = np.array((0.66, 0.65, 0.64), np.float32)
 BROWS = (
     (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
@@ -26,7 +26,7 @@ GRAIN = 0.012
 
 def plain_skin(layout: HeadLayout) -> NDArray[np.uint8]:
     """Texture uint8 [SIDE,SIDE,3]."""
-    lips = _inside(layout, (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]), 1.6)
+    lips = _inside(layout, (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]), 2.5)
     brows = np.maximum(*(_inside(layout, brow, 2.4) for brow in BROWS))
     tint = 1.0 + lips[..., None] * (LIP - 1.0) + brows[..., None] * (BROW - 1.0)
     colour = enlarged(np.asarray(GREY_SKIN * tint, np.float32))

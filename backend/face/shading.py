@@ -39,10 +39,16 @@ class SkinModel:
 
     def likeness(self, image: Image) -> Image:
         """How much each pixel of [H,W,3] looks like this skin, [H,W] 0..1."""
+        return smooth_step(2.6 - self.distance(image), 0.0, 1.0)
+
+    def distance(self, image: Image, dark: float = 0.75) -> Image:
+        """How far each pixel of [H,W,3] is from this skin, [H,W] in its spreads.
+
+        `dark` says how much it counts that a pixel is darker: skin in shade is still skin.
+        """
         away = (_logs(image) - self.mean.astype(np.float32)) / self.spread.astype(np.float32)
-        # Skin in shade is still skin; hair and cloth are darker yet.
-        away[..., 2] *= np.where(away[..., 2] < 0, 0.75, 1.0)
-        return smooth_step(2.6 - np.linalg.norm(away, axis=-1), 0.0, 1.0)
+        away[..., 2] *= np.where(away[..., 2] < 0, dark, 1.0)
+        return np.asarray(np.linalg.norm(away, axis=-1), np.float32)
 
 
 def skin_model(image: Image, weight: Image) -> SkinModel:

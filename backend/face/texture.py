@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .landmarks import quiet_native_log
 from .neutral import NeutralFace
 from .pose import Similarity
-from .topology import FACE_OVAL
+from .topology import FACE_OVAL, TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -26,6 +26,8 @@ ABOVE, BELOW, BESIDE = 0.62, 0.75, 0.95
 FACE_PIXELS = (500.0, 1000.0)
 # The segmentation network looks at so many pixels.
 MASK_SIDE = 256
+
+NO_POSE = Similarity(1.0, np.eye(3), np.zeros(3))
 
 _lock = threading.Lock()
 _segmenter: Any = None
@@ -47,8 +49,8 @@ class PhotoCrop:
     person: Floats
     points: Floats
     skin: Floats
-    to_photo: Similarity
-    aligned: Floats
+    to_photo: Similarity = NO_POSE
+    aligned: Floats = field(default_factory=lambda: np.zeros((TRACKED_COUNT, 3)))
 
 
 def crop_photo(photo: Pixels, landmarks: Floats, neutral: NeutralFace) -> PhotoCrop:

@@ -38,8 +38,13 @@ BORDER = 1.22
 
 @dataclass(frozen=True, eq=False)
 class Ear:
-    """radius [360] of the outline by whole degrees and of the concha's edge, how much it stands free [360] 0..1, the bare
-    head's x as a polynomial of y and z, and the seen x [H,W] of the window."""
+    """An auricle by directions from the concha.
+
+    radius  [360] of the outline by whole degrees, metres; concha: of the concha's edge
+    free    [360] how much the auricle stands free there, 0..1
+    bare    the bare head's x as a polynomial of y and z
+    seen    [H,W] the seen x of the window
+    """
 
     radius: Floats
     concha: Floats
@@ -60,7 +65,7 @@ class Ear:
 
     def directions(self) -> Floats:
         """The rings' directions in degrees [24], in the order of the ear's border."""
-        return 135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS)
+        return np.asarray(135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS), np.float64)
 
     def border(self) -> Floats:
         """Places [24,3] where the ear begins in the skin of the head."""

