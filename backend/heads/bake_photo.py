@@ -86,7 +86,11 @@ def bake(
     photo = cv2.remap(crop.pixels, full[0], full[1], cv2.INTER_LINEAR,
                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     plain = np.stack(full[2:5], axis=-1)
-    weight = np.clip(full[5], 0, 1)[..., None]
+    # What lies beside the person in the photo is not the person's skin; not quite up to the edge,
+    # where the two mix.
+    person = np.asarray(np.clip(2.0 * crop.person - 1.0, 0, 1), np.float32)
+    shown = cv2.remap(person, full[0], full[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    weight = (np.clip(full[5], 0, 1) * shown)[..., None]
     texture = np.asarray(np.clip(plain + weight * (photo - plain) + 0.5, 0, 255), np.uint8)
     for ball in balls:
         left, top, side = _EYES[ball.side]
@@ -184,17 +188,27 @@ def _plain_colours(
 
 
 def _outline_profile(crop: PhotoCrop) -> Floats:
-    """Colour of the head's outline at every height of the cleaned photo, [H,3]."""
+    """Colour of the head's outline at every height of the photo, [H,3]; never the background."""
     outline = crop.points[list(FACE_OVAL)]
     middle, half = outline[:, 0].mean(), np.ptp(outline[:, 0]) / 2
-    width = crop.pixels.shape[1]
-    columns = [
-        np.clip(middle + side * half * reach, 0, width - 1).astype(int)
-        for side in (-1, 1)
-        for reach in (0.98, 1.04, 1.1)
-    ]
-    colours = crop.pixels[:, columns].astype(np.float64).mean(axis=1)
-    return np.asarray(gaussian_filter1d(colours, 0.02 * len(colours), axis=0, mode="nearest"))
+    height, width = crop.pixels.shape[:2]
+    total, weight = np.zeros((height, 3)), np.zeros((height, 1))
+    for reach in (0.6, 0.7, 0.8, 0.9, 0.98, 1.04, 1.1):
+        for side in (-1, 1):
+            column = int(np.clip(middle + side * half * reach, 0, width - 1))
+            # The outermost that is still of the person counts.
+            share = reach**12 * np.clip(2.0 * crop.person[:, column, None] - 1.0, 0, 1) ** 2
+            total += share * crop.pixels[:, column]
+            weight += share
+    softness = 0.02 * height
+    total = gaussian_filter1d(total, softness, axis=0, mode="nearest")
+    weight = gaussian_filter1d(weight, softness, axis=0, mode="nearest")
+    known = np.flatnonzero(weight[:, 0] > 0.01)
+    if not len(known):
+        return np.tile(crop.skin, (height, 1))
+    # Above the head its uppermost colour goes on.
+    row = known[np.abs(np.arange(height)[:, None] - known[None]).argmin(axis=1)]
+    return np.asarray(total[row] / weight[row])
 
 
 def _smooth(t: Floats) -> Floats:

@@ -65,15 +65,18 @@ def seen(monkeypatch, plain):
 
     def see(change=0.0):
         from backend.face.identity import closed_template
-        from backend.face.layout import frontal_layout
+        from backend.face.pose import Similarity
         from backend.face.template import load_template
         from backend.face.texture import PhotoCrop
 
         neutral = closed_template() + change
-        points = frontal_layout(np.concatenate([neutral, load_template().irises]))
+        aligned = np.concatenate([neutral, load_template().irises])
+        points = (aligned[:, [0, 2]] * (3400.0, -3400.0)) + (416.0, 560.0)
         pixels = np.zeros((1024, 832, 3), np.uint8)
         pixels[:] = (200, 150, 120)
-        crop = PhotoCrop(pixels, np.ones((1024, 832)), points, np.array([200.0, 150.0, 120.0]))
+        skin = np.array([200.0, 150.0, 120.0])
+        view = Similarity(3400.0, np.eye(3), np.zeros(3))
+        crop = PhotoCrop(pixels, np.ones((1024, 832)), points, skin, view, aligned)
         photo = fit_photo._Photo(neutral, crop, [], {"image_sha256": "0" * 64})
         monkeypatch.setattr(fit_photo, "_look_at", lambda *_: photo)
         return neutral

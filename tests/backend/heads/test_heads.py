@@ -54,11 +54,11 @@ def test_a_character_becomes_a_head_of_our_size_in_our_place(character, seen, pl
     seen(change=np.random.default_rng(0).normal(0, 0.002, (468, 3)))
     face = heads.head_from_photo("My-Character", b"")
     # Whatever the photo shows: the file's own shape stays.
-    assert np.allclose(face.vertices, plain.vertices, atol=2e-4)
-    assert np.allclose(face.landmarks, plain.vertices[:468], atol=2e-4)
+    assert np.allclose(face.vertices, plain.vertices, atol=5e-4)
+    assert np.allclose(face.landmarks, plain.vertices[:468], atol=5e-4)
     for name in ARKIT_NAMES:
         wanted = plain.shapes[INDEX[name]] * (name != "tongueOut")
-        assert np.allclose(face.shapes[INDEX[name]], wanted, atol=5e-5), name
+        assert np.allclose(face.shapes[INDEX[name]], wanted, atol=2e-4), name
     assert face.meta["head"] == "my-character" and face.meta["warnings"] == list(info.warnings)
 
 
@@ -154,7 +154,7 @@ def test_the_face_is_looked_for_on_the_piece_that_arkits_shapes_move(plain, tmp_
     heads.add_head(tmp_path / "character.glb", "found")
     assert asked[0].piece_names == ("Head", "Hat")
     head = load_head(head_path("found"))
-    assert np.allclose(head.on_landmarks(head.vertices), plain.vertices[:468], atol=2e-4)
+    assert np.allclose(head.on_landmarks(head.vertices), plain.vertices[:468], atol=5e-4)
 
 
 def test_a_stored_head_comes_back_and_a_damaged_one_stops_nothing(character, heads_folder):
