@@ -234,15 +234,37 @@ def _snap_lids(
                 end = flat[landmark] + out / length * max(0.6 * length, 0.1 * width)
             place = _lid_edge(scene, _walk(start, end, scene.view.side), deep[landmark])
             # What lies far from where the tracker saw the edge is another edge.
-            most = 0.5 * far if k in (0, last) else far
+            # Beyond the inner corner lies the tear duct, which belongs to the eye.
+            most = 0.5 * far if k == last else far
             if place is not None and np.linalg.norm(place - places[landmark]) < most:
                 found[landmark] = place
     # Eyes that are painted on, or closed, have no edges; a few finds are then accidents.
     if len(found) < 0.6 * (2 * last):
         return
+    for ring in (upper, lower):
+        found |= _between(scene, ring, found, middle, deep)
     for landmark, place in found.items():
         places[landmark] = place
         put[landmark] = True
+
+
+def _between(
+    scene: _Scene, ring: tuple[int, ...], found: dict[int, Floats], middle: Floats, deep: Floats
+) -> dict[int, Floats]:
+    """Landmarks of a lid that were not found, on its edge between found neighbours.
+
+    Where an eye is narrower than it was tracked, those beside its corner lay beyond it.
+    """
+    added: dict[int, Floats] = {}
+    for before, landmark, after in zip(ring, ring[1:], ring[2:], strict=False):
+        if landmark in found or before not in found or after not in found:
+            continue
+        target = scene.view.project(np.stack([found[before], found[after]]))[:, :2].mean(axis=0)
+        start, end = middle + 0.4 * (target - middle), target + 0.3 * (target - middle)
+        place = _lid_edge(scene, _walk(start, end, scene.view.side), deep[landmark])
+        if place is not None:
+            added[landmark] = place
+    return added
 
 
 def _lid_edge(scene: _Scene, cells: list[tuple[int, int]], deepest: float) -> Floats | None:
