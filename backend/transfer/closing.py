@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from backend.face.arkit_basis import contacts
 
@@ -25,7 +26,11 @@ _OVERLAP = 0.00025
 # A gap larger than this was not made by the mesh's fineness.
 _MOST = 0.006
 # Lids stay this far in front of the ball, as a share of its radius.
-_LID_THICKNESS = 1.015
+_LID_THICKNESS = 1.02
+# Skin that is this far out at rest, as a share of the radius, lies on the ball.
+_ON_BALL = 0.93
+# How many points of the eye around a direction say how far out it is there.
+_NEIGHBOURS = 8
 
 
 def closed_field(
@@ -67,14 +72,24 @@ def closed_field(
     return contact.corrected(field, to_upper, to_lower)
 
 
-def around_ball(points: Floats, motion: Floats, eye: Eye) -> Floats:
-    """`motion` [N,3] with no point of the lids [N,3] inside the ball, nor deeper than at rest."""
-    moved = points + motion
-    before = np.linalg.norm(points - eye.centre, axis=1)
-    away = moved - eye.centre
+def around_ball(points: Floats, motion: Floats, eye: Eye, ball: Floats) -> Floats:
+    """`motion` [N,3] with no point of the lids [N,3] inside the eye, nor deeper than at rest.
+
+    `ball` [K,3] are the eye's own points: a cornea stands out of the sphere.
+    """
+    to_ball = ball - eye.centre
+    size = np.linalg.norm(to_ball, axis=1)
+    directions = to_ball / np.maximum(size, 1e-9)[:, None]
+    away = points + motion - eye.centre
     distance = np.linalg.norm(away, axis=1)
-    wanted = np.minimum(_LID_THICKNESS * eye.radius, before)
+    _, near = cKDTree(directions).query(
+        away / np.maximum(distance, 1e-9)[:, None], k=min(_NEIGHBOURS, len(ball))
+    )
+    outside = _LID_THICKNESS * size[near.reshape(len(points), -1)].max(axis=1)
+    before = np.linalg.norm(points - eye.centre, axis=1)
+    # What lies well inside at rest, e.g. the pocket behind the lids, may stay there.
+    wanted = np.where(before > _ON_BALL * eye.radius, outside, np.minimum(outside, before))
     # Only the front half: behind the middle of the ball lies the socket.
-    inside = (distance < wanted) & (away[:, 1] < 0.2 * eye.radius)
+    inside = (distance < wanted) & (away[:, 1] < -0.2 * eye.radius)
     push = np.where(inside, wanted / np.maximum(distance, 1e-9) - 1.0, 0.0)
     return np.asarray(motion + push[:, None] * away)

@@ -203,7 +203,9 @@ def _move_loose_parts(head: FramedHead, motion: Singles, near: Floats, spread: S
         lids = skin[np.linalg.norm(points[skin] - eye.centre, axis=1) < 2.0 * eye.radius]
         for stem in ("eyeBlink", "eyeSquint", "eyeWide", *_LOOKS):
             number = INDEX[stem + eye.side.capitalize()]
-            motion[number, lids] = around_ball(points[lids], motion[number, lids], eye)
+            motion[number, lids] = around_ball(
+                points[lids], motion[number, lids], eye, points[eye.points]
+            )
         looks = loose_parts.eye_looks(eye, points[eye.points])
         loose_parts.apply_by_name(motion, eye.points, looks)
     for role in ("lower_teeth", "tongue", "mouth"):
