@@ -33,7 +33,7 @@ from .topology import LANDMARK_COUNT
 Floats = NDArray[np.float64]
 
 # A lip field that moves a vertex by less does not move it, metres.
-NO_MOTION = 1e-6
+NO_MOTION = 3e-6
 
 
 def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,

@@ -25,6 +25,8 @@ IRIS_RADIUS = 0.0059
 RINGS = (6.0, 11.0, 17.0, 23.0, 28.0, 32.0, 39.0, 48.0, 58.0, 70.0, 84.0, 100.0)
 SEGMENTS = 24
 EDGE = 102.0  # degrees; where the texture tile ends
+# The cornea bulges over the iris: up to this angle, by this much in its middle, metres.
+CORNEA, BULGE = 33.0, 0.0006
 # The ball gives way while the lids close over it, as it does in life, metres.
 RETREAT = 0.0030
 # The ball stays this far behind the edges of the lids, metres.
@@ -87,7 +89,8 @@ def _ball(ball: Eyeball, side: str, scale: float) -> Part:
         [np.sin(theta) * np.cos(phi), -np.cos(theta), np.sin(theta) * np.sin(phi)], axis=-1
     ).reshape(-1, 3)
     away = np.concatenate([[(0.0, -1.0, 0.0)], away])
-    vertices = ball.centre + ball.radius * away
+    share = np.clip(1.0 - (np.append(0.0, np.repeat(RINGS, SEGMENTS)) / CORNEA) ** 2, 0, 1) ** 2
+    vertices = ball.centre + (ball.radius + BULGE * scale * share)[:, None] * away
     flat = np.concatenate([[(0.0, 0.0)], np.stack(
         [np.degrees(theta) / EDGE * np.cos(phi), np.degrees(theta) / EDGE * np.sin(phi)], axis=-1
     ).reshape(-1, 2)])  # fmt: skip

@@ -27,7 +27,7 @@ HAIR_RANGE = (1.0, 1.32)
 # from the ears, and above the nape.
 FROM_FACE = (0.008, 0.065)
 FROM_EARS = (0.004, 0.045)
-ABOVE_NAPE = (-0.030, 0.030)
+ABOVE_NAPE = (-0.035, 0.040)
 
 
 def with_hair(landmarks: Floats, shell: Floats, crop: PhotoCrop | None) -> Floats:

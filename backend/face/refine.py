@@ -119,12 +119,47 @@ def subdivision(
         else:
             entries += [(count + index, end, 0.375) for end in edge]
             entries += [(count + index, tip, 0.125) for tip in sides]
-    faces = []
-    for a, b, c in triangles.tolist():
-        ab, bc, ca = (number[min(x, y), max(x, y)] for x, y in ((a, b), (b, c), (c, a)))
-        faces += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    faces = _finer(triangles, number)
     smooth = _matrix(entries, (count + len(tips), count))
-    return smooth, _matrix(middles, (len(tips), count)), np.array(faces, np.int32)
+    return smooth, _matrix(middles, (len(tips), count)), faces
+
+
+def _finer(triangles: Triangles, number: dict[Edge, int]) -> Triangles:
+    """Four triangles for each one [4F,3]; `number` is the new vertex of each edge.
+
+    Two triangles after another that share an edge are one cell; it becomes four cells, whose
+    pairs of triangles follow each other again.
+    """
+    faces: list[tuple[int, ...]] = []
+    old = triangles.tolist()
+
+    def middle(a: int, b: int) -> int:
+        return number[min(a, b), max(a, b)]
+
+    def corner(triangle: list[int], at: int) -> tuple[int, int, int]:
+        k = triangle.index(at)
+        following, before = triangle[(k + 1) % 3], triangle[k - 1]
+        return (at, middle(at, following), middle(before, at))
+
+    def core(triangle: list[int]) -> tuple[int, ...]:
+        return tuple(middle(triangle[k], triangle[(k + 1) % 3]) for k in range(3))
+
+    index = 0
+    while index < len(old):
+        first = old[index]
+        second = old[index + 1] if index + 1 < len(old) else []
+        shared = sorted(set(first) & set(second))
+        if len(shared) != 2:
+            faces += [*(corner(first, at) for at in first), core(first)]
+            index += 1
+            continue
+        for triangle in (first, second):
+            (tip,) = set(triangle) - set(shared)
+            faces += [corner(triangle, tip), core(triangle)]
+        for at in shared:
+            faces += [corner(first, at), corner(second, at)]
+        index += 2
+    return np.array(faces, np.int32)
 
 
 def _matrix(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> csr_matrix:

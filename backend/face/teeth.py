@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,9 +65,27 @@ def _borders() -> Floats:
 
 
 def _teeth_row(middle: Floats, scale: float, upper: bool) -> Part:
+    name = "upper_teeth" if upper else "lower_teeth"
+    vertices, place, triangles = _row_of_teeth(upper)
+    count = len(vertices)
+    return Part(
+        middle + vertices * scale,
+        place,
+        triangles,
+        "teeth_and_gums",
+        still(count),
+        np.zeros(count) if upper else np.ones(count),
+        name=name,
+        tile=name,
+    )
+
+
+@lru_cache(maxsize=2)
+def _row_of_teeth(upper: bool) -> tuple[Floats, Floats, NDArray[np.int32]]:
+    """Fourteen teeth on the template against the middle of the lips: vertices [N,3], places in
+    the unit square [N,2], triangles."""
     sign, edge = (1.0, UPPER_EDGE) if upper else (-1.0, LOWER_EDGE)
     heights = UPPER_HEIGHTS if upper else LOWER_HEIGHTS
-    name = "upper_teeth" if upper else "lower_teeth"
     borders = _borders()
     one = grid_triangles(len(ROWS), AROUND, closed=True)
     tip = LANDMARK_COUNT + len(ROWS) * AROUND
@@ -97,18 +117,8 @@ def _teeth_row(middle: Floats, scale: float, upper: bool) -> Part:
         vertices.append(end[None])
         uvs.append(np.array([[centre, 0.0]]))
         faces.append(np.where(one >= LANDMARK_COUNT, one + tooth * (len(ROWS) * AROUND + 1), one))
-    count = 14 * (len(ROWS) * AROUND + 1)
-    place = np.concatenate(uvs)
-    return Part(
-        middle + np.concatenate(vertices) * scale,
-        place,
-        np.ascontiguousarray(np.concatenate(faces), np.int32),
-        "teeth_and_gums",
-        still(count),
-        np.zeros(count) if upper else np.ones(count),
-        name=name,
-        tile=name,
-    )
+    triangles = np.ascontiguousarray(np.concatenate(faces), np.int32)
+    return np.concatenate(vertices), np.concatenate(uvs), triangles
 
 
 def _gum(middle: Floats, scale: float, upper: bool) -> Part:

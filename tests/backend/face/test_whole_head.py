@@ -147,10 +147,12 @@ def test_both_sides_mirror_each_other_on_a_symmetric_face(head: FaceMesh) -> Non
 
 
 def test_cells_are_pairs_of_triangles(head: FaceMesh) -> None:
-    triangles = head_grid().triangles
-    pairs = triangles[: len(triangles) // 2 * 2].reshape(-1, 2, 3)
-    shared = np.array([len(set(a) & set(b)) == 2 for a, b in pairs.tolist()])
-    assert shared.mean() > 0.95
+    skin = head.triangles[head.triangle_material == head.materials.index("skin")]
+    around = np.isin(head.vertex_part[skin], [head.part_names.index(n) for n in ("skull", "neck")])
+    for triangles in (head_grid().triangles, skin[around.all(axis=1)]):
+        pairs = triangles[: len(triangles) // 2 * 2].reshape(-1, 2, 3)
+        shared = np.array([len(set(a) & set(b)) == 2 for a, b in pairs.tolist()])
+        assert shared.mean() > 0.9
 
 
 def test_the_head_has_human_measures(head: FaceMesh) -> None:
@@ -246,7 +248,7 @@ def test_hair_lifts_the_scalp_alone() -> None:
     own = sides[(sides >= LANDMARK_COUNT).all(axis=1)] - LANDMARK_COUNT
     length = np.linalg.norm(shell[own[:, 0]] - shell[own[:, 1]], axis=1)
     step = np.abs(lifted[own[:, 0]] - lifted[own[:, 1]])
-    assert (step / np.maximum(length, 0.004)).max() < 0.8
+    assert (step / np.maximum(length, 0.004)).max() < 0.9
 
 
 def _both(stem: str, weight: float) -> dict[str, float]:
