@@ -42,7 +42,7 @@ SEEN_FROM, SEEN_WELL = 0.20, 0.50
 # What is this much behind the nearest surface is hidden by it, metres on the template.
 HIDDEN_BEHIND = 0.006
 # Side of the picture in which hiding is found, pixels.
-DEPTH_SIDE = 220
+DEPTH_SIDE = 176
 # Landmarks around which skin is skin: forehead, cheeks, nose.
 SKIN_AT = (9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 101, 330, 36, 266, 5, 195, 123, 352)
 CHIN = 152
