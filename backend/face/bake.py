@@ -85,7 +85,7 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     normal = vertex_normals(layout.template, layout.triangles)
     looks = layout.spread(normal)
     lit = np.ascontiguousarray(trust * likeness * (1.0 - hair))
-    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
+    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]), _sure_skin(layout))
     gain = np.repeat(light[..., None], 3, axis=2)
     coarse = seen.coarse * gain
     skin = _skin_everywhere(seen, layout, coarse, trust, likeness, hair)
