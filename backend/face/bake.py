@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import atlas
-from .fill import carried_on, grain, roughness
+from .fill import carried_on, grain, roughness, uneven
 from .rasterise import rasterise
 from .shading import (
     LUMINANCE,
@@ -85,15 +85,15 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     normal = vertex_normals(layout.template, layout.triangles)
     looks = layout.spread(normal)
     lit = np.ascontiguousarray(trust * likeness * (1.0 - hair))
-    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]))
+    light = light_gain(seen.coarse, lit, looks[..., 2], np.abs(looks[..., 0]), _sure_skin(layout))
     gain = np.repeat(light[..., None], 3, axis=2)
     coarse = seen.coarse * gain
     skin = _skin_everywhere(seen, layout, coarse, trust, likeness, hair)
     rim = _rim_gain(seen, coarse, skin, lit, likeness * (1.0 - hair))
     gain, coarse = gain * rim, coarse * rim
     filled, strands = _with_hair(layout, skin, coarse, trust, model, hair)
-    grained = _grained(coarse, trust, hair * strands, layout)
-    return _composed(seen, gain, trust, filled, grained, coarse)
+    base = _grained(filled, coarse, trust, hair * strands, layout)
+    return _composed(seen, gain, trust, base, coarse)
 
 
 def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
@@ -251,11 +251,9 @@ def _spread_out(layout: HeadLayout, coarse: Image, known: Image, typical: Floats
     return layout.spread(carried_on(layout, at_vertices[:, :3], at_vertices[:, 3], typical))
 
 
-def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Image,
-              coarse: Image) -> Pixels:  # fmt: skip
+def _composed(seen: _Seen, gain: Image, trust: Image, base: Pixels, coarse: Image) -> Pixels:
     """The photo in its light over the other side's over what is filled in."""
-    result = cv2.multiply(enlarged(np.asarray(filled + 0.5, np.uint8)), _thrice(grained),
-                          dtype=cv2.CV_8U)  # fmt: skip
+    result = base
     lit = [
         (window, cv2.multiply(photo, enlarged(gain[window]), dtype=cv2.CV_8U))
         for window, photo in seen.pieces
@@ -273,7 +271,7 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
         other = cv2.multiply(mirrored(canvas),
                              enlarged(np.clip(ratio, 0.5, 2.0)), dtype=cv2.CV_8U)  # fmt: skip
         share = enlarged(other_trust)
-        result = cv2.blendLinear(other, result, share, 1.0 - share)
+        result = np.asarray(cv2.blendLinear(other, result, share, 1.0 - share), np.uint8)
     for window, pixels in lit:
         share = enlarged(trust[window])
         there = in_full(window)
@@ -283,18 +281,17 @@ def _composed(seen: _Seen, gain: Image, trust: Image, filled: Image, grained: Im
     return np.asarray(result, np.uint8)
 
 
-def _grained(coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Image:
-    """Factor [SIDE,SIDE] that makes what is filled in as uneven as the photo is."""
+def _grained(filled: Image, coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Pixels:
+    """What is filled in, at full size and as uneven as the photo is."""
     level, smooth = coarse @ LUMINANCE, blurred(coarse @ LUMINANCE, 1.5)
+    base = enlarged(np.asarray(filled + 0.5, np.uint8))
+    light = filled @ LUMINANCE
+    bare = hair < 0.5
     skin = np.clip(roughness(level, smooth, trust * (1 - hair) * _sure_skin(layout)), 0.01, 0.05)
-    texture = grain()
-    if not hair.any():
-        return np.asarray(1.0 + skin * texture.skin, np.float32)
+    result = uneven(base, grain().skin, float(skin * light[bare & layout.covered].mean()))
+    if bare.all():
+        return result
     strands = np.clip(2.0 * roughness(level, smooth, trust * hair), 0.04, 0.12)
-    amount = enlarged(hair)
-    mixed = texture.skin * np.float32(skin) * (1.0 - amount)
-    return np.asarray(1.0 + mixed + texture.hair * np.float32(strands) * amount, np.float32)
-
-
-def _thrice(image: Image) -> Image:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.float32)
+    hairs = uneven(base, grain().hair, float(strands * light[~bare].mean()))
+    amount = enlarged(np.asarray(hair, np.float32))
+    return np.asarray(cv2.blendLinear(hairs, result, amount, 1.0 - amount), np.uint8)

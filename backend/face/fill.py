@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -23,6 +24,7 @@ from .unwrap import FRONT_WIDENED
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 # How firmly a known colour is held, and how weakly the typical one pulls everywhere, against
 # the pull of the neighbours.
@@ -30,6 +32,7 @@ HOLD, PULL = 4.0, 2e-4
 GROUPS, EVENING = 500, 40
 # Rows of strands above the head's map, for its crown.
 ABOVE = 400
+GRAIN_UNIT = 32.0
 
 
 @lru_cache(maxsize=2)
@@ -95,10 +98,11 @@ def carried_on(layout: HeadLayout, colours: Floats, known: Floats, typical: Floa
 
 @dataclass(frozen=True, eq=False)
 class Grain:
-    """Fine unevenness, float32 [SIDE,SIDE] of unit size: of skin, and of hair in strands."""
+    """Fine unevenness, uint8 [SIDE,SIDE,3] around 128, `GRAIN_UNIT` for one standard deviation:
+    of skin, and of hair in strands."""
 
-    skin: Image
-    hair: Image
+    skin: Pixels
+    hair: Pixels
 
 
 @lru_cache(maxsize=1)
@@ -115,7 +119,18 @@ def grain() -> Grain:
     strands = np.zeros((atlas.SIDE, atlas.SIDE), np.float32)
     strands[:bottom] = field[ABOVE:]
     atlas.CROWN.view(strands)[:] = _on_crown(field, atlas.CROWN.width)
-    return Grain(pores.astype(np.float32), strands)
+    return Grain(_as_pixels(pores), _as_pixels(strands))
+
+
+def _as_pixels(field: NDArray[np.floating]) -> Pixels:
+    level = np.clip(128.0 + GRAIN_UNIT * field + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(level[..., None], 3, axis=2)
+
+
+def uneven(pixels: Pixels, texture: Pixels, size: float) -> Pixels:
+    """A picture with a grain added whose standard deviation is `size` (of 255)."""
+    share = size / GRAIN_UNIT
+    return np.asarray(cv2.addWeighted(pixels, 1.0, texture, share, -128.0 * share), np.uint8)
 
 
 def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:

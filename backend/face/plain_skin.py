@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .fill import grain
+from .fill import grain, uneven
 from .paint import GREY_SKIN
 from .shading import blurred
 from .texels import COARSE, HeadLayout, enlarged
@@ -21,7 +21,8 @@ BROWS = (
     (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
     (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
 )
-GRAIN = 0.012
+# Standard deviation of the skin's unevenness, of 255.
+GRAIN = 2.0
 
 
 def plain_skin(layout: HeadLayout) -> NDArray[np.uint8]:
@@ -29,9 +30,8 @@ def plain_skin(layout: HeadLayout) -> NDArray[np.uint8]:
     lips = _inside(layout, (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]), 2.5)
     brows = np.maximum(*(_inside(layout, brow, 2.4) for brow in BROWS))
     tint = 1.0 + lips[..., None] * (LIP - 1.0) + brows[..., None] * (BROW - 1.0)
-    colour = enlarged(np.asarray(GREY_SKIN * tint, np.float32))
-    uneven = cv2.cvtColor(1.0 + GRAIN * grain().skin, cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.multiply(colour, uneven, dtype=cv2.CV_8U), np.uint8)
+    colour = enlarged(np.asarray(GREY_SKIN * tint + 0.5, np.uint8))
+    return uneven(colour, grain().skin, GRAIN)
 
 
 def _inside(layout: HeadLayout, ring: tuple[int, ...], soft: float) -> Image:

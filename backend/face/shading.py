@@ -98,10 +98,13 @@ def known_mean(image: Image, weight: Image, sigma: float, rest: float | Image = 
     return np.asarray((total + 1e-3 * rest) / (amount + 1e-3), np.float32)
 
 
-def light_gain(image: Image, skin: Image, upward: Image, sideward: Image) -> Image:
+def light_gain(
+    image: Image, skin: Image, upward: Image, sideward: Image, measured: Image | None = None
+) -> Image:
     """Factor [C,C] that flattens the light on a coarse texture [C,C,3].
 
     skin    [C,C] 0..1: where seen skin is
+    measured  [C,C] where skin is to stay as light as it was; all of it where not given
     upward  [C,C] how much the head's surface looks up, -1..1; sideward: to either side, 0..1
     """
     level = np.log(image @ LUMINANCE + 4.0)
@@ -125,8 +128,9 @@ def light_gain(image: Image, skin: Image, upward: Image, sideward: Image) -> Ima
     log_gain -= HIGHLIGHT_SHARE * blurred(np.asarray(excess, np.float32), 0.8)
     log_gain = np.clip(log_gain, -MOST_GAIN, MOST_GAIN)
     # The skin as a whole stays as light as it was.
-    before = float((np.exp(level) * weight).sum())
-    after = float((np.exp(level + log_gain) * weight).sum())
+    kept = weight if measured is None or (measured * weight).sum() < 50 else measured * weight
+    before = float((np.exp(level) * kept).sum())
+    after = float((np.exp(level + log_gain) * kept).sum())
     return np.asarray(np.exp(log_gain) * (before / after), np.float32)
 
 
