@@ -23,7 +23,7 @@ from .arkit_basis import contacts, hinge_point
 from .mouth import ARCH_DEPTH, ARCH_HALF_WIDTH
 from .muscles import jaw_share, load_table
 from .surface import fade
-from .teeth import TEETH_BEHIND_LIPS, UPPER_EDGE
+from .teeth import TEETH_BEHIND_LIPS
 from .template import face_size, load_template
 from .topology import (
     INNER_LIP_LOWER,
@@ -51,6 +51,8 @@ _PRESS_THIN, _PRESS_BULGE, _PRESS_REACH = 0.32, 0.0016, 0.014
 # A tucked lip reaches the teeth in the middle only; it stays this far under their edge.
 _TUCK_OF_PAIR: Singles = np.array((0.05, 0.4, 0.85, 1, 1, 1, 0.85, 0.4, 0.05), np.float32)
 _UNDER_EDGE = 0.0004
+# The height of that edge against the line of the lips, metres, as the lip fields were fitted.
+_TUCK_EDGE = -0.0022
 # Squared errors of lip vertices, and of the gap of a pair, against those of the skin around.
 _LIPS_COUNT, _GAPS_COUNT = 3.0, 6.0
 
@@ -186,7 +188,7 @@ def _under_teeth(neutral: Floats, lower: Floats, scale: float) -> Floats:
     behind = TEETH_BEHIND_LIPS + ARCH_DEPTH * (1.0 - np.sqrt(1.0 - along**2))
     places = lower.copy()
     places[:, 1] = middle[1] + behind * scale
-    places[:, 2] = middle[2] + (UPPER_EDGE - _UNDER_EDGE) * scale
+    places[:, 2] = middle[2] + (_TUCK_EDGE - _UNDER_EDGE) * scale
     return places
 
 

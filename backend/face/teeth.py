@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 
 # All lengths in metres on the template.
 TEETH_BEHIND_LIPS = 0.0068
-UPPER_EDGE = -0.0022  # the cutting edges against the line of the lips
-LOWER_EDGE = -0.0024
+UPPER_EDGE = -0.0030  # the cutting edges against the line of the lips
+LOWER_EDGE = -0.0030
 # The lower teeth bite behind the upper ones.
 OVERBITE = 0.0026
 HALF_WIDTH = 0.0255
@@ -25,7 +25,7 @@ ANGLE = 78.0
 # Shares of the arch, heights and thicknesses of the seven
 # teeth of one side, from the last molar to the front.
 WIDTHS = (0.95, 0.95, 0.75, 0.75, 0.80, 0.70, 0.90)
-UPPER_HEIGHTS = (0.0072, 0.0078, 0.0088, 0.0092, 0.0106, 0.0096, 0.0108)
+UPPER_HEIGHTS = (0.0078, 0.0085, 0.0096, 0.0100, 0.0114, 0.0104, 0.0116)
 LOWER_HEIGHTS = (0.0064, 0.0068, 0.0074, 0.0080, 0.0088, 0.0080, 0.0080)
 THICK = (0.0090, 0.0092, 0.0078, 0.0074, 0.0062, 0.0050, 0.0052)
 EDGE_THICK = (0.82, 0.82, 0.70, 0.66, 0.40, 0.30, 0.28)
