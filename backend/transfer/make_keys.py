@@ -165,7 +165,9 @@ class _Spreader:
         for column, number in enumerate(numbers):
             fine = self._surface.map.operator @ fields[number]
             name = ARKIT_NAMES[number] if number < len(ARKIT_NAMES) else ""
-            wanted[:, column] = follow(self._spread, self._laid, fine, self._jaws.get(name))
+            jaw = self._jaws.get(name)
+            walls = jaw is not None or name == "mouthClose"
+            wanted[:, column] = follow(self._spread, self._laid, fine, jaw, walls)
         smooth = self._smoother(wanted.reshape(count, -1), stop).reshape(wanted.shape)
         for column, number in enumerate(numbers):
             motion[number, self._spread.moving] = smooth[:, column]

@@ -32,9 +32,10 @@ _ALONG_NORMAL, _BESIDE, _SAME_WAY = 0.008, 0.0018, 0.25
 _AT_OPENING, _AT_RIM = 0.006, 0.012
 # Skin this near an opening is only the face's front where it is seen from there.
 _NEAR_OPENING = 0.025
-# How far hidden skin goes with its lip, by its distance from the skin outside, and with its lid,
-# by the way along the mesh. The wall behind a lip goes with the lip, or it would show through.
-_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.007, 0.018, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
+# How far hidden skin goes with its lip or lid at distances along the mesh; in the mouth, for
+# the jaw's shapes, by the distance from the skin outside.
+_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.004, 0.016, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
+_WALL_DEPTH = (0.0, 0.007, 0.018, 0.032, 0.055)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
 _JAW_IN_MOUTH = 0.9
 # Around the face motion ends within this distance, and below the chin between these heights.
@@ -52,12 +53,16 @@ class Spread:
 
     moving   [M] points that may move, rising; `source` [M] the point on the surface it follows
     share    [M] how much of the source's motion it takes; jaw [M] of the jaw's own motion
+    wall_source, wall_share  [M] the same for shapes of the jaw: walls inside the mouth go with
+             the skin outside
     trust    [M] 1 on the surface, less elsewhere
     """
 
     moving: Ints
     source: Ints
     share: Floats
+    wall_source: Ints
+    wall_share: Floats
     jaw: Floats
     trust: Floats
 
@@ -105,33 +110,52 @@ def plan_spread(
     around = hidden & ~at_opening & (to_rim < _AT_RIM)
     share, jaw = np.ones(len(moving)), np.zeros(len(moving))
     depth = distance / scale
-    # Inside the mouth the nearest skin outside counts, not the nearest along the mesh.
+    # Where the jaw goes, the wall goes with the skin just outside, or it would show through.
     own = number[moving]
     outside = np.linalg.norm(away, axis=1)[own] / scale
-    source = np.where(mouth, own, source)
-    share[mouth] = np.interp(outside[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
+    share[mouth] = np.interp(depth[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
+    wall_source, wall_share = np.where(mouth, own, source), share.copy()
+    wall_share[mouth] = np.interp(outside[mouth], _WALL_DEPTH, _MOUTH_SHARE)
     share[lids] = np.interp(depth[lids], _LID_DEPTH, _LID_SHARE)
     share[around] = fade(depth[around], _AROUND)
     below = np.clip((sides.share[0][moving] - 0.3) / 0.4, 0.0, 1.0)
-    jaw[mouth] = (_JAW_IN_MOUTH * (1.0 - share) * below * below * (3.0 - 2.0 * below))[mouth]
+    jaw[mouth] = (_JAW_IN_MOUTH * (1.0 - wall_share) * below * below * (3.0 - 2.0 * below))[mouth]
     chin = landmarks[152, 2]
     drop = (chin - graph.points[moving, 2]) / scale
     neck = np.clip((_NECK_ENDS - drop) / (_NECK_ENDS - _NECK_STARTS), 0.0, 1.0)
+    wall_share = np.where(mouth, wall_share, share)
     share *= neck * neck * (3.0 - 2.0 * neck)
+    wall_share *= neck * neck * (3.0 - 2.0 * neck)
     jaw *= neck > 0
-    keep = (share > 0) | (jaw > 0)
+    keep = (share > 0) | (wall_share > 0) | (jaw > 0)
     trust = np.where(hidden, _HIDDEN, 1.0)
     edge = to_edge.min(axis=1) < _EDGE
     trust[edge & ~hidden] = _AT_EDGE
     trust[edge & at_opening & (depth < 2 * _EDGE)] = _HIDDEN_AT_EDGE
-    return Spread(moving[keep], source[keep], share[keep], jaw[keep], trust[keep])
+    return Spread(
+        moving[keep],
+        source[keep],
+        share[keep],
+        wall_source[keep],
+        wall_share[keep],
+        jaw[keep],
+        trust[keep],
+    )
 
 
-def follow(spread: Spread, places: Places, field: Floats, jaw_motion: Floats | None) -> Floats:
-    """One motion [M,3] from that of the surface's vertices [N,3] and the jaw's own [M,3]."""
-    moved = places.of(field)[spread.source] * spread.share[:, None]
+def follow(
+    spread: Spread, places: Places, field: Floats, jaw_motion: Floats | None, with_walls: bool
+) -> Floats:
+    """One motion [M,3] from that of the surface's vertices [N,3] and the jaw's own [M,3].
+
+    `with_walls` for shapes in which the jaw goes.
+    """
+    source = spread.wall_source if with_walls else spread.source
+    share = spread.wall_share if with_walls else spread.share
+    moved = places.of(field)[source] * share[:, None]
     if jaw_motion is not None:
-        moved = moved + spread.jaw[:, None] * jaw_motion
+        own = np.minimum(spread.jaw, _JAW_IN_MOUTH * (1.0 - share))
+        moved = moved + own[:, None] * jaw_motion
     return np.asarray(moved)
 
 
