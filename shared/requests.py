@@ -90,14 +90,16 @@ class ReconstructRequest:
 class TransferRequest:
     """Parameters of the job `transfer`: character → FaceKeys; the arrays are a `Character`'s.
 
-    `only_landmarks` finds the face and makes no keys (`rows` is empty). `stylised` takes the
-    shapes from the muscle table; "auto" decides by the face's proportions. `surface_only` makes
-    keys for a face whose mouth cannot open, which is an error otherwise.
+    `only_landmarks` finds the face and makes no keys (`rows` is empty). `style` says what the face
+    is; "auto" decides by its proportions. `surface_only` makes keys for a face whose mouth cannot
+    open, which is an error otherwise. `shapes_of` names an installed head whose shapes the keys
+    are to have instead of the muscle table's.
     """
 
     only_landmarks: Annotated[bool, checks.flag] = False
     style: Annotated[str, checks.one_of("auto", "human", "stylised")] = "auto"
     surface_only: Annotated[bool, checks.flag] = False
+    shapes_of: Annotated[str, checks.file_label] = ""
 
 
 _Request = TypeVar("_Request", AnimateRequest, ReconstructRequest, TransferRequest)

@@ -129,16 +129,37 @@ def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats
         if muscle.jaw is not None:
             share = jaw_share(muscle.jaw, template)[:, None]
             field = field + share * jaw_motion(muscle.jaw, vertices, hinge, scale)
-        fields[name] = _lids(name, muscle, field, vertices)
+        fields[name] = field
+    rules = {name: muscle.lips for name, muscle in table.muscles.items()}
+    return with_contacts(fields, vertices, table, rules)
+
+
+def with_contacts(
+    fields: dict[str, Floats],
+    vertices: Floats,
+    table: MuscleTable | None = None,
+    rules: dict[str, str] | None = None,
+) -> Floats:
+    """Any 52 motions [468,3] of a face [468,3], corrected at lips and lids: [52,468,3].
+
+    Blinks close by the table's share and no shape makes lids cross. `rules` says for each shape
+    what the lips keep to (see `LIP_RULES`); without it lips do not cross, and mouthClose seals.
+    """
+    table = table or load_table()
+    if rules is None:
+        rules = {name: "sealing" if name == "mouthClose" else "apart" for name in fields}
+    kept = {
+        name: _lids(name, table.muscles[name], field, vertices) for name, field in fields.items()
+    }
     # mouthClose refers to the corrected jawOpen, so the others come first.
-    for name, muscle in table.muscles.items():
-        if muscle.lips and muscle.lips != "sealing":
-            fields[name] = _lips(muscle.lips, fields[name], vertices)
-    for name, muscle in table.muscles.items():
-        if muscle.lips == "sealing":
-            both = _sealed(fields[name] + fields["jawOpen"])
-            fields[name] = both - fields["jawOpen"]
-    return np.stack([fields[name] for name in ARKIT_NAMES])
+    for name, rule in rules.items():
+        if rule and rule != "sealing":
+            kept[name] = _lips(rule, kept[name], vertices)
+    for name, rule in rules.items():
+        if rule == "sealing":
+            both = _sealed(kept[name] + kept["jawOpen"])
+            kept[name] = both - kept["jawOpen"]
+    return np.stack([kept[name] for name in ARKIT_NAMES])
 
 
 def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:

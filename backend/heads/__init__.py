@@ -16,6 +16,7 @@ from shared.errors import ErrorKind, VividKeysError
 from .folder import OWN, SUFFIX, checked_name, head_path, heads_folder, name_from
 
 if TYPE_CHECKING:
+    from backend.transfer.shape_source import ShapeSource
     from shared.face import FaceMesh
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "head_from_photo",
     "installed_heads",
     "remove_head",
+    "shapes_of_head",
 ]
 
 Progress = Callable[[float, str], None]
@@ -136,6 +138,25 @@ def head_from_photo(
 
     head = load_head(_existing(name))
     return fit_head(head, checked_name(name), image, progress, cancelled)
+
+
+def shapes_of_head(name: str) -> ShapeSource | None:
+    """The shapes of an installed head, for characters that are to get them; None for our own,
+    whose shapes the muscle table makes on every face anew.
+
+    Raises VividKeysError(bad_request, bad_file).
+    """
+    if name in ("", OWN):
+        return None
+    import numpy as np
+
+    from backend.transfer.shape_source import ShapeSource
+
+    from .stored_head import load_head
+
+    head = load_head(_existing(name))
+    landmarks = head.on_landmarks(head.vertices)
+    return ShapeSource(name, landmarks, np.asarray(head.on_landmarks(head.shapes)))
 
 
 def _info(name: str, meta: dict[str, Any], vertices: int) -> HeadInfo:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.heads import check_head, shapes_of_head
 from backend.server.job_kinds import JobContext, JobKind, Needs, Result
 from shared.arkit import ARKIT_NAMES
 from shared.arrays import Arrays
@@ -19,7 +20,8 @@ from shared.requests import TransferRequest, from_params
 
 
 def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
-    from_params(TransferRequest, params)
+    request = from_params(TransferRequest, params)
+    check_head(request.shapes_of)
     character_from_arrays(arrays)
     return Needs()
 
@@ -53,6 +55,7 @@ def _transfer(context: JobContext) -> Result:
 
         keys = make_keys(
             character,
+            source=shapes_of_head(request.shapes_of),
             style=request.style,
             surface_only=request.surface_only,
             progress=progress,

@@ -147,10 +147,10 @@ def _mouth_part(box: _Box, points: Floats) -> str:
         return "mouth"
     if box.size[0] < 0.4 * width:
         return "teeth"
-    # An arc of teeth is hollow behind its front; a tongue fills the middle.
+    # An arc of teeth or gum is hollow behind its front; a tongue goes on to the back.
     from_front = (box.points[:, 1] - box.points[:, 1].min()) / max(float(box.size[1]), 1e-9)
     central = np.abs(box.points[:, 0] - box.middle[0]) < 0.22 * box.size[0]
-    return "tongue" if (central & (from_front > 0.45)).mean() > 0.08 else "teeth"
+    return "tongue" if (central & (from_front > 0.9)).mean() > 0.01 else "teeth"
 
 
 def _split_teeth(

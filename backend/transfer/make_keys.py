@@ -24,6 +24,7 @@ from .framed_head import FramedHead, framed_head
 from .landmark_surface import LandmarkSurface, Places
 from .mesh_graph import point_normals
 from .proportions import is_stylised
+from .shape_source import ShapeSource, carried_shapes
 from .sides import Sides, find_sides
 from .spread_shapes import Smoother, Spread, follow, plan_spread
 from .visible_edges import snapped_landmarks
@@ -52,13 +53,15 @@ def make_keys(
     style: str = "auto",
     surface_only: bool = False,
     landmarks: FaceLandmarks | None = None,
+    source: ShapeSource | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> FaceKeys:
     """The 52 shapes and the lip fields for a character.
 
     `landmarks` where they are known already. `style` "human" or "stylised" says what the face is
-    where "auto" would tell by its proportions; the muscle table is used for all of them.
+    where "auto" would tell by its proportions. The shapes are those of the muscle table, or of
+    the head `source`, whose style is carried over.
     `surface_only` makes keys for a face whose lips cannot part, too.
     Raises VividKeysError(no_face, bad_target, cancelled).
     """
@@ -109,7 +112,11 @@ def make_keys(
     laid = surface.locate(head.graph.points[face], normals[face], own_side)
     stop()
     spread = plan_spread(head.graph, normals, head.face, surface, laid, sides, near, head.scale)
-    fields = np.concatenate([landmark_basis(near), offset_basis(near)])
+    basis = landmark_basis(near) if source is None else carried_shapes(source, near)
+    fields = np.concatenate([basis, offset_basis(near)])
+    if source is not None and source.missing:
+        lacking = ", ".join(source.missing)
+        warnings.append(f"'{source.name}' lacks {lacking}: the muscle table's are used.")
     if not sides.opens:
         fields = _surface_fields(fields)
     stage(_FINDING + 0.12, "Spreading the shapes over the face")

@@ -15,18 +15,19 @@ TRIANGLE = np.array([[0, 1, 2]], np.int32)
 
 
 def test_pieces_of_a_file_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "head.npz"
-    np.savez(path, vertices=np.eye(3), triangles=TRIANGLE, piece=np.array([0, 0, 2]))
+    path = tmp_path / "head.obj"
+    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+    path.write_text(f"o Face\n{corners}f 1 2 3\no Eyes\n{corners}f 4 5 6\n")
     character = read_character(path)
-    assert len(character.piece_names) == 3
-    assert character.piece.tolist() == [0, 0, 2]
-    np.savez(path, vertices=np.eye(3), triangles=TRIANGLE)
-    assert read_character(path).piece_names == ("face",)
+    assert character.piece_names == ("Face", "Eyes")
+    assert character.piece.tolist() == [0, 0, 0, 1, 1, 1]
+    np.savez(tmp_path / "head.npz", vertices=np.eye(3), triangles=TRIANGLE)
+    assert len(read_character(tmp_path / "head.npz").piece_names) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("head.blend", "cannot be read"), ("gone.npz", "no file"), ("half.npz", "lacks triangles")],
+    [("head.blend", "no mesh file"), ("gone.npz", "gone.npz"), ("half.npz", "'triangles'")],
 )
 def test_other_files_are_refused_with_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str

@@ -30,6 +30,6 @@ def test_shapes_that_are_not_right_are_marked() -> None:
 
 
 def test_the_bench_cuts_a_head_to_the_size_it_names() -> None:
-    character = subdivided_head(6_000)
-    assert len(character.vertices) == 6_000
-    assert np.unique(character.triangles).size == 6_000
+    character = subdivided_head(12_000)
+    assert len(character.vertices) == 12_000
+    assert np.unique(character.triangles).size == 12_000

@@ -80,7 +80,9 @@ def test_eyes_turn_and_the_lower_teeth_go_with_the_jaw(head: FaceMesh, keys: Fac
     assert np.allclose(look[left], head.shapes[INDEX["eyeLookUpLeft"], left], atol=2e-4)
     teeth = of("teeth_and_gums")
     opened = shape(keys, "jawOpen", len(head.vertices))[teeth]
-    assert np.allclose(opened, head.shapes[INDEX["jawOpen"], teeth], atol=3e-4)
+    # The hinge follows from landmarks that were found, not known: a millimetre of the 25 or so.
+    assert np.allclose(opened, head.shapes[INDEX["jawOpen"], teeth], atol=1e-3)
+    assert np.ptp(opened[:, 2]) > 0.015  # the upper ones stay
     tongue = shape(keys, "tongueOut", len(head.vertices))[of("mouth_and_tongue")]
     assert tongue[:, 1].min() < -0.02
 
