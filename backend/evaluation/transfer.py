@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from backend.transfer.find_landmarks import find_landmarks
 from backend.transfer.make_keys import make_keys
 from backend.transfer.mesh_graph import mesh_graph
+from backend.transfer.shape_source import ShapeSource
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.arrays import load_npz
 from shared.character import Character
+
+from .transfer_style import shared_shapes, source_of
 
 Floats = NDArray[np.float64]
 
@@ -75,12 +79,28 @@ class _Reference:
 
 
 def transfer_rows(data: Path) -> tuple[list[TransferHead], list[TransferRow]]:
-    """Figures on every reference head that lies in `data`."""
-    heads, rows = [], []
+    """Figures on every reference head that lies in `data`, each also with its own shapes given at
+    the landmarks; and, where there are two, of the first one's hand-made shapes against the
+    second's (see `transfer_style`)."""
+    heads, rows, sources = [], [], []
     for reference in _references(data / HEADS):
-        head, own = _measure(reference)
-        heads.append(head)
-        rows += own
+        character = _bare(reference)
+        landmarks = find_landmarks(character)
+        source = source_of(reference.name, reference.vertices, reference.shapes, landmarks)
+        sources.append(source)
+        for given in (None, source):
+            head, own = _measure(reference, character, given)
+            heads.append(head)
+            rows += own
+    if len(sources) > 1:
+        one, other = sources[:2]
+        name = f"{one.name} by hand against {other.name} by hand, at the landmarks"
+        agreed = [
+            TransferRow(name, shape, *_compare(made, wanted))
+            for shape, made, wanted in shared_shapes(one, other)
+        ]
+        right = sum(row.right for row in agreed)
+        heads.append(TransferHead(name, len(one.landmarks), right, len(agreed), 0.0, 0.0))
     return heads, rows
 
 
@@ -97,10 +117,11 @@ def transfer_tables(heads: list[TransferHead], rows: list[TransferRow]) -> list[
             str(head.vertices),
             f"{head.right} of {head.shapes}",
             f"{head.below_neck:.2f} mm",
-            f"{head.seconds:.1f} s",
+            f"{head.seconds:.1f} s" if head.seconds else "",
         )
-    second = Table("shape", *(f"{h.head}: direction °, size" for h in heads))
     found = {(row.head, row.shape): row for row in rows}
+    heads = [head for head in heads if any(row.head == head.head for row in rows)]
+    second = Table("shape", *(f"{h.head}: direction °, size" for h in heads))
     for name in ARKIT_NAMES:
         cells = []
         for head in heads:
@@ -112,16 +133,22 @@ def transfer_tables(heads: list[TransferHead], rows: list[TransferRow]) -> list[
     return [first, second]
 
 
-def _measure(reference: _Reference) -> tuple[TransferHead, list[TransferRow]]:
-    count = len(reference.vertices)
-    character = Character(
+def _bare(reference: _Reference) -> Character:
+    return Character(
         reference.vertices.astype(np.float32),
         reference.triangles.astype(np.int32),
-        np.zeros(count, np.int32),
+        np.zeros(len(reference.vertices), np.int32),
         ("head",),
     )
+
+
+def _measure(
+    reference: _Reference, character: Character, source: ShapeSource | None
+) -> tuple[TransferHead, list[TransferRow]]:
+    count = len(reference.vertices)
+    title = reference.name if source is None else f"{reference.name}, own style"
     start = time.perf_counter()
-    keys = make_keys(character)
+    keys = make_keys(character, source=source)
     seconds = time.perf_counter() - start
     made = np.zeros((len(ARKIT_NAMES), count, 3))
     made[:, keys.rows] = keys.shapes
@@ -135,13 +162,13 @@ def _measure(reference: _Reference) -> tuple[TransferHead, list[TransferRow]]:
     for name, offset in reference.shapes.items():
         if offset.any():
             direction, size = _compare(made[INDEX[name]][counts], offset[counts])
-            rows.append(TransferRow(reference.name, name, direction, size))
+            rows.append(TransferRow(title, name, direction, size))
     chin = keys.landmarks[152]
     face = float(np.linalg.norm(keys.landmarks[10] - chin))
     below = reference.vertices[:, 2] < chin[2] - 0.5 * face
     largest = float(np.linalg.norm(made[:, below], axis=2).max(initial=0.0))
     head = TransferHead(
-        reference.name,
+        title,
         count,
         sum(row.right for row in rows),
         len(rows),
