@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -46,12 +47,15 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
     basis = np.concatenate([landmark_basis(vertices), lips, (shown - vertices)[None]])
     whole, balls = _assembled(vertices, irises, crop, basis)
     layout = template_layout()
-    if crop is None:
-        texture, skin = plain_skin(layout), GREY_SKIN
-    else:
-        texture = bake_skin(crop, whole.vertices + whole.shapes[-1], layout)
-        skin = crop.skin
-    _paint_inner_parts(texture, skin, crop, vertices, balls)
+    # The painted tiles need none of the skin, so both are made at the same time.
+    with ThreadPoolExecutor(1) as beside:
+        painted = beside.submit(_inner_tiles, crop, vertices, balls)
+        if crop is None:
+            texture = plain_skin(layout)
+        else:
+            texture = bake_skin(crop, whole.vertices + whole.shapes[-1], layout)
+        for name, pixels in painted.result().items():
+            atlas.PAINTED[name].paste(texture, pixels)
     count = len(ARKIT_NAMES)
     moved = whole.shapes[:count].astype(np.float32)
     fields = whole.shapes[count : count + len(lips)].astype(np.float32)
@@ -97,11 +101,12 @@ def _assembled(
     return whole, {"right": right, "left": left}
 
 
-def _paint_inner_parts(texture: NDArray[np.uint8], skin: Floats, crop: PhotoCrop | None,
-                       vertices: Floats, balls: dict[str, Eyeball]) -> None:  # fmt: skip
-    """Eyes, teeth, tongue and throat into their tiles, in the light of the face."""
+def _inner_tiles(
+    crop: PhotoCrop | None, vertices: Floats, balls: dict[str, Eyeball]
+) -> dict[str, NDArray[np.uint8]]:
+    """Eyes, teeth, tongue and throat by the names of their tiles, in the light of the face."""
+    skin = GREY_SKIN if crop is None else crop.skin
     tiles = paint_mouth(skin)
     for side, ball in balls.items():
         tiles[f"{side}_eye"] = eye_tile(side, crop, vertices, ball, face_light(skin))
-    for name, pixels in tiles.items():
-        atlas.PAINTED[name].paste(texture, pixels)
+    return tiles

@@ -16,7 +16,7 @@ from shared.face import FaceMesh
 from .build_head import build_head
 from .landmarks import find_face
 from .load_image import load_image
-from .neutral import close_mouth, neutral_face
+from .neutral import NeutralFace, close_mouth, neutral_face
 from .template import load_template
 from .texture import crop_photo
 from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
@@ -27,6 +27,8 @@ Progress = Callable[[float, str], None]
 MODEL_NAME = "landmark-face 2"
 # Beyond this the far side of the face is hardly seen, radians.
 FAR_TURNED = np.radians(40.0)
+# Beyond this it is a profile, of which the tracker only guesses the face.
+PROFILE = np.radians(60.0)
 
 
 def face_from_photo(
@@ -54,17 +56,10 @@ def face_from_photo(
     tracked = find_face(photo.pixels, cancelled)
     stage(0.4, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
+    warnings = [*photo.warnings, *tracked.warnings, *photo_notes(neutral)]
     stage(0.6, "Making the texture")
     crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
     stage(0.8, "Making the shapes")
-    pitch, roll, yaw = neutral.angles
-    warnings = [*photo.warnings, *tracked.warnings]
-    if eyes_closed(neutral.vertices):
-        warnings.append(
-            "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
-        )
-    if max(abs(pitch), abs(yaw)) > FAR_TURNED:
-        warnings.append("The head is turned far away; the hidden side of the face was guessed.")
     face = build_head(
         neutral.vertices,
         neutral.irises,
@@ -73,13 +68,36 @@ def face_from_photo(
             "warnings": warnings,
             "image_sha256": photo.sha256,
             "model": MODEL_NAME,
-            "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
+            "head_angles": [round(float(angle), 4) for angle in neutral.angles],
             "mouth_was_open": round(neutral.mouth_was_open, 5),
             "photo_expression": named_weights(neutral.expression),
         },
     )
     stage(1.0, "The face is ready")
     return face
+
+
+def photo_notes(neutral: NeutralFace) -> list[str]:
+    """Sentences worth telling about how the face looks in its photo.
+
+    Raises VividKeysError(bad_image) for a profile.
+    """
+    pitch, _, yaw = neutral.angles
+    if abs(yaw) > PROFILE:
+        raise VividKeysError(
+            ErrorKind.BAD_IMAGE,
+            f"The head in the picture is turned away by about {np.degrees(abs(yaw)):.0f} degrees: "
+            "only one side of the face can be seen.",
+            "Choose a photo from the front, or from at most 40 degrees beside it.",
+        )
+    notes = []
+    if eyes_closed(neutral.vertices):
+        notes.append(
+            "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
+        )
+    if max(abs(pitch), abs(yaw)) > FAR_TURNED:
+        notes.append("The head is turned far away; the hidden side of the face was guessed.")
+    return notes
 
 
 def named_weights(expression: Floats) -> dict[str, float]:

@@ -164,9 +164,11 @@ def _describe_heads() -> list[dict[str, Any]]:
 
 
 def _warm_reconstruct() -> None:
+    from backend.face.build_head import template_layout
     from backend.face.landmarks import warm_up
 
     warm_up()
+    template_layout()
 
 
 JOB_KINDS = (

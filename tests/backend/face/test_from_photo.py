@@ -228,3 +228,19 @@ def test_closed_eyes_are_noticed():
     assert not eyes_closed(face)
     assert not eyes_closed(face + 0.3 * blink)
     assert eyes_closed(face + 0.95 * blink)
+
+
+@pytest.mark.parametrize(("yaw", "said"), [(0.0, 0), (-52.0, 1), (80.0, None)])
+def test_a_profile_is_refused_and_a_far_turned_head_is_told(portrait_face, yaw, said):
+    from backend.face.draw import draw_face
+
+    drawn = Image.fromarray(draw_face(portrait_face, yaw=yaw, size=700))
+    data = io.BytesIO()
+    drawn.save(data, "png")
+    if said is None:
+        with pytest.raises(VividKeysError, match="turned away") as caught:
+            reconstruct(data.getvalue())
+        assert caught.value.kind is ErrorKind.BAD_IMAGE and "front" in caught.value.next_step
+    else:
+        warnings = reconstruct(data.getvalue()).meta["warnings"]
+        assert sum("turned far away" in sentence for sentence in warnings) == said
