@@ -24,7 +24,7 @@ from .framed_head import FramedHead, framed_head
 from .landmark_surface import LandmarkSurface, Places
 from .mesh_graph import point_normals
 from .proportions import is_stylised
-from .shape_source import ShapeSource, carried_shapes
+from .shape_source import ShapeSource, carried_shapes, own_source
 from .sides import Sides, find_sides
 from .spread_shapes import Smoother, Spread, follow, plan_spread
 from .visible_edges import snapped_landmarks
@@ -60,8 +60,9 @@ def make_keys(
     """The 52 shapes and the lip fields for a character.
 
     `landmarks` where they are known already. `style` "human" or "stylised" says what the face is
-    where "auto" would tell by its proportions. The shapes are those of the muscle table, or of
-    the head `source`, whose style is carried over.
+    where "auto" would tell by its proportions: a human face gets the shapes of the mean face, or
+    of the head `source`, by deformation transfer; a stylised one, whose proportions say little
+    about its muscles, gets the muscle table's on its own face, unless a `source` is named.
     `surface_only` makes keys for a face whose lips cannot part, too.
     Raises VividKeysError(no_face, bad_target, cancelled).
     """
@@ -112,7 +113,10 @@ def make_keys(
     laid = surface.locate(head.graph.points[face], normals[face], own_side)
     stop()
     spread = plan_spread(head.graph, normals, head.face, surface, laid, sides, near, head.scale)
-    basis = landmark_basis(near) if source is None else carried_shapes(source, near)
+    if source is None and style == "stylised":
+        basis = landmark_basis(near)
+    else:
+        basis = carried_shapes(source or own_source(), near)
     fields = np.concatenate([basis, offset_basis(near)])
     if source is not None and source.missing:
         lacking = ", ".join(source.missing)

@@ -10,6 +10,7 @@ vertex along the normal).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.linalg import splu
 
 from backend.face.arkit_basis import landmark_basis, with_contacts
+from backend.face.identity import closed_template
+from backend.face.muscles import load_table
 from backend.face.pose import fit_similarity
 from backend.face.template import face_size, load_template
 from backend.face.topology import LANDMARK_COUNT
@@ -49,6 +52,13 @@ class ShapeSource:
         )
 
 
+@lru_cache(maxsize=1)
+def own_source() -> ShapeSource:
+    """The muscle table's shapes on the mean face."""
+    face = closed_template()
+    return ShapeSource("VividKeys", face, landmark_basis(face))
+
+
 def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
     """The source's shapes on another neutral face [468,3] in metres, frontal: [52,468,3].
 
@@ -65,6 +75,9 @@ def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
         name: own[number] if name in missing else carried[number]
         for number, name in enumerate(ARKIT_NAMES)
     }
+    if source is own_source():
+        rules = {name: muscle.lips for name, muscle in load_table().muscles.items()}
+        return with_contacts(fields, face, rules=rules)
     return with_contacts(fields, face)
 
 
