@@ -34,7 +34,7 @@ _AT_OPENING, _AT_RIM = 0.006, 0.012
 _NEAR_OPENING = 0.025
 # How far hidden skin goes with its lip or lid at distances along the mesh; in the mouth, for
 # the jaw's shapes, by the distance from the skin outside.
-_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.004, 0.016, 0.032, 0.055), (1.0, 1.0, 0.45, 0.15, 0.0)
+_MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.003, 0.010, 0.020, 0.036), (1.0, 1.0, 0.45, 0.15, 0.0)
 _WALL_DEPTH = (0.0, 0.007, 0.018, 0.032, 0.055)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
 _JAW_IN_MOUTH = 0.9
