@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The finished skin of our own head, carried over to another head of the same person.
+
+Every texel of the other head's skin finds the nearest place of our skin that looks the same way,
+after our landmarks and the other head's have been laid onto each other, and takes its colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
+
+from backend.face.atlas import SIDE
+from backend.face.build_head import template_layout
+from backend.face.parts import MATERIALS
+from backend.face.rasterise import rasterise
+from backend.face.surface import vertex_normals
+from shared.face import FaceMesh
+
+from .warp import spread
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
+
+# The search is made for every so-manyth texel; between them places are interpolated.
+STEP = 4
+# Our skin is searched at so many places across its texture.
+_SAMPLES = 512
+# Metres that a place counts as further away for each unit by which its normal differs: lips that
+# touch and the two sides of an ear are a hair apart.
+_NORMAL = 0.004
+# So far, in metres, landmarks draw the skin around them along.
+_REACH = 0.07
+_SOFTNESS = 0.002
+# Places of neighbouring texels that are further apart lie on both sides of a seam, our pixels.
+_JUMP = 40.0
+
+
+@dataclass(frozen=True, eq=False)
+class Skin:
+    """The texels of a head's skin: of every STEP-th the triangle, also a little beyond the charts.
+
+    triangle   [n,n] index into `corners` of the triangle at a texel or next to it
+    corners    [F,3,2] pixels right and down
+    triangles  [F,3] vertices
+    """
+
+    triangle: Indices
+    corners: Floats
+    triangles: NDArray[np.int32]
+
+    def values(self, points: Floats, triangle: Indices, of_vertices: Floats) -> Floats:
+        """Values [N,K] at points [N,2] in pixels, each on a triangle [N] or close to it."""
+        share = _shares(self.corners[triangle], points)
+        return np.asarray((of_vertices[self.triangles[triangle]] * share[..., None]).sum(axis=1))
+
+
+def skin_texels(corners: Floats, triangles: NDArray[np.int32], side: int) -> Skin:
+    """The texels of triangles [F,3] whose corners lie at [F,3,2] pixels of a texture [side,side]."""
+    small = side // STEP
+    flat = np.column_stack([corners.reshape(-1, 2) / STEP, np.zeros(corners.size // 2)])
+    order = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
+    seen, _ = rasterise(flat, order, small, small)
+    rows, columns = distance_transform_edt(seen < 0, return_distances=False, return_indices=True)
+    return Skin(seen[rows, columns].astype(np.int64), corners, triangles)
+
+
+def carried_skin(
+    own: FaceMesh, vertices: Floats, landmarks: Floats, skin: Skin, wanted: NDArray[np.bool_]
+) -> Pixels:
+    """The texture uint8 [S,S,3] of another head [V,3] with `landmarks` [468,3] from our `own`.
+
+    `wanted` [n,n] says for which of every STEP-th texels; elsewhere it means nothing.
+    """
+    away = np.asarray(own.landmarks, np.float64) - landmarks
+    laid = vertices + spread(vertices, landmarks, away, _REACH, _SOFTNESS)
+    known = np.column_stack([laid, _NORMAL * vertex_normals(laid, skin.triangles)])
+    search = _Search(own)
+    rows, columns = np.nonzero(wanted)
+    middles = np.column_stack([columns, rows]) * float(STEP) + 0.5 * STEP
+    small = wanted.shape[0]
+    place = np.zeros((small, small, 2), np.float32)
+    place[rows, columns] = search.places(skin.values(middles, skin.triangle[rows, columns], known))
+    side = small * STEP
+    full = cv2.resize(place, (side, side), interpolation=cv2.INTER_LINEAR)
+    rows, columns = _near_jumps(place, wanted)
+    points = np.column_stack([columns, rows]) + 0.5
+    triangle = skin.triangle[rows // STEP, columns // STEP]
+    full[rows, columns] = search.places(skin.values(points, triangle, known))
+    full -= 0.5
+    return np.asarray(
+        cv2.remap(own.texture, full[..., 0], full[..., 1], cv2.INTER_CUBIC,
+                  borderMode=cv2.BORDER_REPLICATE), np.uint8,
+    )  # fmt: skip
+
+
+def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Rows and columns of the full texture whose places cannot be interpolated from `place`."""
+    jump = np.zeros(wanted.shape, bool)
+    for one, two in (
+        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        apart = np.abs(place[one] - place[two]).max(axis=-1) > _JUMP
+        jump[one] |= apart
+        jump[two] |= apart
+    jump = cv2.dilate(jump.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    full = np.repeat(np.repeat(jump & wanted, STEP, axis=0), STEP, axis=1)
+    rows, columns = np.nonzero(full)
+    return rows, columns
+
+
+class _Search:
+    """Finds places in our head's texture from places and directions on our head."""
+
+    def __init__(self, own: FaceMesh) -> None:
+        samples = _samples()
+        vertices = np.asarray(own.vertices, np.float64)
+        normals = vertex_normals(vertices, template_layout().triangles)
+        self._corners = vertices[samples.triangles]
+        self._flat = samples.corners
+        self._which = samples.triangle
+        both = np.column_stack([vertices, _NORMAL * normals])[samples.triangles]
+        points = (both[samples.triangle] * samples.share[..., None]).sum(axis=1)
+        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+
+    def places(self, wanted: Floats) -> NDArray[np.float32]:
+        """Pixels [N,2] right and down of our texture for places and scaled normals [N,6]."""
+        _, near = self._tree.query(wanted)
+        which = self._which[near]
+        share = _shares_in_space(self._corners[which], wanted[:, :3])
+        found = (self._flat[which] * share[..., None]).sum(axis=1)
+        return np.asarray(found, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Places spread over our skin: triangle [N] with shares [N,3]; triangles [F,3], corners
+    [F,3,2] in pixels of our texture."""
+
+    triangle: Indices
+    share: Floats
+    triangles: NDArray[np.int32]
+    corners: Floats
+
+
+@lru_cache(maxsize=1)
+def _samples() -> _Samples:
+    """The same for all our heads, as is their layout."""
+    layout = template_layout()
+    triangles, uvs = layout.triangles, layout.skin_uvs
+    corners = np.stack([uvs[..., 0], 1.0 - uvs[..., 1]], axis=-1) * SIDE
+    flat = np.column_stack([corners.reshape(-1, 2) * (_SAMPLES / SIDE), np.zeros(corners.size // 2)])
+    order = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
+    seen, share = rasterise(flat, order, _SAMPLES, _SAMPLES)
+    there = seen >= 0
+    return _Samples(seen[there].astype(np.int64), share[there], triangles, corners)
+
+
+def _shares(corners: Floats, points: Floats) -> Floats:
+    """Shares [N,3] of points [N,2] in triangles [N,3,2]; a little beyond them too."""
+    a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
+    area = np.where(np.abs(area) < 1e-9, 1e-9, area)
+    at = points - a
+    second = (at[:, 0] * ac[:, 1] - at[:, 1] * ac[:, 0]) / area
+    third = (ab[:, 0] * at[:, 1] - ab[:, 1] * at[:, 0]) / area
+    return _bounded(second, third)
+
+
+def _shares_in_space(corners: Floats, points: Floats) -> Floats:
+    """Shares [N,3] of points [N,3] dropped onto the planes of triangles [N,3,3]."""
+    ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    at = points - corners[:, 0]
+    d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
+    d20, d21 = (at * ab).sum(-1), (at * ac).sum(-1)
+    area = np.maximum(d00 * d11 - d01 * d01, 1e-18)
+    return _bounded((d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area)
+
+
+def _bounded(second: Floats, third: Floats) -> Floats:
+    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -0.3, 1.3)
+    return np.asarray(share / share.sum(axis=1, keepdims=True))
