@@ -62,7 +62,7 @@ def bake(
     eyes = np.isin(part, ("left_eye", "right_eye"))[triangles[:, 0]]
     texels = skin_texels(pixel[~eyes], triangles[~eyes], SIDE)
     is_skin = np.isin(part, _SKIN)[texels.triangles[:, 0]][texels.triangle]
-    rows, columns = np.nonzero(~is_skin)
+    rows, columns = np.nonzero(~is_skin & texels.near)
     middles = np.column_stack([columns, rows]) * float(STEP) + 0.5 * STEP
     plain = np.zeros((*is_skin.shape, 3), np.float32)
     colours = _painted_colours(vertices, part, landmarks, crop)
@@ -70,7 +70,9 @@ def bake(
     plain = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     texture = np.asarray(np.clip(plain + 0.5, 0, 255), np.uint8)
     on_skin = np.repeat(np.repeat(is_skin, STEP, axis=0), STEP, axis=1)
-    texture[on_skin] = carried_skin(own, vertices, landmarks, texels, is_skin)[on_skin]
+    texture[on_skin] = carried_skin(
+        own, vertices, landmarks, texels, is_skin & texels.near
+    )[on_skin]
     for ball in balls:
         left, top, side = _EYES[ball.side]
         eyeball = Eyeball(ball.centre, RADIUS * size)

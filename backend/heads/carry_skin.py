@@ -31,6 +31,8 @@ Pixels = NDArray[np.uint8]
 
 # The search is made for every so-manyth texel; between them places are interpolated.
 STEP = 4
+# So far beyond its charts the skin is continued, in STEPs.
+_PADDING = 4.0
 # Our skin is searched at so many places across its texture.
 _SAMPLES = 512
 # Metres that a place counts as further away for each unit by which its normal differs: lips that
@@ -41,18 +43,24 @@ _REACH = 0.07
 _SOFTNESS = 0.002
 # Places of neighbouring texels that are further apart lie on both sides of a seam, our pixels.
 _JUMP = 40.0
+# So far, in metres, below the chin (a landmark) the neck begins that may be longer than ours.
+_CHIN, _BELOW_CHIN = 152, 0.02
+# What lies beyond a triangle by more than this share of it gets the place on its border.
+_BEYOND = 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class Skin:
     """The texels of a head's skin: of every STEP-th the triangle, also a little beyond the charts.
 
-    triangle   [n,n] index into `corners` of the triangle at a texel or next to it
+    triangle   [n,n] index into `corners` of the triangle at a texel, or of the nearest one
+    near       bool [n,n] texels on the charts or so near that smaller copies mix them in
     corners    [F,3,2] pixels right and down
     triangles  [F,3] vertices
     """
 
     triangle: Indices
+    near: NDArray[np.bool_]
     corners: Floats
     triangles: NDArray[np.int32]
 
@@ -68,8 +76,8 @@ def skin_texels(corners: Floats, triangles: NDArray[np.int32], side: int) -> Ski
     flat = np.column_stack([corners.reshape(-1, 2) / STEP, np.zeros(corners.size // 2)])
     order = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
     seen, _ = rasterise(flat, order, small, small)
-    rows, columns = distance_transform_edt(seen < 0, return_distances=False, return_indices=True)
-    return Skin(seen[rows, columns].astype(np.int64), corners, triangles)
+    distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
+    return Skin(seen[rows, columns].astype(np.int64), distance <= _PADDING, corners, triangles)
 
 
 def carried_skin(
@@ -81,6 +89,7 @@ def carried_skin(
     """
     away = np.asarray(own.landmarks, np.float64) - landmarks
     laid = vertices + spread(vertices, landmarks, away, _REACH, _SOFTNESS)
+    laid[:, 2] = _on_our_neck(laid[:, 2], np.asarray(own.vertices[:, 2], np.float64), own.landmarks)
     known = np.column_stack([laid, _NORMAL * vertex_normals(laid, skin.triangles)])
     search = _Search(own)
     rows, columns = np.nonzero(wanted)
@@ -88,6 +97,9 @@ def carried_skin(
     small = wanted.shape[0]
     place = np.zeros((small, small, 2), np.float32)
     place[rows, columns] = search.places(skin.values(middles, skin.triangle[rows, columns], known))
+    # What is not wanted must not look like a jump.
+    rows, columns = distance_transform_edt(~wanted, return_distances=False, return_indices=True)
+    place = np.ascontiguousarray(place[rows, columns])
     side = small * STEP
     full = cv2.resize(place, (side, side), interpolation=cv2.INTER_LINEAR)
     rows, columns = _near_jumps(place, wanted)
@@ -99,6 +111,13 @@ def carried_skin(
         cv2.remap(own.texture, full[..., 0], full[..., 1], cv2.INTER_CUBIC,
                   borderMode=cv2.BORDER_REPLICATE), np.uint8,
     )  # fmt: skip
+
+
+def _on_our_neck(heights: Floats, ours: Floats, landmarks: NDArray[np.float32]) -> Floats:
+    """Heights [V] such that a longer neck, or shoulders, end where our neck ends."""
+    chin = float(landmarks[_CHIN, 2]) - _BELOW_CHIN
+    share = min(1.0, (chin - ours.min()) / max(chin - heights.min(), 1e-6))
+    return np.where(heights < chin, chin + share * (heights - chin), heights)
 
 
 def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[Indices, Indices]:
@@ -186,5 +205,5 @@ def _shares_in_space(corners: Floats, points: Floats) -> Floats:
 
 
 def _bounded(second: Floats, third: Floats) -> Floats:
-    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -0.3, 1.3)
+    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -_BEYOND, 1 + _BEYOND)
     return np.asarray(share / share.sum(axis=1, keepdims=True))
