@@ -69,10 +69,9 @@ def bake(
     plain[rows, columns] = texels.values(middles, texels.triangle[rows, columns], colours)
     plain = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     texture = np.asarray(np.clip(plain + 0.5, 0, 255), np.uint8)
-    on_skin = np.repeat(np.repeat(is_skin, STEP, axis=0), STEP, axis=1)
-    texture[on_skin] = carried_skin(
-        own, vertices, landmarks, texels, is_skin & texels.near
-    )[on_skin]
+    carried = carried_skin(own, vertices, landmarks, texels, is_skin & texels.near)
+    on_skin = np.repeat(np.repeat(is_skin.astype(np.uint8), STEP, axis=0), STEP, axis=1)
+    texture = np.asarray(cv2.copyTo(carried, on_skin, texture), np.uint8)
     for ball in balls:
         left, top, side = _EYES[ball.side]
         eyeball = Eyeball(ball.centre, RADIUS * size)

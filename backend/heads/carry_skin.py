@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from backend.face.atlas import SIDE
+from backend.face.atlas import NECK, SIDE
 from backend.face.build_head import template_layout
 from backend.face.parts import MATERIALS
 from backend.face.rasterise import rasterise
@@ -45,8 +45,10 @@ _SOFTNESS = 0.002
 _JUMP = 40.0
 # So far, in metres, below the chin (a landmark) the neck begins that may be longer than ours.
 _CHIN, _BELOW_CHIN = 152, 0.02
-# What lies beyond a triangle by more than this share of it gets the place on its border.
-_BEYOND = 0.15
+# Shoulders this far from our neck, in metres, begin to take, and take, its colour without detail.
+_FAR = (0.008, 0.025)
+# How far the colour of our neck is evened out for them, pixels across and down.
+_EVENED = (90.0, 25.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +90,16 @@ def carried_skin(
     `wanted` [n,n] says for which of every STEP-th texels; elsewhere it means nothing.
     """
     away = np.asarray(own.landmarks, np.float64) - landmarks
-    laid = vertices + spread(vertices, landmarks, away, _REACH, _SOFTNESS)
+    laid = vertices.copy()
+    used = np.unique(skin.triangles[np.unique(skin.triangle[wanted])])
+    laid[used] += spread(vertices[used], landmarks, away, _REACH, _SOFTNESS)
     laid[:, 2] = _on_our_neck(laid[:, 2], np.asarray(own.vertices[:, 2], np.float64), own.landmarks)
     known = np.column_stack([laid, _NORMAL * vertex_normals(laid, skin.triangles)])
     search = _Search(own)
     rows, columns = np.nonzero(wanted)
     middles = np.column_stack([columns, rows]) * float(STEP) + 0.5 * STEP
     small = wanted.shape[0]
-    place = np.zeros((small, small, 2), np.float32)
+    place = np.zeros((small, small, 3), np.float32)
     place[rows, columns] = search.places(skin.values(middles, skin.triangle[rows, columns], known))
     # What is not wanted must not look like a jump.
     rows, columns = distance_transform_edt(~wanted, return_distances=False, return_indices=True)
@@ -106,11 +110,22 @@ def carried_skin(
     points = np.column_stack([columns, rows]) + 0.5
     triangle = skin.triangle[rows // STEP, columns // STEP]
     full[rows, columns] = search.places(skin.values(points, triangle, known))
-    full -= 0.5
-    return np.asarray(
-        cv2.remap(own.texture, full[..., 0], full[..., 1], cv2.INTER_CUBIC,
-                  borderMode=cv2.BORDER_REPLICATE), np.uint8,
-    )  # fmt: skip
+    at = np.ascontiguousarray(full[..., :2] - np.float32(0.5))
+    sharp = cv2.remap(own.texture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    even = cv2.remap(_even_neck(own.texture), at, None, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    near, far = _FAR
+    share = np.ascontiguousarray(np.clip((full[..., 2] - near) / (far - near), 0.0, 1.0))
+    return np.asarray(cv2.blendLinear(even, sharp, share, 1.0 - share), np.uint8)
+
+
+def _even_neck(texture: Pixels) -> Pixels:
+    """Our texture with a neck that has its colour but no detail."""
+    result = texture.copy()
+    neck = NECK.view(result)
+    across, down = _EVENED
+    neck[:] = cv2.GaussianBlur(neck, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
+    return result
 
 
 def _on_our_neck(heights: Floats, ours: Floats, landmarks: NDArray[np.float32]) -> Floats:
@@ -127,7 +142,7 @@ def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[
         ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
     ):
-        apart = np.abs(place[one] - place[two]).max(axis=-1) > _JUMP
+        apart = np.abs(place[one] - place[two])[..., :2].max(axis=-1) > _JUMP
         jump[one] |= apart
         jump[two] |= apart
     jump = cv2.dilate(jump.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -148,15 +163,16 @@ class _Search:
         self._which = samples.triangle
         both = np.column_stack([vertices, _NORMAL * normals])[samples.triangles]
         points = (both[samples.triangle] * samples.share[..., None]).sum(axis=1)
-        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self._tree = cKDTree(points)
 
     def places(self, wanted: Floats) -> NDArray[np.float32]:
-        """Pixels [N,2] right and down of our texture for places and scaled normals [N,6]."""
-        _, near = self._tree.query(wanted)
+        """For places and scaled normals [N,6]: the pixels right and down of our texture, and how
+        far from our skin they were, [N,3]."""
+        distance, near = self._tree.query(wanted, workers=-1)
         which = self._which[near]
         share = _shares_in_space(self._corners[which], wanted[:, :3])
         found = (self._flat[which] * share[..., None]).sum(axis=1)
-        return np.asarray(found, np.float32)
+        return np.column_stack([found, distance]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +207,7 @@ def _shares(corners: Floats, points: Floats) -> Floats:
     at = points - a
     second = (at[:, 0] * ac[:, 1] - at[:, 1] * ac[:, 0]) / area
     third = (ab[:, 0] * at[:, 1] - ab[:, 1] * at[:, 0]) / area
-    return _bounded(second, third)
+    return _bounded(second, third, 0.3)
 
 
 def _shares_in_space(corners: Floats, points: Floats) -> Floats:
@@ -201,9 +217,12 @@ def _shares_in_space(corners: Floats, points: Floats) -> Floats:
     d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
     d20, d21 = (at * ab).sum(-1), (at * ac).sum(-1)
     area = np.maximum(d00 * d11 - d01 * d01, 1e-18)
-    return _bounded((d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area)
+    # Our texture is not continued far beyond its islands.
+    return _bounded((d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area, 0.0)
 
 
-def _bounded(second: Floats, third: Floats) -> Floats:
-    share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -_BEYOND, 1 + _BEYOND)
+def _bounded(second: Floats, third: Floats, beyond: float) -> Floats:
+    """Shares [N,3] that leave the triangle by about `beyond` of it at most (below 1)."""
+    share = np.stack([1.0 - second - third, second, third], axis=1)
+    share = np.clip(share, -beyond, 1.0 + beyond)
     return np.asarray(share / share.sum(axis=1, keepdims=True))
