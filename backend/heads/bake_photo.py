@@ -62,11 +62,10 @@ def bake(
     eyes = np.isin(part, ("left_eye", "right_eye"))[triangles[:, 0]]
     texels = skin_texels(pixel[~eyes], triangles[~eyes], SIDE)
     is_skin = np.isin(part, _SKIN)[texels.triangles[:, 0]][texels.triangle]
-    rows, columns = np.nonzero(~is_skin & texels.near)
-    middles = np.column_stack([columns, rows]) * float(STEP) + 0.5 * STEP
-    plain = np.zeros((*is_skin.shape, 3), np.float32)
+    painted = ~is_skin & texels.near
+    plain = np.tile(crop.skin.astype(np.float32), (*is_skin.shape, 1))
     colours = _painted_colours(vertices, part, landmarks, crop)
-    plain[rows, columns] = texels.values(middles, texels.triangle[rows, columns], colours)
+    plain[painted] = texels.values_where(painted, colours)
     plain = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     texture = np.asarray(np.clip(plain + 0.5, 0, 255), np.uint8)
     carried = carried_skin(own, vertices, landmarks, texels, is_skin & texels.near)

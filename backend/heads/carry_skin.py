@@ -18,7 +18,6 @@ from scipy.spatial import cKDTree
 
 from backend.face.atlas import NECK, SIDE
 from backend.face.build_head import template_layout
-from backend.face.parts import MATERIALS
 from backend.face.rasterise import rasterise
 from backend.face.surface import vertex_normals
 from shared.face import FaceMesh
@@ -47,8 +46,8 @@ _JUMP = 40.0
 _CHIN, _BELOW_CHIN = 152, 0.02
 # Shoulders this far from our neck, in metres, begin to take, and take, its colour without detail.
 _FAR = (0.008, 0.025)
-# How far the colour of our neck is evened out for them, pixels across and down.
-_EVENED = (90.0, 25.0)
+# As evened out as a picture of so few pixels, across and down.
+_EVENED = (16, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +70,16 @@ class Skin:
         share = _shares(self.corners[triangle], points)
         return np.asarray((of_vertices[self.triangles[triangle]] * share[..., None]).sum(axis=1))
 
+    def values_where(self, wanted: NDArray[np.bool_], of_vertices: Floats) -> Floats:
+        """Values [N,K] in the middles of the `wanted` [n,n] of every STEP-th texels."""
+        rows, columns = np.nonzero(wanted)
+        middles = (np.column_stack([columns, rows]) + np.array([0.5, 0.5])) * STEP
+        return self.values(middles, self.triangle[rows, columns], of_vertices)
+
 
 def skin_texels(corners: Floats, triangles: NDArray[np.int32], side: int) -> Skin:
-    """The texels of triangles [F,3] whose corners lie at [F,3,2] pixels of a texture [side,side]."""
-    small = side // STEP
-    flat = np.column_stack([corners.reshape(-1, 2) / STEP, np.zeros(corners.size // 2)])
-    order = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
-    seen, _ = rasterise(flat, order, small, small)
+    """The texels of triangles [F,3] with corners at [F,3,2] pixels of a texture [side,side]."""
+    seen, _ = _drawn(corners / STEP, side // STEP)
     distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
     return Skin(seen[rows, columns].astype(np.int64), distance <= _PADDING, corners, triangles)
 
@@ -96,24 +98,24 @@ def carried_skin(
     laid[:, 2] = _on_our_neck(laid[:, 2], np.asarray(own.vertices[:, 2], np.float64), own.landmarks)
     known = np.column_stack([laid, _NORMAL * vertex_normals(laid, skin.triangles)])
     search = _Search(own)
-    rows, columns = np.nonzero(wanted)
-    middles = np.column_stack([columns, rows]) * float(STEP) + 0.5 * STEP
     small = wanted.shape[0]
     place = np.zeros((small, small, 3), np.float32)
-    place[rows, columns] = search.places(skin.values(middles, skin.triangle[rows, columns], known))
+    place[wanted] = search.places(skin.values_where(wanted, known))
     # What is not wanted must not look like a jump.
     rows, columns = distance_transform_edt(~wanted, return_distances=False, return_indices=True)
     place = np.ascontiguousarray(place[rows, columns])
     side = small * STEP
     full = cv2.resize(place, (side, side), interpolation=cv2.INTER_LINEAR)
     rows, columns = _near_jumps(place, wanted)
-    points = np.column_stack([columns, rows]) + 0.5
+    points = np.column_stack([columns, rows]) + np.array([0.5, 0.5])
     triangle = skin.triangle[rows // STEP, columns // STEP]
     full[rows, columns] = search.places(skin.values(points, triangle, known))
-    at = np.ascontiguousarray(full[..., :2] - np.float32(0.5))
-    sharp = cv2.remap(own.texture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    even = cv2.remap(_even_neck(own.texture), at, None, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    sharp = cv2.remap(own.texture, full[..., 0] - 0.5, full[..., 1] - 0.5, cv2.INTER_CUBIC,
+                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    # Even colours may be interpolated across seams; detail may not.
+    even = cv2.remap(_even_neck(own.texture), place[..., 0] - 0.5, place[..., 1] - 0.5,
+                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    even = cv2.resize(even, (side, side), interpolation=cv2.INTER_LINEAR)
     near, far = _FAR
     share = np.ascontiguousarray(np.clip((full[..., 2] - near) / (far - near), 0.0, 1.0))
     return np.asarray(cv2.blendLinear(even, sharp, share, 1.0 - share), np.uint8)
@@ -121,10 +123,11 @@ def carried_skin(
 
 def _even_neck(texture: Pixels) -> Pixels:
     """Our texture with a neck that has its colour but no detail."""
-    result = texture.copy()
+    result = np.asarray(texture).copy()
     neck = NECK.view(result)
-    across, down = _EVENED
-    neck[:] = cv2.GaussianBlur(neck, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
+    few = cv2.resize(neck, _EVENED, interpolation=cv2.INTER_AREA)
+    few = cv2.GaussianBlur(few, (0, 0), 0.8, borderType=cv2.BORDER_REPLICATE)
+    neck[:] = cv2.resize(few, neck.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return result
 
 
@@ -137,15 +140,13 @@ def _on_our_neck(heights: Floats, ours: Floats, landmarks: NDArray[np.float32]) 
 
 def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     """Rows and columns of the full texture whose places cannot be interpolated from `place`."""
+    # Interpolation mixes two by two texels.
+    blocks = np.stack([place[:-1, :-1], place[:-1, 1:], place[1:, :-1], place[1:, 1:]])[..., :2]
+    apart = (np.ptp(blocks, axis=0) > _JUMP).any(axis=-1)
     jump = np.zeros(wanted.shape, bool)
-    for one, two in (
-        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
-        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
-    ):
-        apart = np.abs(place[one] - place[two])[..., :2].max(axis=-1) > _JUMP
-        jump[one] |= apart
-        jump[two] |= apart
-    jump = cv2.dilate(jump.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    for down in (slice(None, -1), slice(1, None)):
+        for across in (slice(None, -1), slice(1, None)):
+            jump[down, across] |= apart
     full = np.repeat(np.repeat(jump & wanted, STEP, axis=0), STEP, axis=1)
     rows, columns = np.nonzero(full)
     return rows, columns
@@ -192,11 +193,15 @@ def _samples() -> _Samples:
     layout = template_layout()
     triangles, uvs = layout.triangles, layout.skin_uvs
     corners = np.stack([uvs[..., 0], 1.0 - uvs[..., 1]], axis=-1) * SIDE
-    flat = np.column_stack([corners.reshape(-1, 2) * (_SAMPLES / SIDE), np.zeros(corners.size // 2)])
-    order = np.arange(len(flat), dtype=np.int32).reshape(-1, 3)
-    seen, share = rasterise(flat, order, _SAMPLES, _SAMPLES)
+    seen, share = _drawn(corners * (_SAMPLES / SIDE), _SAMPLES)
     there = seen >= 0
     return _Samples(seen[there].astype(np.int64), share[there], triangles, corners)
+
+
+def _drawn(corners: Floats, side: int) -> tuple[NDArray[np.int32], Floats]:
+    """Which triangle [side,side] lies at each pixel (-1: none), with what shares [side,side,3]."""
+    flat = np.column_stack([corners.reshape(-1, 2), np.zeros(corners.size // 2)])
+    return rasterise(flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3), side, side)
 
 
 def _shares(corners: Floats, points: Floats) -> Floats:
