@@ -40,6 +40,9 @@ _NORMAL = 0.004
 # So far, in metres, landmarks draw the skin around them along.
 _REACH = 0.07
 _SOFTNESS = 0.002
+# A landmark further than this from ours, in metres, has slid along the skin (before the ears they
+# do) and is left out; never more than a tenth of them.
+_ASTRAY = 0.010
 # Places of neighbouring texels that are further apart lie on both sides of a seam, our pixels.
 _JUMP = 40.0
 # So far, in metres, below the chin (a landmark) the neck begins that may be longer than ours.
@@ -92,9 +95,11 @@ def carried_skin(
     `wanted` [n,n] says for which of every STEP-th texels; elsewhere it means nothing.
     """
     away = np.asarray(own.landmarks, np.float64) - landmarks
+    apart = np.linalg.norm(away, axis=1)
+    sure = apart <= max(_ASTRAY, float(np.percentile(apart, 90)))
     laid = vertices.copy()
     used = np.unique(skin.triangles[np.unique(skin.triangle[wanted])])
-    laid[used] += spread(vertices[used], landmarks, away, _REACH, _SOFTNESS)
+    laid[used] += spread(vertices[used], landmarks[sure], away[sure], _REACH, _SOFTNESS)
     laid[:, 2] = _on_our_neck(laid[:, 2], np.asarray(own.vertices[:, 2], np.float64), own.landmarks)
     known = np.column_stack([laid, _NORMAL * vertex_normals(laid, skin.triangles)])
     search = _Search(own)
