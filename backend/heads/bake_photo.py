@@ -66,11 +66,11 @@ def bake(
     plain = np.tile(crop.skin.astype(np.float32), (*is_skin.shape, 1))
     colours = _painted_colours(vertices, part, landmarks, crop)
     plain[painted] = texels.values_where(painted, colours)
-    plain = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    texture = np.asarray(np.clip(plain + 0.5, 0, 255), np.uint8)
+    plain = np.clip(plain + 0.5, 0, 255).astype(np.uint8)
+    texture = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     carried = carried_skin(own, vertices, landmarks, texels, is_skin & texels.near)
     on_skin = np.repeat(np.repeat(is_skin.astype(np.uint8), STEP, axis=0), STEP, axis=1)
-    texture = np.asarray(cv2.copyTo(carried, on_skin, texture), np.uint8)
+    texture = np.asarray(cv2.copyTo(carried, on_skin, np.asarray(texture)), np.uint8)
     for ball in balls:
         left, top, side = _EYES[ball.side]
         eyeball = Eyeball(ball.centre, RADIUS * size)
