@@ -46,7 +46,7 @@ class HeadLayout:
     """The texture's layout on a mesh.
 
     uvs        [F,3,2] of all triangles' corners
-    triangles  [F,3] of the skin
+    triangles  [S,3] of the skin, and skin_uvs [S,3,2] of their corners
     covered    bool [C,C]: texels on the skin or so near it that it is continued there
     places     sparse [covered,V]: a texel's value from the vertices' values
     at_vertex  [V,2] a vertex's place in coarse texels (right, down); NaN off the skin
@@ -69,6 +69,7 @@ class HeadLayout:
     folded: Image
     face: Image
     cavity: Floats
+    skin_uvs: Floats
 
     def spread(self, values: Floats) -> Image:
         """Values of the vertices [V,K] at all texels, [C,C,K]; 0 where there is no skin."""
@@ -122,8 +123,9 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     face[covered] = places @ np.isin(part, ("face", *FOLDS)).astype(np.float32)
     cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
     return HeadLayout(
-        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity
-    )
+        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity,
+        skin_uvs,
+    )  # fmt: skip
 
 
 def _cavity(vertices: Floats, triangles: Triangles) -> Floats:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.mesh_files import MeshFile, read_mesh
+from backend.transfer.find_landmarks import find_landmarks
 from shared.arrays import load_npz
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
@@ -89,16 +89,6 @@ def _bad_landmarks(file: Path) -> VividKeysError:
 
 def _searched(mesh: MeshFile, progress: Progress) -> Floats:
     """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
-    try:
-        finder = import_module("backend.transfer.find_landmarks")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("backend.transfer"):
-            raise
-        raise VividKeysError(
-            ErrorKind.MISSING_DEPENDENCY,
-            "The face on the mesh cannot be looked for in this version.",
-            "Say where the landmarks are: python -m backend heads add PATH --landmarks FILE",
-        ) from error
     order = _pieces_by_motion(mesh)[:MAX_PIECES]
     place = np.full(len(mesh.piece_names), len(order) - 1, np.int32)
     place[order] = np.arange(len(order))
@@ -108,7 +98,7 @@ def _searched(mesh: MeshFile, progress: Progress) -> Floats:
         piece=place[mesh.piece],
         piece_names=tuple(mesh.piece_names[number] for number in order),
     )
-    return np.asarray(finder.find_landmarks(character, progress).places, np.float64)
+    return np.asarray(find_landmarks(character, progress).places, np.float64)
 
 
 def _pieces_by_motion(mesh: MeshFile) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photo as the texture of a head with its own texture coordinates (ICT-FaceKit's).
 
-The face is seen from the front and laid onto the skin; behind the ears every height gets the
-colour that the photo has at the head's outline there. Teeth, gums, eyes and lashes are painted.
+The skin is carried over from our own head, which is baked from the same photo. Teeth, gums, eyes
+and lashes are painted.
 """
 
 from __future__ import annotations
@@ -12,18 +12,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 
 from backend.face.eye_texture import eye_tile
 from backend.face.eyes import RADIUS, Eyeball
 from backend.face.paint import GUM, THROAT, TOOTH, face_light
-from backend.face.rasterise import rasterise
-from backend.face.surface import vertex_normals
 from backend.face.texture import PhotoCrop
-from backend.face.topology import EARS, FACE_OVAL
+from shared.face import FaceMesh
 
+from .carry_skin import STEP, carried_skin, skin_texels
 from .eyeballs import Ball, tile_places
-from .warp import spread
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -35,10 +32,7 @@ _EYES = {"right": (0, 1408, 512), "left": (512, 1408, 512)}
 _LASHES = (1040, 1424, 16)
 _LASH_COLOUR = (38.0, 28.0, 24.0)
 _INSET = 2.0
-# Maps are made at half the resolution: they are smooth.
-_STEP = 2
-# Behind the ears the photo fades out within this many metres.
-_FADE = 0.035
+_SKIN = ("face", "head")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,39 +53,24 @@ def bake(
     crop: PhotoCrop,
     balls: list[Ball],
     size: float,
+    own: FaceMesh,
 ) -> Baked:
     """Texture and coordinates of a fitted head [V,3] with `landmarks` [468,3]; `size` is how large
-    the face is against the mean one."""
+    the face is against the mean one, `own` our own head for the same photo."""
     part = np.array(parts)[vertex_part]
     pixel = _pixels_of(triangles, uvs, part, balls, vertices, size)
-    places = _photo_places(vertices, landmarks, crop)
-    colour, amount = _plain_colours(vertices, triangles, part, landmarks, crop, places)
     eyes = np.isin(part, ("left_eye", "right_eye"))[triangles[:, 0]]
-    small = SIDE // _STEP
-    corners = pixel[~eyes].reshape(-1, 2) / _STEP
-    flat = np.column_stack([corners, np.zeros(len(corners))])
-    seen, share = rasterise(flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3), small, small)
-    inside = seen >= 0
-    which = triangles[~eyes][seen[inside]]
-    values = np.concatenate([places, colour, amount[:, None]], axis=1)
-    maps = np.zeros((small, small, values.shape[1]), np.float32)
-    maps[inside] = (values[which] * share[inside][..., None]).sum(axis=1)
-    # Beyond the borders of a chart its nearest pixels go on, so that nothing dark bleeds in.
-    rows, columns = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    maps = maps[rows, columns]
-    full = [
-        cv2.resize(np.ascontiguousarray(maps[..., k]), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-        for k in range(6)
-    ]
-    photo = cv2.remap(crop.pixels, full[0], full[1], cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    plain = np.stack(full[2:5], axis=-1)
-    # What lies beside the person in the photo is not the person's skin; not quite up to the edge,
-    # where the two mix.
-    person = np.asarray(np.clip(2.0 * crop.person - 1.0, 0, 1), np.float32)
-    shown = cv2.remap(person, full[0], full[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    weight = (np.clip(full[5], 0, 1) * shown)[..., None]
-    texture = np.asarray(np.clip(plain + weight * (photo - plain) + 0.5, 0, 255), np.uint8)
+    texels = skin_texels(pixel[~eyes], triangles[~eyes], SIDE)
+    is_skin = np.isin(part, _SKIN)[texels.triangles[:, 0]][texels.triangle]
+    painted = ~is_skin & texels.near
+    plain = np.tile(crop.skin.astype(np.float32), (*is_skin.shape, 1))
+    colours = _painted_colours(vertices, part, landmarks, crop)
+    plain[painted] = texels.values_where(painted, colours)
+    plain = np.clip(plain + 0.5, 0, 255).astype(np.uint8)
+    texture = cv2.resize(plain, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    carried = carried_skin(own, vertices, landmarks, texels, is_skin & texels.near)
+    on_skin = np.repeat(np.repeat(is_skin.astype(np.uint8), STEP, axis=0), STEP, axis=1)
+    texture = np.asarray(cv2.copyTo(carried, on_skin, np.asarray(texture)), np.uint8)
     for ball in balls:
         left, top, side = _EYES[ball.side]
         eyeball = Eyeball(ball.centre, RADIUS * size)
@@ -135,47 +114,12 @@ def _pixels_of(
     return pixel
 
 
-def _photo_places(vertices: Floats, landmarks: Floats, crop: PhotoCrop) -> Floats:
-    """Which pixel [V,2] of the cleaned photo each vertex shows, seen from the front."""
-    points = crop.points[: len(landmarks)]
-    plane = np.column_stack([landmarks, np.ones(len(landmarks))])
-    affine, *_ = np.linalg.lstsq(plane, points, rcond=None)
-    rest = points - plane @ affine
-    found = np.column_stack([vertices, np.ones(len(vertices))]) @ affine
-    found = found + spread(vertices, landmarks, rest, reach=0.07, softness=0.002)
-    # What lies behind the face would come to lie on it; it is kept outside its outline.
-    height, width = crop.pixels.shape[:2]
-    return np.asarray(np.clip(found, 1.0, (width - 2.0, height - 2.0)))
-
-
-def _plain_colours(
-    vertices: Floats,
-    triangles: NDArray[np.int32],
-    part: NDArray[np.str_],
-    landmarks: Floats,
-    crop: PhotoCrop,
-    places: Floats,
-) -> tuple[Floats, Floats]:
-    """Colours [V,3] of what the photo does not show, and how much of the photo counts [V]."""
+def _painted_colours(
+    vertices: Floats, part: NDArray[np.str_], landmarks: Floats, crop: PhotoCrop
+) -> Floats:
+    """Colours [V,3] of what is not skin."""
     light = face_light(crop.skin)
-    profile = _outline_profile(crop)
-    row = np.clip(places[:, 1], 0, len(profile) - 1).astype(int)
-    # Hair above, bare skin below the ears' middle, whatever the person wears.
-    bare = _smooth((landmarks[list(EARS), 2].mean() + 0.012 - vertices[:, 2]) / 0.03)[:, None]
-    colour = profile[row] * (1 - bare) + 0.92 * crop.skin * bare
-    normals = vertex_normals(vertices, triangles)
-    ear = landmarks[list(EARS), 1].mean()
-    behind = _smooth((vertices[:, 1] - (ear - 0.4 * _FADE)) / _FADE)
-    # Where the skin turns away from the camera the photo is stretched and shows what is beside it.
-    turned = _smooth((0.42 + normals[:, 1]) / 0.34)
-    # The nose and the lips turn away too, in the middle of the face, where the photo is right.
-    beside = _smooth(
-        (np.abs(vertices[:, 0]) / np.abs(landmarks[list(EARS), 0]).mean() - 0.6) / 0.25
-    )
-    below = _smooth((landmarks[152, 2] - 0.008 - vertices[:, 2]) / 0.02)
-    amount = (1.0 - behind) * (1.0 - turned * beside) * (1.0 - below)
-    skin = np.isin(part, ("face", "head"))
-    amount[~skin] = 0.0
+    colour = np.tile(crop.skin, (len(vertices), 1)).astype(np.float64)
     depth = vertices[:, 1] - landmarks[13, 1]
     gum = part == "gums_and_tongue"
     shade = np.clip(1.05 - depth / 0.06, 0.18, 1.0)
@@ -184,33 +128,4 @@ def _plain_colours(
     colour[teeth] = TOOTH * light * np.clip(1.06 - depth[teeth] / 0.07, 0.3, 1.0)[:, None]
     colour[part == "mouth_socket"] = THROAT * 1.4 * light
     colour[part == "eye_sockets"] = crop.skin * 0.45
-    return colour, amount
-
-
-def _outline_profile(crop: PhotoCrop) -> Floats:
-    """Colour of the head's outline at every height of the photo, [H,3]; never the background."""
-    outline = crop.points[list(FACE_OVAL)]
-    middle, half = outline[:, 0].mean(), np.ptp(outline[:, 0]) / 2
-    height, width = crop.pixels.shape[:2]
-    total, weight = np.zeros((height, 3)), np.zeros((height, 1))
-    for reach in (0.6, 0.7, 0.8, 0.9, 0.98, 1.04, 1.1):
-        for side in (-1, 1):
-            column = int(np.clip(middle + side * half * reach, 0, width - 1))
-            # The outermost that is still of the person counts.
-            share = reach**12 * np.clip(2.0 * crop.person[:, column, None] - 1.0, 0, 1) ** 2
-            total += share * crop.pixels[:, column]
-            weight += share
-    softness = 0.02 * height
-    total = gaussian_filter1d(total, softness, axis=0, mode="nearest")
-    weight = gaussian_filter1d(weight, softness, axis=0, mode="nearest")
-    known = np.flatnonzero(weight[:, 0] > 0.01)
-    if not len(known):
-        return np.tile(crop.skin, (height, 1))
-    # Above the head its uppermost colour goes on.
-    row = known[np.abs(np.arange(height)[:, None] - known[None]).argmin(axis=1)]
-    return np.asarray(total[row] / weight[row])
-
-
-def _smooth(t: Floats) -> Floats:
-    t = np.clip(t, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
+    return colour

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.face.build_head import build_head
 from backend.face.from_photo import FAR_TURNED, eyes_closed
 from backend.face.identity import closed_template, mean_smile
 from backend.face.landmarks import find_face
@@ -45,9 +46,11 @@ _MILD = 0.6
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """neutral landmarks [468,3] metres, the cut-out photo, warnings, and the photo's meta."""
+    """neutral landmarks [468,3] and irises [10,3] in metres, the cut-out photo, warnings, and the
+    photo's meta."""
 
     neutral: Floats
+    irises: Floats
     crop: PhotoCrop
     warnings: list[str]
     meta: dict[str, Any]
@@ -93,7 +96,7 @@ def fit_head(
         size = face_size(landmarks) / face_size(load_template().vertices)
         baked = bake(
             vertices, head.triangles, uvs, head.part_names, head.vertex_part, landmarks,
-            photo.crop, balls, size,
+            photo.crop, balls, size, build_head(photo.neutral, photo.irises, photo.crop, {}),
         )  # fmt: skip
         texture, uvs = baked.texture, baked.uvs
     stage(0.9, "Making the shapes")
@@ -141,7 +144,7 @@ def _look_at(
         "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
         "mouth_was_open": round(neutral.mouth_was_open, 5),
     }
-    return _Photo(neutral.vertices, crop, warnings, meta)
+    return _Photo(neutral.vertices, neutral.irises, crop, warnings, meta)
 
 
 def _fitted(head: StoredHead, rest: Floats, neutral: Floats, balls: list[Ball]) -> Floats:

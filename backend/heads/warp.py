@@ -20,7 +20,8 @@ SOFTNESS = 0.03
 def kernel(distance: Floats, reach: float) -> Floats:
     """Wendland's C2 function: 1 at 0, smoothly 0 from `reach` on."""
     r = np.minimum(distance / reach, 1.0)
-    return np.asarray((1.0 - r) ** 4 * (4.0 * r + 1.0))
+    squared = (1.0 - r) ** 2
+    return np.asarray(squared * squared * (4.0 * r + 1.0))
 
 
 def spread(

@@ -77,7 +77,9 @@ def seen(monkeypatch, plain):
         skin = np.array([200.0, 150.0, 120.0])
         view = Similarity(3400.0, np.eye(3), np.zeros(3))
         crop = PhotoCrop(pixels, np.ones((1024, 832)), points, skin, view, aligned)
-        photo = fit_photo._Photo(neutral, crop, [], {"image_sha256": "0" * 64})
+        photo = fit_photo._Photo(
+            neutral, load_template().irises, crop, [], {"image_sha256": "0" * 64}
+        )
         monkeypatch.setattr(fit_photo, "_look_at", lambda *_: photo)
         return neutral
 

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,10 +131,7 @@ def test_the_face_is_looked_for_on_the_piece_that_arkits_shapes_move(plain, tmp_
         asked.append(character)
         return SimpleNamespace(places=character.vertices[character.piece == 0][:468])
 
-    module = ModuleType("backend.transfer.find_landmarks")
-    module.find_landmarks = find_landmarks
-    monkeypatch.setitem(sys.modules, "backend.transfer", ModuleType("backend.transfer"))
-    monkeypatch.setitem(sys.modules, "backend.transfer.find_landmarks", module)
+    monkeypatch.setattr(add, "find_landmarks", find_landmarks)
     count = len(plain.vertices)
     mesh = MeshFile(
         vertices=np.concatenate([[[0, 0, 1], [1, 0, 1], [0, 0, 2]], plain.vertices]),

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from backend import heads
+from backend.heads import fit_photo
 from backend.heads.fit_photo import identity_coefficients
 from backend.heads.folder import head_path
 from backend.heads.stored_head import load_head
@@ -103,6 +106,53 @@ def test_a_photo_shapes_it_turns_its_eyes_and_colours_its_skin(installed, seen):
     uv = face.uvs[(face.vertex_part[face.triangles] == 0).all(axis=1)][nose].mean(axis=0)
     pixel = face.texture[int((1 - uv[1]) * 2048), int(uv[0] * 2048)].astype(int)
     assert np.abs(pixel - (200, 150, 120)).max() < 6
+
+
+def colours_at(face, uv):
+    """The texture's colours [N,3] at coordinates [N,2]."""
+    height, width = face.texture.shape[:2]
+    column = np.clip(uv[:, 0] * width, 0, width - 1).astype(int)
+    row = np.clip((1 - uv[:, 1]) * height, 0, height - 1).astype(int)
+    return face.texture[row, column].astype(float)
+
+
+def test_its_skin_is_carried_over_from_our_own_head(installed, seen, plain, monkeypatch):
+    """Our head wears a texture that says where on it every texel lies, between 40 and 240; what is
+    not its skin is black."""
+    from backend.face.build_head import template_layout
+    from backend.face.texels import enlarged
+
+    layout = template_layout()
+    middle, level = np.array((0.0, 0.0, 0.02)), 200.0 / 0.32
+    coded = layout.spread((plain.vertices - middle) * level + 140.5)
+    coded[~layout.covered] = 0
+    texture = np.clip(enlarged(coded), 0, 255).astype(np.uint8)
+    own = dataclasses.replace(plain, texture=texture)
+    monkeypatch.setattr(fit_photo, "build_head", lambda *_: own)
+    seen()
+    face = heads.head_from_photo("ict", b"")
+
+    def places(uv):
+        return (colours_at(face, uv) - 140) / level + middle
+
+    # At the landmarks it has the colours that our own head has there.
+    head = load_head(head_path("ict"))
+    skin = np.flatnonzero(np.isin(face.vertex_part[face.triangles], (0, 1)).all(axis=1))
+    of_vertex = np.zeros((len(face.vertices), 2))
+    of_vertex[face.triangles[skin].ravel()] = face.uvs[skin].reshape(-1, 2)
+    uv = (of_vertex[head.landmark_triangles] * head.landmark_shares[..., None]).sum(axis=1)
+    error = np.linalg.norm(places(uv) - plain.landmarks, axis=1)
+    assert np.median(error) < 0.0015 and np.percentile(error, 90) < 0.004
+    # Everywhere else its colour is that of a near place on our head, also beside seams.
+    triangle = np.repeat(skin, 4)
+    share = np.random.default_rng(4).dirichlet((1, 1, 1), len(triangle))
+    uv = (face.uvs[triangle] * share[..., None]).sum(axis=1)
+    assert colours_at(face, uv).min() > 30
+    at = (face.vertices[face.triangles[triangle]] * share[..., None]).sum(axis=1)
+    away = np.linalg.norm(places(uv) - at, axis=1)
+    # Our skull has its own shape, and it has no nostrils, no inside of the mouth, no shoulders.
+    above = (at[:, 2] > -0.05) & ((np.abs(at[:, 0]) > 0.04) | (at[:, 1] > 0.03) | (at[:, 2] > 0))
+    assert np.percentile(away[above], 95) < 0.015 and away[above].max() < 0.035
 
 
 def test_the_published_folder_gives_the_same_head(ict, installed, seen, tmp_path):
