@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.build_head import build_head
-from backend.face.from_photo import FAR_TURNED, eyes_closed
+from backend.face.from_photo import named_weights, photo_notes
 from backend.face.identity import closed_template, mean_smile
 from backend.face.landmarks import find_face
 from backend.face.lip_fields import offset_basis
@@ -131,18 +131,12 @@ def _look_at(
     stage(0.25, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
     crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
-    pitch, roll, yaw = neutral.angles
-    warnings = [*photo.warnings, *tracked.warnings]
-    if eyes_closed(neutral.vertices):
-        warnings.append(
-            "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
-        )
-    if max(abs(pitch), abs(yaw)) > FAR_TURNED:
-        warnings.append("The head is turned far away; the hidden side of the face was guessed.")
+    warnings = [*photo.warnings, *tracked.warnings, *photo_notes(neutral)]
     meta = {
         "image_sha256": photo.sha256,
-        "head_angles": [round(float(a), 4) for a in (pitch, roll, yaw)],
+        "head_angles": [round(float(angle), 4) for angle in neutral.angles],
         "mouth_was_open": round(neutral.mouth_was_open, 5),
+        "photo_expression": named_weights(neutral.expression),
     }
     return _Photo(neutral.vertices, neutral.irises, crop, warnings, meta)
 
