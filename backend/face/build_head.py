@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from shared.arkit import ARKIT_NAMES
 from shared.face import FaceMesh
 
-from . import atlas
 from .arkit_basis import landmark_basis
-from .bake import bake_skin
-from .eye_texture import eye_tile
-from .eyes import Eyeball, eye_parts, place_eyeball
-from .head_shell import shell_parts
+from .head.eyes import Eyeball, eye_parts, place_eyeball
+from .head.head_shell import shell_parts
+from .head.mouth import mouth_parts
+from .head.parts import MATERIALS, Assembly, Part, assemble
+from .head.refine import refine_skin
 from .identity import closed_template
 from .lip_fields import offset_basis
-from .mouth import mouth_parts
-from .paint import GREY_SKIN, face_light, paint_mouth
-from .parts import MATERIALS, Assembly, Part, assemble
-from .plain_skin import plain_skin
-from .refine import refine_skin
 from .template import face_size, load_template
-from .texels import HeadLayout, head_layout
-from .texture import PhotoCrop
+from .texture import atlas
+from .texture.bake import bake_skin
+from .texture.eye_texture import eye_tile
+from .texture.paint import GREY_SKIN, face_light, paint_mouth
+from .texture.photo_crop import PhotoCrop
+from .texture.plain_skin import plain_skin
+from .texture.texels import HeadLayout, head_layout
 from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]

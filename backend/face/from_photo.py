@@ -18,7 +18,7 @@ from .landmarks import find_face
 from .load_image import load_image
 from .neutral import NeutralFace, close_mouth, neutral_face
 from .template import load_template
-from .texture import crop_photo
+from .texture.photo_crop import crop_photo
 from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 
 Floats = NDArray[np.float64]

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from shared.arkit import INDEX
 
 from .arkit_basis import contacts, hinge_point
-from .mouth import ARCH_DEPTH, ARCH_HALF_WIDTH
+from .head.mouth import ARCH_DEPTH, ARCH_HALF_WIDTH
+from .head.teeth import TEETH_BEHIND_LIPS
 from .muscles import jaw_share, load_table
 from .surface import fade
-from .teeth import TEETH_BEHIND_LIPS
 from .template import face_size, load_template
 from .topology import (
     INNER_LIP_LOWER,

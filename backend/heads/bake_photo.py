@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.eye_texture import eye_tile
-from backend.face.eyes import RADIUS, Eyeball
-from backend.face.paint import GUM, THROAT, TOOTH, face_light
-from backend.face.texture import PhotoCrop
+from backend.face.head.eyes import RADIUS, Eyeball
+from backend.face.texture.eye_texture import eye_tile
+from backend.face.texture.paint import GUM, THROAT, TOOTH, face_light
+from backend.face.texture.photo_crop import PhotoCrop
 from shared.face import FaceMesh
 
 from .carry_skin import STEP, carried_skin, skin_texels

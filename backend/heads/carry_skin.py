@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from backend.face.atlas import NECK, SIDE
 from backend.face.build_head import template_layout
 from backend.face.rasterise import rasterise
 from backend.face.surface import vertex_normals
+from backend.face.texture.atlas import NECK, SIDE
 from shared.face import FaceMesh
 
 from .warp import spread

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.eyes import EDGE, LOOK, RADIUS
+from backend.face.head.eyes import EDGE, LOOK, RADIUS
 
 Floats = NDArray[np.float64]
 

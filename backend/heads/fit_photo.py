@@ -19,7 +19,7 @@ from backend.face.lip_fields import offset_basis
 from backend.face.load_image import load_image
 from backend.face.neutral import neutral_face
 from backend.face.template import face_size, load_template
-from backend.face.texture import PhotoCrop, crop_photo
+from backend.face.texture.photo_crop import PhotoCrop, crop_photo
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT, FaceMesh

@@ -24,7 +24,7 @@ from scipy.spatial import Delaunay
 from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.template import load_template
-from backend.face.texture import person_mask
+from backend.face.texture.photo_crop import person_mask
 
 Floats = NDArray[np.float64]
 

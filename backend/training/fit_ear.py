@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 from scipy.spatial import ConvexHull
 
-from backend.face.head_grid import EAR_RINGS, EAR_SEGMENTS
+from backend.face.head.head_grid import EAR_RINGS, EAR_SEGMENTS
 from backend.face.rasterise import rasterise
 
 Floats = NDArray[np.float64]

@@ -4,8 +4,8 @@
     python -m backend.training.fit_head ICT_FACEKIT.npz ARKIT52_ON_LANDMARKS468.npz MPFB.npz
 
 The heads are brought onto the face template by their landmarks; then the grid of
-`backend.face.head_grid` is laid over the first one, relaxed on its surface, moved to the mean of
-both and made symmetric. The ears' relief is read off the first head as seen from the side. What
+`backend.face.head.head_grid` is laid over the first one, relaxed on its surface, moved to the mean
+of both and made symmetric. The ears' relief is read off the first head as seen from the side. What
 is written are places on those surfaces that our own grid chose; no vertex of theirs is copied.
 """
 
@@ -22,9 +22,9 @@ from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
-from backend.face.head_grid import COLUMNS, ROWS, HeadGrid, head_grid
-from backend.face.head_shape import SHELL_PATH
-from backend.face.head_shell import bending
+from backend.face.head.head_grid import COLUMNS, ROWS, HeadGrid, head_grid
+from backend.face.head.head_shape import SHELL_PATH
+from backend.face.head.head_shell import bending
 from backend.face.pose import fit_similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity
 from scipy.spatial import cKDTree
 
-from backend.face.eyes import lid_ring
-from backend.face.mouth import mouth_ring
-from backend.face.refine import subdivision
+from backend.face.head.eyes import lid_ring
+from backend.face.head.mouth import mouth_ring
+from backend.face.head.refine import subdivision
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template
 from backend.face.topology import (

@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from backend.face.arkit_basis import hinge_point, jaw_motion
-from backend.face.eyes import LOOK
-from backend.face.mouth import TONGUE_REACH
+from backend.face.head.eyes import LOOK
+from backend.face.head.mouth import TONGUE_REACH
 from backend.face.muscles import load_table
 from backend.face.surface import fade
 from backend.face.topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.eyes import LOOK, RADIUS
+from backend.face.head.eyes import LOOK, RADIUS
 from backend.face.template import face_size, load_template
 from backend.face.topology import (
     INNER_LIP_LOWER,

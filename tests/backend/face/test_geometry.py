@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from backend.face.head.refine import subdivision
 from backend.face.neutral import neutral_face
 from backend.face.pose import fit_similarity, head_angles
 from backend.face.rasterise import rasterise, sample
-from backend.face.refine import subdivision
 from backend.face.surface import fade, surface_distances
 from backend.face.template import load_template
 

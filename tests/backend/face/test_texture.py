@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from backend.face import atlas, reconstruct, template_face
+from backend.face import reconstruct, template_face
 from backend.face.build_head import template_layout
-from backend.face.fill import carried_on
 from backend.face.rasterise import rasterise
-from backend.face.shading import light_gain
-from backend.face.texels import COARSE, STEP, mirrored
-from backend.face.unwrap import EARS
+from backend.face.texture import atlas
+from backend.face.texture.fill import carried_on
+from backend.face.texture.shading import light_gain
+from backend.face.texture.texels import COARSE, STEP, mirrored
+from backend.face.texture.unwrap import EARS
 
 LEFT_CHEEK, RIGHT_CHEEK, FOREHEAD, NOSE = 280, 50, 151, 4
 
@@ -150,9 +151,9 @@ def test_what_a_turned_head_hides_comes_from_its_other_side() -> None:
 
     from scipy.spatial.transform import Rotation
 
-    from backend.face.bake import bake_skin
     from backend.face.pose import Similarity
-    from backend.face.texture import PhotoCrop
+    from backend.face.texture.bake import bake_skin
+    from backend.face.texture.photo_crop import PhotoCrop
 
     layout = template_layout()
     turn = Rotation.from_euler("z", 55, degrees=True).as_matrix()

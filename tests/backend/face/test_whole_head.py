@@ -12,16 +12,16 @@ from scipy.ndimage import binary_dilation
 
 from backend.face.build_head import build_head
 from backend.face.contact_sheet import COMBINATIONS, pose_weights
-from backend.face.eyes import lid_ring
 from backend.face.from_photo import template_neutral
-from backend.face.hair import scalp, with_hair
-from backend.face.head_grid import head_grid
-from backend.face.head_shell import fitted_shell, operators
-from backend.face.mouth import mouth_ring
-from backend.face.parts import PART_NAMES
+from backend.face.head.eyes import lid_ring
+from backend.face.head.hair import scalp, with_hair
+from backend.face.head.head_grid import head_grid
+from backend.face.head.head_shell import fitted_shell, operators
+from backend.face.head.mouth import mouth_ring
+from backend.face.head.parts import PART_NAMES
 from backend.face.rasterise import rasterise
 from backend.face.template import face_size, load_template
-from backend.face.texture import PhotoCrop
+from backend.face.texture.photo_crop import PhotoCrop
 from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
 from shared.arkit import INDEX
 from shared.face import FaceMesh

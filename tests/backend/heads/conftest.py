@@ -67,7 +67,7 @@ def seen(monkeypatch, plain):
         from backend.face.identity import closed_template
         from backend.face.pose import Similarity
         from backend.face.template import load_template
-        from backend.face.texture import PhotoCrop
+        from backend.face.texture.photo_crop import PhotoCrop
 
         neutral = closed_template() + change
         aligned = np.concatenate([neutral, load_template().irises])

@@ -120,7 +120,7 @@ def test_its_skin_is_carried_over_from_our_own_head(installed, seen, plain, monk
     """Our head wears a texture that says where on it every texel lies, between 40 and 240; what is
     not its skin is black."""
     from backend.face.build_head import template_layout
-    from backend.face.texels import enlarged
+    from backend.face.texture.texels import enlarged
 
     layout = template_layout()
     middle, level = np.array((0.0, 0.0, 0.02)), 200.0 / 0.32

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from backend.face.head_grid import COLUMNS, ROWS, head_grid
-from backend.face.head_shape import load_shell
+from backend.face.head.head_grid import COLUMNS, ROWS, head_grid
+from backend.face.head.head_shape import load_shell
 from backend.face.template import load_template
 from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
 from backend.training.fit_head import Head, neighbour_mean, pulled, samples, split_quads, to_rim

@@ -8,7 +8,7 @@ import pytest
 from bare_heads import character, full_shapes, known, mask, shape
 
 from backend.face import template_face
-from backend.face.parts import MATERIALS
+from backend.face.head.parts import MATERIALS
 from backend.face.topology import (
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,

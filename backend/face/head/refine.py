@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, identity
 
+from ..topology import FACE_OVAL
 from .eyes import lid_ring
 from .mouth import mouth_ring
 from .parts import MATERIALS, PART_NAMES, Assembly
-from .topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]

@@ -14,7 +14,7 @@ from shared.errors import ErrorKind, VividKeysError
 
 Floats = NDArray[np.float64]
 
-SHELL_PATH = Path(__file__).parent.parent / "models" / "head_shell.safetensors"
+SHELL_PATH = Path(__file__).parents[2] / "models" / "head_shell.safetensors"
 
 
 @lru_cache(maxsize=1)

@@ -14,9 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rasterise import rasterise
+from ..surface import vertex_normals
+from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from . import atlas
 from .fill import carried_on, grain, roughness, uneven
-from .rasterise import rasterise
+from .photo_crop import PhotoCrop
 from .shading import (
     LUMINANCE,
     SkinModel,
@@ -26,10 +29,7 @@ from .shading import (
     skin_model,
     smooth_step,
 )
-from .surface import vertex_normals
 from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
-from .texture import PhotoCrop
-from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from .unwrap import ISLANDS
 
 Floats = NDArray[np.float64]

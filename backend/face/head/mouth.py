@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT
 from .parts import Part, grid_triangles, still, strip_triangles
 from .teeth import TEETH_BEHIND_LIPS, teeth_parts
-from .topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..topology import LANDMARK_COUNT
 from .parts import Part, grid_triangles, still
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix, diags, identity
 
+from ..head.parts import MATERIALS, Assembly
+from ..rasterise import rasterise
+from ..surface import vertex_normals
 from . import atlas
-from .parts import MATERIALS, Assembly
-from .rasterise import rasterise
-from .surface import vertex_normals
 from .unwrap import EARS, ISLANDS, corner_uvs, islands
 
 Floats = NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..head.eyes import EDGE, IRIS_RADIUS, RADIUS, Eyeball, lid_ring
+from ..topology import LEFT_IRIS, RIGHT_IRIS
 from . import atlas
-from .eyes import EDGE, IRIS_RADIUS, RADIUS, Eyeball, lid_ring
-from .texture import PhotoCrop
-from .topology import LEFT_IRIS, RIGHT_IRIS
+from .photo_crop import PhotoCrop
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

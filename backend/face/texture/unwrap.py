@@ -18,10 +18,10 @@ from scipy.sparse.linalg import spsolve
 
 from shared.arkit import INDEX
 
+from ..head.eyes import lid_ring
+from ..head.mouth import mouth_ring
+from ..head.parts import Assembly
 from . import atlas
-from .eyes import lid_ring
-from .mouth import mouth_ring
-from .parts import Assembly
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]

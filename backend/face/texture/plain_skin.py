@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from .fill import grain, uneven
 from .paint import GREY_SKIN
 from .shading import blurred
 from .texels import COARSE, HeadLayout, enlarged
-from .topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
 Image = NDArray[np.float32]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .texture import PhotoCrop
-from .topology import FACE_OVAL
+from ..texture.photo_crop import PhotoCrop
+from ..topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 

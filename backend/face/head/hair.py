@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..template import load_template
+from ..texture.photo_crop import PhotoCrop
+from ..topology import FACE_OVAL, LANDMARK_COUNT
 from .head_grid import head_grid
 from .head_shape import load_shell
 from .photo_outline import outward, reach_of_person
-from .template import load_template
-from .texture import PhotoCrop
-from .topology import FACE_OVAL, LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 
