@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 TEETH_BEHIND_LIPS = 0.0068
 UPPER_EDGE = -0.0030  # the cutting edges against the line of the lips
 LOWER_EDGE = -0.0030
+# How far the teeth draw back from a lip that rolls in.
+ROOM_FOR_LIPS = 0.0090
 # The lower teeth bite behind the upper ones.
 OVERBITE = 0.0026
 HALF_WIDTH = 0.0255
@@ -75,9 +77,16 @@ def _teeth_row(middle: Floats, scale: float, upper: bool) -> Part:
         "teeth_and_gums",
         still(count),
         np.zeros(count) if upper else np.ones(count),
+        extra=_retreat(count, scale),
         name=name,
         tile=name,
     )
+
+
+def _retreat(count: int, scale: float) -> dict[str, Floats]:
+    """A lip that rolls in goes over the teeth; unseen, they make room for it."""
+    back = np.tile((0.0, ROOM_FOR_LIPS * scale, 0.0), (count, 1))
+    return {"mouthRollLower": back, "mouthRollUpper": back}
 
 
 @lru_cache(maxsize=2)
@@ -164,6 +173,7 @@ def _gum(middle: Floats, scale: float, upper: bool) -> Part:
         "teeth_and_gums",
         still(count),
         np.zeros(count) if upper else np.ones(count),
+        extra=_retreat(count, scale),
         name="upper_gum" if upper else "lower_gum",
         tile="upper_teeth" if upper else "lower_teeth",
     )
