@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which head a photo is put onto, as chosen in the panel or told to the operator."""
+"""Which head a photo is put onto and a character's keys take their shapes from, as chosen in the
+panel or told to the operator."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from .conftest import shape_curve
+from .made_up_character import answer, new_character
 
 ELLA = {"name": "ella", "version": "1", "task": "reconstruct", "title": "Ella", "licence": "CC0"}
 OWN = {"name": "own", "version": "1", "task": "reconstruct", "title": "VividKeys", "vertices": 0}
@@ -97,3 +99,52 @@ def test_parts_become_targets_and_follow_the_take(
     assert teeth.animation_data is None or teeth.animation_data.action is None
     blender.ops.vividkeys.create_head(image_file=str(photo), head_objects="ONE", name="Whole")
     assert [m.name for m in addon("properties").target_meshes(blender.context)] == ["Whole"]
+
+
+@pytest.fixture
+def transferring(addon, offering):
+    offering.results["transfer"] = answer(addon)
+    return offering
+
+
+def test_keys_are_asked_for_with_the_shapes_of_the_chosen_head(blender, addon, transferring):
+    figure, scene = new_character(blender), blender.context.scene.vividkeys
+    listed = addon("head_choice").shape_items(None, None)
+    assert [item[:2] for item in listed] == [("own", "VividKeys"), ("ella", "Ella")]
+    assert scene.shapes_of == "own"
+    asked = []
+    for choice, told in (("own", {}), ("ella", {}), ("ella", {"shapes_of": "own"})):
+        scene.shapes_of, scene.replace_keys = choice, True
+        assert blender.ops.vividkeys.make_face_keys(**told) == {"FINISHED"}
+        asked.append(transferring.submits[-1].params["shapes_of"])
+    assert asked == ["", "ella", "own"]
+    # The photo's head is another choice, and points have no shapes.
+    assert scene.head == "own"
+    blender.ops.vividkeys.find_face_points()
+    assert transferring.submits[-1].params["shapes_of"] == ""
+    assert len(figure.data.shape_keys.key_blocks) > 52
+
+
+def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
+    blender, addon, transferring
+):
+    figure = new_character(blender)
+    blender.context.scene.vividkeys.shapes_of = "ella"
+    # Removed since the welcome: the backend says so.
+    transferring.failure = ("bad_request", "There is no installed head 'ella'.", "See the list.")
+    with pytest.raises(RuntimeError, match="There is no installed head 'ella'. See the list."):
+        blender.ops.vividkeys.make_face_keys()
+    assert addon("work").state().notice.is_error and not addon("work").state().busy
+    # Removed before the next welcome: it is not even asked, and not silently replaced by ours.
+    transferring.failure, transferring.models = None, (OWN,)
+    blender.ops.vividkeys.disconnect()
+    blender.ops.vividkeys.connect_address(
+        address=transferring.address, key_file=str(transferring.key_file)
+    )
+    sent = len(transferring.submits)
+    with pytest.raises(RuntimeError, match="not installed at this backend. Choose another one"):
+        blender.ops.vividkeys.make_face_keys()
+    assert len(transferring.submits) == sent and figure.data.shape_keys is None
+    assert list(blender.data.objects) == [figure]
+    blender.context.scene.vividkeys.shapes_of = "own"
+    assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
