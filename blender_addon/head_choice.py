@@ -15,6 +15,9 @@ OWN = "own"
 _OWN_HEAD: Item = (OWN, "VividKeys Head", "The head that is made for each photo", "USER", 0)
 _OWN_SHAPES: Item = (OWN, "VividKeys", "Shapes that are made for each face anew", "USER", 0)
 
+NOT_OFFERED = "The head whose shapes the keys were to have is not installed at this backend."
+CHOOSE_OTHER = "Choose another one under 'Shapes'."
+
 # Blender keeps no reference to the texts of a changing enum, so the module has to.
 _kept: dict[str, list[Item]] = {}
 
@@ -63,9 +66,5 @@ def chosen_shapes(settings: Any) -> str:
     chosen is not offered now: other shapes than those asked for would be a surprise."""
     name = str(settings.shapes_of)
     if not name:
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_REQUEST,
-            "The head whose shapes the keys were to have is not installed at this backend.",
-            "Choose another one under 'Shapes'.",
-        )
+        raise errors.VividKeysError(errors.ErrorKind.BAD_REQUEST, NOT_OFFERED, CHOOSE_OTHER)
     return "" if name == OWN else name

@@ -70,7 +70,7 @@ def test_strange_lists_of_heads_are_borne(blender, addon, backend, models):
 
 
 def test_parts_become_targets_and_follow_the_take(
-    blender, addon, offering, make_face, photo, voice
+    blender, addon, offering, make_face, photo, voice, tmp_path
 ):
     face = make_face()
     part = (np.arange(22 * 22) >= 19 * 22).astype(np.int32)
@@ -94,6 +94,15 @@ def test_parts_become_targets_and_follow_the_take(
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     for target in (head, teeth):
         assert len(shape_curve(addon, target.data.shape_keys, "jawOpen")) > 10
+    # A part that nothing moves is no target, but a file has it.
+    gum = blender.data.objects.new("Gum", blender.data.meshes.new("Gum"))
+    blender.context.scene.collection.objects.link(gum)
+    gum.parent = head
+    gum[addon("heads").PART_PROPERTY] = "Upper gum"
+    path = tmp_path / "parts.glb"
+    assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
+    document, _ = addon("glb_times").read_glb(path)
+    assert {node["name"] for node in document["nodes"]} == {head.name, teeth.name, "Gum"}
     # Only the face carries the head's motion; what hangs from it goes along.
     assert head.animation_data is not None
     assert teeth.animation_data is None or teeth.animation_data.action is None
@@ -142,6 +151,8 @@ def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
         address=transferring.address, key_file=str(transferring.key_file)
     )
     sent = len(transferring.submits)
+    reason = addon("availability").disabled_reason(blender.context, "make_face_keys")
+    assert reason.endswith("Choose another one under 'Shapes'")
     with pytest.raises(RuntimeError, match="not installed at this backend. Choose another one"):
         blender.ops.vividkeys.make_face_keys()
     assert len(transferring.submits) == sent and figure.data.shape_keys is None
