@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import characters, face_points, properties, sequencer, targets, versions
+from . import characters, face_points, head_choice, properties, sequencer, targets, versions
 from .exporting import performance_actions
 from .preferences import local_backend, preferences
 from .work import state
@@ -105,6 +105,8 @@ def _character_with_points(context: Any) -> str:
     face = characters.face_of(context)
     if face_points.are_only_guessed(face):
         return face_points.STILL_GUESSED.rstrip(".")
+    if not properties.settings(context).shapes_of:
+        return " ".join(head_choice.NO_SHAPES).rstrip(".")
     if not properties.settings(context).replace_keys:
         if characters.has_all_keys(characters.pieces_of(context, face)):
             return "All keys are there; tick 'Replace Keys' to give them new shapes"
@@ -117,6 +119,8 @@ def _face_points(context: Any) -> str:
 
 
 def _photo(context: Any) -> str:
+    if not properties.settings(context).head:
+        return " ".join(head_choice.NO_HEAD).rstrip(".")
     return _file_problem(properties.settings(context).image_file, "a photo")
 
 

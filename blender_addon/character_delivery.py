@@ -92,6 +92,7 @@ def _guess_points(context: Any, plan: CharacterPlan) -> tuple[str, ...]:
 
 def _add_keys(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tuple[str, ...]:
     keyed, report = face_keys.apply(keys, plan)
+    _note_pieces(keyed[0], plan)
     state().offers_surface_only = False
     if _scene(context, plan) == context.scene:
         properties.choose_targets(context, keyed)

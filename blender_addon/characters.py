@@ -73,9 +73,7 @@ def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
     dragged, those that were selected when the points were made."""
     active = context.view_layer.objects.active
     if not name and active is not None and active != face:
-        noted = face.get(PIECES_PROPERTY)
-        others = list(noted.values()) if noted is not None else []
-        return [face, *(other for other in others if other is not None and other.users_scene)]
+        return [face, *noted_pieces(face)]
     selected = [
         member
         for member in context.view_layer.objects
@@ -85,8 +83,16 @@ def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
 
 
 def note_pieces(pieces: Sequence[Any]) -> None:
-    """Remember on the face which objects go with it: dragging a point changes the selection."""
+    """Remember on the face which objects go with it: dragging a point changes the selection, and
+    those that got no keys, such as upper teeth, are no targets but belong into a file."""
     pieces[0][PIECES_PROPERTY] = {str(number): other for number, other in enumerate(pieces[1:])}
+
+
+def noted_pieces(face: Any) -> list[Any]:
+    """The objects that were last sent together with this face and are still in the file."""
+    noted = face.get(PIECES_PROPERTY)
+    others = list(noted.values()) if noted is not None else []
+    return [other for other in others if other is not None and other.users_scene]
 
 
 def choice_problem(context: Any, pieces: Sequence[Any]) -> str:

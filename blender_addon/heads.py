@@ -46,12 +46,13 @@ def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str, as_parts: bo
 
 def objects_of(head: Any) -> list[Any]:
     """A head of ours and the parts of it that have keys: all of them follow a performance."""
-    parts = [
-        child
-        for child in head.children
-        if PART_PROPERTY in child and child.type == "MESH" and child.data.shape_keys is not None
-    ]
-    return [head, *sorted(parts, key=lambda part: part.name)]
+    keyed = (part for part in parts_of(head) if part.data.shape_keys is not None)
+    return [head, *sorted(keyed, key=lambda part: part.name)]
+
+
+def parts_of(head: Any) -> list[Any]:
+    """The parts of a head of ours that are objects of their own, those without keys too."""
+    return [child for child in head.children if PART_PROPERTY in child and child.type == "MESH"]
 
 
 def is_our_head(candidate: Any) -> bool:

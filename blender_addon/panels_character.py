@@ -40,6 +40,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         options.use_property_split = True
         options.use_property_decorate = False
         options.prop(chosen, "face_style")
+        options.prop(chosen, "shapes_of")
         options.prop(chosen, "key_convention")
         options.prop(chosen, "replace_keys")
         if state().offers_surface_only or chosen.surface_only:

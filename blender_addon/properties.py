@@ -120,6 +120,11 @@ class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGr
         items=FACE_STYLES,
         default=FACE_STYLES[0][0],
     )
+    shapes_of: EnumProperty(
+        name="Shapes",
+        description="Whose shapes the new keys have; the backend lists the heads it has",
+        items=head_choice.shape_items,
+    )
     key_convention: EnumProperty(
         name="Names",
         description="How the new keys are called, shown by the key of the left eye's blink",

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from .. import delivery, exporting, properties
+from .. import characters, delivery, exporting, heads, properties
 from ..availability import poll
 from ..contracts import errors
 from ..work import redraw, state
@@ -85,11 +85,23 @@ def _write(context: Any, chosen_format: str, path: Path) -> None:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET, "No target mesh is chosen.", "Choose what to export."
         )
-    wanted = exporting.with_relations(meshes)
+    wanted = exporting.with_relations([*meshes, *_still_pieces(context, meshes)])
     if chosen_format == "GLB":
         exporting.export_glb(context, wanted, path)
     else:
         exporting.export_fbx(context, wanted, path)
+
+
+def _still_pieces(context: Any, meshes: list[Any]) -> list[Any]:
+    """What belongs to the targets and is none itself because nothing moves it: upper teeth, say."""
+    return [
+        piece
+        for mesh in meshes
+        for piece in (*heads.parts_of(mesh), *characters.noted_pieces(mesh))
+        if piece.type == "MESH"
+        and piece.data.shape_keys is None
+        and piece.name in context.view_layer.objects
+    ]
 
 
 CLASSES = (VIVIDKEYS_OT_export,)

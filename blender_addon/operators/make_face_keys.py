@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import choices, face_points, properties
+from .. import choices, face_points, head_choice, properties
 from ..availability import poll
 from ..contracts import errors, requests
 from ..face_keys import CharacterPlan
@@ -30,6 +30,10 @@ class VIVIDKEYS_OT_make_face_keys(bpy.types.Operator):
     )
     face_style: EnumProperty(
         name="Style", items=properties.FACE_STYLES, default=properties.FACE_STYLES[0][0]
+    )
+    shapes_of: StringProperty(
+        name="Shapes",
+        description="Of the backend's heads; 'own' is ours. Default: the scene's",
     )
     key_convention: EnumProperty(
         name="Names",
@@ -76,6 +80,7 @@ def send(operator: Any, context: Any) -> Job:
     request = requests.TransferRequest(
         style=choices.setting(operator, chosen, "face_style").lower(),
         surface_only=choices.setting(operator, chosen, "surface_only"),
+        shapes_of=operator.shapes_of or head_choice.chosen_shapes(chosen),
     )
     plan = CharacterPlan(
         convention=choices.setting(operator, chosen, "key_convention"),

@@ -358,7 +358,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     assert "none of the 52 keys" in shown.text and "is looked for" in shown.text
     assert shown.buttons["vividkeys.make_face_keys"] and shown.buttons["vividkeys.find_face_points"]
     assert "vividkeys.remove_face_points" not in shown.buttons
-    assert shown.fields == ["face_style", "key_convention", "replace_keys"]
+    assert shown.fields == ["face_style", "shapes_of", "key_convention", "replace_keys"]
     figure.shape_key_add(name="Basis", from_mix=False)
     figure.shape_key_add(name="EyeBlink_L", from_mix=False)
     assert "It has 1 of the 52 keys." in _panel(blender, addon).text

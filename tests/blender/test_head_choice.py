@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which head a photo is put onto, as chosen in the panel or told to the operator."""
+"""Which head a photo is put onto and a character's keys take their shapes from, as chosen in the
+panel or told to the operator."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from .conftest import shape_curve
+from .made_up_character import answer, new_character
 
 ELLA = {"name": "ella", "version": "1", "task": "reconstruct", "title": "Ella", "licence": "CC0"}
 OWN = {"name": "own", "version": "1", "task": "reconstruct", "title": "VividKeys", "vertices": 0}
@@ -54,7 +56,8 @@ def test_the_choice_is_saved_and_survives_other_heads_and_their_absence(
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.vividkeys.disconnect()
     blender.ops.wm.open_mainfile(filepath=path)
-    assert addon("head_choice").chosen(blender.context.scene.vividkeys) == ""
+    with pytest.raises(addon("shared.errors").VividKeysError, match="not installed"):
+        addon("head_choice").chosen(blender.context.scene.vividkeys)
     offering.models = (OWN, {**ELLA, "name": "anna"}, ELLA)
     blender.ops.vividkeys.connect_address(address=offering.address, key_file=str(offering.key_file))
     assert blender.context.scene.vividkeys.head == "ella"
@@ -68,7 +71,7 @@ def test_strange_lists_of_heads_are_borne(blender, addon, backend, models):
 
 
 def test_parts_become_targets_and_follow_the_take(
-    blender, addon, offering, make_face, photo, voice
+    blender, addon, offering, make_face, photo, voice, tmp_path
 ):
     face = make_face()
     part = (np.arange(22 * 22) >= 19 * 22).astype(np.int32)
@@ -92,8 +95,68 @@ def test_parts_become_targets_and_follow_the_take(
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     for target in (head, teeth):
         assert len(shape_curve(addon, target.data.shape_keys, "jawOpen")) > 10
+    # A part that nothing moves is no target, but a file has it.
+    gum = blender.data.objects.new("Gum", blender.data.meshes.new("Gum"))
+    blender.context.scene.collection.objects.link(gum)
+    gum.parent = head
+    gum[addon("heads").PART_PROPERTY] = "Upper gum"
+    path = tmp_path / "parts.glb"
+    assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
+    document, _ = addon("glb_times").read_glb(path)
+    assert {node["name"] for node in document["nodes"]} == {head.name, teeth.name, "Gum"}
     # Only the face carries the head's motion; what hangs from it goes along.
     assert head.animation_data is not None
     assert teeth.animation_data is None or teeth.animation_data.action is None
     blender.ops.vividkeys.create_head(image_file=str(photo), head_objects="ONE", name="Whole")
     assert [m.name for m in addon("properties").target_meshes(blender.context)] == ["Whole"]
+
+
+@pytest.fixture
+def transferring(addon, offering):
+    offering.results["transfer"] = answer(addon)
+    return offering
+
+
+def test_keys_are_asked_for_with_the_shapes_of_the_chosen_head(blender, addon, transferring):
+    figure, scene = new_character(blender), blender.context.scene.vividkeys
+    listed = addon("head_choice").shape_items(None, None)
+    assert [item[:2] for item in listed] == [("own", "VividKeys"), ("ella", "Ella")]
+    assert scene.shapes_of == "own"
+    asked = []
+    for choice, told in (("own", {}), ("ella", {}), ("ella", {"shapes_of": "own"})):
+        scene.shapes_of, scene.replace_keys = choice, True
+        assert blender.ops.vividkeys.make_face_keys(**told) == {"FINISHED"}
+        asked.append(transferring.submits[-1].params["shapes_of"])
+    assert asked == ["", "ella", "own"]
+    # The photo's head is another choice, and points have no shapes.
+    assert scene.head == "own"
+    blender.ops.vividkeys.find_face_points()
+    assert transferring.submits[-1].params["shapes_of"] == ""
+    assert len(figure.data.shape_keys.key_blocks) > 52
+
+
+def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
+    blender, addon, transferring
+):
+    figure = new_character(blender)
+    blender.context.scene.vividkeys.shapes_of = "ella"
+    # Removed since the welcome: the backend says so.
+    transferring.failure = ("bad_request", "There is no installed head 'ella'.", "See the list.")
+    with pytest.raises(RuntimeError, match="There is no installed head 'ella'. See the list."):
+        blender.ops.vividkeys.make_face_keys()
+    assert addon("work").state().notice.is_error and not addon("work").state().busy
+    # Removed before the next welcome: it is not even asked, and not silently replaced by ours.
+    transferring.failure, transferring.models = None, (OWN,)
+    blender.ops.vividkeys.disconnect()
+    blender.ops.vividkeys.connect_address(
+        address=transferring.address, key_file=str(transferring.key_file)
+    )
+    sent = len(transferring.submits)
+    reason = addon("availability").disabled_reason(blender.context, "make_face_keys")
+    assert reason.endswith("Choose another one under 'Shapes'")
+    with pytest.raises(RuntimeError, match="not installed at this backend. Choose another one"):
+        blender.ops.vividkeys.make_face_keys()
+    assert len(transferring.submits) == sent and figure.data.shape_keys is None
+    assert list(blender.data.objects) == [figure]
+    blender.context.scene.vividkeys.shapes_of = "own"
+    assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}

@@ -127,3 +127,35 @@ def test_lip_keys_of_the_user_are_refilled_only_on_request(blender, addon, backe
     # With the face alone the made-up fields are the same numbers in another order.
     assert not np.array_equal(coordinates(block.points), sculpted)
     assert np.abs(coordinates(block.points) - made).max() < 0.1
+
+
+def test_a_piece_that_nothing_moves_is_in_the_file_all_the_same(
+    blender, addon, connected, backend, make_take, voice, tmp_path
+):
+    figure, teeth = new_character(blender), new_eye(blender, "Zähne")
+
+    def answer_without_teeth(message):
+        arrays = answer(addon)(message)
+        moves = message.arrays["piece"][arrays["rows"]] == 0
+        return {
+            name: value * moves[:, None] if name in ("shapes", "offset_fields") else value
+            for name, value in arrays.items()
+        }
+
+    backend.results["transfer"] = answer_without_teeth
+    choose(blender, figure, teeth)
+    assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
+    assert teeth.data.shape_keys is None
+    assert addon("properties").target_meshes(blender.context) == [figure]
+    assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
+    other = new_eye(blender, "Other")
+    path = tmp_path / "figure.glb"
+    choose(blender, other)
+    assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
+    document, _ = addon("glb_times").read_glb(path)
+    assert {node["name"] for node in document["nodes"]} == {"Figur", "Zähne"}
+    # One that was deleted or lies in a hidden collection keeps nobody from exporting.
+    blender.context.scene.collection.objects.unlink(teeth)
+    assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
+    document, _ = addon("glb_times").read_glb(path)
+    assert {node["name"] for node in document["nodes"]} == {"Figur"}

@@ -264,4 +264,5 @@ def test_what_the_backend_says_about_the_face_is_told(blender, addon, transferri
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert "The tongue has no mesh." in addon("work").state().notice.sentences
     params = transferring.submits[-1].params
-    assert params == {"only_landmarks": False, "style": "stylised", "surface_only": True}
+    expected = {"only_landmarks": False, "style": "stylised", "surface_only": True}
+    assert params == {**expected, "shapes_of": ""}
