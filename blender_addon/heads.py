@@ -77,14 +77,14 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
 
 
 def landmarks_at_rest(head: Any) -> np.ndarray:
-    """The landmarks of a head of ours [468,3]."""
+    """The landmarks of a head of ours, or of a character with keys of ours, [468,3]."""
     landmarks = lip_detail.landmarks_of(head)
-    assert landmarks is not None, "this is no head of ours"
+    assert landmarks is not None, "its landmarks are not known"
     return landmarks
 
 
 def face_for_voice(head: Any) -> face.FaceMesh:
-    """What the backend has to know of a head of ours to shape its lips: the landmarks alone."""
+    """What the backend has to know of a head to shape its lips: the landmarks alone."""
     count = face.LANDMARK_COUNT
     return face.FaceMesh(
         vertices=landmarks_at_rest(head),

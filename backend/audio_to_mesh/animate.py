@@ -14,6 +14,7 @@ from backend.audio_to_mesh.blinks import eyes_note, phrase_ends
 from backend.audio_to_mesh.lip_offsets import offset_basis
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.settings import AnimateSettings
+from backend.audio_to_mesh.speaking_face import speaking_landmarks
 from backend.audio_to_mesh.streaming import MotionChunk, StreamingAnimator, take_length
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
@@ -69,7 +70,7 @@ def animate_chunks(
             raise VividKeysError(ErrorKind.CANCELLED, "The animation was cancelled.")
 
     check()
-    neutral = None if face is None else face.landmarks
+    neutral = None if face is None else speaking_landmarks(face)
     stream = StreamingAnimator(model, settings, neutral)
     total = take_length(len(audio.samples), settings.fps)
     for piece in _pieces(audio.samples):
@@ -90,7 +91,7 @@ def _carrier(face: FaceMesh | None) -> tuple[NDArray[np.float32], NDArray[np.int
     if face is None:
         return template.vertices.astype(np.float32), template.triangles, []
     warnings = [str(sentence) for sentence in face.meta.get("warnings", [])]
-    return face.landmarks, template.triangles, warnings
+    return speaking_landmarks(face), template.triangles, warnings
 
 
 def animate(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .. import baking, choices, heads, performance_dials, properties, sequencer, targets
+from .. import (
+    baking,
+    choices,
+    heads,
+    lip_detail,
+    performance_dials,
+    properties,
+    sequencer,
+    targets,
+)
 from ..availability import poll
 from ..contracts import errors, requests
 from ..performance_dials import SpeakerProperties
@@ -106,15 +116,17 @@ def send(operator: Any, context: Any) -> Job:
         name,
         plan,
         baking.plan_to_json(plan),
-        arrays=_face_of(meshes[0]),
+        arrays=_face_of(meshes),
     )
 
 
-def _face_of(mesh: Any) -> dict[str, Any]:
-    """Our own head speaks with its own lips; of other characters the backend takes a mean face."""
-    if not heads.is_our_head(mesh):
+def _face_of(meshes: Sequence[Any]) -> dict[str, Any]:
+    """A head of ours, or a character that was given keys, speaks with its own lips; for others the
+    backend takes a mean face."""
+    speaker = next((mesh for mesh in meshes if lip_detail.landmarks_of(mesh) is not None), None)
+    if speaker is None:
         return {}
-    return requests.face_arrays(heads.face_for_voice(mesh))
+    return requests.face_arrays(heads.face_for_voice(speaker))
 
 
 def _wants_strip(operator: Any, chosen: Any) -> bool:

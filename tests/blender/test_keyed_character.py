@@ -53,9 +53,12 @@ def spoken(addon, backend, keyed, make_take):
 
 
 def test_animate_drives_the_new_keys_on_every_piece(
-    blender, addon, connected, keyed, spoken, voice
+    blender, addon, backend, connected, keyed, spoken, voice
 ):
     assert blender.ops.vividkeys.animate(audio_file=str(voice), start_frame=1) == {"FINISHED"}
+    # Its lips are shaped for its own face.
+    noted = addon("lip_detail").landmarks_of(keyed)
+    assert np.array_equal(backend.submits[-1].arrays["face.landmarks"], noted)
     resampled = addon("shared.take").resample_take(spoken, 30.0)
     index, eye = addon("shared.arkit").INDEX, blender.data.objects["Auge"]
     for piece, name in ((keyed, "jawOpen"), (keyed, "tongueOut"), (eye, "eyeLookUpLeft")):
