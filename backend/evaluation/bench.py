@@ -6,34 +6,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .bench_row import REPOSITORY, Row, json_of
+
 KEYING_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_keying.py"
 HEAD_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_head.py"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure; `limit` 0 means that there is none. Lower is better for all of them."""
-
-    what: str
-    figure: float
-    unit: str
-    limit: float = 0.0
-
-    @property
-    def within(self) -> bool:
-        return not self.limit or self.figure <= self.limit
 
 
 def rows(repeats: int, long: bool) -> Iterator[Row]:
@@ -67,14 +53,6 @@ def _animate(seconds: float, repeats: int) -> dict[str, float]:
     return json_of(
         sys.executable, "-m", "backend.evaluation.bench_animate", str(seconds), str(repeats)
     )
-
-
-def json_of(*command: str) -> dict[str, float]:
-    """The JSON in the last line that a command prints."""
-    output = subprocess.run(
-        command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return dict(json.loads(output.strip().splitlines()[-1]))
 
 
 def _photo(repeats: int) -> Iterator[Row]:

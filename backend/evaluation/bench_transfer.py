@@ -17,7 +17,7 @@ import psutil
 
 from shared.character import Character
 
-from .bench import Row, json_of
+from .bench_row import Row, json_of
 
 # Vertices and what they may take, seconds and MB.
 SIZES = ((20_000, 15.0, 3000.0), (100_000, 90.0, 3000.0))
