@@ -21,7 +21,6 @@ from .. import (
     sequencer,
     targets,
 )
-from ..availability import poll
 from ..contracts import errors, requests
 from ..performance_dials import SpeakerProperties
 from ..session import UploadSource
@@ -32,7 +31,9 @@ from . import job_operator
 _NO_HASH_YET = "0" * 64
 
 
-class VIVIDKEYS_OT_animate(StyleProperties, SpeakerProperties, bpy.types.Operator):
+class VIVIDKEYS_OT_animate(
+    job_operator.JobOperator, StyleProperties, SpeakerProperties, bpy.types.Operator
+):
     """Turn the voice into keys on the target meshes, with blinks and head motion"""
 
     bl_idname = "vividkeys.animate"
@@ -46,24 +47,8 @@ class VIVIDKEYS_OT_animate(StyleProperties, SpeakerProperties, bpy.types.Operato
     seed: IntProperty(name="Seed", min=0)
     start_frame: IntProperty(name="Start Frame", default=1)
 
-    job_id = ""
-    timer: Any = None
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return poll(cls, context)
-
-    def execute(self, context: Any) -> set[str]:
-        return job_operator.run_blocking(self, context, lambda: send(self, context))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        return job_operator.start_modal(self, context, lambda: send(self, context))
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        return job_operator.step(self, context, event)
-
-    def cancel(self, context: Any) -> None:
-        job_operator.end_modal(self, context)
+    def send(self, context: Any) -> Job:
+        return send(self, context)
 
 
 def send(operator: Any, context: Any) -> Job:

@@ -11,13 +11,12 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .. import choices, delivery, head_choice, properties, targets
-from ..availability import poll
 from ..contracts import errors, requests
 from ..work import Job, state
 from . import job_operator
 
 
-class VIVIDKEYS_OT_create_head(bpy.types.Operator):
+class VIVIDKEYS_OT_create_head(job_operator.JobOperator, bpy.types.Operator):
     """Make a head from the photo, with its texture and 52 shape keys"""
 
     bl_idname = "vividkeys.create_head"
@@ -38,24 +37,8 @@ class VIVIDKEYS_OT_create_head(bpy.types.Operator):
         description="Default: the scene's",
     )
 
-    job_id = ""
-    timer: Any = None
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return poll(cls, context)
-
-    def execute(self, context: Any) -> set[str]:
-        return job_operator.run_blocking(self, context, lambda: send(self, context))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        return job_operator.start_modal(self, context, lambda: send(self, context))
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        return job_operator.step(self, context, event)
-
-    def cancel(self, context: Any) -> None:
-        job_operator.end_modal(self, context)
+    def send(self, context: Any) -> Job:
+        return send(self, context)
 
 
 def send(operator: Any, context: Any) -> Job:

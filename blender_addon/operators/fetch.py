@@ -9,13 +9,12 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import baking, delivery, face_keys
-from ..availability import poll
 from ..contracts import errors
 from ..work import Job, state
 from . import job_operator
 
 
-class VIVIDKEYS_OT_fetch(bpy.types.Operator):
+class VIVIDKEYS_OT_fetch(job_operator.JobOperator, bpy.types.Operator):
     """Fetch the result of a job that was sent before Blender quit"""
 
     bl_idname = "vividkeys.fetch"
@@ -24,24 +23,8 @@ class VIVIDKEYS_OT_fetch(bpy.types.Operator):
 
     job: StringProperty(name="Job", description="Its id; default: the oldest one")
 
-    job_id = ""
-    timer: Any = None
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return poll(cls, context)
-
-    def execute(self, context: Any) -> set[str]:
-        return job_operator.run_blocking(self, context, lambda: attach(self))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        return job_operator.start_modal(self, context, lambda: attach(self))
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        return job_operator.step(self, context, event)
-
-    def cancel(self, context: Any) -> None:
-        job_operator.end_modal(self, context)
+    def send(self, _context: Any) -> Job:
+        return attach(self)
 
 
 def attach(operator: Any) -> Job:

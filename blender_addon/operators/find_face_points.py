@@ -17,7 +17,7 @@ from . import job_operator
 from .character_job import chosen_pieces, submit
 
 
-class VIVIDKEYS_OT_find_face_points(bpy.types.Operator):
+class VIVIDKEYS_OT_find_face_points(job_operator.JobOperator, bpy.types.Operator):
     """Show where eyes, brows, nose, mouth and chin of the active mesh are, as points to drag"""
 
     bl_idname = "vividkeys.find_face_points"
@@ -28,24 +28,8 @@ class VIVIDKEYS_OT_find_face_points(bpy.types.Operator):
         name="Face", description="Name of the mesh with the face; default: the active one"
     )
 
-    job_id = ""
-    timer: Any = None
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return poll(cls, context)
-
-    def execute(self, context: Any) -> set[str]:
-        return job_operator.run_blocking(self, context, lambda: send(self, context))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        return job_operator.start_modal(self, context, lambda: send(self, context))
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        return job_operator.step(self, context, event)
-
-    def cancel(self, context: Any) -> None:
-        job_operator.end_modal(self, context)
+    def send(self, context: Any) -> Job:
+        return send(self, context)
 
 
 class VIVIDKEYS_OT_remove_face_points(bpy.types.Operator):

@@ -12,8 +12,36 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import delivery
+from ..availability import poll
 from ..contracts import errors
 from ..work import TICK_SECONDS, Job, redraw, state
+
+
+class JobOperator:
+    """Mixed into an operator that sends a job: it says how in `send`, all else is the same."""
+
+    job_id = ""
+    timer: Any = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return poll(cls, context)
+
+    def send(self, context: Any) -> Job:
+        """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
+        raise NotImplementedError
+
+    def execute(self, context: Any) -> set[str]:
+        return run_blocking(self, context, lambda: self.send(context))
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        return start_modal(self, context, lambda: self.send(context))
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        return step(self, context, event)
+
+    def cancel(self, context: Any) -> None:
+        end_modal(self, context)
 
 
 def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:

@@ -9,7 +9,6 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .. import choices, face_points, head_choice, properties
-from ..availability import poll
 from ..contracts import errors, requests
 from ..face_keys import CharacterPlan
 from ..mapping.conventions import CONVENTIONS, DEFAULT
@@ -18,7 +17,7 @@ from . import job_operator
 from .character_job import chosen_pieces, submit
 
 
-class VIVIDKEYS_OT_make_face_keys(bpy.types.Operator):
+class VIVIDKEYS_OT_make_face_keys(job_operator.JobOperator, bpy.types.Operator):
     """Give the active mesh, and the meshes selected with it, ARKit's 52 shape keys"""
 
     bl_idname = "vividkeys.make_face_keys"
@@ -47,24 +46,8 @@ class VIVIDKEYS_OT_make_face_keys(bpy.types.Operator):
         name="Surface Only", description="Make keys also where the mouth cannot open"
     )
 
-    job_id = ""
-    timer: Any = None
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return poll(cls, context)
-
-    def execute(self, context: Any) -> set[str]:
-        return job_operator.run_blocking(self, context, lambda: send(self, context))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        return job_operator.start_modal(self, context, lambda: send(self, context))
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        return job_operator.step(self, context, event)
-
-    def cancel(self, context: Any) -> None:
-        job_operator.end_modal(self, context)
+    def send(self, context: Any) -> Job:
+        return send(self, context)
 
 
 def send(operator: Any, context: Any) -> Job:
