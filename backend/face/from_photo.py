@@ -14,9 +14,10 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
 
 from .build_head import build_head
+from .close_mouth import close_mouth
 from .landmarks import find_face
 from .load_image import load_image
-from .neutral import NeutralFace, close_mouth, neutral_face
+from .neutral import NeutralFace, neutral_face
 from .template import load_template
 from .texture.photo_crop import crop_photo
 from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arkit_basis import contacts
-from .close_mouth import close_mouth as close_mouth
+from .close_mouth import close_mouth
 from .fit_photo import fit_photo
 from .pose import Similarity, fit_similarity, head_angles, image_to_axes
 from .template import load_template

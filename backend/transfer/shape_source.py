@@ -37,11 +37,12 @@ MISSING_BELOW = 0.002
 @dataclass(frozen=True, eq=False)
 class ShapeSource:
     """A head's landmarks at rest [468,3] and their motions [52,468,3] in the order of
-    `ARKIT_NAMES`, in any one space that is turned as ours; `name` is for sentences."""
+    `ARKIT_NAMES`, in any one space; `name` is for sentences, `rules` as in `with_contacts`."""
 
     name: str
     landmarks: Floats
     shapes: Floats
+    rules: dict[str, str] | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -56,7 +57,8 @@ class ShapeSource:
 def own_source() -> ShapeSource:
     """The muscle table's shapes on the mean face."""
     face = closed_template()
-    return ShapeSource("VividKeys", face, landmark_basis(face))
+    rules = {name: muscle.lips for name, muscle in load_table().muscles.items()}
+    return ShapeSource("VividKeys", face, landmark_basis(face), rules)
 
 
 def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
@@ -75,10 +77,7 @@ def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
         name: own[number] if name in missing else carried[number]
         for number, name in enumerate(ARKIT_NAMES)
     }
-    if source is own_source():
-        rules = {name: muscle.lips for name, muscle in load_table().muscles.items()}
-        return with_contacts(fields, face, rules=rules)
-    return with_contacts(fields, face)
+    return with_contacts(fields, face, rules=source.rules)
 
 
 def _transferred(

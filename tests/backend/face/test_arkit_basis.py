@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.face.arkit_basis import contacts, landmark_basis
-from backend.face.neutral import close_mouth
+from backend.face.close_mouth import close_mouth
 from backend.face.template import load_template
 from shared.arkit import ARKIT_NAMES, INDEX, LEFT_RIGHT_PAIRS
 
