@@ -20,15 +20,20 @@ MAY_IMPORT = {
     "transfer": {"face", "models"},
     "heads": {"mesh_files", "face", "transfer", "models"},
     "audio_to_mesh": {"audio", "face", "models"},
-    "server": {"audio", "face", "transfer", "heads", "audio_to_mesh", "models"},
-    "training": {"audio", "mesh_files", "face", "audio_to_mesh", "models"},
+    "mesh_to_video": {"audio", "face", "models"},
+    "server": {
+        "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
+    },
+    "training": {
+        "audio", "mesh_files", "face", "heads", "audio_to_mesh", "mesh_to_video", "models",
+    },
     "evaluation": {
-        "audio", "face", "transfer", "heads", "audio_to_mesh", "models", "samples", "server",
-        "training",
+        "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
+        "samples", "server", "training",
     },
     "commands": {
-        "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "models", "server",
-        "training", "evaluation",
+        "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
+        "models", "server", "training", "evaluation",
     },
 }  # fmt: skip
 HEAVY = {"torch", "mediapipe", "scipy", "soundfile", "av", "backend"}
