@@ -92,7 +92,7 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
         # The preview can be undone by itself; the full film is a step of its own.
         bpy.ops.ed.undo_push(message="Talking Video Preview")
         film = self.film
-        return job_operator.start_modal(self, context, lambda: film.send(False))
+        return job_operator.go_on(self, context, lambda: film.send(False))
 
 
 def send(operator: Any, context: Any) -> Job:
