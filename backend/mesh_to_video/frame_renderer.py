@@ -69,7 +69,7 @@ def _still_picture(portrait: Portrait, view: View, background: str) -> tuple[Pix
     if background == "green":
         plate = np.broadcast_to(np.array(GREEN, np.float32), plate.shape)
     elif background == "blur":
-        plate = cv2.GaussianBlur(plate, (0, 0), BLUR * max(plate.shape))
+        plate = np.asarray(cv2.GaussianBlur(plate, (0, 0), BLUR * max(plate.shape)), np.float32)
     still = np.clip(layer + (1 - alpha) * plate + 0.5, 0, 255)
     return still.astype(np.uint8), np.ascontiguousarray(plate)
 

@@ -67,8 +67,11 @@ class PhotoWarp:
         from_x, from_y = motion.from_x - 0.5, motion.from_y - 0.5
         if residual is not None:
             from_x, from_y = from_x + residual[..., 0], from_y + residual[..., 1]
-        warped = cv2.remap(
-            self._layer, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        warped = np.asarray(
+            cv2.remap(
+                self._layer, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            ),
+            np.float32,
         )
         colour, alpha = warped[..., :3], np.clip(warped[..., 3], 0, 1)
         self._lay_in_eyes(colour, motion)
