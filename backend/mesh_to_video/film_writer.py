@@ -222,9 +222,10 @@ class FilmWriter(MovieWriter):
         if self._sound is not None:
             self._layout = "stereo" if self._sound.channels == 2 else "mono"
             codec = "aac" if self._is_mp4 else "pcm_s16le"
-            self._voice: Any = self._container.add_stream(codec, rate=RATE, layout=self._layout)
+            voice: Any = self._container.add_stream(codec, rate=RATE, layout=self._layout)
+            self._voice = voice
             if self._is_mp4:
-                self._voice.bit_rate = _AAC_BITS_PER_CHANNEL * self._sound.channels
+                voice.bit_rate = _AAC_BITS_PER_CHANNEL * self._sound.channels
 
     @property
     def _pixel_format(self) -> str:
