@@ -204,7 +204,8 @@ def frames_of_photo(
     image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Cancelled
 ) -> FrameSource:
     """The frames of `take` on the photo, by the whole pipeline."""
-    from backend.mesh_to_video.frame_renderer import render_frames
+    from backend.mesh_to_video.frame_renderer import FrameRenderer
+    from backend.mesh_to_video.frame_stream import frames_in_order
     from backend.mesh_to_video.performance import take_performance
     from backend.mesh_to_video.portrait import portrait_from_photo
 
@@ -219,9 +220,14 @@ def frames_of_photo(
         settings = replace(settings, size=0)
     _stop_if(cancelled)
     performance = take_performance(portrait, take, settings.fps)
-    warnings += getattr(performance, "warnings", ())
-    frames = render_frames(portrait, performance, settings, cancelled)
-    return FrameSource(performance.frame_count, iter(frames), tuple(warnings))
+    warnings += performance.notes
+    renderer = FrameRenderer(portrait, settings)
+
+    def make(frame: int) -> NDArray[np.uint8]:
+        return renderer.frame(performance.vertices(frame))
+
+    frames = frames_in_order(make, performance.frame_count, cancelled)
+    return FrameSource(performance.frame_count, frames, tuple(warnings))
 
 
 def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
