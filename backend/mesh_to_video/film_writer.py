@@ -35,8 +35,8 @@ _MOST_THREADS = 8
 _AAC_BITS_PER_CHANNEL = 96_000
 # How much of a file that is cut off may be lost, seconds.
 _FRAGMENT_SECONDS = 1.0
-# Exact chroma: without these swscale rounds and takes every other pixel's colour.
-_SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+# How colours are brought to a quarter of the pixels; of all ways this one comes back closest.
+_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 
 
 class FilmWriter(MovieWriter):
@@ -97,6 +97,8 @@ class FilmWriter(MovieWriter):
             dst_color_range=ColorRange.MPEG,
             interpolation=_SCALING,
         )
+        # ProRes takes these from each frame, H.264 from the stream.
+        frame.color_primaries, frame.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         frame.pts = self.frames
         frame.time_base = 1 / self.form.fps
         try:
