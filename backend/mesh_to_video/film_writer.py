@@ -35,6 +35,8 @@ _MOST_THREADS = 8
 _AAC_BITS_PER_CHANNEL = 96_000
 # How much of a file that is cut off may be lost, seconds.
 _FRAGMENT_SECONDS = 1.0
+# What PyAV raises, its own and the file's; not all of its errors are OSErrors.
+_FAILURES = (av.FFmpegError, OSError, ValueError)
 # How colours are brought to a quarter of the pixels; of all ways this one comes back closest.
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 
@@ -104,7 +106,7 @@ class FilmWriter(MovieWriter):
         try:
             self._container.mux(self._pictures.encode(frame))
             self._lay_sound(self.frames + 1)
-        except (OSError, ValueError) as error:
+        except _FAILURES as error:
             raise self._told(error) from error
 
     def _lay_sound(self, frames: int) -> None:
@@ -132,7 +134,7 @@ class FilmWriter(MovieWriter):
                 raise self._file.refusal
             self._sign()
             self._file.take_place_of(self.path)
-        except (OSError, ValueError) as error:
+        except _FAILURES as error:
             raise self._told(error) from error
         if self._sound is not None:
             self.warnings += self._sound.difference(self._seconds, self._cut_on_purpose)
@@ -155,7 +157,7 @@ class FilmWriter(MovieWriter):
             try:
                 self._flush()
                 self._container.close()
-            except (OSError, ValueError):
+            except _FAILURES:
                 self._file.ignore_writes()
         if self._file.refusal is None:
             self._sign()
@@ -184,7 +186,7 @@ class FilmWriter(MovieWriter):
         self._file.ignore_writes()
         try:
             self._container.close()
-        except (OSError, ValueError):
+        except _FAILURES:
             pass
 
     def _close_sound(self) -> None:
