@@ -7,8 +7,9 @@ worker.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,7 @@ from shared.take import Take, take_from_arrays
 
 if TYPE_CHECKING:
     from backend.mesh_to_video.settings import RenderSettings
-
-PREVIEW_SIZE = 256
-# The first sentences would guess wildly: opening the photo takes as long as many pictures.
-_SECONDS_BEFORE_GUESS = 1.0
-_SHARE_BEFORE_GUESS = 0.02
+    from backend.mesh_to_video.video import Frames, FrameSource, MakeFrames
 
 
 def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
@@ -48,20 +45,27 @@ def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
 
 
 def _render(context: JobContext) -> Result:
-    from backend.mesh_to_video.video import render_video
+    from backend.mesh_to_video.settings import RenderSettings
+    from backend.mesh_to_video.video import preview_settings, render_video
 
     request = from_params(RenderRequest, context.params)
     take = _take(request, context)
-    context.progress("reading", 0.0, "Looking at the photo")
+    settings = RenderSettings(
+        size=request.size, fps=request.fps, background=request.background, mark=request.mark
+    )
+
+    def progress(fraction: float, sentence: str) -> None:
+        context.progress("rendering", fraction, sentence)
+
     report = render_video(
         context.upload(request.image),
         take,
         context.new_file(f"film.{request.container}"),
         audio=context.upload(request.audio) if request.audio else None,
-        settings=_settings(request),
-        progress=_progress(context),
+        settings=preview_settings(settings) if request.preview else settings,
+        progress=progress,
         cancelled=context.cancelled,
-        first_picture=lambda pixels: _show(context, pixels),
+        make_frames=_showing(context),
     )
     info = {
         "width": report.width,
@@ -83,42 +87,31 @@ def _take(request: RenderRequest, context: JobContext) -> Take:
     return take
 
 
-def _settings(request: RenderRequest) -> RenderSettings:
-    from backend.mesh_to_video.settings import RenderSettings
+def _showing(context: JobContext) -> MakeFrames:
+    """The frames of the whole pipeline; the first one is shown to the client as soon as it is
+    made."""
+    from backend.mesh_to_video.video import frames_of_photo
 
-    size = request.size
-    if request.preview:
-        size = min(size or PREVIEW_SIZE, PREVIEW_SIZE)
-    return RenderSettings(
-        size=size, fps=request.fps, background=request.background, mark=request.mark
-    )
+    def make(
+        image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Callable[[], bool]
+    ) -> FrameSource:
+        source = frames_of_photo(image, take, settings, cancelled)
+        return replace(source, frames=_shown(source.frames, context))
 
-
-def _progress(context: JobContext) -> Callable[[float, str], None]:
-    """Passes on what is said of the work, with the time that is left where that can be told."""
-    started = time.monotonic()
-
-    def progress(fraction: float, sentence: str) -> None:
-        passed = time.monotonic() - started
-        if passed > _SECONDS_BEFORE_GUESS and _SHARE_BEFORE_GUESS < fraction < 1.0:
-            left = passed / fraction * (1.0 - fraction)
-            sentence = f"{sentence.rstrip('.')}, {time_left(left)} left"
-        context.progress("rendering", fraction, sentence)
-
-    return progress
+    return make
 
 
-def time_left(seconds: float) -> str:
-    """Seconds in words: '8 s', '3 min', '1 h 20 min'."""
-    if seconds < 60:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _show(context: JobContext, pixels: np.ndarray) -> None:
-    picture = FirstPicture(small_picture(pixels))
-    context.chunk(picture.info(), picture.arrays())
+def _shown(frames: Frames, context: JobContext) -> Frames:
+    try:
+        for number, pixels in enumerate(frames):
+            if number == 0:
+                picture = FirstPicture(small_picture(pixels))
+                context.chunk(picture.info(), picture.arrays())
+            yield pixels
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()
 
 
 def small_picture(pixels: np.ndarray) -> np.ndarray:
