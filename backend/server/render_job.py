@@ -127,13 +127,9 @@ def small_picture(pixels: np.ndarray) -> np.ndarray:
 
 
 def _warm() -> None:
-    from backend.face.landmarks import warm_up
-    from backend.mesh_to_video import video
+    from backend.mesh_to_video.warm_up import warm_up
 
     warm_up()
-    prepare = getattr(video, "warm_up", None)
-    if prepare is not None:
-        prepare()
 
 
 JOB_KINDS = (JobKind("render", _check, _render, warm=_warm),)

@@ -321,7 +321,6 @@ def test_the_preview_is_laid_first_and_the_film_takes_its_place(
     blender, addon, connected, backend, speaking, films
 ):
     cls, operator = as_modal(addon, blender, video_preview=True)
-    assert backend.submits[0].params["preview"] is True
     run(cls, operator, blender.context, until=lambda: len(movies(addon, speaking)) == 1)
     (preview,) = movies(addon, speaking)
     assert file_of(blender, preview).read_bytes() == films["small"]
