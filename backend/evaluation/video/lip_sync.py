@@ -22,10 +22,12 @@ from backend.evaluation.video.flicker import background_flicker, skin_flicker
 from backend.evaluation.video.people import Speech
 from backend.evaluation.video.pictures import Pixels
 from backend.evaluation.video.reenact import face_sharpness
+from backend.evaluation.video.regions import face_width
 from backend.evaluation.video.tracked import AXES, bone_distance, look_again, motion_of
 from backend.face.fit_photo import fit_photo
 from backend.face.photo_model import identity_coordinates
 from backend.face.template import load_template
+from backend.face.topology import LANDMARK_COUNT
 from shared.take import Take
 
 Floats = NDArray[np.float64]
@@ -73,6 +75,8 @@ class VideoFigures:
 
     aperture, aperture_gain  of the lips' gap against the mesh's
     pose        per axis
+    away        of bone in the picture from where the mesh has it, mean over frames once what is
+                the same in all of them is taken out: percents of the outer eye corners' distance
     found       share of frames in which a face is found
     bone        millimetres between bones of photo and video, and what they sway by within it
     identity    distance from the photo's face in `identity_coordinates`, mean over frames
@@ -87,6 +91,7 @@ class VideoFigures:
     aperture_gain: float
     closures: Closures
     pose: tuple[AxisFigures, ...]
+    away: float
     found: float
     bone: float
     bone_sway: float
@@ -145,6 +150,7 @@ def video_figures(video: Video, phones: Sequence[Phone] | None = None) -> VideoF
         aperture_gain=gain(shown.gap[seen], meant.gap[seen]),
         closures=closures(shown.gap, meant.gap, video.fps, phones),
         pose=axis_figures(shown.angles[seen], meant.angles[seen]),
+        away=100.0 * _apart_in_picture(landmarks[seen], video.driven[seen]),
         found=float(seen.mean()),
         bone=bone_distance(shown.shape, still_shape),
         bone_sway=float(shown.apart[seen].mean()),
@@ -172,6 +178,14 @@ def axis_figures(shown: Floats, meant: Floats) -> tuple[AxisFigures, ...]:
             )
         )
     return tuple(rows)
+
+
+def _apart_in_picture(tracked: Floats, driven: Floats) -> float:
+    """Distance of bone [T,>=468,3] in the picture, in distances of the outer eye corners."""
+    bone = load_template().rigidity[:LANDMARK_COUNT]
+    away = (tracked[:, :LANDMARK_COUNT] - driven[:, :LANDMARK_COUNT])[..., :2]
+    away = np.linalg.norm(away - np.median(away, axis=0), axis=2) @ (bone / bone.sum())
+    return float(away.mean() / np.median([face_width(face) for face in driven]))
 
 
 def _identity(landmarks: Floats, still: Floats) -> float:

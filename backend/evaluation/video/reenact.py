@@ -159,14 +159,15 @@ def mean_likeness(rows: Sequence[Likeness]) -> Likeness:
 
 
 def face_sharpness(pictures: Sequence[Pixels], landmarks: Floats) -> tuple[float, float]:
-    """CPBD of the face's box and mean squared slope within the face, means over a few frames."""
+    """CPBD and mean squared slope of the face, means over a few frames."""
     chosen = np.unique(np.linspace(0, len(pictures) - 1, _SHARPNESS_FRAMES).round().astype(int))
     seen, energy = [], []
     for number in chosen:
         grey = luminance(pictures[number])
         size = (grey.shape[0], grey.shape[1])
-        seen.append(cpbd(grey[face_box(landmarks[number], size)]))
-        energy.append(gradient_energy(grey, face_region(landmarks[number], size)))
+        face, box = face_region(landmarks[number], size), face_box(landmarks[number], size)
+        seen.append(cpbd(grey[box], face[box]))
+        energy.append(gradient_energy(grey, face))
     known = [value for value in seen if np.isfinite(value)]
     return float(np.mean(known)) if known else float("nan"), float(np.mean(energy))
 

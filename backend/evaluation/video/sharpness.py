@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.evaluation.video.pictures import Grey, slopes
+from backend.evaluation.video.pictures import Grey, Region, slopes
 
 # A block is looked at when this share of its pixels lies on edges.
 BLOCK, _EDGE_SHARE = 64, 0.002
@@ -27,9 +27,12 @@ _JUST_NOTICED = 0.63
 _CANNY = (50.0, 130.0)
 
 
-def cpbd(grey: Grey) -> float:
-    """0 (blurred) .. 1 (sharp) of a luminance [H,W] 0..255; nan where there is no edge."""
-    widths, low_contrast = edge_widths(grey)
+def cpbd(grey: Grey, region: Region | None = None) -> float:
+    """0 (blurred) .. 1 (sharp) of a luminance [H,W] 0..255; nan where there is no edge.
+
+    `region` bool [H,W]: only the edges inside of it count.
+    """
+    widths, low_contrast = edge_widths(grey, region)
     if not len(widths):
         return float("nan")
     noticed = np.where(low_contrast, _WIDTH_LOW, _WIDTH_HIGH)
@@ -38,12 +41,16 @@ def cpbd(grey: Grey) -> float:
     return float(np.mean(np.round(probability, 2) <= _JUST_NOTICED))
 
 
-def edge_widths(grey: Grey) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def edge_widths(
+    grey: Grey, region: Region | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Widths in pixels of all upright edges in blocks that have edges, and whether their block has
     little contrast."""
     # In whole levels: the faint ends of a ramp are nothing that anybody sees.
     levels = np.clip(np.round(grey), 0, 255).astype(np.uint8)
     edges = cv2.Canny(levels, *_CANNY, L2gradient=True) > 0
+    if region is not None:
+        edges &= region
     across = cv2.Sobel(grey.astype(np.float32), cv2.CV_32F, 1, 0)
     along = cv2.Sobel(grey.astype(np.float32), cv2.CV_32F, 0, 1)
     # The width is taken along the row, so only edges that are nearly upright have one.
@@ -87,7 +94,7 @@ def _widths(grey: NDArray[np.uint8], sign: NDArray[np.float32]) -> NDArray[np.fl
     return total
 
 
-def gradient_energy(grey: Grey, region: NDArray[np.bool_] | None = None) -> float:
+def gradient_energy(grey: Grey, region: Region | None = None) -> float:
     """Mean squared slope, levels² per pixel²; falls with blur and rises with noise."""
     energy = (slopes(grey) ** 2).sum(axis=2)
     return float((energy if region is None else energy[region]).mean())

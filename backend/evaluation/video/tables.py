@@ -108,12 +108,15 @@ def _each_clip(clips: Sequence[ClipFigures]) -> Table:
 
 
 def _videos(title: str, videos: Sequence[VideoFigures], people: float) -> Table:
-    caption = "Pose: correlation, mean error in degrees, gain. Sharpness: CPBD over the photo's."
+    caption = (
+        "Pose: correlation, mean error in degrees, gain. Off: bone in the "
+        "picture, % of the eyes' distance. Sharpness: CPBD over the photo's."
+    )
     if math.isfinite(people):
         caption += f" Different people are {people:.1f} apart in identity."
     view = Table(title=title, caption=caption, caption_justify="left")
     view.add_column("video")
-    for name in ("aperture r", "lag", "gain", "closures", "pitch", "roll", "yaw", "found",
+    for name in ("aperture r", "lag", "gain", "closures", "pitch", "roll", "yaw", "off %", "found",
                  "bone mm", "identity", "sharpness", "energy", "background", "skin"):  # fmt: skip
         view.add_column(name, justify="right")
     for video in videos:
@@ -124,6 +127,7 @@ def _videos(title: str, videos: Sequence[VideoFigures], people: float) -> Table:
             _number(video.aperture_gain, 2),
             f"{video.closures.kept} of {video.closures.made}",
             *(f"{row.correlation:.3f} {row.error:.1f}° {row.gain:.2f}" for row in video.pose),
+            _number(video.away, 2),
             f"{100 * video.found:.0f} %",
             f"{video.bone:.2f} ±{video.bone_sway:.2f}",
             _number(video.identity, 1),

@@ -83,6 +83,17 @@ def test_cpbd_falls_with_blur_from_one_to_zero() -> None:
     assert all(a >= b for a, b in zip(values, values[1:], strict=False))
 
 
+def test_only_the_edges_of_a_region_count() -> None:
+    picture = bars()
+    picture[:, :128] = cv2.GaussianBlur(picture, (0, 0), 2.5)[:, :128]
+    left = np.zeros(picture.shape, np.bool_)
+    left[:, :120] = True
+    right = np.zeros_like(left)
+    right[:, 136:] = True
+    assert cpbd(picture, left) == 0.0 and cpbd(picture, right) == 1.0
+    assert 0.2 < cpbd(picture) < 0.8
+
+
 def test_cpbd_of_a_picture_with_all_kinds_of_edges_is_in_the_published_range() -> None:
     """Sharp photos have 0.4 to 0.9; with a blur of two pixels hardly an edge is left."""
     random = np.random.default_rng(2)
