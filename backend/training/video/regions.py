@@ -21,6 +21,7 @@ from backend.face.template import load_template
 # Half the extent of each region in colours of the code: across, down.
 _MOUTH = (0.26, 0.15)
 _EYE = (0.15, 0.08)
+_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,24 @@ def _centres() -> tuple[tuple[float, float], ...]:
 
 
 def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
-    """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W]."""
+    """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W].
+
+    They are found at a quarter of the size: soft masks need no more.
+    """
+    side = face.shape[-2:]
+    share = functional.avg_pool2d(face, _FACTOR)
+    # At the rim of the face the code is mixed with the zeros beside it.
+    small = functional.avg_pool2d(code, _FACTOR) / share.clamp(min=0.05)
     mouth, right, left = (
-        _bump(code, centre, extent) * face
+        _bump(small, centre, extent) * share
         for centre, extent in zip(_centres(), (_MOUTH, _EYE, _EYE), strict=True)
     )
     # An open mouth is a hole in the code.
-    cover = functional.max_pool2d(inside[:, 3:], 7, stride=1, padding=3)
-    return Regions(torch.maximum(face, cover), torch.maximum(mouth, cover), right + left)
+    cover = functional.avg_pool2d(inside[:, 3:], _FACTOR)
+    cover = functional.max_pool2d(cover, 3, stride=1, padding=1)
+    found = torch.cat([torch.maximum(share, cover), torch.maximum(mouth, cover), right + left], 1)
+    large = functional.interpolate(found, size=side, mode="bilinear", align_corners=False)
+    return Regions(large[:, 0:1], large[:, 1:2], large[:, 2:3])
 
 
 def _bump(code: Tensor, centre: tuple[float, float], extent: tuple[float, float]) -> Tensor:
