@@ -40,7 +40,12 @@ class VideoNetworks:
 
 
 def save_weights(
-    tensors: dict[str, Tensor], shape: dict[str, object], path: Path, *, name: str, about: dict[str, str]
+    tensors: dict[str, Tensor],
+    shape: dict[str, object],
+    path: Path,
+    *,
+    name: str,
+    about: dict[str, str],
 ) -> None:
     """Write weights in half precision; `path` is replaced at once."""
     kept = {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
@@ -60,14 +65,10 @@ def save_weights(
 
 def save_motion_vae(network: DualBranchMotionVAE, path: Path, **about: str) -> None:
     """Write a motion-VAE as it ships."""
-    save_weights(
-        network.state_dict(), network.shape.as_dict(), path, name=MOTION_VAE, about=about
-    )
+    save_weights(network.state_dict(), network.shape.as_dict(), path, name=MOTION_VAE, about=about)
 
 
-def save_generator(
-    generator: Generator, refiner: DetailRefiner, path: Path, **about: str
-) -> None:
+def save_generator(generator: Generator, refiner: DetailRefiner, path: Path, **about: str) -> None:
     """Write a generator and its refiner as they ship."""
     tensors = dict(generator.state_dict())
     tensors |= {_REFINER + name: value for name, value in refiner.state_dict().items()}
