@@ -61,7 +61,8 @@ def structure_error(first: Tensor, second: Tensor, weight: Tensor | None = None)
     both = mean[:, 4:5] - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2
     similar = ((2.0 * mean_x * mean_y + c1) * (2.0 * both + c2)) / (
-        (mean_x * mean_x + mean_y * mean_y + c1) * (var_x.clamp(min=0.0) + var_y.clamp(min=0.0) + c2)
+        (mean_x * mean_x + mean_y * mean_y + c1)
+        * (var_x.clamp(min=0.0) + var_y.clamp(min=0.0) + c2)
     )
     return weighted_mean(1.0 - similar, weight[..., 3:-3, 3:-3] if weight is not None else None)
 

@@ -87,7 +87,7 @@ class Run(ABC):
             torch.backends.cuda.matmul.allow_tf32 = True
             torch.backends.cudnn.allow_tf32 = True
         for module in modules.values():
-            module.to(self.worker.device, memory_format=torch.channels_last)
+            place(module, self.worker.device)
         self.average = {
             f"{name}.{key}": value.detach().clone()
             for name in averaged
@@ -120,7 +120,7 @@ class Run(ABC):
     def export(self, folder: Path) -> Path:
         """Write the averaged weights as they ship; returns the file."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027
         """What has to be learnt before the first step; nothing by default."""
 
     def progress(self) -> float:
@@ -273,6 +273,14 @@ class Run(ABC):
             left -= size
 
 
+def place(module: nn.Module, device: torch.device) -> None:
+    """Bring a network to a device, its kernels in the order that convolutions are quickest in."""
+    module.to(device)
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def run_to_the_end(
     run: Run,
     output: Path,
@@ -303,9 +311,7 @@ def run_to_the_end(
     return path
 
 
-def _loop(
-    run: Run, checkpoint: Path, held_out: Samples | None, say: Callable[[str], None]
-) -> None:
+def _loop(run: Run, checkpoint: Path, held_out: Samples | None, say: Callable[[str], None]) -> None:
     schedule = run.schedule
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}

@@ -40,7 +40,7 @@ from backend.training.video.losses import (
 from backend.training.video.moved_photo import geometric_composite, inputs_of, moved_composite
 from backend.training.video.picture_features import PictureFeatures, perceptual_error, spoil
 from backend.training.video.regions import Regions, regions
-from backend.training.video.run import Batch, Run, Samples, Schedule, run_to_the_end
+from backend.training.video.run import Batch, Run, Samples, Schedule, place, run_to_the_end
 from backend.training.video.windows import Windows, choose_windows
 
 
@@ -123,7 +123,7 @@ class GeneratorRun(Run):
         self.motion_vae: DualBranchMotionVAE | None = None
         if recipe.motion_vae is not None:
             self.motion_vae = load_motion_vae(recipe.motion_vae).requires_grad_(False)
-            self.motion_vae.to(self.worker.device, memory_format=torch.channels_last)
+            place(self.motion_vae, self.worker.device)
         shape = self.generator_network.shape
         self._average_generator = Generator(shape).eval().to(self.worker.device)
         self._average_refiner = DetailRefiner(shape).eval().to(self.worker.device)

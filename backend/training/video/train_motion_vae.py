@@ -106,15 +106,16 @@ class MotionRun(Run):
         parts = {
             "picture": weights.picture * pyramid_error(moved, target, attention),
             "gradient": weights.gradient * gradient_error(moved, target, attention),
-            "smooth": weights.smooth
-            * smoothness(motion.residual, shrink(target, factor)),
+            "smooth": weights.smooth * smoothness(motion.residual, shrink(target, factor)),
             "size": weights.size
             * weighted_mean(motion.residual.abs(), 1.0 - 0.9 * shrink(where.face, factor)),
             "occlusion": weights.occlusion
             * occlusion_error(
                 motion.occlusion,
                 occlusion_target(
-                    shrink(moved.detach(), factor), shrink(target, factor), shrink(batch["seen"], factor)
+                    shrink(moved.detach(), factor),
+                    shrink(target, factor),
+                    shrink(batch["seen"], factor),
                 ),
             ),
             "divergence": weights.divergence * divergence(motion.mean, motion.log_variance),
