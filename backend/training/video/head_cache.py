@@ -42,6 +42,8 @@ _NECK_TOP = -0.02
 _BELOW_CHIN = 0.012
 _IRIS_RADIUS = 0.0059
 _ROUNDING = 1e-5
+# A neck ends in a flare, which lies under clothes: it is drawn in below this height over its rim.
+_ABOVE_RIM = 0.022
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,13 @@ class TrainingHead:
             moved += (weights[index] * _ROUNDING) * self.shapes[index]
         return moved
 
+    def neck_rim(self) -> Floats:
+        """Points [N,3] of the neck a little above its end, which is drawn in to fit there."""
+        low = self.vertices[self.follows < 0.02]
+        height = low[:, 2].mean() + _ABOVE_RIM
+        near = (np.abs(self.vertices[:, 2] - height) < 0.008) & (self.follows < 0.7)
+        return self.vertices[near] if near.sum() > 8 else low
+
     def landmarks(self, vertices: Floats) -> Floats:
         """The tracked landmarks [478,3] on vertices [V,3] that are posed but not turned."""
         return np.asarray(vertices[self.rows] + self.away)
@@ -101,7 +110,7 @@ def own_head(photo: Path, seed: int | None = None) -> FaceMesh:
 
 def training_head(face: FaceMesh, name: str) -> TrainingHead:
     """What drawing needs of a head."""
-    rest = face.vertices.astype(np.float64)
+    rest = _without_flare(face.vertices.astype(np.float64))
     part = np.array(face.part_names)[face.vertex_part]
     kinds = np.array([_KINDS.get(material, SKIN) for material in face.materials], np.uint8)
     kind = kinds[face.triangle_material]
@@ -121,6 +130,21 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
         away=away,
         skin=_skin_colour(face, kind),
     )
+
+
+def _without_flare(rest: Floats) -> Floats:
+    """Vertices [V,3] whose neck ends as thick as it is a little higher."""
+    lowest = rest[:, 2].min()
+    rim = rest[rest[:, 2] < lowest + _BELOW_CHIN]
+    height = rim[:, 2].mean() + _ABOVE_RIM
+    low = np.flatnonzero(rest[:, 2] < height)
+    around = rest[np.abs(rest[:, 2] - height) < 0.006]
+    middle = (around[:, :2].min(axis=0) + around[:, :2].max(axis=0)) / 2
+    radius = np.ptp(around[:, :2], axis=0) / 2
+    far = np.linalg.norm((rest[low, :2] - middle) / radius, axis=1)
+    drawn = rest.copy()
+    drawn[low, :2] = middle + (rest[low, :2] - middle) / np.maximum(far, 1.0)[:, None]
+    return drawn
 
 
 def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats:

@@ -73,7 +73,7 @@ def random_scene(
     backgrounds: list[Pixels] | None = None,
 ) -> Scene:
     """A person in random clothes and light, as large as heads are in portraits."""
-    rim = head.vertices[head.follows < 0.02]
+    neck = head.neck_rim()
     width = np.ptp(head.landmarks(head.vertices)[:LANDMARK_COUNT, 0])
     scale = side * random.uniform(0.34, 0.5) / width
     middle = np.array((0.5, 0.5)) + random.normal(0, (0.03, 0.025), 2)
@@ -85,7 +85,7 @@ def random_scene(
     tone[LASHES] = 0.8
     return Scene(
         head=head,
-        body=random_body(random, rim, head.skin),
+        body=random_body(random, neck, head.skin),
         lights=random_lights(random),
         camera=random_camera(random),
         background=random_background(random, (side, side), backgrounds),
