@@ -54,8 +54,8 @@ def random_background(
 
 
 def _gradient(random: np.random.Generator, width: int, height: int) -> Floats:
-    base = random.uniform(25, 235) * np.array((1.0, 1.0, 1.0)) + random.normal(0, 22, 3)
-    other = base + random.normal(0, 30, 3)
+    base = random.uniform(25, 235) + random.normal(0, 14, 3)
+    other = base + random.normal(0, 25) + random.normal(0, 10, 3)
     angle = random.uniform(0, 2 * np.pi)
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, width), np.linspace(-0.5, 0.5, height))
     share = np.clip(0.5 + x * np.cos(angle) + y * np.sin(angle), 0, 1)
@@ -66,7 +66,9 @@ def _furnish(random: np.random.Generator, picture: Floats) -> None:
     """Doors, shelves, lamps: boxes, lines and spots with hard edges. Changes `picture`."""
     height, width = picture.shape[:2]
     for _ in range(random.integers(2, 12)):
-        colour = tuple(float(c) for c in np.clip(random.normal(125, 65, 3), 0, 255))
+        colour = tuple(
+            float(c) for c in np.clip(random.normal(125, 60) + random.normal(0, 28, 3), 0, 255)
+        )
         x, y = int(random.integers(width)), int(random.integers(height))
         w, h = (int(n) for n in random.uniform(0.02, 0.5, 2) * (width, height))
         kind = random.random()
@@ -88,13 +90,11 @@ def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
     return np.asarray(total[..., None] / 2)
 
 
-def random_body(
-    random: np.random.Generator, collar: Floats, skin: Floats
-) -> Body:
-    """Shoulders below a neck whose lower rim goes through `collar` [N,3] metres."""
+def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Body:
+    """Shoulders below a neck whose thinnest place goes through `collar` [N,3] metres."""
     centre = (collar.min(axis=0) + collar.max(axis=0)) / 2
     radius = np.maximum(np.ptp(collar, axis=0)[:2] / 2, 0.04)
-    # The rim of a flared neck lies on the shoulders: the body begins within it.
+    # The body begins just inside of the neck.
     wide, deep = random.uniform(0.19, 0.25), random.uniform(0.095, 0.125)
     slope = random.uniform(0.05, 0.09)
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
@@ -104,8 +104,8 @@ def random_body(
         # First outward over the shoulders, then down along the arms.
         out = np.clip(t / 0.55, 0, 1)
         bow = np.sin(out * np.pi / 2)
-        half_x = 0.72 * radius[0] + (wide - 0.72 * radius[0]) * bow
-        half_y = 0.72 * radius[1] + (deep - 0.72 * radius[1]) * bow**0.8
+        half_x = 0.9 * radius[0] + (wide - 0.9 * radius[0]) * bow
+        half_y = 0.9 * radius[1] + (deep - 0.9 * radius[1]) * bow**0.8
         level = collar[:, 2].mean() + 0.012 - slope * out**1.6 - 0.05 * out**6
         level -= 0.42 * np.clip((t - 0.5) / 0.5, 0, 1)
         power = 0.9
@@ -156,10 +156,10 @@ def _clothes(random: np.random.Generator, skin: Floats) -> Pixels:
             picture = np.where((tie & (v > 0.08))[..., None], _cloth(random, 3 * u, 2 * v), picture)
         bare = v < 0.05
     elif style < 0.75:
-        bare = v < random.uniform(0.08, 0.3) - 0.02 * across
+        bare = v < random.uniform(0.04, 0.16) - 0.02 * across
     else:
-        depth, width = random.uniform(0.2, 0.55), random.uniform(0.3, 0.8)
-        bare = v < np.maximum(depth * np.clip(1 - across / width, 0, 1), 0.12)
+        depth, width = random.uniform(0.2, 0.5), random.uniform(0.25, 0.6)
+        bare = v < np.maximum(depth * np.clip(1 - across / width, 0, 1), 0.07)
     picture = np.where(bare[..., None], skin, picture)
     rim = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~bare
     picture = np.where(rim[..., None], picture * random.uniform(0.6, 1.1), picture)

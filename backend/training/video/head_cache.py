@@ -37,13 +37,14 @@ _KINDS = {
     "teeth_and_gums": TEETH, "teeth": TEETH, "mouth_and_tongue": MOUTH, "mouth": MOUTH,
     "eye": EYE, "lashes": LASHES,
 }  # fmt: skip
-# Parts that are rigid, or hidden inside: they do not bend with the neck.
+# Skin above this height turns with the skull; the neck is rooted this close to its end; metres.
 _NECK_TOP = -0.02
-_BELOW_CHIN = 0.012
+_ROOT = 0.012
 _IRIS_RADIUS = 0.0059
 _ROUNDING = 1e-5
-# A neck ends in a flare, which lies under clothes: it is drawn in below this height over its rim.
-_ABOVE_RIM = 0.022
+# Clothes begin this far below the thinnest place of the neck, which goes on this far under them.
+_BELOW_THINNEST, _NECK_UNDER = 0.008, 0.035
+_NARROWER = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +81,10 @@ class TrainingHead:
         return moved
 
     def neck_rim(self) -> Floats:
-        """Points [N,3] of the neck a little above its end, which is drawn in to fit there."""
-        low = self.vertices[self.follows < 0.02]
-        height = low[:, 2].mean() + _ABOVE_RIM
-        near = (np.abs(self.vertices[:, 2] - height) < 0.008) & (self.follows < 0.7)
-        return self.vertices[near] if near.sum() > 8 else low
+        """Points [N,3] around the neck where it is thinnest: there clothes begin."""
+        height = _neck_height(self.vertices, self.landmarks(self.vertices))
+        near = np.abs(self.vertices[:, 2] - height) < 0.006
+        return self.vertices[near & (self.follows < 1.0)]
 
     def landmarks(self, vertices: Floats) -> Floats:
         """The tracked landmarks [478,3] on vertices [V,3] that are posed but not turned."""
@@ -110,13 +110,14 @@ def own_head(photo: Path, seed: int | None = None) -> FaceMesh:
 
 def training_head(face: FaceMesh, name: str) -> TrainingHead:
     """What drawing needs of a head."""
-    rest = _without_flare(face.vertices.astype(np.float64))
+    rest = face.vertices.astype(np.float64)
+    places = (face.landmarks if len(face.landmarks) else rest[:LANDMARK_COUNT]).astype(np.float64)
+    rest = _without_flare(rest, places)
     part = np.array(face.part_names)[face.vertex_part]
     kinds = np.array([_KINDS.get(material, SKIN) for material in face.materials], np.uint8)
     kind = kinds[face.triangle_material]
-    rows, away = _landmarks(face, rest, part)
+    rows, away = _landmarks(face, rest, places, part)
     texture = cv2.resize(face.texture, (TEXTURE_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-    places = (face.landmarks if len(face.landmarks) else rest[:LANDMARK_COUNT]).astype(np.float64)
     return TrainingHead(
         name=name,
         vertices=rest,
@@ -132,18 +133,29 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
     )
 
 
-def _without_flare(rest: Floats) -> Floats:
-    """Vertices [V,3] whose neck ends as thick as it is a little higher."""
-    lowest = rest[:, 2].min()
-    rim = rest[rest[:, 2] < lowest + _BELOW_CHIN]
-    height = rim[:, 2].mean() + _ABOVE_RIM
+def _neck_height(rest: Floats, landmarks: Floats) -> float:
+    """The height at which the neck of vertices [V,3] is thinnest, below the chin."""
+    chin, lowest = float(landmarks[152, 2]), float(rest[:, 2].min())
+    heights = np.linspace(chin - 0.008, max(lowest + _ROOT, chin - 0.07), 12)
+    wide = [np.ptp(rest[np.abs(rest[:, 2] - height) < 0.005, 0]) for height in heights]
+    # A little lower than that, because clothes are.
+    return float(heights[int(np.argmin(wide))]) - _BELOW_THINNEST
+
+
+def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
+    """Vertices [V,3] whose neck ends as thick as where it is thinnest: flares and shoulders of a
+    head lie under clothes."""
+    height = _neck_height(rest, landmarks)
     low = np.flatnonzero(rest[:, 2] < height)
     around = rest[np.abs(rest[:, 2] - height) < 0.006]
     middle = (around[:, :2].min(axis=0) + around[:, :2].max(axis=0)) / 2
     radius = np.ptp(around[:, :2], axis=0) / 2
     far = np.linalg.norm((rest[low, :2] - middle) / radius, axis=1)
+    far /= np.clip(1.0 - _NARROWER * (height - rest[low, 2]), 0.7, 1.0)
     drawn = rest.copy()
+    # Lower parts are drawn in further, so that they stay under the clothes when the neck bends.
     drawn[low, :2] = middle + (rest[low, :2] - middle) / np.maximum(far, 1.0)[:, None]
+    drawn[low, 2] = np.maximum(drawn[low, 2], height - _NECK_UNDER)
     return drawn
 
 
@@ -151,7 +163,7 @@ def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats
     """1 on the face and the skull, 0 at the collar, between them by the distances to both."""
     on_skin = np.unique(skin)
     lowest = rest[on_skin, 2].min()
-    collar = on_skin[rest[on_skin, 2] < lowest + _BELOW_CHIN]
+    collar = on_skin[rest[on_skin, 2] < lowest + _ROOT]
     upper = on_skin[rest[on_skin, 2] > _NECK_TOP]
     top = np.concatenate([rest[upper], landmarks])
     to_top = cKDTree(top).query(rest[on_skin])[0]
@@ -163,10 +175,9 @@ def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats
 
 
 def _landmarks(
-    face: FaceMesh, rest: Floats, part: NDArray[np.str_]
+    face: FaceMesh, rest: Floats, places: Floats, part: NDArray[np.str_]
 ) -> tuple[NDArray[np.int32], Floats]:
     """The vertices [478] nearest to the landmarks, and the way from there to them [478,3]."""
-    places = (face.landmarks if len(face.landmarks) else rest[:LANDMARK_COUNT]).astype(np.float64)
     right, left = OUTER_EYE_CORNERS
     radius = _IRIS_RADIUS * np.linalg.norm(places[left] - places[right]) / 0.09
     ring = radius * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])

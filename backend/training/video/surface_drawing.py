@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.rasterise import rasterise
+from backend.rasterize import rasterize
 
 Singles = NDArray[np.float32]
 
@@ -27,7 +27,5 @@ class Drawn:
 
 def draw(points: Singles, triangles: NDArray[np.int32], size: tuple[int, int]) -> Drawn:
     """Rasterise points [V,3] (pixels right, down, away) into a picture of (width, height)."""
-    face_id, shares = rasterise(points.astype(np.float64), triangles, *size)
-    depths = points[triangles[face_id], 2]
-    depth = np.where(face_id >= 0, (depths * shares).sum(axis=-1), np.inf)
-    return Drawn(face_id, shares.astype(np.float32), depth.astype(np.float32), points, triangles)
+    found = rasterize(points, triangles, size)
+    return Drawn(found.face_id, found.barycentric, found.depth, points, triangles)
