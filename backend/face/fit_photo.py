@@ -121,9 +121,7 @@ def fit_photo(landmarks: Floats, model: PhotoModel | None = None) -> PhotoFit:
     # What the tracker gets wrong about turned heads is no expression.
     seen = aligned - np.tensordot(now.free[-2:], model.turned, axes=1)
     irises = seen[LANDMARK_COUNT:]
-    expression = expression_weights(
-        vertices, seen[:LANDMARK_COUNT], now.trust, now.rotation
-    )
+    expression = expression_weights(vertices, seen[:LANDMARK_COUNT], now.trust, now.rotation)
     return PhotoFit(
         vertices, irises, aligned, expression, to_head,
         now.free[:count], float(now.pushed[0]), now.trust,

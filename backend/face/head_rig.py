@@ -86,5 +86,3 @@ def head_rig(neutral: NeutralFace, crop: PhotoCrop) -> HeadRig:
         tile_uvs=whole.uvs.astype(np.float32),
         tiles=inner_tiles(crop, neutral.vertices, balls),
     )
-
-

@@ -35,7 +35,7 @@ def person_matte(pixels: Pixels, face_box: tuple[float, float, float, float]) ->
     near = np.asarray(person_mask(piece), np.float32)
     share = _inner_share(near.shape, (x0 > 0, y0 > 0, x1 < width, y1 < height))
     matte[y0:y1, x0:x1] = share * near + (1 - share) * matte[y0:y1, x0:x1]
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.float32) / np.float32(255)
     radius = max(2, round(GUIDE_RADIUS * tall))
     matte = guided(grey, matte, radius, GUIDE_EDGE**2)
     matte = np.clip((matte - NOT) / (SURE - NOT), 0, 1)
@@ -96,12 +96,15 @@ def filled_from_around(values: Singles, known: Singles) -> Singles:
     Averages of ever larger surroundings, the smallest that is known counts (pull and push;
     Gortler et al., "The lumigraph", 1996).
     """
-    sums, weights = [values * known[..., None]], [known]
+    sums: list[Singles] = [values * known[..., None]]
+    weights: list[Singles] = [known]
     while max(weights[-1].shape) > 2:
         size = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
-        sums.append(cv2.resize(sums[-1], size, interpolation=cv2.INTER_AREA).reshape(
-            size[1], size[0], -1))  # fmt: skip
-        weights.append(cv2.resize(weights[-1], size, interpolation=cv2.INTER_AREA))
+        smaller = cv2.resize(sums[-1], size, interpolation=cv2.INTER_AREA)
+        sums.append(np.asarray(smaller, np.float32).reshape(size[1], size[0], -1))
+        weights.append(
+            np.asarray(cv2.resize(weights[-1], size, interpolation=cv2.INTER_AREA), np.float32)
+        )
     guess = sums[-1] / np.maximum(weights[-1], 1e-6)[..., None]
     for total, weight in zip(sums[-2::-1], weights[-2::-1], strict=True):
         size = (weight.shape[1], weight.shape[0])

@@ -123,9 +123,13 @@ class MotionField:
         )
         on_face = face_id >= 0
         rim = _soft_inside(on_face, self._seam)
-        from_x = around_x + rim * (np.where(on_face, values[..., 0], around_x) - around_x)
-        from_y = around_y + rim * (np.where(on_face, values[..., 1], around_y) - around_y)
-        seen = 1.0 + rim * (np.where(on_face, values[..., 2], 1.0) - 1.0)
+
+        def within(around: Singles, drawn: Singles) -> Singles:
+            shown = np.where(on_face, drawn, around)
+            return np.asarray(around + rim * (shown - around), np.float32)
+
+        from_x, from_y = within(around_x, values[..., 0]), within(around_y, values[..., 1])
+        seen = within(np.ones_like(depth), values[..., 2])
         return MotionImage(from_x, from_y, seen, rim, face_id, depth, values[..., 3:])
 
 
@@ -183,8 +187,8 @@ def _inside_of_lips(portrait: Portrait, source: Singles, inner: NDArray[np.intp]
         for k in range(len(edge_row) - 1):
             for share in np.linspace(0, 1, 8, endpoint=False):
                 pair = (1 - share, share)
-                edge, outer = list(edge_row[k : k + 2]), list(outer_row[k : k + 2])
-                edges.append(pair @ np.column_stack([rest[edge], source[edge, :2]]))
+                ends, outer = list(edge_row[k : k + 2]), list(outer_row[k : k + 2])
+                edges.append(pair @ np.column_stack([rest[ends], source[ends, :2]]))
                 reds.append(pair @ source[outer, :2])
                 heights.append(np.linalg.norm(pair @ rest[outer] - edges[-1][:3]))
     edge_points, red_points = np.array(edges), np.array(reds)

@@ -62,9 +62,9 @@ class MouthInterior:
         seen = np.where(motion.seen > 0.5, 1.0, 0.0)
         if _opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
             seen[:] = 0.0
-        self._attributes = np.column_stack(
-            [motion.places, seen, place, self._is_tooth]
-        ).astype(np.float32)
+        self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
+            np.float32
+        )
         self._gain = np.ones(3, np.float32)
         self._gain = self._photo_gain(portrait, motion)
 
@@ -87,11 +87,9 @@ class MouthInterior:
         cover &= _within_lips(moved[RING, :2], cover.shape)
         soft = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), max(0.55, 0.002 * self._metre))
         colour = self._colour(depth, values, moved, opening)
-        return MouthImage(left, top, colour, soft)
+        return MouthImage(left, top, colour, np.asarray(soft, np.float32))
 
-    def _colour(
-        self, depth: Singles, values: Singles, points: Singles, opening: float
-    ) -> Singles:
+    def _colour(self, depth: Singles, values: Singles, points: Singles, opening: float) -> Singles:
         """The shaded colours [h,w,3]; beyond the drawn parts they are carried on."""
         known = np.isfinite(depth)
         # An edge of the lips is soft, so some colour is needed a little beyond it.

@@ -32,5 +32,3 @@ def packed_tiles(rig: HeadRig) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         place[own, 0] = 0.5 + uv[:, 0] * (wide - 1)
         place[own, 1] = start + 0.5 + (1 - uv[:, 1]) * (high - 1)
     return np.concatenate(rows), place
-
-

@@ -104,9 +104,7 @@ def take_performance(portrait: Portrait, take: Take, fps: float) -> TakePerforma
             "The head turns further than one photo can show; "
             f"it was held within {np.degrees(LARGEST_TURN):.0f} degrees."
         )
-    base = portrait.rig.rest + portrait.rig.carried(
-        portrait.misfit * _away_from_lips()[:, None]
-    )
+    base = portrait.rig.rest + portrait.rig.carried(portrait.misfit * _away_from_lips()[:, None])
     return TakePerformance(
         portrait, resample_take(take, fps), base, kept_weights(portrait.expression), tuple(notes)
     )
@@ -145,7 +143,9 @@ def _differs(portrait: Portrait, take: Take) -> bool:
         return True
     weights = load_template().rigidity[:LANDMARK_COUNT]
     own = portrait.neutral.vertices
-    theirs = fit_similarity(take.neutral.astype(np.float64), own, weights).apply(take.neutral)
+    theirs = fit_similarity(take.neutral.astype(np.float64), own, weights).apply(
+        take.neutral.astype(np.float64)
+    )
     return bool(np.sqrt(((theirs - own) ** 2).sum(axis=1).mean()) > OTHER_FACE)
 
 
@@ -173,7 +173,7 @@ class TrackedPerformance:
         weights = weights + self._look(aligned)
         head = rig.rest + rig.carried(aligned[:LANDMARK_COUNT] - rest)
         head = head + np.tensordot(weights.astype(np.float32), rig.inner, axes=1)
-        moved = to_head.inverse().apply(head)
+        moved = to_head.inverse().apply(np.asarray(head, np.float64))
         return np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
 
     def _look(self, aligned: Floats) -> Floats:

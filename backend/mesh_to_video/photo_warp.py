@@ -61,14 +61,22 @@ class PhotoWarp:
         part = portrait.rig.vertex_part
         self._is_eye = np.append(np.isin(part[self.motion.triangles], eyes).all(axis=1), False)
 
-    def draw(self, vertices: Singles, residual: Singles | None = None) -> Layers:
-        """The person as the driven head [V,3] says; `residual` [H,W,2] is added to the motion."""
-        motion = self.motion.driven(vertices)
+    def draw(self, vertices: Singles) -> Layers:
+        """The person as the driven head [V,3] says, in the photo's pixels."""
+        return self.paint(vertices, self.motion.driven(vertices))
+
+    def paint(
+        self, vertices: Singles, motion: MotionImage, residual: Singles | None = None
+    ) -> Layers:
+        """The same with the motion given; `residual` [H,W,2] pixels of the view is added to it."""
         from_x, from_y = motion.from_x - 0.5, motion.from_y - 0.5
         if residual is not None:
             from_x, from_y = from_x + residual[..., 0], from_y + residual[..., 1]
-        warped = cv2.remap(
-            self._layer, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        warped = np.asarray(
+            cv2.remap(
+                self._layer, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            ),
+            np.float32,
         )
         colour, alpha = warped[..., :3], np.clip(warped[..., 3], 0, 1)
         self._lay_in_eyes(colour, motion)

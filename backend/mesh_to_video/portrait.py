@@ -68,7 +68,7 @@ class Portrait:
 
     def in_photo(self, vertices: NDArray[np.floating]) -> Singles:
         """Points [N,3] of the head's frame (metres) in the photo's pixels, in the photo's pose."""
-        moved = self.axes.apply(vertices)
+        moved = self.axes.apply(np.asarray(vertices, np.float64))
         return np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
 
 
@@ -97,7 +97,7 @@ def _portrait(pixels: Pixels, landmarks: Floats, sha256: str, notes: tuple[str, 
     explained = np.tensordot(neutral.expression, landmark_basis(neutral.vertices), axes=1)
     posed = rig.rest + rig.carried(shown - neutral.vertices)
     posed = posed + np.tensordot(neutral.expression.astype(np.float32), rig.inner, axes=1)
-    moved = axes.apply(posed)
+    moved = axes.apply(np.asarray(posed, np.float64))
     source = np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
     person = person_matte(pixels, _face_box(landmarks))
     return Portrait(

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.pose import fit_similarity
 from backend.face.head.parts import PART_NAMES
+from backend.face.pose import fit_similarity
 from backend.face.topology import FACE_OVAL
 from backend.rasterize import rasterize
 
@@ -88,9 +88,7 @@ class Surroundings:
         """How the head moved from the photo to `vertices` [V,3], photo's pixels."""
         before = self._source[self._bone].astype(np.float64)
         move = fit_similarity(before, vertices[self._bone].astype(np.float64), np.ones(len(before)))
-        return Rigid(
-            (move.scale * move.rotation).astype(np.float32), move.shift.astype(np.float32)
-        )
+        return Rigid((move.scale * move.rotation).astype(np.float32), move.shift.astype(np.float32))
 
     def displacement(self, vertices: Singles) -> Singles:
         """How far the grid's points move [CELLS+1,CELLS+1,2], photo's pixels."""
@@ -139,7 +137,7 @@ def _box(portrait: Portrait) -> tuple[float, float, float, float]:
     return x - BESIDE * tall, y - ABOVE * tall, x + BESIDE * tall, y + BELOW * tall
 
 
-def _smooth(t: Singles) -> Singles:
+def _smooth(t: NDArray[np.floating]) -> Singles:
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
