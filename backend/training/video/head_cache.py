@@ -20,9 +20,17 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.neutral import neutral_face
 from backend.face.texture.photo_crop import crop_photo
-from backend.face.topology import LANDMARK_COUNT, OUTER_EYE_CORNERS
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    OUTER_EYE_CORNERS,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
 from backend.heads.fit_photo import fit_head
 from backend.heads.stored_head import StoredHead
+from shared.arkit import INDEX
 from shared.arrays import load_npz, save_npz
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
@@ -42,6 +50,7 @@ _NECK_TOP = -0.02
 _ROOT = 0.012
 _IRIS_RADIUS = 0.0059
 _ROUNDING = 1e-5
+_LIP_CORNERS = (61, 291, 78, 308)
 # Clothes begin this far below the thinnest place of the neck, which goes on this far under them.
 _BELOW_THINNEST, _NECK_UNDER = 0.008, 0.035
 _NARROWER = 8.0
@@ -116,7 +125,7 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
     part = np.array(face.part_names)[face.vertex_part]
     kinds = np.array([_KINDS.get(material, SKIN) for material in face.materials], np.uint8)
     kind = kinds[face.triangle_material]
-    rows, away = _landmarks(face, rest, places, part)
+    rows, away = _landmarks(face, rest, places, part, kind)
     texture = cv2.resize(face.texture, (TEXTURE_SIDE,) * 2, interpolation=cv2.INTER_AREA)
     return TrainingHead(
         name=name,
@@ -175,15 +184,20 @@ def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats
 
 
 def _landmarks(
-    face: FaceMesh, rest: Floats, places: Floats, part: NDArray[np.str_]
+    face: FaceMesh,
+    rest: Floats,
+    places: Floats,
+    part: NDArray[np.str_],
+    kind: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int32], Floats]:
-    """The vertices [478] nearest to the landmarks, and the way from there to them [478,3]."""
+    """The vertices [478] that carry the landmarks, and the way from there to them [478,3]."""
     right, left = OUTER_EYE_CORNERS
     radius = _IRIS_RADIUS * np.linalg.norm(places[left] - places[right]) / 0.09
     ring = radius * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])
-    candidates = np.unique(face.triangles)
-    tree = cKDTree(rest[candidates])
-    near = [candidates[tree.query(places)[1]]]
+    if np.array_equal(face.landmarks, face.vertices[:LANDMARK_COUNT]):
+        near = [np.arange(LANDMARK_COUNT)]
+    else:
+        near = [_on_skin(face, rest, places, np.unique(face.triangles[kind == SKIN]))]
     irises = []
     for side in ("right_eye", "left_eye"):
         rows = np.flatnonzero(part == side)
@@ -195,6 +209,24 @@ def _landmarks(
         irises.append(around)
     chosen = np.concatenate(near).astype(np.int32)
     return chosen, np.concatenate([places, *irises]) - rest[chosen]
+
+
+def _on_skin(
+    face: FaceMesh, rest: Floats, places: Floats, skin: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """The vertices [468] nearest to the landmarks; closed lips are told apart by the jaw, which
+    takes only one of them along."""
+    down = -face.shapes[INDEX["jawOpen"], skin, 2]
+    with_jaw = down > 0.5 * np.quantile(down, 0.99)
+    rows = skin[cKDTree(rest[skin]).query(places)[1]]
+    for lips, own in (
+        (INNER_LIP_UPPER + OUTER_LIP_UPPER, skin[down < 0.35 * np.quantile(down, 0.99)]),
+        (INNER_LIP_LOWER + OUTER_LIP_LOWER, skin[with_jaw]),
+    ):
+        # The corners belong to both.
+        chosen = [row for row in lips if row not in _LIP_CORNERS]
+        rows[chosen] = own[cKDTree(rest[own]).query(places[chosen])[1]]
+    return np.asarray(rows, np.int64)
 
 
 def _skin_colour(face: FaceMesh, kind: NDArray[np.uint8]) -> Floats:
