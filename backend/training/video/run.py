@@ -34,9 +34,19 @@ Batch = dict[str, Tensor]
 
 
 class Samples(Protocol):
-    """Where batches come from: see `backend.training.video.samples`."""
+    """Where batches come from: see `backend.training.video.sample_set`."""
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch: ...
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Random samples."""
+        ...
+
+    def next_batch(self, rng: np.random.Generator, size: int) -> tuple[Batch, Batch] | None:
+        """Random samples and those that follow them in their film; None where there are none."""
+        ...
+
+    def look_again(self) -> int:
+        """Take in samples that were made meanwhile."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,13 @@ class Schedule:
 class Run(ABC):
     """One run: modules, their optimisers, averaged weights, and where it stands.
 
+    weights   the name of the file that it makes
     modules   everything that a checkpoint has to hold
     learning  which modules each optimiser moves, by the optimiser's name
     averaged  the module names whose averaged weights are validated and exported
     """
+
+    weights: str
 
     def __init__(
         self,
@@ -117,8 +130,8 @@ class Run(ABC):
         """Figures of the averaged weights on samples that were not trained on."""
 
     @abstractmethod
-    def export(self, folder: Path) -> Path:
-        """Write the averaged weights as they ship; returns the file."""
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as they ship."""
 
     def prepare(self) -> None:  # noqa: B027
         """What has to be learnt before the first step; nothing by default."""
@@ -151,7 +164,7 @@ class Run(ABC):
             for group in optimiser.param_groups:
                 group["lr"] = rate
         torch.manual_seed((schedule.seed * 1_000_003 + self.step) * worker.count + worker.rank)
-        parts = self.learn(self._to_device(self._draw()))
+        parts = self.learn(self.to_device(self._draw()))
         keep = min(schedule.average, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
             for name in self._averaged:
@@ -255,7 +268,7 @@ class Run(ABC):
     def _read(self, step: int) -> Batch:
         return self.samples.batch(self.generator(step), self.schedule.batch)
 
-    def _to_device(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         return {
             name: value.to(self.worker.device, torch.float32, memory_format=torch.channels_last)
             if value.dim() == 4
@@ -269,7 +282,7 @@ class Run(ABC):
         left = self.schedule.validation
         while left > 0:
             size = min(left, 4)
-            yield self._to_device(held_out.batch(rng, size))
+            yield self.to_device(held_out.batch(rng, size))
             left -= size
 
 
@@ -301,14 +314,13 @@ def run_to_the_end(
         _loop(run, checkpoint, held_out, say)
     finally:
         run.close()
-    path = output / "unwritten"
     if worker.leads:
         run.save(checkpoint)
         if held_out is not None:
             say(_validated(run, held_out))
-        path = run.export(output)
+        run.export(output / run.weights)
     worker.wait()
-    return path
+    return output / run.weights
 
 
 def _loop(run: Run, checkpoint: Path, held_out: Samples | None, say: Callable[[str], None]) -> None:
@@ -328,6 +340,7 @@ def _loop(run: Run, checkpoint: Path, held_out: Samples | None, say: Callable[[s
             sums, counts = {}, {}
         if run.step % schedule.save_every == 0:
             run.save(checkpoint)
+            run.samples.look_again()
         if held_out is not None and run.step % schedule.validate_every == 0:
             say(_validated(run, held_out))
 

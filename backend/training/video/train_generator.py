@@ -57,11 +57,13 @@ class GeneratorLoss:
     critic: float = 0.02
     features: float = 0.5
     steady: float = 4.0
+    motion: float = 4.0
     refiner: float = 5.0
     # Where the moved photo is right it should pass as it is.
     change: float = 0.5
     critic_from: float = 0.35
-    # Every so many steps the same places are painted in a window that lies a little beside.
+    # Every so many steps the same places are painted in a window that lies a little beside, and
+    # half as many steps later two states that follow each other.
     steady_every: int = 4
 
 
@@ -97,6 +99,8 @@ class _Scene:
 
 class GeneratorRun(Run):
     """See the module."""
+
+    weights = f"{GENERATOR}.safetensors"
 
     def __init__(
         self, samples: Samples, recipe: GeneratorRecipe, worker: Worker | None = None
@@ -136,7 +140,7 @@ class GeneratorRun(Run):
         for step in range(self.recipe.feature_steps):
             rng = self.generator(step, 7)
             torch.manual_seed(int(rng.integers(2**31)))
-            batch = self._to_device(self.samples.batch(rng, self.schedule.batch))
+            batch = self.to_device(self.samples.batch(rng, self.schedule.batch))
             where = regions(batch["code"], batch["face"], batch["inside"])
             pictures = choose_windows(where, self.recipe.critic_window).cut(batch["target"])
             optimiser.zero_grad(set_to_none=True)
@@ -164,6 +168,10 @@ class GeneratorRun(Run):
         if step % weights.steady_every == 0:
             with self.autocast():
                 parts["steady"] = weights.steady * self._unsteady(scene, windows, made)
+        elif step % weights.steady_every == weights.steady_every // 2:
+            change = self._change_error()
+            if change is not None:
+                parts["motion"] = weights.motion * change
         middle = self.recipe.critic_window
         shown, base, real = (_middle(x, middle) for x in (made, composite, target))
         with self.autocast():
@@ -255,6 +263,27 @@ class GeneratorRun(Run):
         second = beside[..., edge : side - edge - down, edge : side - edge - across]
         return (first - second).abs().mean()
 
+    def _change_error(self) -> Tensor | None:
+        """How far two pictures that follow each other differ otherwise than the real ones do;
+        None without films."""
+        count = max(1, self.recipe.schedule.batch // 2)
+        rng = self.generator(self.step, 3)
+        both = self.samples.next_batch(rng, count)
+        if both is None:
+            return None
+        batch = self.to_device(
+            {name: torch.cat([both[0][name], both[1][name]]) for name in both[0]}
+        )
+        where = regions(batch["code"], batch["face"], batch["inside"])
+        first = Regions(where.face[:count], where.mouth[:count], where.eyes[:count])
+        windows = choose_windows(first, self.recipe.window).twice()
+        with self.autocast():
+            made = self._paint(self._scene(batch, where), windows).float()
+        target = windows.cut(batch["target"])
+        wrong = (made[count:] - made[:count]) - (target[count:] - target[:count])
+        attention = windows.cut(self._attention(where))[:count]
+        return charbonnier(wrong, torch.zeros_like(wrong), attention)
+
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, float]:
         """PSNR in dB and SSIM of the geometry, of what the generator begins with, and of it; and
@@ -286,14 +315,12 @@ class GeneratorRun(Run):
             )
         return found
 
-    def export(self, folder: Path) -> Path:
-        """Write generator.safetensors."""
-        path = folder / f"{GENERATOR}.safetensors"
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as they ship."""
         generator, refiner = self._average_generator, self._average_refiner
         generator.load_state_dict(self.averaged("generator"))
         refiner.load_state_dict(self.averaged("refiner"))
         save_generator(generator, refiner, path, steps=str(self.step))
-        return path
 
 
 def _middle(pictures: Tensor, side: int) -> Tensor:
@@ -317,8 +344,7 @@ def train(
     recipe: GeneratorRecipe,
     worker: Worker | None = None,
     held_out: Samples | None = None,
-) -> GeneratorRun:
-    """Run to the end of the schedule, or go on with the checkpoint found in `output`."""
-    run = GeneratorRun(samples, recipe, worker)
-    run_to_the_end(run, output, held_out)
-    return run
+) -> Path:
+    """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
+    weights as they ship."""
+    return run_to_the_end(GeneratorRun(samples, recipe, worker), output, held_out)

@@ -65,6 +65,8 @@ class MotionRecipe:
 class MotionRun(Run):
     """See the module."""
 
+    weights = f"{MOTION_VAE}.safetensors"
+
     def __init__(
         self, samples: Samples, recipe: MotionRecipe, worker: Worker | None = None
     ) -> None:
@@ -149,13 +151,11 @@ class MotionRun(Run):
         found["occlusion"] = float(motion.occlusion.mean())
         return found
 
-    def export(self, folder: Path) -> Path:
-        """Write motion_vae.safetensors."""
-        path = folder / f"{MOTION_VAE}.safetensors"
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as they ship."""
         network = self._average_network
         network.load_state_dict(self.averaged("network"))
         save_motion_vae(network, path, steps=str(self.step))
-        return path
 
 
 def _in_single(motion: Motion) -> Motion:
@@ -174,8 +174,7 @@ def train(
     recipe: MotionRecipe,
     worker: Worker | None = None,
     held_out: Samples | None = None,
-) -> MotionRun:
-    """Run to the end of the schedule, or go on with the checkpoint found in `output`."""
-    run = MotionRun(samples, recipe, worker)
-    run_to_the_end(run, output, held_out)
-    return run
+) -> Path:
+    """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
+    weights as they ship."""
+    return run_to_the_end(MotionRun(samples, recipe, worker), output, held_out)

@@ -38,6 +38,10 @@ class Windows:
             self.side,
         )
 
+    def twice(self) -> Windows:
+        """The same windows of two batches, one after the other."""
+        return Windows(self.lefts * 2, self.tops * 2, self.side)
+
 
 def choose_windows(where: Regions, side: int, room: int = 8) -> Windows:
     """One window per picture; none comes nearer than `room` to the right and lower border, so
