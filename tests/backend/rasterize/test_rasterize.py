@@ -350,6 +350,39 @@ def test_bad_requests_say_what_is_wrong() -> None:
             assert caught.value.kind == kind and caught.value.next_step
 
 
+def _no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+
+
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda *_: None)
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", fail)
+
+
+@pytest.mark.parametrize("trouble", [_no_folder, _full_disk])
+def test_compiled_code_that_cannot_be_kept_still_runs(monkeypatch, trouble) -> None:  # type: ignore[no-untyped-def]
+    _needed("numba")
+    from numba import njit, types
+
+    from backend.rasterize.on_numba import compiled
+
+    trouble(monkeypatch)
+    with pytest.raises((RuntimeError, OSError)):
+        njit(types.int32(types.int32), cache=True)(_one_more)
+    assert compiled(types.int32, types.int32)(_one_more)(4) == 5
+
+
+def _one_more(number: int) -> int:
+    return number + 1
+
+
 def test_a_backend_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import backend.rasterize as package
 
