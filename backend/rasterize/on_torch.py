@@ -14,8 +14,8 @@ from torch import Tensor
 from .fragments import SMALLEST_TWICE_AREA, Cull, TensorFragments
 
 # Entries of the list worked on at once: about 200 bytes each while a piece is in work.
-PIECE_ON_CPU = 1 << 20
-PIECE_ON_DEVICE = 1 << 24
+PIECE_ON_CPU = 1 << 19
+PIECE_ON_DEVICE = 1 << 22
 _NOTHING = torch.iinfo(torch.int64).max
 
 
