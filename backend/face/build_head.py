@@ -49,7 +49,7 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
     layout = template_layout()
     # The painted tiles need none of the skin, so both are made at the same time.
     with ThreadPoolExecutor(1) as beside:
-        painted = beside.submit(_inner_tiles, crop, vertices, balls)
+        painted = beside.submit(inner_tiles, crop, vertices, balls)
         if crop is None:
             texture = plain_skin(layout)
         else:
@@ -88,6 +88,14 @@ def _assembled(
     vertices: Floats, irises: Floats, crop: PhotoCrop | None, basis: Floats
 ) -> tuple[Assembly, dict[str, Eyeball]]:
     """All parts around landmarks with shapes [S,468,3], and the eyeballs."""
+    parts, balls = head_parts(vertices, irises, crop)
+    return refine_skin(assemble(vertices, basis, parts)), balls
+
+
+def head_parts(
+    vertices: Floats, irises: Floats, crop: PhotoCrop | None
+) -> tuple[list[Part], dict[str, Eyeball]]:
+    """What is added to the landmark mesh [468,3], and the eyeballs."""
     scale = face_size(vertices) / face_size(load_template().vertices)
     right = place_eyeball(vertices, irises[0], "right", scale)
     left = place_eyeball(vertices, irises[5], "left", scale)
@@ -97,11 +105,10 @@ def _assembled(
         *mouth_parts(vertices, scale),
         *shell_parts(vertices, crop, scale),
     ]
-    whole = refine_skin(assemble(vertices, basis, parts))
-    return whole, {"right": right, "left": left}
+    return parts, {"right": right, "left": left}
 
 
-def _inner_tiles(
+def inner_tiles(
     crop: PhotoCrop | None, vertices: Floats, balls: dict[str, Eyeball]
 ) -> dict[str, NDArray[np.uint8]]:
     """Eyes, teeth, tongue and throat by the names of their tiles, in the light of the face."""

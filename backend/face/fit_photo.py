@@ -121,7 +121,7 @@ def fit_photo(landmarks: Floats, model: PhotoModel | None = None) -> PhotoFit:
     # What the tracker gets wrong about turned heads is no expression.
     seen = aligned - np.tensordot(now.free[-2:], model.turned, axes=1)
     irises = seen[LANDMARK_COUNT:]
-    expression = expression_weights(vertices, seen[:LANDMARK_COUNT], now)
+    expression = expression_weights(vertices, seen[:LANDMARK_COUNT], now.trust, now.rotation)
     return PhotoFit(
         vertices, irises, aligned, expression, to_head,
         now.free[:count], float(now.pushed[0]), now.trust,
@@ -281,16 +281,19 @@ def _kept_rest(rest: Floats, trust: Floats, model: PhotoModel) -> Floats:
     return np.asarray(rest * (model.kept * trust)[:, None])
 
 
-def expression_weights(vertices: Floats, aligned: Floats, now: _Solution) -> Floats:
+def expression_weights(
+    vertices: Floats, aligned: Floats, trust: Floats, rotation: Floats
+) -> Floats:
     """ARKit weights [52] with which a face at rest [468,3] comes closest to `aligned` [468,3].
 
-    Closest as the camera sees it: depth and badly seen landmarks hardly count.
+    Closest as the camera sees it, before which the head has the `rotation` [3,3]: depth and
+    badly seen landmarks (`trust` [478]) hardly count.
     """
     basis = landmark_basis(vertices)
     chosen = [INDEX[name] for name in EXPRESSION_SHAPES]
-    weight = np.sqrt(now.trust[:LANDMARK_COUNT])[:, None] * (1.0, 0.25, 1.0)
-    rows = (basis[chosen] @ now.rotation.T * weight).reshape(len(chosen), -1)
-    away = ((aligned - vertices) @ now.rotation.T * weight).reshape(-1)
+    weight = np.sqrt(trust[:LANDMARK_COUNT])[:, None] * (1.0, 0.25, 1.0)
+    rows = (basis[chosen] @ rotation.T * weight).reshape(len(chosen), -1)
+    away = ((aligned - vertices) @ rotation.T * weight).reshape(-1)
     # Whether teeth show is seen more easily than where the lips are: their gap counts extra.
     lips = contacts()["lips"]
     opening = lips.gap(aligned)[:, 2]

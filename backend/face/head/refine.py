@@ -30,8 +30,7 @@ def refine_skin(mesh: Assembly) -> Assembly:
     """Every skin triangle becomes four; old vertices keep their places in the order."""
     skin = mesh.triangle_material == MATERIALS.index("skin")
     count = len(mesh.vertices)
-    old = np.ascontiguousarray(mesh.triangles[skin], np.int32)
-    operator, middle, triangles = _skin_operator(old.tobytes(), mesh.vertex_part.tobytes())
+    operator, middle, triangles = _operators_of(mesh)
     shapes = mesh.shapes.transpose(1, 0, 2).reshape(count, -1)
     new_count = operator.shape[0]
     shapes = (operator @ shapes).reshape(new_count, len(mesh.shapes), 3).transpose(1, 0, 2)
@@ -43,6 +42,17 @@ def refine_skin(mesh: Assembly) -> Assembly:
         np.ascontiguousarray(shapes),
         np.concatenate([mesh.vertex_part, _middle_parts(mesh.vertex_part, middle)]),
     )
+
+
+def refining(mesh: Assembly) -> csr_matrix:
+    """What `refine_skin` does to any numbers at the vertices, [V2,V]."""
+    return _operators_of(mesh)[0]
+
+
+def _operators_of(mesh: Assembly) -> tuple[csr_matrix, csr_matrix, Triangles]:
+    skin = mesh.triangle_material == MATERIALS.index("skin")
+    old = np.ascontiguousarray(mesh.triangles[skin], np.int32)
+    return _skin_operator(old.tobytes(), mesh.vertex_part.tobytes())
 
 
 def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A head that moves, without a texture: what a video needs of it.
+
+It is the head of `build_head.py`. Beside its shapes it knows how every vertex follows the
+landmarks, so that tracked landmarks can drive it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity, vstack
+
+from shared.arkit import ARKIT_NAMES
+
+from .arkit_basis import landmark_basis
+from .build_head import head_parts, inner_tiles
+from .head.parts import PART_NAMES, assemble
+from .head.refine import refine_skin, refining
+from .lip_fields import offset_basis
+from .neutral import NeutralFace
+from .texture.photo_crop import PhotoCrop
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadRig:
+    """A head at rest and its motions; V vertices, of which the first 468 are the landmarks.
+
+    rest       [V,3] metres; triangles [F,3] int32; vertex_part [V] indexes `PART_NAMES`
+    shapes     [52,V,3] metres, in the order of `ARKIT_NAMES`
+    lips       [K,V,3] metres: the lip fields
+    inner      [52,V,3] metres: what the shapes move beyond what follows the landmarks, i.e.
+               teeth, tongue and eyes
+    carry      [V,468] sparse: the share of each landmark's motion that a vertex takes over
+    tile_uvs   [V,2] places in the unit square of the painted tiles
+    tiles      pictures uint8 of eyes, teeth, tongue and throat, by name
+    """
+
+    rest: Singles
+    triangles: NDArray[np.int32]
+    vertex_part: NDArray[np.int32]
+    shapes: Singles
+    lips: Singles
+    inner: Singles
+    carry: csr_matrix
+    tile_uvs: Singles
+    tiles: dict[str, NDArray[np.uint8]]
+
+    def triangles_of(self, *names: str) -> NDArray[np.int32]:
+        """Triangles [F,3] all of whose corners belong to parts with these names."""
+        wanted = np.isin(self.vertex_part, [PART_NAMES.index(name) for name in names])
+        return np.ascontiguousarray(self.triangles[wanted[self.triangles].all(axis=1)])
+
+    def carried(self, offsets: Floats) -> Singles:
+        """Offsets [V,3] of the head when its landmarks move by `offsets` [468,3], metres."""
+        return np.asarray(self.carry @ offsets, np.float32)
+
+
+def head_rig(neutral: NeutralFace, crop: PhotoCrop) -> HeadRig:
+    """The rig of the person in a photo."""
+    basis = landmark_basis(neutral.vertices)
+    lips = offset_basis(neutral.vertices)
+    parts, balls = head_parts(neutral.vertices, neutral.irises, crop)
+    coarse = assemble(neutral.vertices, np.concatenate([basis, lips]), parts)
+    whole = refine_skin(coarse)
+    count = len(ARKIT_NAMES)
+    follow = vstack([identity(len(neutral.vertices)), *(csr_matrix(p.follow) for p in parts)])
+    carry = csr_matrix(refining(coarse) @ follow)
+    shapes = whole.shapes[:count]
+    followed = (carry @ basis.transpose(1, 0, 2).reshape(carry.shape[1], -1)).reshape(
+        len(shapes[0]), count, 3
+    )
+    return HeadRig(
+        rest=whole.vertices.astype(np.float32),
+        triangles=np.ascontiguousarray(whole.triangles, np.int32),
+        vertex_part=whole.vertex_part,
+        shapes=shapes.astype(np.float32),
+        lips=whole.shapes[count:].astype(np.float32),
+        inner=(shapes - followed.transpose(1, 0, 2)).astype(np.float32),
+        carry=carry,
+        tile_uvs=whole.uvs.astype(np.float32),
+        tiles=inner_tiles(crop, neutral.vertices, balls),
+    )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Person and background of a photo told apart, and what is behind the person guessed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.face.texture.photo_crop import person_mask
+
+Singles = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+# Radius of the guided filter and how strongly edges of the photo must show, as a share of the
+# face's height and in grey levels of 0..1.
+GUIDE_RADIUS, GUIDE_EDGE = 0.035, 0.012
+# A person is surely here above, and surely not below.
+SURE, NOT = 0.92, 0.08
+
+
+def person_matte(pixels: Pixels, face_box: tuple[float, float, float, float]) -> Singles:
+    """Where the person is, [H,W] 0..1; `face_box` is left, top, right, bottom of the face.
+
+    The whole picture is looked at, and once more what is around the head, where it counts.
+    """
+    height, width = pixels.shape[:2]
+    matte = np.asarray(person_mask(pixels), np.float32)
+    left, top, right, bottom = face_box
+    tall = bottom - top
+    centre = (left + right) / 2
+    x0, x1 = (int(np.clip(centre + side * 1.45 * tall, 0, width)) for side in (-1, 1))
+    y0, y1 = int(np.clip(top - 0.9 * tall, 0, height)), int(np.clip(bottom + tall, 0, height))
+    piece = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+    near = np.asarray(person_mask(piece), np.float32)
+    share = _inner_share(near.shape, (x0 > 0, y0 > 0, x1 < width, y1 < height))
+    matte[y0:y1, x0:x1] = share * near + (1 - share) * matte[y0:y1, x0:x1]
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.float32) / np.float32(255)
+    radius = max(2, round(GUIDE_RADIUS * tall))
+    matte = guided(grey, matte, radius, GUIDE_EDGE**2)
+    matte = np.clip((matte - NOT) / (SURE - NOT), 0, 1)
+    return np.asarray(matte, np.float32)
+
+
+def _inner_share(shape: tuple[int, ...], fades: tuple[bool, bool, bool, bool]) -> Singles:
+    """1 in the middle of a piece, fading to 0 at those of its sides at which the photo goes on."""
+    height, width = shape[:2]
+    reach = max(4.0, 0.08 * min(height, width))
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    share_x, share_y = np.ones(width), np.ones(height)
+    if fades[0]:
+        share_x = np.minimum(share_x, x / reach)
+    if fades[2]:
+        share_x = np.minimum(share_x, (width - x) / reach)
+    if fades[1]:
+        share_y = np.minimum(share_y, y / reach)
+    if fades[3]:
+        share_y = np.minimum(share_y, (height - y) / reach)
+    return np.asarray(np.outer(np.clip(share_y, 0, 1), np.clip(share_x, 0, 1)), np.float32)
+
+
+def guided(guide: Singles, values: Singles, radius: int, edge: float) -> Singles:
+    """He, Sun, Tang, "Guided image filtering", 2013: `values` [H,W] smoothed along `guide`."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(picture: Singles) -> Singles:
+        return np.asarray(cv2.blur(picture, size, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    mean_guide, mean_values = mean(guide), mean(values)
+    slope = (mean(guide * values) - mean_guide * mean_values) / (
+        mean(guide * guide) - mean_guide**2 + edge
+    )
+    offset = mean_values - slope * mean_guide
+    return mean(slope) * guide + mean(offset)
+
+
+def background_plate(pixels: Pixels, person: Singles) -> Pixels:
+    """The photo [H,W,3] without the person [H,W], whose place is filled from around it.
+
+    Only what a turning head uncovers is ever seen of that.
+    """
+    # Half-covered pixels are half person: they must not colour what is behind.
+    covered = cv2.dilate((person > 0.02).astype(np.uint8), np.ones((5, 5), np.uint8))
+    known = (1 - covered).astype(np.float32)
+    if not known.any():
+        return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.1 * max(person.shape)), np.uint8)
+    filled = filled_from_around(pixels.astype(np.float32), known)
+    soft = known[..., None]
+    plate = pixels * soft + filled * (1 - soft)
+    return np.clip(plate + 0.5, 0, 255).astype(np.uint8)
+
+
+def filled_from_around(values: Singles, known: Singles) -> Singles:
+    """`values` [H,W,C] where `known` [H,W] is 1, and smoothly carried on where it is 0.
+
+    Averages of ever larger surroundings, the smallest that is known counts (pull and push;
+    Gortler et al., "The lumigraph", 1996).
+    """
+    sums: list[Singles] = [values * known[..., None]]
+    weights: list[Singles] = [known]
+    while max(weights[-1].shape) > 2:
+        size = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
+        smaller = cv2.resize(sums[-1], size, interpolation=cv2.INTER_AREA)
+        sums.append(np.asarray(smaller, np.float32).reshape(size[1], size[0], -1))
+        weights.append(
+            np.asarray(cv2.resize(weights[-1], size, interpolation=cv2.INTER_AREA), np.float32)
+        )
+    guess = sums[-1] / np.maximum(weights[-1], 1e-6)[..., None]
+    for total, weight in zip(sums[-2::-1], weights[-2::-1], strict=True):
+        size = (weight.shape[1], weight.shape[0])
+        coarse = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR).reshape(*weight.shape, -1)
+        # What is known in part counts in part.
+        share = np.clip(weight, 0, 1)[..., None]
+        guess = coarse * (1 - share) + total / np.maximum(weight, 1e-6)[..., None] * share
+    return np.asarray(guess, np.float32)
