@@ -7,8 +7,8 @@ of equally near ones the first. A pixel belongs to a triangle whose inside or ed
 in. Triangles without area, or with a corner that is not a finite number, are left out.
 
 Vertices are rounded to single precision and edges tested in double precision, in the same order
-of operations by all backends, so that they show the same triangle in every pixel. (PyTorch3D and
-Apple's GPUs work in single precision: there some pixels on the very edge differ.)
+of operations by all backends, so that they show the same triangle in every pixel. (Only PyTorch3D
+works in single precision and on insides alone: with it some pixels on the very edge differ.)
 
 Neither numba nor torch is imported before the first call that needs it.
 """

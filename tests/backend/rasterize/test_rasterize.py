@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,6 @@ from backend.rasterize import (
     rasterize,
     rasterize_attributes,
 )
-from shared.errors import VividKeysError
 
 REFERENCE = "numba"
 
@@ -243,6 +244,16 @@ def test_a_stack_is_the_pictures_one_by_one(backend: str) -> None:
         np.testing.assert_array_equal(stack.barycentric[number], one.barycentric)
 
 
+def test_pictures_drawn_at_the_same_time_do_not_mix(exact_backend: str) -> None:
+    size = (64, 64)
+    meshes = [_soup(seed, 300, size, 6.0) for seed in range(6)]
+    alone = [rasterize(*mesh, size, exact_backend).face_id for mesh in meshes]
+    with ThreadPoolExecutor(3) as threads:
+        together = threads.map(lambda mesh: rasterize(*mesh, size, exact_backend).face_id, meshes)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_small_pieces_give_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     size = (40, 30)
     vertices, triangles = _soup(1, 80, size, 9.0)
@@ -340,67 +351,3 @@ def test_write_protected_and_oddly_laid_out_arrays_are_fine(backend: str) -> Non
     protected.setflags(write=False)
     numbers.setflags(write=False)
     np.testing.assert_array_equal(rasterize(protected, numbers, size, backend).face_id, expected)
-
-
-def test_bad_requests_say_what_is_wrong() -> None:
-    vertices, triangles = np.zeros((4, 3), np.float32), np.array([[0, 1, 2]], np.int32)
-    for arguments, kind in [
-        ((vertices, triangles, (0, 4)), "bad_request"),
-        ((vertices, np.array([[0, 1, 4]]), (4, 4)), "bad_array"),
-        ((vertices, np.array([[0, -1, 2]]), (4, 4)), "bad_array"),
-        ((vertices, np.array([[0, 1, 2, 3]]), (4, 4)), "bad_array"),
-        ((vertices[:, :2], triangles, (4, 4)), "bad_array"),
-        ((vertices, triangles, (4, 4), "opengl"), "bad_request"),
-    ]:
-        for as_tensor in (False, True):
-            first = torch.from_numpy(vertices) if as_tensor else arguments[0]
-            if as_tensor and arguments[0].shape != vertices.shape:
-                first = torch.from_numpy(np.ascontiguousarray(arguments[0]))
-            with pytest.raises(VividKeysError) as caught:
-                rasterize(first, *arguments[1:])
-            assert caught.value.kind == kind and caught.value.next_step
-
-
-def _no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core import caching
-
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-
-
-def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core import caching
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda *_: None)
-    monkeypatch.setattr(caching.IndexDataCacheFile, "save", fail)
-
-
-@pytest.mark.parametrize("trouble", [_no_folder, _full_disk])
-def test_compiled_code_that_cannot_be_kept_still_runs(monkeypatch, trouble) -> None:  # type: ignore[no-untyped-def]
-    _needed("numba")
-    from numba import njit, types
-
-    from backend.rasterize.on_numba import compiled
-
-    trouble(monkeypatch)
-    with pytest.raises((RuntimeError, OSError)):
-        njit(types.int32(types.int32), cache=True)(_one_more)
-    assert compiled(types.int32, types.int32)(_one_more)(4) == 5
-
-
-def _one_more(number: int) -> int:
-    return number + 1
-
-
-def test_a_backend_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import backend.rasterize as package
-
-    monkeypatch.setattr(package, "_installed", lambda name: name != "pytorch3d")
-    with pytest.raises(VividKeysError) as caught:
-        rasterize(np.zeros((3, 3)), np.array([[0, 1, 2]]), (4, 4), "pytorch3d")
-    assert caught.value.kind == "missing_dependency" and "pytorch3d" in caught.value.sentence
-    monkeypatch.setattr(package, "_installed", lambda name: name == "torch")
-    vertices, triangles = _soup(2, 30, (20, 20), 5.0)
-    assert rasterize(vertices, triangles, (20, 20)).covered.any()
