@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from backend.mesh_to_video.settings import RenderSettings
     from backend.mesh_to_video.video import Frames, FrameSource, MakeFrames
 
+# Long enough to see who speaks and how, short enough to be there soon.
+PREVIEW_SECONDS = 10.0
+
 
 def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
     request = from_params(RenderRequest, params)
@@ -66,7 +69,11 @@ def _render(context: JobContext) -> Result:
         progress=progress,
         cancelled=context.cancelled,
         make_frames=_showing(context),
+        duration=PREVIEW_SECONDS if request.preview else None,
     )
+    warnings = list(report.warnings)
+    if request.preview and take.duration > PREVIEW_SECONDS:
+        warnings.append(f"The preview shows the first {PREVIEW_SECONDS:g} seconds.")
     info = {
         "width": report.width,
         "height": report.height,
@@ -74,7 +81,7 @@ def _render(context: JobContext) -> Result:
         "frames": report.frames,
         "seconds": report.seconds,
         "container": request.container,
-        "warnings": list(report.warnings),
+        "warnings": warnings,
     }
     return Result(info, file=report.path)
 

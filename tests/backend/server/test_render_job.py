@@ -115,6 +115,11 @@ def test_a_preview_is_small_whatever_was_asked_for(session: Session, tmp_path: P
     for size, width in ((0, 256), (720, 256), (128, 128)):
         made = render(session, tmp_path, size=size, preview=True)
         assert made.info["width"] == width
+    long = render(session, tmp_path, take_arrays(take(660)), size=64, fps=12.0, preview=True)
+    assert long.info["seconds"] == pytest.approx(10.0)
+    assert "The preview shows the first 10 seconds." in long.info["warnings"]
+    whole = render(session, tmp_path, take_arrays(take(660)), size=64, fps=12.0)
+    assert whole.info["seconds"] == pytest.approx(11.0)
 
 
 def test_a_transparent_film_is_a_mov_with_alpha(session: Session, tmp_path: Path) -> None:
