@@ -62,6 +62,12 @@ class FilmWriter(MovieWriter):
             except NoSoundError as error:
                 self.warnings.append(f"{error} The video is silent.")
         self._sound_samples = 0
+        if form.alpha:
+            # Blender 4.5 and 5.2 do so with every film of more than 8 bits, also with their own.
+            self.warnings.append(
+                "The transparency of this .mov is straight, which Blender takes for "
+                "premultiplied; choose .png pictures for Blender."
+            )
         if self._is_mp4:
             self.width += self.width % 2
             self.height += self.height % 2
@@ -256,11 +262,15 @@ class FilmWriter(MovieWriter):
 
     def _prores(self) -> Any:
         alpha_bits = "16" if self.form.alpha else "0"
-        return self._container.add_stream(
+        stream = self._container.add_stream(
             "prores_ks",
             rate=self.form.fps,
             options={"profile": "4444", "vendor": "apl0", "alpha_bits": alpha_bits},
         )
+        # Parts of one frame side by side: threads that take whole frames would hold them back.
+        stream.codec_context.thread_type = "SLICE"
+        stream.codec_context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)
+        return stream
 
     def _container_options(self) -> dict[str, str]:
         # delay_moov: without it a fragmented film does not know of the encoder's run-in, and the
