@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
+from backend.face.topology import LANDMARK_COUNT
 from backend.rasterize import rasterize_attributes
 
 from .photo_warp import PhotoWarp
 from .portrait import Portrait
-from .projection_texture import LIP_LANDMARKS, lip_maps, normalised_coordinates
+from .projection_texture import coordinate_code, lip_maps
 from .settings import GEOMETRY_ONLY, MOTION_SIDE, NETWORK_SIDE
 from .surroundings import Surroundings
+from .view import View
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -31,6 +33,8 @@ class DrivenFrame:
     code   [S,S,3] 0..1 normalised coordinate code of the driven mesh, 0 outside of the face
     inside [S,S,4] the drawn inside of the mouth: RGB 0..1 and its cover 0..1
     lips   [M,M,L] maps of the lips, driving minus photo
+
+    M = `MOTION_SIDE`, L = `LIP_MAPS`.
     """
 
     flow: Singles
@@ -46,6 +50,7 @@ class FaceCrop:
 
     photo   uint8 [S,S,3]; person [S,S] 0..1
     code    [S,S,3] and face [S,S]: coordinate code and face of the photo itself
+    view, motion_view, large_view: the square S, `MOTION_SIDE` and 2 S pixels wide
     """
 
     def __init__(self, portrait: Portrait, surroundings: Surroundings | None = None) -> None:
@@ -56,8 +61,11 @@ class FaceCrop:
         self.person: Singles = self.warp.person
         own = portrait.rig.vertex_part == PART_NAMES.index("face")
         self._face = np.flatnonzero(own)
-        self._reference = self._lips(portrait.source)
+        self._reference = self._landmarks(portrait.source)
         self.code, self.face = self._drawn_code(portrait.source)
+        self.view = portrait.crop
+        self.motion_view = _resized(portrait.crop, MOTION_SIDE)
+        self.large_view = _resized(portrait.crop, 2 * NETWORK_SIDE)
 
     def frame(self, vertices: Singles) -> DrivenFrame:
         """What the networks see of the driven head [V,3], in the photo's pixels."""
@@ -71,20 +79,23 @@ class FaceCrop:
             box = (slice(mouth.top, mouth.top + height), slice(mouth.left, mouth.left + width))
             inside[box] = np.dstack([mouth.colour / 255, mouth.cover])
         code, face = self._drawn_code(vertices)
-        lips = lip_maps(self._lips(vertices), self._reference, MOTION_SIDE)
+        lips = lip_maps(self._landmarks(vertices), self._reference, MOTION_SIDE)
         return DrivenFrame(flow, motion.seen, face, code, inside, lips)
 
-    def _lips(self, vertices: Singles) -> Singles:
-        """The lips' landmarks [K,2] in pixels of the lip maps."""
-        lips = self._portrait.crop.points(vertices[list(LIP_LANDMARKS)])
-        return lips[:, :2] * np.float32(MOTION_SIDE / NETWORK_SIDE)
+    def _landmarks(self, vertices: Singles) -> Singles:
+        """The landmarks [468,2] in pixels of the lip maps."""
+        points = self._portrait.crop.points(vertices[:LANDMARK_COUNT])
+        return points[:, :2] * np.float32(MOTION_SIDE / NETWORK_SIDE)
 
     def _drawn_code(self, vertices: Singles) -> tuple[Singles, Singles]:
         points = self.warp.view.points(vertices)
-        code = np.zeros((len(points), 3), np.float32)
-        code[self._face] = normalised_coordinates(points[self._face])
+        code = coordinate_code(points, self._face)
         face_id, _, values = rasterize_attributes(
             points, self.warp.motion.triangles, code, (NETWORK_SIDE, NETWORK_SIDE)
         )
         shown = face_id >= 0
         return np.where(shown[..., None], values, 0).astype(np.float32), shown.astype(np.float32)
+
+
+def _resized(view: View, side: int) -> View:
+    return View(view.left, view.top, view.scale * side / view.width, side, side)

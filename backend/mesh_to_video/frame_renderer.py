@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .photo_warp import PhotoWarp
+from .driven_frame import FaceCrop
+from .network_stage import NetworkStage
+from .photo_warp import Layers, PhotoWarp
 from .portrait import Portrait
 from .settings import RenderSettings
 from .surroundings import Surroundings
 from .view import View
+from .weights import VideoNetworks, load_networks
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -24,7 +29,16 @@ BLUR = 0.025
 class FrameRenderer:
     """Renders frames of a portrait; every frame is made from its own vertices alone."""
 
-    def __init__(self, portrait: Portrait, settings: RenderSettings) -> None:
+    def __init__(
+        self,
+        portrait: Portrait,
+        settings: RenderSettings,
+        networks: VideoNetworks | None = None,
+    ) -> None:
+        """`networks` are the shipped ones where none are given.
+
+        Raises VividKeysError(bad_file) when their weights are damaged.
+        """
         height, width = portrait.pixels.shape[:2]
         longest = max(height, width)
         wanted = settings.size or longest
@@ -38,10 +52,18 @@ class FrameRenderer:
         left, top, right, bottom = self._box
         view = View(left / self._scale, top / self._scale, self._scale, right - left, bottom - top)
         self._warp = PhotoWarp(portrait, view, around, settings.parts)
+        self.warnings: tuple[str, ...] = ()
+        self._stage: NetworkStage | None = None
+        if settings.parts.motion_vae or settings.parts.generator:
+            networks = networks or load_networks(settings.parts)
+            self.warnings = networks.warnings
+            self._crop = FaceCrop(portrait, around)
+            self._stage = NetworkStage(self._crop, networks, settings.parts)
+            self._refines = self._stage.refines(self._crop.view, self._scale)
 
     def frame(self, vertices: Singles) -> Pixels:
         """The picture uint8 [H,W,3] (4 with alpha) of the driven head [V,3]."""
-        layers = self._warp.draw(vertices)
+        layers = self._with_networks(vertices) if self._stage else self._warp.draw(vertices)
         left, top, right, bottom = self._box
         picture = self._still.copy()
         box = picture[top:bottom, left:right]
@@ -55,6 +77,33 @@ class FrameRenderer:
             mixed = layers.colour + (1 - layers.alpha[..., None]) * behind
             box[:] = np.clip(mixed + 0.5, 0, 255)
         return picture
+
+    def _with_networks(self, vertices: Singles) -> Layers:
+        """What the motion and the photo give, moved and painted on by the networks."""
+        stage, crop, view = self._stage, self._crop, self._warp.view
+        assert stage is not None
+        seen = crop.frame(vertices)
+        learned = stage.motion(seen)
+        residual = None
+        if learned is not None:
+            # Pixels of the crop to those of the video.
+            residual = crop.motion_view.into(learned.residual, view)
+            residual = residual * np.float32(view.scale / crop.view.scale)
+        layers = self._warp.paint(vertices, self._warp.motion.driven(vertices), residual)
+        behind = (1 - layers.alpha[..., None]) * self._warp.plate
+        whole = (layers.colour + behind) * np.float32(1 / 255)
+        composite = view.into(whole, crop.view)
+        changed = stage.change(seen, learned, composite)
+        if changed is None:
+            return layers
+        added, occlusion = changed
+        from_view = crop.view
+        if self._refines:
+            from_view = crop.large_view
+            large = view.into(whole, from_view)
+            added = stage.refined(large, composite, added, occlusion)
+        colour = layers.colour + 255 * from_view.into(added, view)
+        return replace(layers, colour=np.asarray(colour, np.float32))
 
 
 def _still_picture(portrait: Portrait, view: View, background: str) -> tuple[Pixels, Singles]:

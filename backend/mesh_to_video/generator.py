@@ -39,7 +39,7 @@ class GeneratorShape:
     """Widths at 128, 64 and 32 pixels: of the photo's features and of the frame's."""
 
     photo: tuple[int, int, int] = (16, 24, 40)
-    frame: tuple[int, int, int] = (32, 48, 80)
+    frame: tuple[int, int, int] = (24, 40, 64)
     refiner: int = 24
 
     def as_dict(self) -> dict[str, object]:
@@ -63,7 +63,6 @@ class PhotoEncoder(nn.Module):
         super().__init__()
         first, second, third = widths
         self.stem = conv(6 * 4, first)
-        self.at128 = Residual(first)
         self.down64 = conv(first, second, stride=2)
         self.at64 = Residual(second)
         self.down32 = conv(second, third, stride=2)
@@ -71,7 +70,7 @@ class PhotoEncoder(nn.Module):
 
     def forward(self, photo: Tensor, photo_code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         values = functional.pixel_unshuffle(torch.cat([photo, photo_code], dim=1), 2)
-        at128 = self.at128(activate(self.stem(values)))
+        at128 = activate(self.stem(values))
         at64 = self.at64(activate(self.down64(at128)))
         return at128, at64, self.at32(activate(self.down32(at64)))
 

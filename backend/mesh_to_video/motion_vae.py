@@ -29,8 +29,8 @@ _FACE_PLANES = 3 * 3 + 2 + 1 + 1
 class MotionShape:
     """Sizes of the network. `reach` is the largest residual motion in crop pixels at 256."""
 
-    widths: tuple[int, int, int, int] = (24, 48, 64, 80)
-    lip_widths: tuple[int, int, int, int] = (16, 32, 48, 48)
+    widths: tuple[int, int, int, int] = (16, 32, 56, 64)
+    lip_widths: tuple[int, int, int, int] = (16, 24, 40, 40)
     latent: int = 24
     reach: float = 4.0
 

@@ -21,21 +21,25 @@ _ROWS = (
     topology.INNER_LIP_UPPER,
     topology.INNER_LIP_LOWER,
 )
-# The landmarks that `lip_maps` takes, in its order; corners are in two rows.
+# The landmarks that become dots; corners are in two rows.
 LIP_LANDMARKS: tuple[int, ...] = tuple(index for row in _ROWS for index in row)
 # Width of a dot where the map is `MOTION_SIDE` wide, pixels.
 DOT = 1.5
 
 
-def normalised_coordinates(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colours [V, 3] in 0..1 of vertices [V, 3]: each axis from its least to its largest value.
+def coordinate_code(
+    vertices: NDArray[np.float32], members: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Colours [V, 3] of vertices [V, 3]: each axis from 0 to 1 over those in `members` [M].
 
-    An axis along which the mesh has no extent becomes 0.
+    Others are beyond these bounds or at them: clipped. An axis along which the members have no
+    extent becomes 0.
     """
-    least = vertices.min(axis=0)
-    extent = vertices.max(axis=0) - least
+    own = vertices[members]
+    least = own.min(axis=0)
+    extent = own.max(axis=0) - least
     scale = np.divide(1.0, extent, out=np.zeros_like(extent), where=extent > 0.0)
-    return ((vertices - least) * scale).astype(np.float32)
+    return np.clip((vertices - least) * scale, 0.0, 1.0).astype(np.float32)
 
 
 def projection_texture(
@@ -77,11 +81,12 @@ def lip_maps(
 ) -> NDArray[np.float32]:
     """Soft dots of the lips' landmarks as they are driven, minus those of the photo.
 
-    driving, reference  [K, 2] the landmarks `LIP_LANDMARKS` in pixels of the map, x right, y down,
-                        pixel centres at +0.5
+    driving, reference  [468 or more, 2] all landmarks in pixels of the map, x right, y down, pixel
+                        centres at +0.5
 
     Returns [size, size, LIP_MAPS]: outer upper right half, outer upper left half, outer lower
     right, outer lower left, then the same of the inner edge.
     """
-    driven = _dots(np.asarray(driving, np.float32), size)
-    return driven - _dots(np.asarray(reference, np.float32), size)
+    chosen = list(LIP_LANDMARKS)
+    driven = _dots(np.asarray(driving[chosen], np.float32), size)
+    return driven - _dots(np.asarray(reference[chosen], np.float32), size)

@@ -222,6 +222,7 @@ def frames_of_photo(
     performance = take_performance(portrait, take, settings.fps)
     warnings += performance.notes
     renderer = FrameRenderer(portrait, settings)
+    warnings += renderer.warnings
 
     def make(frame: int) -> NDArray[np.uint8]:
         return renderer.frame(performance.vertices(frame))

@@ -48,3 +48,17 @@ class View:
         return cv2.warpAffine(
             picture, move, (self.width, self.height), flags=kernel, borderMode=cv2.BORDER_REPLICATE
         )
+
+    def into(self, picture: NDArray[Any], other: View) -> NDArray[Any]:
+        """A picture [H,W,...] of this view as `other` shows it, 0 where this one ends."""
+        scale = other.scale / self.scale
+        shift_x = (self.left - other.left) * other.scale
+        shift_y = (self.top - other.top) * other.scale
+        half = 0.5 * scale - 0.5
+        move = np.array([(scale, 0.0, half + shift_x), (0.0, scale, half + shift_y)])
+        if scale < 0.8:
+            picture = cv2.GaussianBlur(picture, (0, 0), 0.42 / scale)
+        return cv2.warpAffine(
+            picture, move, (other.width, other.height), flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+        )  # fmt: skip

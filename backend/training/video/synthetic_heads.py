@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures of random talking heads whose motion is known exactly.
+
+Heads made from photos (`head_cache.py`) are posed, lit, dressed and put before a background; one
+scene is a person, a light and a camera, and its pictures differ by the head's state only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from backend.face.topology import LANDMARK_COUNT
+
+from .backdrop import Body, random_background, random_body
+from .camera import Camera, Lights, photographed, random_camera, random_lights
+from .drawing_kernels import LINEAR, colours, normals, origins
+from .head_cache import EYE, LASHES, MOUTH, SKIN, TEETH, TrainingHead, load_training_head
+from .pairs import Pixels, Singles, TrainingPair
+from .states import State, next_state, random_state
+from .surface_drawing import Drawn, draw
+
+Floats = NDArray[np.float64]
+
+# Drawn this many times finer than shown.
+FINER = 2
+# Where the head turns: the top of the neck, metres in the head's frame.
+PIVOT = np.array((0.0, 0.02, -0.055))
+# Depths that differ by less belong to one surface, metres.
+_SAME_SURFACE = 0.0035
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A person, their clothes, the light and the camera.
+
+    scale   pixels of the finished picture per metre
+    middle  [2] where the head's origin is seen, pixels
+    size    (width, height) of the finished picture
+    gain    [5,3] how bright the kinds of surface are, which tells teeth from teeth
+    """
+
+    head: TrainingHead
+    body: Body
+    lights: Lights
+    camera: Camera
+    background: Pixels
+    scale: float
+    middle: Floats
+    size: tuple[int, int]
+    gain: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One picture uint8 [H,W,3], its landmarks [478,3] in pixels, and what was drawn."""
+
+    picture: Pixels
+    landmarks: Floats
+    drawn: Drawn
+
+
+def random_scene(
+    head: TrainingHead,
+    random: np.random.Generator,
+    side: int = 320,
+    backgrounds: list[Pixels] | None = None,
+) -> Scene:
+    """A person in random clothes and light, as large as heads are in portraits."""
+    neck = head.neck_rim()
+    width = np.ptp(head.landmarks(head.vertices)[:LANDMARK_COUNT, 0])
+    scale = side * random.uniform(0.34, 0.5) / width
+    middle = np.array((0.5, 0.5)) + random.normal(0, (0.03, 0.025), 2)
+    tone = np.ones((5, 3))
+    tone[TEETH] = random.uniform(0.7, 1.15) * np.array((1.0, *random.uniform((0.93, 0.75), 1.0)))
+    tone[MOUTH] = random.uniform(0.6, 1.3) * (1 + random.normal(0, 0.08, 3))
+    tone[EYE] = random.uniform(0.85, 1.1)
+    tone[SKIN] = np.clip(1 + random.normal(0, 0.03, 3), 0.9, 1.1)
+    tone[LASHES] = 0.8
+    return Scene(
+        head=head,
+        body=random_body(random, neck, head.skin),
+        lights=random_lights(random),
+        camera=random_camera(random),
+        background=random_background(random, (side, side), backgrounds),
+        scale=float(scale),
+        middle=middle * side,
+        size=(side, side),
+        gain=tone,
+    )
+
+
+def turned(head: TrainingHead, points: Floats, follows: Floats, angles: Floats) -> Floats:
+    """Points [N,3] turned by the head's angles as far as they follow it, [N,3]."""
+    pitch, roll, yaw = angles
+    vector = Rotation.from_euler("xyz", (pitch, roll, yaw)).as_rotvec()
+    from_pivot = points - PIVOT
+    whole = from_pivot @ Rotation.from_rotvec(vector).as_matrix().T
+    moved = whole.copy()
+    bent = np.flatnonzero(follows < 1.0)
+    if len(bent):
+        part = Rotation.from_rotvec(follows[bent, None] * vector)
+        moved[bent] = part.apply(from_pivot[bent])
+    return np.asarray(moved + PIVOT)
+
+
+def in_pixels(points: Floats, scene: Scene, finer: float = 1.0) -> Floats:
+    """Points [N,3] metres to pixels right, down and away."""
+    scale = scene.scale * finer
+    return np.stack(
+        [
+            scene.middle[0] * finer + points[:, 0] * scale,
+            scene.middle[1] * finer - (points[:, 2] - 0.0) * scale,
+            points[:, 1] * scale,
+        ],
+        axis=1,
+    )
+
+
+def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
+    """The scene's person in this state."""
+    head, body = scene.head, scene.body
+    posed = head.posed(state.weights)
+    placed = turned(head, posed, head.follows, state.angles)
+    points = np.concatenate([placed, body.vertices])
+    triangles = np.concatenate([head.triangles, body.triangles + len(placed)])
+    shade = _shade(scene, posed, points, triangles)
+    size = (scene.size[0] * FINER, scene.size[1] * FINER)
+    drawn = draw(in_pixels(points, scene, FINER).astype(np.float32), triangles, size)
+    light = LINEAR[cv2.resize(scene.background, size, interpolation=cv2.INTER_LINEAR)]
+    gain = scene.gain[head.kind].astype(np.float32)
+    colours(light, drawn.face_id, drawn.shares, triangles, head.uvs, head.texture, 0, shade, gain,
+            LINEAR)  # fmt: skip
+    plain = np.ones((len(body.triangles), 3), np.float32)
+    colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
+            len(head.triangles), shade, plain, LINEAR)  # fmt: skip
+    _lip_shadow(light, drawn, head)
+    picture = photographed(cv2.resize(light, scene.size, interpolation=cv2.INTER_AREA),
+                           scene.camera, random)  # fmt: skip
+    carried = head.landmarks(posed)
+    landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
+    return Shot(picture, landmarks, drawn)
+
+
+def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.int32]) -> Singles:
+    """Light [V,3] on every vertex of head and body, about 1 on the front of the face."""
+    head, lights = scene.head, scene.lights
+    light = lights.on(normals(points, triangles))
+    usual = np.median(light[head.rows[:LANDMARK_COUNT]], axis=0).mean()
+    shade = 1.0 + lights.contrast * (light / usual - 1.0)
+    inside = np.unique(head.triangles[(head.kind == TEETH) | (head.kind == MOUTH)])
+    # The lips' line in the head's own frame: what lies deeper gets less light.
+    lips = posed[head.rows[[13, 14]], 1].mean()
+    deep = np.clip(posed[inside, 1] - lips - 0.004, 0.0, None)
+    shade[inside] *= (np.exp(-deep / lights.depth))[:, None]
+    return np.clip(shade, 0.02, 3.0).astype(np.float32)
+
+
+def _lip_shadow(light: Singles, drawn: Drawn, head: TrainingHead) -> None:
+    """The lips' shadow on what is between them: darker close to their edges. Changes `light`."""
+    kind = np.append(head.kind, np.zeros(1, np.uint8))
+    face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
+    between = np.isin(kind[face], (TEETH, MOUTH))
+    rows, columns = np.flatnonzero(between.any(axis=1)), np.flatnonzero(between.any(axis=0))
+    if not len(rows):
+        return
+    reach = max(2, round(0.012 * drawn.face_id.shape[0]))
+    box = np.s_[
+        max(0, rows[0] - 2 * reach) : rows[-1] + 2 * reach + 1,
+        max(0, columns[0] - 2 * reach) : columns[-1] + 2 * reach + 1,
+    ]
+    inside = between[box].astype(np.float32)
+    # Light comes from above, so the upper lip throws the longer shadow.
+    open_to = cv2.GaussianBlur(inside, (0, 0), reach / 2)
+    below = cv2.warpAffine(open_to, np.array([(1, 0, 0), (0, 1, reach / 3)], np.float32),
+                           inside.shape[::-1])  # fmt: skip
+    shadow = np.clip(0.25 + 0.9 * np.minimum(open_to, below), 0.3, 1.0)
+    light[box] *= np.where(inside > 0, shadow, 1.0)[..., None].astype(np.float32)
+
+
+def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
+    """Where in the source the target's pixels come from, minus their own place, [H,W,2]."""
+    return np.asarray(
+        origins(
+            target.drawn.face_id, target.drawn.shares, source.drawn.face_id, source.drawn.depth,
+            source.drawn.points, source.drawn.triangles, FINER,
+            _SAME_SURFACE * scene.scale * FINER,
+        )
+    )  # fmt: skip
+
+
+def scene_pairs(
+    scene: Scene, random: np.random.Generator, name: str, count: int = 4
+) -> Iterator[TrainingPair]:
+    """One source, and `count` targets by twos: a state, and one close by it."""
+    source = shoot(scene, random_state(random, calm=True), random)
+    state = random_state(random)
+    for number in range(count):
+        follows = number % 2 == 1
+        state = next_state(state, random) if follows else random_state(random)
+        target = shoot(scene, state, random)
+        yield TrainingPair(
+            source.picture, target.picture, source.landmarks, target.landmarks,
+            exact_flow(scene, source, target), name, "synthetic", follows,
+        )  # fmt: skip
+
+
+def synthetic_pairs(
+    heads: Sequence[Path],
+    random: np.random.Generator,
+    backgrounds: list[Pixels] | None = None,
+    side: int = 320,
+    per_scene: int = 4,
+) -> Iterator[TrainingPair]:
+    """Pairs of random scenes with the heads of these files, without end."""
+    while True:
+        head = load_training_head(heads[random.integers(len(heads))])
+        scene = random_scene(head, random, side, backgrounds)
+        yield from scene_pairs(scene, random, head.name, per_scene)
