@@ -62,12 +62,6 @@ class FilmWriter(MovieWriter):
             except NoSoundError as error:
                 self.warnings.append(f"{error} The video is silent.")
         self._sound_samples = 0
-        if form.alpha:
-            # Blender 4.5 and 5.2 do so with every film of more than 8 bits, also with their own.
-            self.warnings.append(
-                "The transparency of this .mov is straight, which Blender takes for "
-                "premultiplied; choose .png pictures for Blender."
-            )
         if self._is_mp4:
             self.width += self.width % 2
             self.height += self.height % 2
@@ -95,9 +89,10 @@ class FilmWriter(MovieWriter):
         below, right = self.height - pixels.shape[0], self.width - pixels.shape[1]
         if below or right:
             pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(pixels), format="rgba" if self.form.alpha else "rgb24"
-        )
+        if self.form.alpha:
+            frame = av.VideoFrame.from_ndarray(_premultiplied(pixels), format="rgba64le")
+        else:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         frame = frame.reformat(
             format=self._pixel_format,
             dst_colorspace=Colorspace.ITU709,
@@ -286,6 +281,18 @@ class FilmWriter(MovieWriter):
             flags = flags.replace("frag_keyframe+", "").replace("+frag_keyframe", "")
             return {"movflags": flags, "frag_duration": str(round(_FRAGMENT_SECONDS * 1e6))}
         return {"movflags": flags}
+
+
+def _premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Straight alpha [H,W,4] as 16-bit colours over black, the way editors write films.
+
+    Blender, too, takes every film of more than 8 bits for premultiplied.
+    """
+    alpha = pixels[:, :, 3:].astype(np.float32)
+    out = np.empty(pixels.shape, np.uint16)
+    out[:, :, :3] = pixels[:, :, :3] * (alpha * np.float32(257.0 / 255.0)) + np.float32(0.5)
+    out[:, :, 3] = pixels[:, :, 3].astype(np.uint16) * 257
+    return out
 
 
 def _end_of_fragments(path: Path) -> int:
