@@ -151,9 +151,11 @@ def _texts_of_picture(path: Path) -> list[str]:
 def _texts_of_film(path: Path) -> list[str]:
     import av
 
-    # av's errors are OSErrors or ValueErrors as well.
-    with av.open(str(path)) as container:
-        texts = [str(value) for value in container.metadata.values()]
+    try:
+        with av.open(str(path)) as container:
+            texts = [str(value) for value in container.metadata.values()]
+    except av.FFmpegError as error:
+        raise ValueError(str(error)) from error
     return [*texts, *(packet.decode(errors="replace") for packet in _xmp_packets(path))]
 
 

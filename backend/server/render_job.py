@@ -100,7 +100,8 @@ def _progress(context: JobContext) -> Callable[[float, str], None]:
 
     def progress(fraction: float, sentence: str) -> None:
         passed = time.monotonic() - started
-        if passed > _SECONDS_BEFORE_GUESS and _SHARE_BEFORE_GUESS < fraction < 1.0:
+        told = sentence.endswith(" left")  # by the frames themselves, which know better
+        if not told and passed > _SECONDS_BEFORE_GUESS and _SHARE_BEFORE_GUESS < fraction < 1.0:
             left = passed / fraction * (1.0 - fraction)
             sentence = f"{sentence.rstrip('.')}, {time_left(left)} left"
         context.progress("rendering", fraction, sentence)
