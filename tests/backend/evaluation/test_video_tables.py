@@ -190,6 +190,24 @@ def test_without_data_the_samples_serve(tmp_path: Path) -> None:
     assert len(spoken[0].audio.samples) == 24_000
 
 
+def test_a_folder_without_films_is_said_and_no_error(tmp_path: Path) -> None:
+    from backend.evaluation.video.run import Wanted, evaluate_video
+
+    told: list[str] = []
+    table = evaluate_video(tmp_path, Wanted(("clips",)), lambda share, text: told.append(text))
+    assert not table.clips and not table.bars and np.isnan(table.people)
+    assert any("no films in video/" in remark for remark in table.remarks)
+
+
+def test_a_film_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    from backend.evaluation.video.run import Wanted, evaluate_video
+
+    (tmp_path / "video").mkdir()
+    (tmp_path / "video" / "broken.mp4").write_bytes(b"no film")
+    table = evaluate_video(tmp_path, Wanted(("clips",)), lambda share, text: None)
+    assert any(remark.startswith("broken.mp4 is skipped") for remark in table.remarks)
+
+
 def test_photos_come_from_all_folders_in_turn(tmp_path: Path) -> None:
     for folder, count in (("london/composite", 5), ("london/neutral", 7), ("portraits_cc0", 3)):
         (tmp_path / "faces" / folder).mkdir(parents=True)
