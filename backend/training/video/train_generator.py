@@ -78,7 +78,7 @@ class GeneratorRecipe:
     window: int = 144
     critic_window: int = 96
     # Steps of the network by whose features pictures are compared.
-    feature_steps: int = 400
+    feature_steps: int = 300
     # Weights of the motion-VAE; without them the geometry alone moves the photo.
     motion_vae: Path | None = None
     # Weights to begin with instead of random ones.
@@ -134,6 +134,10 @@ class GeneratorRun(Run):
 
     def prepare(self) -> None:
         """Teach the network by whose features pictures are compared."""
+        if self.worker.leads:
+            print(
+                f"first {self.recipe.feature_steps} steps of what pictures are seen by", flush=True
+            )
         self.seeing.requires_grad_(True)
         parameters = list(self.seeing.parameters())
         optimiser = torch.optim.Adam(parameters, lr=1e-3)
