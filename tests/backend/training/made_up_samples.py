@@ -14,10 +14,10 @@ Batch = dict[str, Tensor]
 
 
 class MadeUpSamples:
-    """A few samples. What the geometry misses are a motion of the mouth's surroundings, told by
-    the maps of the lips, and a brighter forehead."""
+    """A few samples. What the geometry misses is a motion of the mouth's surroundings, told by
+    the maps of the lips; or, to be `painted`, a face that is brighter than the photo's."""
 
-    def __init__(self, count: int = 3, films: bool = True) -> None:
+    def __init__(self, count: int = 3, films: bool = True, painted: bool = False) -> None:
         generator = torch.Generator().manual_seed(4)
 
         def smooth(channels: int, cells: int) -> Tensor:
@@ -36,11 +36,13 @@ class MadeUpSamples:
         near = torch.exp(-((((across - 128) / 40) ** 2 + ((down - 190) / 30) ** 2) ** 2))
         signs = torch.tensor([1.0, -1.0]).repeat(count)[:count, None, None]
         missed = torch.zeros(count, 2, 256, 256)
-        missed[:, 1] = 2.5 * signs * near
+        if not painted:
+            missed[:, 1] = 2.5 * signs * near
         lips = torch.zeros(count, 8, 64, 64)
         lips[:, :, 44:52, 26:38] = signs[:, None]
         target = lay_in(warp(photo, flow + missed), inside)
-        target[..., 60:110, 90:166] = (target[..., 60:110, 90:166] + 0.2).clamp(max=1.0)
+        if painted:
+            target = (target + 0.2 * face).clamp(max=1.0)
         self._films = films
         self.samples: Batch = {
             "photo": photo,

@@ -49,13 +49,13 @@ def generator_run(recipe: GeneratorRecipe = GENERATOR) -> GeneratorRun:
     return GeneratorRun(MadeUpSamples(), recipe)
 
 
-def held_out(run: Run) -> dict[str, float]:
-    (batch,) = run.validation_batches(MadeUpSamples())
+def held_out(run: Run, samples: MadeUpSamples | None = None) -> dict[str, float]:
+    (batch,) = run.validation_batches(samples or MadeUpSamples())
     return run.validate(batch)
 
 
 def test_the_motion_vae_learns_what_the_geometry_misses() -> None:
-    schedule = replace(SCHEDULE, steps=70, batch=3, learning_rate=3e-3, average=0.8)
+    schedule = replace(SCHEDULE, steps=50, learning_rate=4e-3, average=0.8)
     run = motion_run(replace(MOTION, schedule=schedule, without_lips=0.0))
     before = held_out(run)
     assert before["mouth network"] == pytest.approx(before["mouth geometry"], abs=1e-4)
@@ -69,15 +69,16 @@ def test_the_motion_vae_learns_what_the_geometry_misses() -> None:
 def test_the_generator_learns_what_the_moved_photo_misses() -> None:
     schedule = replace(SCHEDULE, steps=50, learning_rate=4e-3, average=0.8)
     loss = replace(GENERATOR.loss, critic_from=2.0)
-    run = generator_run(replace(GENERATOR, schedule=schedule, loss=loss))
-    before = held_out(run)
+    samples = MadeUpSamples(painted=True)
+    run = GeneratorRun(samples, replace(GENERATOR, schedule=schedule, loss=loss))
+    before = held_out(run, samples)
     assert before["face generator"] == pytest.approx(before["face geometry"], abs=1e-4)
     for _ in range(schedule.steps):
         run.optimise()
-    after = held_out(run)
+    after = held_out(run, samples)
     run.close()
-    assert after["face generator"] > after["face geometry"] + 0.7
-    assert after["ssim generator"] >= after["ssim geometry"] - 0.01
+    assert after["face generator"] > after["face geometry"] + 2.0
+    assert after["ssim generator"] > after["ssim geometry"]
 
 
 def test_all_parts_of_the_loss_take_part() -> None:
