@@ -146,12 +146,122 @@ class TrainHeadPose:
 
 
 @dataclass(frozen=True)
+class TrainMotionVae:
+    """Learn the motion and the occlusion that the mesh's geometry misses; resumes where it stopped.
+
+    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train motion-vae.
+    """
+
+    samples: Path
+    """A folder of samples, made by python -m backend.training.video.make_samples."""
+    held_out: Path | None = None
+    """Samples of other people: figures for them are printed now and then."""
+    out: Path = Path("out/motion_vae")
+    """Checkpoints, and at the end motion_vae.safetensors."""
+    minutes: float = 20.0
+    """Training ends after this time or after `steps`, whichever comes first."""
+    steps: int = 100_000
+    """Batches; their size is chosen for the device where `batch` is 0."""
+    batch: int = 0
+    """Samples of a batch; 6 on a CPU and 48 on a GPU by default."""
+    rate: float = 0.0
+    """The learning rate at its highest; chosen for the device where it is 0."""
+    initial: Path | None = None
+    """Weights to begin with instead of random ones."""
+    seed: int = 0
+    """First weights and batches follow from it; the learning rate also follows the clock."""
+    threads: int = 1
+    """Threads of the network on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network learns; auto takes a CUDA device where there is one."""
+
+    def run(self) -> int:
+        from backend.training.parallel import join_workers
+        from backend.training.video.recipes import motion_recipe
+        from backend.training.video.sample_set import SampleSet
+        from backend.training.video.train_motion_vae import train
+
+        worker = join_workers(self.device)
+        try:
+            recipe = motion_recipe(
+                worker.device, self.minutes, self.steps, self.batch, self.rate, self.seed,
+                self.threads, self.initial,
+            )  # fmt: skip
+            judge = SampleSet(self.held_out, varied=False) if self.held_out is not None else None
+            path = train(SampleSet(self.samples), self.out, recipe, worker, judge)
+        finally:
+            worker.leave()
+        if worker.leads:
+            print(f"wrote {path}")
+        return 0
+
+
+@dataclass(frozen=True)
+class TrainGenerator:
+    """Learn to paint what the moved photo cannot show; resumes where it stopped.
+
+    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train generator.
+    """
+
+    samples: Path
+    """A folder of samples, made by python -m backend.training.video.make_samples."""
+    held_out: Path | None = None
+    """Samples of other people: figures for them are printed now and then."""
+    motion_vae: Path | None = None
+    """Weights of the motion-VAE that moves the photo; the shipped ones by default, if there are
+    any, or else the geometry alone."""
+    out: Path = Path("out/generator")
+    """Checkpoints, and at the end generator.safetensors."""
+    minutes: float = 40.0
+    """Training ends after this time or after `steps`, whichever comes first."""
+    steps: int = 100_000
+    """Batches; their size is chosen for the device where `batch` is 0."""
+    batch: int = 0
+    """Samples of a batch; 5 on a CPU and 32 on a GPU by default."""
+    rate: float = 0.0
+    """The learning rate at its highest; chosen for the device where it is 0."""
+    initial: Path | None = None
+    """Weights to begin with instead of random ones."""
+    seed: int = 0
+    """First weights and batches follow from it; the learning rate also follows the clock."""
+    threads: int = 1
+    """Threads of the network on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network learns; auto takes a CUDA device where there is one."""
+
+    def run(self) -> int:
+        from backend.models import FOLDER
+        from backend.training.parallel import join_workers
+        from backend.training.video.recipes import generator_recipe
+        from backend.training.video.sample_set import SampleSet
+        from backend.training.video.train_generator import train
+
+        worker = join_workers(self.device)
+        shipped = FOLDER / "motion_vae.safetensors"
+        mover = self.motion_vae or (shipped if shipped.is_file() else None)
+        try:
+            recipe = generator_recipe(
+                worker.device, self.minutes, self.steps, self.batch, self.rate, self.seed,
+                self.threads, self.initial, mover,
+            )  # fmt: skip
+            judge = SampleSet(self.held_out, varied=False) if self.held_out is not None else None
+            path = train(SampleSet(self.samples), self.out, recipe, worker, judge)
+        finally:
+            worker.leave()
+        if worker.leads:
+            print(f"wrote {path}")
+        return 0
+
+
+@dataclass(frozen=True)
 class Train:
     """Make the shipped weights again, or better ones."""
 
     what: (
         Annotated[TrainMotion, tyro.conf.subcommand("motion")]
         | Annotated[TrainHeadPose, tyro.conf.subcommand("head-pose")]
+        | Annotated[TrainMotionVae, tyro.conf.subcommand("motion-vae")]
+        | Annotated[TrainGenerator, tyro.conf.subcommand("generator")]
     )
 
     def run(self) -> int:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The critic that pictures of mouths and eyes have to convince, patch by patch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from backend.mesh_to_video.layers import activate, conv
+
+
+class PatchCritic(nn.Module):
+    """Sees a picture beside the composite that it was made from; one score per 8 x 8 pixels.
+
+    Spectral norms keep its steps bounded; there are no statistics of a batch.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (24, 40, 64)) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.layers = nn.ModuleList(
+            [
+                spectral_norm(conv(24, first)),
+                spectral_norm(conv(first, second, stride=2)),
+                spectral_norm(conv(second, third, stride=2)),
+            ]
+        )
+        self.score = spectral_norm(conv(third, 1))
+
+    def forward(self, pictures: Tensor, composite: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Scores [N, 1, H/8, W/8] and the features below them."""
+        both = torch.cat([pictures, composite], dim=1) - 0.5
+        values, found = functional.pixel_unshuffle(both, 2), []
+        for layer in self.layers:
+            values = activate(layer(values))
+            found.append(values)
+        return self.score(values), found

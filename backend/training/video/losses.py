@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Losses of the video's networks. Pictures are [N, 3, H, W] in 0..1, masks [N, 1, H, W]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Below this difference an error counts by its square, so that exact answers are calm.
+_SOFT = 1e-3
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of [N, C, H, W] with the weights [N, 1, H, W]."""
+    if weight is None:
+        return values.mean()
+    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp(min=1e-6)
+
+
+def charbonnier(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute difference, smooth around zero."""
+    difference = first - second
+    return weighted_mean(torch.sqrt(difference * difference + _SOFT**2) - _SOFT, weight)
+
+
+def pyramid_error(
+    first: Tensor, second: Tensor, weight: Tensor | None = None, levels: int = 3
+) -> Tensor:
+    """`charbonnier` of the pictures and of their halvings, each level as much as the others."""
+    total = charbonnier(first, second, weight)
+    for _ in range(levels - 1):
+        first, second = functional.avg_pool2d(first, 2), functional.avg_pool2d(second, 2)
+        weight = functional.avg_pool2d(weight, 2) if weight is not None else None
+        total = total + charbonnier(first, second, weight)
+    return total / levels
+
+
+def gradient_error(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of the steps between neighbours, across and down."""
+    difference = first - second
+    across = (difference[..., :, 1:] - difference[..., :, :-1]).abs()
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs()
+    if weight is None:
+        return 0.5 * (across.mean() + down.mean())
+    return 0.5 * (
+        weighted_mean(across, weight[..., :, 1:]) + weighted_mean(down, weight[..., 1:, :])
+    )
+
+
+def structure_error(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """1 - SSIM of the brightness, over windows of 7 pixels."""
+    x, y = first.mean(dim=1, keepdim=True), second.mean(dim=1, keepdim=True)
+    stack = torch.cat([x, y, x * x, y * y, x * y], dim=1)
+    mean = functional.avg_pool2d(stack, 7, stride=1)
+    mean_x, mean_y = mean[:, 0:1], mean[:, 1:2]
+    var_x = mean[:, 2:3] - mean_x * mean_x
+    var_y = mean[:, 3:4] - mean_y * mean_y
+    both = mean[:, 4:5] - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    similar = ((2.0 * mean_x * mean_y + c1) * (2.0 * both + c2)) / (
+        (mean_x * mean_x + mean_y * mean_y + c1)
+        * (var_x.clamp(min=0.0) + var_y.clamp(min=0.0) + c2)
+    )
+    return weighted_mean(1.0 - similar, weight[..., 3:-3, 3:-3] if weight is not None else None)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from the standard normal distribution, per number."""
+    return 0.5 * (mean * mean + log_variance.exp() - 1.0 - log_variance).mean()
+
+
+def smoothness(field: Tensor, picture: Tensor, edge: float = 10.0) -> Tensor:
+    """Mean step of a field [N, C, h, w] between neighbours, cheap where the picture has edges."""
+    across = (field[..., :, 1:] - field[..., :, :-1]).abs()
+    down = (field[..., 1:, :] - field[..., :-1, :]).abs()
+    over = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean(dim=1, keepdim=True)
+    under = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean(dim=1, keepdim=True)
+    return (across * torch.exp(-edge * over)).mean() + (down * torch.exp(-edge * under)).mean()
+
+
+def flow_error(flow: Tensor, exact: Tensor, weight: Tensor, limit: float = 6.0) -> Tensor:
+    """Mean distance in pixels of a flow [N, 2, H, W] from the exact one, which is NaN where the
+    photo does not show the place. Differences beyond `limit` are another layer's, not an error."""
+    known = torch.isfinite(exact).all(dim=1, keepdim=True)
+    difference = torch.where(known, flow - torch.nan_to_num(exact), 0.0)
+    length = torch.sqrt((difference * difference).sum(dim=1, keepdim=True) + 1e-4)
+    counted = weight * known * (length.detach() < limit)
+    return (length * counted).sum() / counted.sum().clamp(min=1.0)
+
+
+def occlusion_target(moved: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+    """What the occlusion should be, [N, 1, h, w]: the geometry's visibility where the moved photo
+    shows the right thing, towards 0 where it is far off."""
+    error = (moved - target).abs().mean(dim=1, keepdim=True)
+    error = functional.avg_pool2d(error, 5, stride=1, padding=2, count_include_pad=False)
+    right = 1.0 - ((error - 0.04) / 0.12).clamp(0.0, 1.0)
+    # What is hidden but looks right anyway (skin beside skin) need not be painted anew.
+    return torch.maximum(seen * right, right * right).detach()
+
+
+def occlusion_error(occlusion: Tensor, wanted: Tensor) -> Tensor:
+    """Mean cross-entropy."""
+    return functional.binary_cross_entropy(occlusion.clamp(1e-3, 1.0 - 1e-3), wanted)
+
+
+def critic_error(real: Tensor, made: Tensor) -> Tensor:
+    """The critic's hinge loss: real pictures above 1, made ones below -1."""
+    return functional.relu(1.0 - real).mean() + functional.relu(1.0 + made).mean()
+
+
+def fooling_error(made: Tensor) -> Tensor:
+    """The generator's part of it."""
+    return -made.mean()
+
+
+def feature_error(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of features, each level as much as the others."""
+    parts = [(a - b.detach()).abs().mean() for a, b in zip(made, real, strict=True)]
+    return torch.stack(parts).mean()
+
+
+def signal_to_noise(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """PSNR in dB of each picture [N], by the weights [N, 1, H, W]; NaN where these are all zero."""
+    squares = ((first - second) ** 2).mean(dim=1, keepdim=True)
+    total = weight.sum(dim=(1, 2, 3))
+    mean = (squares * weight).sum(dim=(1, 2, 3)) / total
+    return -10.0 * torch.log10(mean.clamp(min=1e-8))

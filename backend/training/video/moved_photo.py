@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The composite that the generator begins with, made from a batch of samples in torch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from backend.mesh_to_video.motion_vae import MotionInputs, motion_inputs
+from backend.mesh_to_video.warping import enlarge_flow, lay_in, sample, sampling_grid, warp
+
+
+def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
+    """What the motion-VAE sees of a batch."""
+    names = ("photo", "photo_code", "flow", "seen", "face", "code", "lips")
+    return motion_inputs(*(batch[name] for name in names))
+
+
+def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
+    """The photo moved by the geometry alone, with the mouth's interior laid in.
+
+    Samples may bring it as `composite`, drawn as videos are (background behind, eyes laid in).
+    """
+    if "composite" in batch:
+        return batch["composite"]
+    return lay_in(warp(batch["photo"], batch["flow"]), batch["inside"])
+
+
+def moved_composite(batch: dict[str, Tensor], residual: Tensor) -> Tensor:
+    """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's."""
+    side = batch["photo"].shape[-1]
+    larger = enlarge_flow(residual, side)
+    if "composite" in batch:
+        # The drawn picture moved a little further; what is drawn inside the mouth stays.
+        shift = larger * (1.0 - batch["inside"][:, 3:])
+        return sample(batch["composite"], sampling_grid(shift))
+    return lay_in(warp(batch["photo"], batch["flow"] + larger), batch["inside"])

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where mouth and eyes are in a driven picture, as soft masks.
+
+They are read off the coordinate code: each place of a face has about the same colour in every
+face and pose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.face import topology
+from backend.face.template import load_template
+
+# Half the extent of each region in colours of the code: across, down.
+_MOUTH = (0.26, 0.15)
+_EYE = (0.15, 0.08)
+_FACTOR = 4
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Soft masks [N, 1, H, W] in 0..1."""
+
+    face: Tensor
+    mouth: Tensor
+    eyes: Tensor
+
+
+@cache
+def _centres() -> tuple[tuple[float, float], ...]:
+    """Colour (across, down) of the mouth, the right and the left eye on the template."""
+    vertices = load_template().vertices[: topology.LANDMARK_COUNT]
+    places = np.stack([vertices[:, 0], -vertices[:, 2]], axis=1)
+    least, most = places.min(axis=0), places.max(axis=0)
+    found = []
+    for rows in (
+        topology.OUTER_LIP_UPPER + topology.OUTER_LIP_LOWER,
+        topology.RIGHT_LID_UPPER + topology.RIGHT_LID_LOWER,
+        topology.LEFT_LID_UPPER + topology.LEFT_LID_LOWER,
+    ):
+        across, down = (places[list(rows)].mean(axis=0) - least) / (most - least)
+        found.append((float(across), float(down)))
+    return tuple(found)
+
+
+def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
+    """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W].
+
+    They are found at a quarter of the size: soft masks need no more.
+    """
+    side = face.shape[-2:]
+    share = functional.avg_pool2d(face, _FACTOR)
+    # At the rim of the face the code is mixed with the zeros beside it.
+    small = functional.avg_pool2d(code, _FACTOR) / share.clamp(min=0.05)
+    mouth, right, left = (
+        _bump(small, centre, extent) * share
+        for centre, extent in zip(_centres(), (_MOUTH, _EYE, _EYE), strict=True)
+    )
+    # An open mouth is a hole in the code.
+    cover = functional.avg_pool2d(inside[:, 3:], _FACTOR)
+    cover = functional.max_pool2d(cover, 3, stride=1, padding=1)
+    found = torch.cat([torch.maximum(share, cover), torch.maximum(mouth, cover), right + left], 1)
+    large = functional.interpolate(found, size=side, mode="bilinear", align_corners=False)
+    return Regions(large[:, 0:1], large[:, 1:2], large[:, 2:3])
+
+
+def _bump(code: Tensor, centre: tuple[float, float], extent: tuple[float, float]) -> Tensor:
+    across = (code[:, 0:1] - centre[0]) / extent[0]
+    down = (code[:, 1:2] - centre[1]) / extent[1]
+    return torch.exp(-((across * across + down * down) ** 2))

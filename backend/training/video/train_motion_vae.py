@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the dual-branch motion-VAE: the motion and occlusion that the mesh's geometry misses.
+
+The command line is `python -m backend train motion-vae`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from backend.mesh_to_video.layers import shrink
+from backend.mesh_to_video.motion_vae import DualBranchMotionVAE, Motion, MotionShape
+from backend.mesh_to_video.warping import enlarge_flow
+from backend.mesh_to_video.weights import MOTION_VAE, load_motion_vae, save_motion_vae
+from backend.training.parallel import Worker
+from backend.training.video.losses import (
+    divergence,
+    flow_error,
+    gradient_error,
+    occlusion_error,
+    occlusion_target,
+    pyramid_error,
+    signal_to_noise,
+    smoothness,
+    weighted_mean,
+)
+from backend.training.video.moved_photo import geometric_composite, inputs_of, moved_composite
+from backend.training.video.regions import Regions, regions
+from backend.training.video.run import Batch, Run, Samples, Schedule, run_to_the_end
+
+
+@dataclass(frozen=True)
+class MotionLoss:
+    """Weights of the losses."""
+
+    picture: float = 10.0
+    gradient: float = 6.0
+    exact: float = 0.02
+    smooth: float = 0.02
+    # What nothing asks for should not move.
+    size: float = 0.004
+    occlusion: float = 0.1
+    divergence: float = 1e-3
+    mouth: float = 3.0
+    eyes: float = 2.0
+
+
+@dataclass(frozen=True)
+class MotionRecipe:
+    """Everything a run depends on beside its samples."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    loss: MotionLoss = field(default_factory=MotionLoss)
+    shape: MotionShape = field(default_factory=MotionShape)
+    # The share of samples that do without their lips, so that the branch can be left out.
+    without_lips: float = 0.1
+    # Weights to begin with instead of random ones.
+    initial: Path | None = None
+
+
+class MotionRun(Run):
+    """See the module."""
+
+    weights = f"{MOTION_VAE}.safetensors"
+
+    def __init__(
+        self, samples: Samples, recipe: MotionRecipe, worker: Worker | None = None
+    ) -> None:
+        torch.manual_seed(recipe.schedule.seed)
+        if recipe.initial is not None:
+            self.network = load_motion_vae(recipe.initial)
+        else:
+            self.network = DualBranchMotionVAE(recipe.shape)
+        self.recipe = recipe
+        modules: dict[str, nn.Module] = {"network": self.network}
+        super().__init__(
+            samples, recipe.schedule, modules, {"network": ("network",)}, ("network",), worker
+        )
+        self._average_network = DualBranchMotionVAE(self.network.shape).eval()
+        self._average_network.to(self.worker.device)
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        self.network.train()
+        inputs = inputs_of(batch)
+        count = len(inputs.lips)
+        keep = (torch.rand(count, device=inputs.lips.device) >= self.recipe.without_lips).float()
+        with self.autocast():
+            motion = self.network(inputs, keep_lips=keep)
+        parts = self._losses(batch, _in_single(motion))
+        total = torch.stack(list(parts.values())).sum()
+        self.apply("network", total)
+        values = torch.stack([total.detach(), *(part.detach() for part in parts.values())])
+        return dict(zip(("total", *parts), values.tolist(), strict=True))
+
+    def _losses(self, batch: Batch, motion: Motion) -> dict[str, Tensor]:
+        weights = self.recipe.loss
+        where = regions(batch["code"], batch["face"], batch["inside"])
+        moved, target = moved_composite(batch, motion.residual), batch["target"]
+        side, small = target.shape[-1], motion.residual.shape[-1]
+        # What the photo cannot show asks for paint, not for motion; the mouth's inside is drawn.
+        seen = enlarge_flow(motion.occlusion.detach(), side) * (1.0 - batch["inside"][:, 3:])
+        attention = self._attention(where) * (0.1 + 0.9 * seen)
+        factor = side // small
+        parts = {
+            "picture": weights.picture * pyramid_error(moved, target, attention),
+            "gradient": weights.gradient * gradient_error(moved, target, attention),
+            "smooth": weights.smooth * smoothness(motion.residual, shrink(target, factor)),
+            "size": weights.size
+            * weighted_mean(motion.residual.abs(), 1.0 - 0.9 * shrink(where.face, factor)),
+            "occlusion": weights.occlusion
+            * occlusion_error(
+                motion.occlusion,
+                occlusion_target(
+                    shrink(moved.detach(), factor),
+                    shrink(target, factor),
+                    shrink(batch["seen"], factor),
+                ),
+            ),
+            "divergence": weights.divergence * divergence(motion.mean, motion.log_variance),
+        }
+        if "exact_flow" in batch:
+            flow = batch["flow"] + enlarge_flow(motion.residual, side)
+            parts["exact"] = weights.exact * flow_error(flow, batch["exact_flow"], attention)
+        return parts
+
+    def _attention(self, where: Regions) -> Tensor:
+        weights = self.recipe.loss
+        return 0.3 + 0.7 * where.face + weights.mouth * where.mouth + weights.eyes * where.eyes
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """PSNR in dB of face and mouth, moved by the geometry and by the network too."""
+        network = self._average_network
+        network.load_state_dict(self.averaged("network"))
+        where = regions(batch["code"], batch["face"], batch["inside"])
+        motion = network(inputs_of(batch))
+        found: dict[str, float] = {}
+        pictures = {
+            "geometry": geometric_composite(batch),
+            "network": moved_composite(batch, motion.residual),
+        }
+        for name, picture in pictures.items():
+            for part, mask in (("face", where.face), ("mouth", where.mouth)):
+                figures = signal_to_noise(picture, batch["target"], mask)
+                found[f"{part} {name}"] = float(figures.nanmean())
+        found["residual"] = float(motion.residual.abs().mean())
+        found["occlusion"] = float(motion.occlusion.mean())
+        return found
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as they ship."""
+        network = self._average_network
+        network.load_state_dict(self.averaged("network"))
+        save_motion_vae(network, path, steps=str(self.step))
+
+
+def _in_single(motion: Motion) -> Motion:
+    return Motion(
+        motion.residual.float(),
+        motion.occlusion.float(),
+        motion.lip_motion.float(),
+        motion.mean.float(),
+        motion.log_variance.float(),
+    )
+
+
+def train(
+    samples: Samples,
+    output: Path,
+    recipe: MotionRecipe,
+    worker: Worker | None = None,
+    held_out: Samples | None = None,
+) -> Path:
+    """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
+    weights as they ship."""
+    return run_to_the_end(MotionRun(samples, recipe, worker), output, held_out)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows of the face crop to train on, most of them around the mouth and the eyes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backend.training.video.regions import Regions
+
+# How often a window is put on a place of the mouth, of the eyes, of the face, or anywhere.
+_SHARES = (0.45, 0.25, 0.2, 0.1)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Corners [N] of square windows of `side` pixels."""
+
+    lefts: tuple[int, ...]
+    tops: tuple[int, ...]
+    side: int
+
+    def cut(self, pictures: Tensor) -> Tensor:
+        """The windows of pictures [N, C, H, W]: [N, C, side, side]."""
+        cut = [
+            pictures[n, :, top : top + self.side, left : left + self.side]
+            for n, (left, top) in enumerate(zip(self.lefts, self.tops, strict=True))
+        ]
+        return torch.stack(cut).contiguous(memory_format=torch.channels_last)
+
+    def shifted(self, across: int, down: int) -> Windows:
+        """The same windows moved by some pixels."""
+        return Windows(
+            tuple(left + across for left in self.lefts),
+            tuple(top + down for top in self.tops),
+            self.side,
+        )
+
+    def twice(self) -> Windows:
+        """The same windows of two batches, one after the other."""
+        return Windows(self.lefts * 2, self.tops * 2, self.side)
+
+
+def choose_windows(where: Regions, side: int, room: int = 8) -> Windows:
+    """One window per picture; none comes nearer than `room` to the right and lower border, so
+    that it can be shifted. Random numbers come from torch's default generator.
+    """
+    full = where.face.shape[-1]
+    most = full - side - room
+    if most <= 0:
+        return Windows((0,) * len(where.face), (0,) * len(where.face), side)
+    lefts, tops = [], []
+    drawn = torch.rand(len(where.face), 3)
+    for n, (kind, first, second) in enumerate(drawn.tolist()):
+        if kind < sum(_SHARES[:1]):
+            mask = where.mouth[n, 0]
+        elif kind < sum(_SHARES[:2]):
+            mask = where.eyes[n, 0]
+        elif kind < sum(_SHARES[:3]):
+            mask = where.face[n, 0]
+        else:
+            mask = torch.ones_like(where.face[n, 0])
+        row, column = _place(mask, first)
+        # Not always in the middle of the window.
+        column += int((second - 0.5) * 0.3 * side)
+        lefts.append(min(max(column - side // 2, 0), most))
+        tops.append(min(max(row - side // 2, 0), most))
+    return Windows(tuple(lefts), tuple(tops), side)
+
+
+def _place(mask: Tensor, share: float) -> tuple[int, int]:
+    """Row and column of a place of a mask [H, W], the more likely the larger its value."""
+    coarse = mask[::4, ::4].reshape(-1).cpu()
+    total = torch.cumsum(coarse.double(), dim=0)
+    if float(total[-1]) <= 0.0:
+        return mask.shape[0] // 2, mask.shape[1] // 2
+    index = int(torch.searchsorted(total, share * total[-1]).clamp(max=len(total) - 1))
+    width = mask[::4, ::4].shape[1]
+    return 4 * (index // width), 4 * (index % width)
