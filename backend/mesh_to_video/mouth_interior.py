@@ -28,6 +28,8 @@ RING = [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
 # How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
 # opening; metres.
 DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
+# How far below the upper lip its shadow reaches, metres, and how much light is in it.
+SHADOW_LENGTH, IN_SHADOW = 0.0065, 0.4
 # What is seen where no light comes, levels: flesh is never black.
 FLESH = np.array((40.0, 15.0, 14.0), np.float32)
 # The least opening that shows anything, pixels.
@@ -107,12 +109,24 @@ class MouthInterior:
         behind = np.maximum(far - lips, 0) / np.float32(self._metre)
         half = DIM_DEPTH + DIM_PER_OPENING * opening / self._metre
         light = 1.0 / (1.0 + (behind / np.float32(half)) ** 2)
+        light = light * self._lip_shadow(points, light.shape)
         colour = painted * light[..., None] + FLESH * (self._gain * (1 - light[..., None]))
         seen = flat[..., 2:3]
         if (seen > 0).any():
             shown = _sampled(self._photo, flat[..., 0], flat[..., 1])
             colour = colour + np.clip(seen, 0, 1) * (shown - colour)
         return np.asarray(colour, np.float32)
+
+    def _lip_shadow(self, points: Singles, shape: tuple[int, ...]) -> Singles:
+        """How much light passes under the upper lip, [h,w]: light comes from above, so teeth lie
+        in the lip's shadow unless the lip is drawn up far."""
+        edge = points[list(INNER_LIP_UPPER), :2]
+        edge = edge[np.argsort(edge[:, 0])]
+        line = np.interp(np.arange(shape[1]) + 0.5, edge[:, 0], edge[:, 1])
+        below = (np.arange(shape[0])[:, None] + 0.5 - line[None]) / (SHADOW_LENGTH * self._metre)
+        share = np.clip(below, 0, 1)
+        share = share * share * (3 - 2 * share)
+        return np.asarray(IN_SHADOW + (1 - IN_SHADOW) * share, np.float32)
 
     def _photo_gain(self, portrait: Portrait, motion: MotionField) -> Singles:
         """By how much the photo's own teeth are brighter than the painted ones, [3]."""
