@@ -220,6 +220,6 @@ def synthetic_pairs(
 ) -> Iterator[TrainingPair]:
     """Pairs of random scenes with the heads of these files, without end."""
     while True:
-        head = load_training_head(heads[random.integers(len(heads))])
+        head = load_training_head(heads[int(random.integers(len(heads)))])
         scene = random_scene(head, random, side, backgrounds)
         yield from scene_pairs(scene, random, head.name, per_scene)
