@@ -14,6 +14,8 @@ from .exporting import performance_actions
 from .preferences import local_backend, preferences
 from .work import state
 
+MOST_FPS = 120
+
 
 def disabled_reason(context: Any, operator: str) -> str:
     """The reason why `vividkeys.<operator>` cannot run with the scene's settings now, or ''."""
@@ -89,6 +91,24 @@ def _may_transfer(context: Any) -> str:
     if not reason and welcome is not None and "transfer" not in welcome.kinds:
         return "This backend cannot make face keys; update it"
     return reason
+
+
+def _may_render(context: Any) -> str:
+    reason = _may_send(context)
+    welcome = state().session.welcome
+    if not reason and welcome is not None and "render" not in welcome.kinds:
+        return "This backend cannot make videos; update it"
+    return reason
+
+
+def _photo_and_take(context: Any) -> str:
+    if not performance_actions(properties.target_meshes(context)) and state().pending is None:
+        return "Animate a target first: the photo speaks as it does"
+    render = context.scene.render
+    if render.fps / render.fps_base > MOST_FPS:
+        return f"Videos have at most {MOST_FPS} frames per second; the scene has more"
+    chosen = properties.settings(context)
+    return _file_problem(chosen.video_photo or chosen.image_file, "a photo")
 
 
 def _character(context: Any) -> str:
@@ -197,6 +217,7 @@ _BLOCKED: dict[str, Callable[[Any], str]] = {
     "make_face_keys": _may_transfer,
     "remove_face_points": _face_points,
     "animate": _may_send,
+    "render_video": _may_render,
     "cancel": _may_cancel,
     "apply_take": _may_apply_take,
     "fetch": _may_fetch,
@@ -212,4 +233,5 @@ _MISSING_INPUT: dict[str, Callable[[Any], str]] = {
     "find_face_points": _character,
     "make_face_keys": _character_with_points,
     "animate": _voice_and_targets,
+    "render_video": _photo_and_take,
 }

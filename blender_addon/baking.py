@@ -87,7 +87,9 @@ def bake_take(
     )
     curves_of_moods = animated_moods.at_frames(moods, fps, performance)
     styled = style.restyle_take(performance, plan.style, curves_of_moods)
-    resampled, start_frame = _heard_part(take.resample_take(styled, fps), plan)
+    resampled, start_frame = heard_part(
+        take.resample_take(styled, fps), plan.start_frame, plan.heard
+    )
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
     warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
@@ -266,18 +268,24 @@ def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
     return pose_owner
 
 
-def _heard_part(performance: take.Take, plan: BakePlan) -> tuple[take.Take, int]:
-    if plan.heard is None:
-        return performance, plan.start_frame
-    first = max(plan.heard[0] - plan.start_frame, 0)
-    end = min(plan.heard[1] - plan.start_frame, performance.frame_count)
+def heard_part(
+    performance: take.Take, start_frame: int, heard: tuple[int, int] | None
+) -> tuple[take.Take, int]:
+    """What a trimmed strip lets hear of a performance at the scene's rate, and its first frame.
+
+    Raises VividKeysError(bad_audio) when that is nothing.
+    """
+    if heard is None:
+        return performance, start_frame
+    first = max(heard[0] - start_frame, 0)
+    end = min(heard[1] - start_frame, performance.frame_count)
     if first >= end:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_AUDIO,
             "The chosen strip shows no part of its sound.",
             "Lengthen the strip or choose another one.",
         )
-    return take.slice_take(performance, first, end), plan.start_frame + first
+    return take.slice_take(performance, first, end), start_frame + first
 
 
 def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:

@@ -24,6 +24,7 @@ from . import (
     properties,
     takes,
     targets,
+    video_delivery,
 )
 from .contracts import errors, face, style, take
 from .work import Job, PendingTake, state
@@ -57,6 +58,8 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
     work = state()
     if job.kind == "transfer":
         return character_delivery.deliver(context, job)
+    if job.kind == "render":
+        return video_delivery.deliver(context, job)
     if job.error is not None:
         if job.error.kind is errors.ErrorKind.BACKEND_LOST:
             work.job = None
@@ -88,6 +91,10 @@ def rescue(job: Job) -> None:
     """The operator that waited for this job is gone: keep the result and say so."""
     work = state()
     try:
+        if job.kind == "render":
+            # Another file may be open now, so it goes into no sequencer.
+            work.tell(f"The video '{job.label}' is saved as {video_delivery.save_film(job)}.")
+            return
         if job.error is not None:
             raise job.error
         if job.kind in ("reconstruct", "transfer"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .contracts import arrays as array_contracts
@@ -36,6 +37,21 @@ class StateChanged:
     kind: errors.ErrorKind | None = None
 
 
+@dataclass(frozen=True)
+class ResultWaits:
+    """The job is done and its result has a file, which is being fetched now."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class FileReceived:
+    """The file of a result is here; the job's `Done` follows."""
+
+    job: str
+    path: Path
+
+
 Event = (
     StateChanged
     | messages.Welcome
@@ -45,6 +61,8 @@ Event = (
     | messages.Done
     | messages.Failed
     | messages.Forgotten
+    | ResultWaits
+    | FileReceived
 )
 
 
@@ -75,11 +93,13 @@ class SubmitJob:
     arrays: array_contracts.Arrays
     uploads: Mapping[str, UploadSource]
     label: str
+    files_to: Path | None = None
 
 
 @dataclass(frozen=True)
 class AttachJob:
     job: str
+    files_to: Path | None = None
 
 
 @dataclass(frozen=True)

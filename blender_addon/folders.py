@@ -26,6 +26,21 @@ def takes_folder() -> Path:
     return user_folder("takes")
 
 
+def received_folder() -> Path:
+    """Where films lie until they are whole and have a place."""
+    return user_folder("received")
+
+
+def previews_folder() -> Path:
+    return user_folder("previews")
+
+
+def film_folders() -> tuple[Path, ...]:
+    """Where a finished film may go: beside the .blend if that is saved, else among the takes."""
+    beside = (Path(bpy.data.filepath).parent / "vividkeys",) if bpy.data.filepath else ()
+    return (*beside, takes_folder())
+
+
 def log_folder() -> Path:
     return user_folder("logs")
 

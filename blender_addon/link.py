@@ -111,7 +111,7 @@ class Link:
             case SubmitJob():
                 self._jobs.submit(command)
             case AttachJob():
-                self._jobs.attach(command.job)
+                self._jobs.attach(command.job, command.files_to)
             case CancelJob():
                 self._jobs.cancel(command.job)
             case ForgetJob():

@@ -7,7 +7,15 @@ from typing import Any
 
 import bpy
 
-from . import baking, keying, panels_character, performance_dials, properties, sequencer
+from . import (
+    baking,
+    keying,
+    panels_character,
+    panels_video,
+    performance_dials,
+    properties,
+    sequencer,
+)
 from .availability import disabled_reason
 from .contracts import errors, style
 from .exporting import performance_actions
@@ -271,5 +279,6 @@ CLASSES = (
     VIVIDKEYS_PT_animate,
     VIVIDKEYS_PT_style,
     VIVIDKEYS_PT_performance,
+    *panels_video.CLASSES,
     VIVIDKEYS_PT_export,
 )

@@ -19,6 +19,7 @@ from . import head_choice
 from .mapping.conventions import CONVENTIONS, DEFAULT
 from .performance_dials import SpeakerProperties
 from .style_dials import StyleProperties
+from .video_settings import VideoProperties
 
 FACE_STYLES = (
     ("AUTO", "Automatic", "By the proportions of the face"),
@@ -46,7 +47,9 @@ class VividKeysTarget(bpy.types.PropertyGroup):
     )
 
 
-class VividKeysSettings(StyleProperties, SpeakerProperties, bpy.types.PropertyGroup):
+class VividKeysSettings(
+    StyleProperties, SpeakerProperties, VideoProperties, bpy.types.PropertyGroup
+):
     """What the panel shows and what the operators take where they are not told otherwise."""
 
     audio_source: EnumProperty(

@@ -24,6 +24,7 @@ from .operators import (
     forget,
     make_face_keys,
     open_log,
+    render_video,
     save_mapping,
 )
 
@@ -42,6 +43,7 @@ _MODULES = (
     apply_take,
     fetch,
     forget,
+    render_video,
     export,
     save_mapping,
     open_log,

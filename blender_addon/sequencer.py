@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,15 @@ def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
     editor = scene.sequence_editor_create()
     strips = versions.strips_of(editor)
     for strip in [s for s in strips if s.get(STRIP_PROPERTY) == owner]:
-        _remove(strips, strip)
+        remove_strip(strips, strip)
+    strip = new_sound_strip(strips, file, start_frame)
+    strip[STRIP_PROPERTY] = owner
+    strip.channel = free_channel(strips, strip)
+    return strip
+
+
+def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:
+    """A sound on the highest channel. Raises VividKeysError(bad_audio) when it cannot be read."""
     try:
         strip = strips.new_sound(
             file.stem, str(file), channel=HIGHEST_CHANNEL, frame_start=start_frame
@@ -88,10 +97,8 @@ def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
         raise _cannot_play(file) from problem
     if strip.sound is None or strip.sound.samplerate == 0:
         # Blender makes a strip of one frame out of what it cannot decode.
-        _remove(strips, strip)
+        remove_strip(strips, strip)
         raise _cannot_play(file)
-    strip[STRIP_PROPERTY] = owner
-    strip.channel = _free_channel(strips, strip)
     return strip
 
 
@@ -111,17 +118,21 @@ def _cannot_play(file: Path) -> errors.VividKeysError:
     )
 
 
-def _free_channel(strips: Any, new: Any) -> int:
+def free_channel(strips: Any, new: Any, wished: Sequence[int] = (), above: int = 0) -> int:
+    """A channel on which nothing else lies while the strip `new` does: the first of those wished
+    for, else the lowest one above `above`."""
     _, start, end = versions.strip_frames(new)
     occupied = set()
     for strip in strips:
         _, first, after = versions.strip_frames(strip)
         if strip != new and first < end and start < after:
             occupied.add(strip.channel)
-    return next(channel for channel in range(1, HIGHEST_CHANNEL + 1) if channel not in occupied)
+    candidates = [*wished, *range(above + 1, HIGHEST_CHANNEL + 1), *range(1, above + 1)]
+    return next(channel for channel in candidates if channel not in occupied)
 
 
-def _remove(strips: Any, strip: Any) -> None:
+def remove_strip(strips: Any, strip: Any) -> None:
+    """Take a strip away, and its sound when nothing else uses it."""
     sound = strip.sound if strip.type == "SOUND" else None
     strips.remove(strip)
     if sound is not None and sound.users == 0:

@@ -20,6 +20,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .contracts import arrays as array_contracts
@@ -135,24 +136,29 @@ class Session:
         uploads: Mapping[str, UploadSource] | None = None,
         *,
         label: str = "",
+        files_to: Path | None = None,
     ) -> str:
         """Send a job and return its id at once.
 
         `uploads` maps the name of a parameter to a file or to bytes: they are hashed and sent in
         the background if the backend does not have them, and the parameter becomes their SHA-256.
+        A result's file is fetched into the folder `files_to` before the job is done
+        (`FileReceived` says where); without a folder it is left at the backend.
         What goes wrong comes as an event. Raises VividKeysError(bad_request) when not connected.
         """
         job = messages.new_job_id()
         self._require_link()
         self._active.add(job)
-        self._command(SubmitJob(job, kind, dict(params), arrays or {}, dict(uploads or {}), label))
+        self._command(
+            SubmitJob(job, kind, dict(params), arrays or {}, dict(uploads or {}), label, files_to)
+        )
         return job
 
-    def attach(self, job: str) -> None:
+    def attach(self, job: str, *, files_to: Path | None = None) -> None:
         """Hear of a job again that was sent earlier, by this Blender or one before it."""
         self._require_link()
         self._active.add(job)
-        self._command(AttachJob(job))
+        self._command(AttachJob(job, files_to))
 
     def cancel(self, job: str) -> None:
         """Stop a job; it ends with Failed(cancelled)."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .contracts import errors, messages
-from .events import Event, SubmitJob
+from .events import Event, FileReceived, ResultWaits, SubmitJob
+from .receipts import Receipt
 from .transfers import Transfer
 
 _PROGRESS_SECONDS = 0.1
@@ -23,14 +25,21 @@ class _Job:
     """`request` is dropped once the backend has accepted it."""
 
     request: SubmitJob | None
+    files_to: Path | None = None
+    receipt: Receipt | None = None  # of the result's file
     transfers: dict[str, Transfer] = field(default_factory=dict)  # by parameter
     unsent: set[str] = field(default_factory=set)  # parameters whose bytes are not there yet
     last_progress: float = 0.0
 
-    def close(self) -> None:
+    def close_transfers(self) -> None:
         for transfer in self.transfers.values():
             transfer.close()
         self.transfers.clear()
+
+    def close(self) -> None:
+        self.close_transfers()
+        if self.receipt is not None:
+            self.receipt.close()
 
 
 class JobsUnderWay:
@@ -51,7 +60,7 @@ class JobsUnderWay:
     # --- what the user wants ----------------------------------------------------------------
 
     def submit(self, request: SubmitJob) -> None:
-        active = self._jobs[request.job] = _Job(request)
+        active = self._jobs[request.job] = _Job(request, request.files_to)
         try:
             for name, source in request.uploads.items():
                 active.transfers[name] = Transfer(source)
@@ -61,8 +70,8 @@ class JobsUnderWay:
             return
         self._submit_when_complete(active)
 
-    def attach(self, job: str) -> None:
-        self._jobs.setdefault(job, _Job(request=None))
+    def attach(self, job: str, files_to: Path | None = None) -> None:
+        self._jobs.setdefault(job, _Job(request=None, files_to=files_to))
         if self._is_connected():  # else after welcome
             self._send(messages.Attach(job))
 
@@ -71,7 +80,11 @@ class JobsUnderWay:
         if active is None:
             return
         is_unheard = bool(active.unsent)  # the backend has not heard of it yet
-        if not is_unheard:
+        if active.receipt is not None:
+            # For the backend the job has ended, and nobody wants its result.
+            self.forget(job, with_uploads=False)
+            is_unheard = True
+        elif not is_unheard:
             self._send_or_later(messages.Cancel(job))
         if is_unheard or not self._is_connected():
             self.fail(job, errors.VividKeysError(errors.ErrorKind.CANCELLED, "Cancelled.", ""))
@@ -106,12 +119,14 @@ class JobsUnderWay:
                 self._upload_more(message.sha256, message.offset)
             case messages.Accepted() if message.job in self._jobs:
                 self._jobs[message.job].request = None
-                self._jobs[message.job].close()
+                self._jobs[message.job].close_transfers()
                 self._emit(message)
             case messages.Progress() | messages.Chunk() if message.job in self._jobs:
                 self._emit(message)
-            case messages.Done() if self._end(message.job):
-                self._emit(message)
+            case messages.Done() if message.job in self._jobs:
+                self._hear_done(message, self._jobs[message.job])
+            case messages.Piece() if message.job in self._jobs:
+                self._hear_piece(message, self._jobs[message.job])
             case messages.Forgotten():
                 self._emit(message)
             case messages.Failed():
@@ -136,7 +151,7 @@ class JobsUnderWay:
             case "upload":
                 for job, *_rest in self._uploading(failure.sha256):
                     self.fail(job, failure.error)
-            case "submit" | "attach" | "cancel":
+            case "submit" | "attach" | "cancel" | "fetch":
                 # The backend does not have this job, and whoever sent it waits for its end.
                 self.fail(failure.job, failure.error)
             case "job":
@@ -178,6 +193,45 @@ class JobsUnderWay:
             return False
         active.close()
         return True
+
+    # --- the file of a result ---------------------------------------------------------------
+
+    def _hear_done(self, done: messages.Done, active: _Job) -> None:
+        if not done.file_sha256 or active.files_to is None:
+            self._end(done.job)
+            self._emit(done)
+            return
+        try:
+            if active.receipt is None:
+                self._emit(ResultWaits(done.job))
+                active.receipt = Receipt(done, active.files_to)
+            active.receipt.ask_again()
+            self._fetch_more(active, active.receipt)
+        except errors.VividKeysError as error:
+            self.fail(done.job, error)
+
+    def _hear_piece(self, piece: messages.Piece, active: _Job) -> None:
+        receipt = active.receipt
+        if receipt is None:
+            return
+        try:
+            receipt.take(piece)
+            self._fetch_more(active, receipt)
+        except errors.VividKeysError as error:
+            self.fail(piece.job, error)
+
+    def _fetch_more(self, active: _Job, receipt: Receipt) -> None:
+        job = receipt.done.job
+        if receipt.is_complete:
+            path = receipt.finish()
+            self._end(job)
+            self._emit(FileReceived(job, path))
+            self._emit(receipt.done)
+            return
+        for question in receipt.questions():
+            self._send(question)
+        sentence = f"Receiving {receipt.received / 1e6:.0f} of {receipt.size / 1e6:.0f} MB"
+        self._emit_progress(active, job, "fetch", receipt.received / receipt.size, sentence)
 
     # --- uploads ----------------------------------------------------------------------------
 
@@ -229,11 +283,16 @@ class JobsUnderWay:
             except errors.VividKeysError as error:
                 self.fail(job, error)
                 return
-            now = time.monotonic()
-            if now - active.last_progress >= _PROGRESS_SECONDS:
-                active.last_progress = now
-                sentence = (
-                    f"Sending '{transfer.label}': {transfer.fraction * transfer.size / 1e6:.0f} "
-                    f"of {transfer.size / 1e6:.0f} MB"
-                )
-                self._emit(messages.Progress(job, "upload", transfer.fraction, sentence))
+            sentence = (
+                f"Sending '{transfer.label}': {transfer.fraction * transfer.size / 1e6:.0f} "
+                f"of {transfer.size / 1e6:.0f} MB"
+            )
+            self._emit_progress(active, job, "upload", transfer.fraction, sentence)
+
+    def _emit_progress(
+        self, active: _Job, job: str, stage: str, fraction: float, sentence: str
+    ) -> None:
+        now = time.monotonic()
+        if now - active.last_progress >= _PROGRESS_SECONDS:
+            active.last_progress = now
+            self._emit(messages.Progress(job, stage, fraction, sentence))

@@ -15,9 +15,10 @@ from typing import Any
 
 import bpy
 
-from . import folders, unfinished
+from . import first_picture, folders, unfinished
 from .backend_process import BackendProcess, BackendState
 from .contracts import connection, errors, messages
+from .events import FileReceived, ResultWaits
 from .session import Session, SessionState, StateChanged, UploadSource
 
 TICK_SECONDS = 0.1
@@ -39,6 +40,9 @@ class Job:
     sentence: str = "Sending ..."
     done: messages.Done | None = None
     error: errors.VividKeysError | None = None
+    # Done there, and its file is on the way or here.
+    result_waits: bool = False
+    file: Path | None = None
     looked_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,6 +145,7 @@ class Work:
         """For unregister: nothing of ours stays behind."""
         if bpy.app.timers.is_registered(tick):
             bpy.app.timers.unregister(tick)
+        first_picture.clear()
         self.session.close()
         if self.process is not None:
             self.process.stop()
@@ -163,7 +168,14 @@ class Work:
             raise errors.VividKeysError(
                 errors.ErrorKind.BUSY, "Another job is under way.", "Wait for it or cancel it."
             )
-        job_id = self.session.submit(kind, params, dict(arrays or {}), uploads, label=label)
+        job_id = self.session.submit(
+            kind,
+            params,
+            dict(arrays or {}),
+            uploads,
+            label=label,
+            files_to=folders.received_folder(),
+        )
         self.job = Job(job_id, kind, label, plan)
         unfinished.remember_job(
             folders.unfinished_file(),
@@ -179,7 +191,7 @@ class Work:
             raise errors.VividKeysError(
                 errors.ErrorKind.BUSY, "Another job is under way.", "Wait for it or cancel it."
             )
-        self.session.attach(offer.job)
+        self.session.attach(offer.job, files_to=folders.received_folder())
         self.job = Job(offer.job, offer.kind, offer.label, plan, sentence="Fetching ...")
         self.offers = tuple(other for other in self.offers if other.job != offer.job)
         self.notice = None
@@ -303,6 +315,15 @@ class Work:
                 self._of_job(event.job, sentence=f"Waiting for {position} other jobs ...")
             case messages.Progress():
                 self._of_job(event.job, fraction=event.fraction, sentence=event.sentence)
+            case messages.Chunk() if self.job is not None and self.job.id == event.job:
+                if self.job.kind == "render":
+                    first_picture.show(event.arrays)
+            case ResultWaits():
+                if self.job is not None and self.job.id == event.job:
+                    self.job.result_waits = True
+            case FileReceived():
+                if self.job is not None and self.job.id == event.job:
+                    self.job.file = event.path
             case messages.Done():
                 if self.job is not None and self.job.id == event.job:
                     self.job.done, self.job.fraction = event, 1.0

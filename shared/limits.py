@@ -25,6 +25,10 @@ UPLOAD_WINDOW = 8
 """Chunks of one upload that may be on their way before the server has answered."""
 UPLOADS_PER_CLIENT = 4
 """Unfinished uploads of one client."""
+FILE_PIECE_BYTES = MEBIBYTE
+"""A result's file comes in pieces of this size; the last one may be shorter."""
+FILE_WINDOW = 8
+"""Pieces of files that a client may have asked for and not heard of yet."""
 JOBS_PER_CLIENT = 64
 """Jobs of one client that wait or run at the same time."""
 LISTED_JOBS = 500
@@ -57,6 +61,8 @@ def limits_as_json() -> dict[str, int | float]:
         "upload_chunk_bytes": UPLOAD_CHUNK_BYTES,
         "upload_window": UPLOAD_WINDOW,
         "uploads_per_client": UPLOADS_PER_CLIENT,
+        "file_piece_bytes": FILE_PIECE_BYTES,
+        "file_window": FILE_WINDOW,
         "jobs_per_client": JOBS_PER_CLIENT,
         "listed_jobs": LISTED_JOBS,
         "sentence_characters": SENTENCE_CHARACTERS,

@@ -107,6 +107,15 @@ class Forget(Message):
 
 
 @dataclass(frozen=True)
+class Fetch(Message):
+    """Send the piece of a result's file that begins at `offset`; answered by piece."""
+
+    TYPE: ClassVar[str] = "fetch"
+    job: Annotated[str, checks.job_id]
+    offset: Annotated[int, checks.integer(0, 2**53)] = 0
+
+
+@dataclass(frozen=True)
 class Ping(Message):
     """Are you there? Answered by pong with the same number."""
 
@@ -188,7 +197,10 @@ class Chunk(Message):
 
 @dataclass(frozen=True, eq=False)
 class Done(Message):
-    """The whole result. `kept` is false when it could not be saved on the server's disk."""
+    """The whole result. `kept` is false when it could not be saved on the server's disk.
+
+    A result that has a file names its SHA-256 and size; the bytes are asked for with fetch.
+    """
 
     TYPE: ClassVar[str] = "done"
     CARRIES_ARRAYS: ClassVar[bool] = True
@@ -196,6 +208,19 @@ class Done(Message):
     kind: Annotated[str, checks.word] = "unknown"
     info: Annotated[dict[str, Any], checks.json_object] = field(default_factory=dict)
     kept: Annotated[bool, checks.flag] = True
+    arrays: Arrays = field(default_factory=dict)
+    file_sha256: Annotated[str, checks.no_or_sha256] = ""
+    file_size: Annotated[int, checks.integer(0, 2**53)] = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Piece(Message):
+    """Bytes of a result's file from `offset` on, in the array `data`."""
+
+    TYPE: ClassVar[str] = "piece"
+    CARRIES_ARRAYS: ClassVar[bool] = True
+    job: Annotated[str, checks.job_id]
+    offset: Annotated[int, checks.integer(0, 2**53)]
     arrays: Arrays = field(default_factory=dict)
 
 
@@ -237,7 +262,16 @@ class Pong(Message):
     number: Annotated[int, checks.integer(0, 2**53)] = 0
 
 
-FROM_CLIENT: tuple[type[Message], ...] = (Hello, Upload, Submit, Attach, Cancel, Forget, Ping)
+FROM_CLIENT: tuple[type[Message], ...] = (
+    Hello,
+    Upload,
+    Submit,
+    Attach,
+    Cancel,
+    Fetch,
+    Forget,
+    Ping,
+)
 FROM_SERVER: tuple[type[Message], ...] = (
     Welcome,
     Have,
@@ -246,6 +280,7 @@ FROM_SERVER: tuple[type[Message], ...] = (
     Progress,
     Chunk,
     Done,
+    Piece,
     Forgotten,
     Failed,
     Pong,

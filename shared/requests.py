@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import checks
 from .arkit import ARKIT_NAMES
@@ -20,8 +21,12 @@ from .arrays import Arrays, FloatArray, checked_floats
 from .errors import ErrorKind, VividKeysError
 from .face import FaceMesh, face_from_arrays, face_to_arrays
 from .style import RANGES, StyleDials
+from .take import Take, take_from_arrays, take_to_arrays
 
 FACE_PREFIX = "face."
+TAKE_PREFIX = "take."
+BACKGROUNDS = ("keep", "blur", "green", "alpha")
+CONTAINERS = ("mp4", "mov")
 _STRENGTH = checks.number(0.0, 3.0)
 _BIAS = checks.number(-1.0, 1.0)
 _SHARE = checks.number(0.0, 1.0)
@@ -102,10 +107,36 @@ class TransferRequest:
     shapes_of: Annotated[str, checks.file_label] = ""
 
 
-_Request = TypeVar("_Request", AnimateRequest, ReconstructRequest, TransferRequest)
+@dataclass(frozen=True)
+class RenderRequest:
+    """Parameters of the job `render`: photo and Take → a film of the talking face.
+
+    `image` and `audio` are SHA-256 of uploaded bytes; without `audio` the film is silent.
+    `take_job` is the id of a finished `animate` job; a Take may also travel as arrays (see
+    `take_arrays`); one of the two has to be there.
+    `size` is the film's longer side in pixels, 0 for the photo's own. `container` "mp4" holds
+    H.264, "mov" ProRes, which the background "alpha" needs. `mark` writes into the picture that
+    it is generated. `preview` makes a small film soon instead.
+    """
+
+    image: Annotated[str, checks.sha256]
+    image_name: Annotated[str, checks.file_label] = ""
+    audio: Annotated[str, checks.no_or_sha256] = ""
+    audio_name: Annotated[str, checks.file_label] = ""
+    take_job: Annotated[str, checks.no_or_job_id] = ""
+    size: Annotated[int, checks.integer(0, 8192)] = 0
+    fps: Annotated[float, checks.number(1.0, 120.0)] = 25.0
+    background: Annotated[str, checks.one_of(*BACKGROUNDS)] = "keep"
+    container: Annotated[str, checks.one_of(*CONTAINERS)] = "mp4"
+    mark: Annotated[bool, checks.flag] = False
+    preview: Annotated[bool, checks.flag] = False
 
 
-def as_params(request: AnimateRequest | ReconstructRequest | TransferRequest) -> dict[str, Any]:
+Request = AnimateRequest | ReconstructRequest | TransferRequest | RenderRequest
+_Request = TypeVar("_Request", AnimateRequest, ReconstructRequest, TransferRequest, RenderRequest)
+
+
+def as_params(request: Request) -> dict[str, Any]:
     """The JSON object for `Submit.params`."""
     return dataclasses.asdict(request)
 
@@ -142,17 +173,57 @@ def face_of(arrays: Mapping[str, Any]) -> FaceMesh | None:
 
     Raises VividKeysError(bad_array) for a face that does not fit and for any other array.
     """
-    if not arrays:
-        return None
-    parts = {
-        name.removeprefix(FACE_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(FACE_PREFIX)
-    }
-    if len(parts) != len(arrays):
-        strange = next(name for name in arrays if not name.startswith(FACE_PREFIX))
-        raise VividKeysError(ErrorKind.BAD_ARRAY, f"This job takes no array '{strange}'.")
-    return face_from_arrays(parts)
+    return face_from_arrays(_without_prefix(arrays, FACE_PREFIX)) if arrays else None
+
+
+def take_arrays(take: Take) -> Arrays:
+    """A Take as arrays of a submit message: the names of `take_to_arrays` after 'take.'."""
+    return {TAKE_PREFIX + name: array for name, array in take_to_arrays(take).items()}
+
+
+def take_of(arrays: Mapping[str, Any]) -> Take | None:
+    """The Take in a submit message's arrays, None without arrays.
+
+    Raises VividKeysError(bad_array) for a Take that is none and for any other array.
+    """
+    return take_from_arrays(_without_prefix(arrays, TAKE_PREFIX)) if arrays else None
+
+
+def _without_prefix(arrays: Mapping[str, Any], prefix: str) -> Arrays:
+    for name in arrays:
+        if not name.startswith(prefix):
+            raise VividKeysError(ErrorKind.BAD_ARRAY, f"This job takes no array '{name}'.")
+    return {name.removeprefix(prefix): array for name, array in arrays.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class FirstPicture:
+    """The chunk of a job `render`: its first finished picture, made small.
+
+    pixels [h,w,3] uint8, the upper row first; at most `SIDE` pixels wide and high.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    SIDE: ClassVar[int] = 256
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> Arrays:
+        return {"picture": self.pixels}
+
+
+def first_picture(arrays: Mapping[str, Any]) -> FirstPicture:
+    """The picture in a chunk's arrays. Raises VividKeysError(bad_array)."""
+    pixels = np.asarray(arrays.get("picture", np.zeros(0)))
+    side = FirstPicture.SIDE
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[-1:] == (3,)
+    if not fits or not (0 < len(pixels) <= side and 0 < pixels.shape[1] <= side):
+        raise VividKeysError(
+            ErrorKind.BAD_ARRAY, f"The first picture of a film is not [h, w, 3] within {side}."
+        )
+    return FirstPicture(pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -106,6 +106,32 @@ class EvaluateTeacher:
 
 
 @dataclass(frozen=True)
+class EvaluateVideo:
+    """Rendered videos: against real clips, their Takes and their photos; with ablations."""
+
+    data: Path
+    """The data folder that holds video/, faces/ and speech/; what it lacks is skipped."""
+    clips: int = 0
+    """Clips to compare with; 0 takes all."""
+    only: tuple[Literal["clips", "lips", "pose"], ...] = ("clips", "lips", "pose")
+    """Parts to measure: real clips acted again, lips of rendered Takes, swinging heads."""
+    quick: bool = False
+    """Every second frame, the whole pipeline and the plain warp only, fewer videos."""
+    workers: int = 1
+    """Processes that compare clips side by side."""
+    sheet: Path | None = None
+    """Also draw contact sheets: a folder for PNG files."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        from backend.evaluation.video.run import Wanted, run
+
+        wanted = Wanted(tuple(self.only), self.clips, self.quick, self.workers, self.sheet)
+        return run(self.data, wanted, as_json=self.json)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measure quality on real data and print a table."""
 
@@ -115,6 +141,7 @@ class Evaluate:
         | Annotated[EvaluateBadInput, tyro.conf.subcommand("bad-input")]
         | Annotated[EvaluateFaces, tyro.conf.subcommand("faces")]
         | Annotated[EvaluateTeacher, tyro.conf.subcommand("teacher")]
+        | Annotated[EvaluateVideo, tyro.conf.subcommand("video")]
     )
 
     def run(self) -> int:

@@ -17,6 +17,7 @@ from backend.commands.faces import Faces
 from backend.commands.heads import Heads
 from backend.commands.keys import Keys
 from backend.commands.reconstruct import Reconstruct
+from backend.commands.render import Render
 from backend.commands.restyle import Restyle
 from backend.commands.serve import Serve
 from backend.commands.train import Train
@@ -41,6 +42,7 @@ class Command(Protocol):
 Commands = (
     Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Restyle, tyro.conf.subcommand("restyle")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[Heads, tyro.conf.subcommand("heads")]

@@ -46,6 +46,9 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     from backend.evaluation.bench_transfer import bench_transfer
 
     yield from bench_transfer()
+    from backend.evaluation.bench_rasterize import bench_rasterize
+
+    yield from bench_rasterize()
     yield from _keying()
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.rasterize import rasterize
 from shared.face import FaceMesh
 
-from .rasterise import rasterise, sample
 from .surface import vertex_normals
 
 Floats = NDArray[np.float64]
@@ -38,13 +38,13 @@ def draw_face(
     # The picture turns about the middle of the head, not about its pivot.
     x = size / 2 + (points[:, 0] - np.sin(np.radians(yaw)) * 0.03) * scale
     y = size / 2 - (points[:, 2] - centre_z) * scale
-    face_id, shares = rasterise(np.stack([x, y, points[:, 1]], axis=1), face.triangles, size, size)
+    seen = rasterize(np.stack([x, y, points[:, 1]], axis=1), face.triangles, (size, size))
     picture = np.empty((size, size, 3))
     picture[:] = BACKGROUND
-    hit = face_id >= 0
-    corners = face.triangles[face_id[hit]]
-    share = shares[hit][:, :, None]
-    uv = (face.uvs[face_id[hit]] * share).sum(axis=1)
+    hit, face_id = seen.covered, seen.face_id[seen.covered]
+    corners = face.triangles[face_id]
+    share = seen.barycentric[hit][:, :, None]
+    uv = (face.uvs[face_id] * share).sum(axis=1)
     colour = sample(face.texture, uv)
     if shaded:
         normal = (normals[corners] * share).sum(axis=1)
@@ -59,3 +59,16 @@ def _turned(points: Floats, yaw: float) -> Floats:
     a = np.radians(yaw)
     turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     return np.asarray(points @ turn.T)
+
+
+def sample(texture: Pixels, uv: Floats) -> Floats:
+    """Bilinear colours [N,3] at texture coordinates [N,2]."""
+    height, width = texture.shape[:2]
+    x = np.clip(uv[:, 0] * width - 0.5, 0, width - 1.001)
+    y = np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1.001)
+    column, row = x.astype(int), y.astype(int)
+    right, below = (x - column)[:, None], (y - row)[:, None]
+    pixels = texture.astype(np.float64)
+    top = pixels[row, column] * (1 - right) + pixels[row, column + 1] * right
+    bottom = pixels[row + 1, column] * (1 - right) + pixels[row + 1, column + 1] * right
+    return np.asarray(top * (1 - below) + bottom * below)

@@ -17,9 +17,9 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from backend.face.build_head import template_layout
-from backend.face.rasterise import rasterise
 from backend.face.surface import vertex_normals
 from backend.face.texture.atlas import NECK, SIDE
+from backend.rasterize import rasterize
 from shared.face import FaceMesh
 
 from .warp import spread
@@ -206,7 +206,8 @@ def _samples() -> _Samples:
 def _drawn(corners: Floats, side: int) -> tuple[NDArray[np.int32], Floats]:
     """Which triangle [side,side] lies at each pixel (-1: none), with what shares [side,side,3]."""
     flat = np.column_stack([corners.reshape(-1, 2), np.zeros(corners.size // 2)])
-    return rasterise(flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3), side, side)
+    seen = rasterize(flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3), (side, side))
+    return seen.face_id, seen.barycentric.astype(np.float64)
 
 
 def _shares(corners: Floats, points: Floats) -> Floats:

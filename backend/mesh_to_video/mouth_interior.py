@@ -27,11 +27,18 @@ INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mou
 RING = [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
 # How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
 # opening; metres.
-DIM_DEPTH, DIM_PER_OPENING = 0.011, 0.75
+DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
+# How far below the upper lip its shadow reaches, metres, and how much light is in it.
+SHADOW_LENGTH, IN_SHADOW = 0.0065, 0.4
+# What is seen where no light comes, levels: flesh is never black.
+FLESH = np.array((40.0, 15.0, 14.0), np.float32)
 # The least opening that shows anything, pixels.
 LEAST_OPENING = 0.35
-# Photo teeth brighten or darken the painted ones by at most this factor.
+# Painted teeth are made brighter or darker by at most this factor.
 LARGEST_GAIN = 1.6
+# Teeth are about as bright as the whites of the eyes, which the photo shows: where these lie in
+# the eye's tile (from its middle, in half sides), and their brightness where teeth are as painted.
+WHITE_NEAR, WHITE_FAR, USUAL_WHITE = 0.36, 0.56, 160.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +72,8 @@ class MouthInterior:
         self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
             np.float32
         )
-        self._gain = np.ones(3, np.float32)
-        self._gain = self._photo_gain(portrait, motion)
+        self._gain = np.full(3, _light_of_eyes(portrait), np.float32)
+        self._gain = self._gain * self._photo_gain(portrait, motion)
 
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
         """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
@@ -74,7 +81,7 @@ class MouthInterior:
         opening = _opening(points)
         if opening < LEAST_OPENING:
             return None
-        box = _box_of(points[RING], self._view.width, self._view.height)
+        box = box_around(points[RING], self._view.width, self._view.height)
         if box is None:
             return None
         left, top, right, bottom = box
@@ -102,12 +109,24 @@ class MouthInterior:
         behind = np.maximum(far - lips, 0) / np.float32(self._metre)
         half = DIM_DEPTH + DIM_PER_OPENING * opening / self._metre
         light = 1.0 / (1.0 + (behind / np.float32(half)) ** 2)
-        colour = painted * light[..., None]
+        light = light * self._lip_shadow(points, light.shape)
+        colour = painted * light[..., None] + FLESH * (self._gain * (1 - light[..., None]))
         seen = flat[..., 2:3]
         if (seen > 0).any():
             shown = _sampled(self._photo, flat[..., 0], flat[..., 1])
             colour = colour + np.clip(seen, 0, 1) * (shown - colour)
         return np.asarray(colour, np.float32)
+
+    def _lip_shadow(self, points: Singles, shape: tuple[int, ...]) -> Singles:
+        """How much light passes under the upper lip, [h,w]: light comes from above, so teeth lie
+        in the lip's shadow unless the lip is drawn up far."""
+        edge = points[list(INNER_LIP_UPPER), :2]
+        edge = edge[np.argsort(edge[:, 0])]
+        line = np.interp(np.arange(shape[1]) + 0.5, edge[:, 0], edge[:, 1])
+        below = (np.arange(shape[0])[:, None] + 0.5 - line[None]) / (SHADOW_LENGTH * self._metre)
+        share = np.clip(below, 0, 1)
+        share = share * share * (3 - 2 * share)
+        return np.asarray(IN_SHADOW + (1 - IN_SHADOW) * share, np.float32)
 
     def _photo_gain(self, portrait: Portrait, motion: MotionField) -> Singles:
         """By how much the photo's own teeth are brighter than the painted ones, [3]."""
@@ -134,16 +153,36 @@ class MouthInterior:
         return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
+def _light_of_eyes(portrait: Portrait) -> float:
+    """How bright teeth are in this photo against the painted ones, by the whites of the eyes."""
+    levels = []
+    for side in ("left", "right"):
+        tile = portrait.rig.tiles[f"{side}_eye"].astype(np.float32)
+        place = (np.arange(len(tile)) + 0.5) / len(tile) * 2 - 1
+        x, y = np.meshgrid(place, place)
+        away = np.hypot(x, y)
+        white = (away > WHITE_NEAR) & (away < WHITE_FAR) & (np.abs(y) < 0.35 * np.abs(x))
+        levels.append(np.percentile(tile[white] @ np.array((0.3, 0.6, 0.1)), 75))
+    painted = portrait.rig.tiles["upper_teeth"].astype(np.float32).max(axis=(0, 1)).mean()
+    ratio = float(np.mean(levels)) / USUAL_WHITE * 222.0 / float(painted)
+    return float(np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN))
+
+
 def _opening(points: Singles) -> float:
     """The largest gap between the lips' edges, pixels of `points` [V,3]."""
     upper, lower = points[list(INNER_LIP_UPPER)], points[list(INNER_LIP_LOWER)]
     return float((lower[:, 1] - upper[:, 1]).max())
 
 
-def _box_of(ring: Singles, width: int, height: int) -> tuple[int, int, int, int] | None:
-    low, high = ring[:, :2].min(axis=0) - 3, ring[:, :2].max(axis=0) + 4
-    left, top = max(0, int(low[0])), max(0, int(low[1]))
-    right, bottom = min(width, int(high[0])), min(height, int(high[1]))
+def box_around(
+    ring: Singles, width: int, height: int, margin: float = 0.0
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom in pixels around points [N,>=2], within the picture and wider by
+    `margin` of its width; None where nothing of it lies within."""
+    low, high = ring[:, :2].min(axis=0), ring[:, :2].max(axis=0)
+    wider = 3 + margin * float(high[0] - low[0])
+    left, top = (max(0, int(value - wider)) for value in low)
+    right, bottom = min(width, int(high[0] + wider + 1)), min(height, int(high[1] + wider + 1))
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
 
 

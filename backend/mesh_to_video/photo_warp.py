@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.face.head.eyes import lid_ring
 from backend.face.head.parts import PART_NAMES
+from backend.rasterize import rasterize_attributes
 
 from .motion_field import EYES, MotionField, MotionImage
-from .mouth_interior import MouthImage, MouthInterior
+from .mouth_interior import MouthImage, MouthInterior, box_around
 from .painted_tiles import packed_tiles
 from .portrait import Portrait
 from .settings import Parts
@@ -26,6 +28,13 @@ from .view import View
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+
+
+# Eyes are drawn this many times finer than the rest, in a box this much wider than their lids.
+FINER, EYE_MARGIN = 2, 0.25
+# Lids that are open by less than this share of the eye's width shade the ball; in a closed eye it
+# keeps this share of its light.
+SLIT, IN_SLIT = 0.14, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +68,7 @@ class PhotoWarp:
         self._tiles, _ = packed_tiles(portrait.rig)
         eyes = [PART_NAMES.index(name) for name in EYES]
         part = portrait.rig.vertex_part
+        self._rings = (lid_ring("left"), lid_ring("right"))
         self._is_eye = np.append(np.isin(part[self.motion.triangles], eyes).all(axis=1), False)
 
     def draw(self, vertices: Singles) -> Layers:
@@ -79,7 +89,7 @@ class PhotoWarp:
             np.float32,
         )
         colour, alpha = warped[..., :3], np.clip(warped[..., 3], 0, 1)
-        self._lay_in_eyes(colour, motion)
+        self._lay_in_eyes(vertices, colour, residual)
         mouth = self._mouth.driven(vertices, motion) if self._mouth is not None else None
         if mouth is not None:
             height, width = mouth.cover.shape
@@ -89,14 +99,54 @@ class PhotoWarp:
             alpha[box] = np.maximum(alpha[box], mouth.cover)
         return Layers(colour, alpha, motion, mouth)
 
-    def _lay_in_eyes(self, colour: Singles, motion: MotionImage) -> None:
-        """What of the eyes' balls lay behind the lids in the photo, from the painted eyes."""
-        rows, columns = np.nonzero(self._is_eye[motion.face_id] & (motion.seen < 0.98))
-        if not len(rows):
-            return
-        place = motion.tile[rows, columns]
-        painted = cv2.remap(
-            self._tiles, place[:, None, 0] - 0.5, place[:, None, 1] - 0.5, cv2.INTER_LINEAR
-        )[:, 0].astype(np.float32)
-        known = motion.seen[rows, columns][:, None]
-        colour[rows, columns] = known * colour[rows, columns] + (1 - known) * painted
+    def _lay_in_eyes(self, vertices: Singles, colour: Singles, residual: Singles | None) -> None:
+        """Both eyes drawn finer, for the sake of the lids' edges; what of their balls lay behind
+        the lids in the photo comes from the painted eyes."""
+        points = self.view.points(vertices)
+        for ring in self._rings:
+            box = box_around(points[ring], self.view.width, self.view.height, EYE_MARGIN)
+            if box is None:
+                continue
+            left, top, right, bottom = box
+            size = (FINER * (right - left), FINER * (bottom - top))
+            fine = (points - np.array((left, top, 0), np.float32)) * np.float32(FINER)
+            face_id, _, values = rasterize_attributes(
+                fine, self.motion.triangles, self.motion.attributes, size
+            )
+            moved = values[..., :2] - 0.5
+            if residual is not None:
+                moved = moved + cv2.resize(residual[top:bottom, left:right], size)
+            drawn = cv2.remap(self.photo, moved[..., 0], moved[..., 1], cv2.INTER_CUBIC,
+                              borderMode=cv2.BORDER_REPLICATE).astype(np.float32)  # fmt: skip
+            rows, columns = np.nonzero(self._is_eye[face_id])
+            if len(rows):
+                place = values[rows, columns][:, None, 3:] - 0.5
+                painted = cv2.remap(self._tiles, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+                known = values[rows, columns, 2:3]
+                ball = known * drawn[rows, columns] + (1 - known) * painted[:, 0]
+                drawn[rows, columns] = ball * _light_between_lids(points[ring])
+            small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+            shown = (face_id >= 0).astype(np.float32)
+            share = cv2.resize(shown, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+            inner = share[..., None] * _towards_middle(share.shape)[..., None]
+            part = colour[top:bottom, left:right]
+            part += inner * (small - part)
+
+
+def _light_between_lids(ring: Singles) -> float:
+    """How much light the ball gets, 0..1: in a slit there is only the shadow of the lashes."""
+    half = len(ring) // 2
+    width = float(np.linalg.norm(ring[0, :2] - ring[half, :2]))
+    upper, lower = ring[1:half], ring[half + 1 :][::-1]
+    opening = float(np.linalg.norm(upper[:, :2] - lower[:, :2], axis=1).max()) / max(width, 1.0)
+    share = np.clip(opening / SLIT, 0, 1)
+    return float(IN_SLIT + (1 - IN_SLIT) * share * share * (3 - 2 * share))
+
+
+def _towards_middle(shape: tuple[int, ...]) -> Singles:
+    """1, but 0 at the border of a piece [h,w] and going over within a few pixels."""
+    lines = []
+    for length in shape[:2]:
+        place = np.arange(length, dtype=np.float32) + 0.5
+        lines.append(np.clip(np.minimum(place, length - place) / 3.0, 0, 1))
+    return np.asarray(np.outer(lines[0], lines[1]), np.float32)

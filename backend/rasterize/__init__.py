@@ -7,8 +7,8 @@ of equally near ones the first. A pixel belongs to a triangle whose inside or ed
 in. Triangles without area, or with a corner that is not a finite number, are left out.
 
 Vertices are rounded to single precision and edges tested in double precision, in the same order
-of operations by all backends, so that they show the same triangle in every pixel. (PyTorch3D and
-Apple's GPUs work in single precision: there some pixels on the very edge differ.)
+of operations by all backends, so that they show the same triangle in every pixel. (Only PyTorch3D
+works in single precision and on insides alone: with it some pixels on the very edge differ.)
 
 Neither numba nor torch is imported before the first call that needs it.
 """
@@ -16,6 +16,7 @@ Neither numba nor torch is imported before the first call that needs it.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, overload
 
@@ -52,7 +53,13 @@ BACKENDS = ("numba", "torch", "pytorch3d")
 
 def available() -> tuple[str, ...]:
     """Backends that are installed here, the fastest for arrays first."""
-    return tuple(name for name in BACKENDS if find_spec(name) is not None)
+    return tuple(name for name in BACKENDS if _installed(name))
+
+
+@cache
+def _installed(name: str) -> bool:
+    """Looking through all folders of packages takes as long as a small picture."""
+    return find_spec(name) is not None
 
 
 @overload
@@ -187,14 +194,14 @@ def _is_tensor(value: Any) -> bool:
 def _chosen(backend: str, as_tensor: bool) -> str:
     """The backend to use, of which it is known that it is installed."""
     if backend == "auto":
-        return "torch" if as_tensor or "numba" not in available() else "numba"
+        return "torch" if as_tensor or not _installed("numba") else "numba"
     if backend not in BACKENDS:
         raise VividKeysError(
             "bad_request",
             f"There is no rasteriser called '{backend}'.",
             f"Use 'auto' or one of {', '.join(BACKENDS)}.",
         )
-    if backend not in available():
+    if not _installed(backend):
         raise VividKeysError(
             "missing_dependency",
             f"The rasteriser '{backend}' was asked for, but it is not installed.",

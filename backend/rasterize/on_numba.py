@@ -24,10 +24,12 @@ _INTEGERS, _FLOATS = types.int32[:, ::1], types.float32[:, ::1]
 _CHANNELS = types.float32[:, :, ::1]
 
 
-def _compiled(*arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compiled(result: Any, *arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A function compiled for these types, before its first call."""
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         # No fast arithmetic: all backends have to round alike.
-        signature = types.void(*arguments)
+        signature = result(*arguments)
         try:
             return njit(signature, cache=True, nogil=True, error_model="numpy")(function)
         except (RuntimeError, OSError):
@@ -37,7 +39,7 @@ def _compiled(*arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
-@_compiled(_READ_FLOATS, _READ_INTEGERS, types.boolean, _INTEGERS, _FLOATS)
+@compiled(types.void, _READ_FLOATS, _READ_INTEGERS, types.boolean, _INTEGERS, _FLOATS)
 def _nearest(vertices, triangles, cull_back, face_id, depth):  # type: ignore[no-untyped-def]
     """Fill the nearest triangle and its depth into `face_id` and `depth`."""
     height, width = face_id.shape
@@ -75,14 +77,15 @@ def _nearest(vertices, triangles, cull_back, face_id, depth):  # type: ignore[no
                 first = (b_right * c_down - b_down * c_right) * inverse
                 second = (c_right * a_down - c_down * a_right) * inverse
                 third = (a_right * b_down - a_down * b_right) * inverse
-                if first >= 0.0 and second >= 0.0 and third >= 0.0:
-                    z = np.float32(first * az + second * bz + third * cz)
-                    if z < depth[row, column]:
-                        depth[row, column] = z
-                        face_id[row, column] = face
+                z = np.float32(first * az + second * bz + third * cz)
+                # One question instead of four: the processor guesses wrong less often.
+                inside = (first >= 0.0) & (second >= 0.0) & (third >= 0.0)
+                if inside & (z < depth[row, column]):
+                    depth[row, column] = z
+                    face_id[row, column] = face
 
 
-@_compiled(_READ_FLOATS, _READ_INTEGERS, _INTEGERS, _CHANNELS)
+@compiled(types.void, _READ_FLOATS, _READ_INTEGERS, _INTEGERS, _CHANNELS)
 def _shares(vertices, triangles, face_id, shares):  # type: ignore[no-untyped-def]
     """Fill the corners' shares of every covered pixel into `shares`."""
     height, width = face_id.shape
@@ -102,7 +105,7 @@ def _shares(vertices, triangles, face_id, shares):  # type: ignore[no-untyped-de
             shares[row, column, 2] = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * inverse
 
 
-@_compiled(_READ_FLOATS, _READ_INTEGERS, _INTEGERS, _READ_FLOATS, _CHANNELS)
+@compiled(types.void, _READ_FLOATS, _READ_INTEGERS, _INTEGERS, _READ_FLOATS, _CHANNELS)
 def _mixed(vertices, triangles, face_id, attributes, values):  # type: ignore[no-untyped-def]
     """Fill the mix of the corners' attributes at every covered pixel into `values`."""
     height, width = face_id.shape

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PyTorch3D's rasteriser in this project's convention: an independent reference, where it is there.
 
-It tests edges in single precision and in pictures of its own scale, so that pixels on the very
-edge of a triangle may fall to the neighbour.
+It tests edges in single precision and leaves edges themselves out: a pixel whose middle lies on
+the very edge of a triangle may go to the neighbour, or to none.
 """
 
 from __future__ import annotations
-
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -15,11 +13,6 @@ from torch import Tensor
 from shared.errors import VividKeysError
 
 from .fragments import SMALLEST_TWICE_AREA, Cull, TensorFragments
-
-
-def present() -> bool:
-    """Whether PyTorch3D is installed."""
-    return find_spec("pytorch3d") is not None
 
 
 def rasterize(

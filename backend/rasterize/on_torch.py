@@ -14,8 +14,8 @@ from torch import Tensor
 from .fragments import SMALLEST_TWICE_AREA, Cull, TensorFragments
 
 # Entries of the list worked on at once: about 200 bytes each while a piece is in work.
-PIECE_ON_CPU = 1 << 20
-PIECE_ON_DEVICE = 1 << 24
+PIECE_ON_CPU = 1 << 19
+PIECE_ON_DEVICE = 1 << 22
 _NOTHING = torch.iinfo(torch.int64).max
 
 
@@ -27,7 +27,11 @@ def rasterize(
     Depth and barycentric are differentiable in the vertices; which triangle is seen is not.
     """
     with torch.no_grad():
-        face_id = _nearest(vertices.detach(), triangles, size, cull)
+        mesh = vertices.detach(), triangles
+        if vertices.device.type == "mps":
+            # No double precision and no such scatter there: found on the CPU, mixed on the device.
+            mesh = mesh[0].cpu(), triangles.cpu()
+        face_id = _nearest(*mesh, size, cull).to(vertices.device)
     depth, shares = shares_of(face_id, vertices, triangles)
     return TensorFragments(face_id, depth, shares)
 
@@ -94,7 +98,7 @@ def interpolate(fragments: TensorFragments, triangles: Tensor, attributes: Tenso
 
 
 def _exact(device: torch.device) -> torch.dtype:
-    """Edges are tested in double precision, on Apple's GPUs in the single one that they have."""
+    """Shares are reckoned in double precision, on Apple's GPUs in the single one they have."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -119,10 +123,10 @@ def _nearest(vertices: Tensor, triangles: Tensor, size: tuple[int, int], cull: C
     """Face ids [B,H,W] int32 of meshes [B,V,3]."""
     width, height = size
     batch, faces = len(vertices), len(triangles)
-    device, exact = vertices.device, _exact(vertices.device)
+    device = vertices.device
     nearest = torch.full((batch * height * width,), _NOTHING, dtype=torch.int64, device=device)
     if batch and faces:
-        corners = vertices.to(torch.float32)[:, triangles.long()].to(exact).reshape(-1, 3, 3)
+        corners = vertices.to(torch.float32)[:, triangles.long()].double().reshape(-1, 3, 3)
         chosen, box, counts = _boxes(corners, size, cull)
         corners = corners[chosen]
         ends = counts.cumsum(0)

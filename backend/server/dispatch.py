@@ -11,8 +11,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from backend.server.job_kinds import MadeFile
 from backend.server.turns import Turns
 from backend.server.worker_process import WorkerEnded, WorkerProcess, WorkerSaid
 from shared.arrays import Arrays
@@ -43,9 +45,15 @@ class Outcome(Protocol):
         self, job: str, index: int, info: dict[str, Any], arrays: Arrays
     ) -> None: ...
 
-    def job_finished(self, job: str, info: dict[str, Any], arrays: Arrays) -> None: ...
+    def job_finished(
+        self, job: str, info: dict[str, Any], arrays: Arrays, file: MadeFile | None
+    ) -> None: ...
 
     def job_failed(self, job: str, error: VividKeysError) -> None: ...
+
+    def job_let_go(self, job: str) -> None:
+        """The worker has let go of a job that was reported as cancelled before."""
+        ...
 
     def queue_moved(self) -> None:
         """The places of the waiting jobs have changed."""
@@ -212,7 +220,9 @@ class Dispatcher:
             return
         if what in ("done", "failed"):
             self._running = None
-            if not running.is_reported:
+            if running.is_reported:
+                self._outcome.job_let_go(running.job)
+            else:
                 self._report_end(running, what, said)
             self.proceed()
         elif running.cancelled_at is None and what == "progress":
@@ -227,7 +237,9 @@ class Dispatcher:
         if running.cancelled_at is not None:
             self._outcome.job_failed(running.job, _cancelled())
         elif what == "done":
-            self._outcome.job_finished(running.job, header["info"], said.arrays)
+            made = header.get("file")
+            file = MadeFile(Path(made["path"]), made["sha256"], made["size"]) if made else None
+            self._outcome.job_finished(running.job, header["info"], said.arrays, file)
         else:
             error = VividKeysError(header["kind"], header["sentence"], header["next_step"])
             self._outcome.job_failed(running.job, error)
@@ -255,6 +267,8 @@ class Dispatcher:
         if running is not None and not running.is_reported:
             error = _cancelled() if running.cancelled_at is not None else _worker_died()
             self._outcome.job_failed(running.job, error)
+        elif running is not None:
+            self._outcome.job_let_go(running.job)
         if not was_ready:
             self._failed_starts += 1
         if self.is_broken:

@@ -7,21 +7,28 @@ Results are written and read on a thread beside the server's; everything else ha
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backend.server.folders import disk_full
+from backend.server.job_kinds import MadeFile
 from backend.server.job_store import JobStore, StoredJob
 from backend.server.reception import Client, Reception
 from backend.server.uploads import UploadStore
 from shared.arrays import Arrays
 from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
-from shared.limits import SENTENCE_CHARACTERS
-from shared.messages import Chunk, Done, Failed, Message, Progress
+from shared.limits import FILE_PIECE_BYTES, FILE_WINDOW, SENTENCE_CHARACTERS
+from shared.messages import Chunk, Done, Failed, Message, Piece, Progress
 
 _log = logging.getLogger(__name__)
+# Of one client; a client that keeps to its window never gets there.
+_MOST_UNSENT_PIECES = 4 * FILE_WINDOW
 
 
 class JobDesk:
@@ -41,6 +48,7 @@ class JobDesk:
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._subscribers: dict[str, list[Client]] = {}
         self._saving: set[str] = set()
+        self._pieces: Counter[bytes] = Counter()  # by client: being read
         self._told_places: dict[str, int] = {}
         self.owners: dict[str, str] = {}
         """The clients of the jobs that wait, run or are being saved."""
@@ -69,7 +77,9 @@ class JobDesk:
             if error is not None:
                 self._reception.send(client, failed_message(error, "job", job.job))
             else:
-                self._reception.send(client, Done(job.job, job.kind, job.info, True, arrays or {}))
+                file = (job.file_sha256, job.file_size)
+                done = Done(job.job, job.kind, job.info, True, arrays or {}, *file)
+                self._reception.send(client, done)
 
         def read() -> None:
             arrays, error = None, None
@@ -78,6 +88,45 @@ class JobDesk:
             except VividKeysError as unreadable:
                 error = unreadable
             self._call(lambda: send(arrays, error))
+
+        self._files.submit(read)
+
+    def send_piece(self, client: Client, job: StoredJob, offset: int) -> None:
+        """Read a piece of a result's file beside the server's thread, then send it.
+
+        Raises VividKeysError(bad_request, busy).
+        """
+        if not job.file_sha256 or offset >= job.file_size:
+            raise VividKeysError(
+                ErrorKind.BAD_REQUEST,
+                "The result has no such piece of a file.",
+                "Install the add-on and the backend from the same release.",
+            )
+        unsent = self._pieces[client.identity] + len(client.outbox)
+        if unsent >= _MOST_UNSENT_PIECES:
+            raise VividKeysError(
+                ErrorKind.BUSY, "Too many pieces of files are asked for.", "Wait for some."
+            )
+        self._pieces[client.identity] += 1
+
+        def send(data: NDArray[np.uint8] | None, error: VividKeysError | None) -> None:
+            self._pieces[client.identity] -= 1
+            if not self._pieces[client.identity]:
+                del self._pieces[client.identity]
+            if not self._reception.is_here(client):
+                return
+            if error is not None:
+                self._reception.send(client, failed_message(error, "fetch", job.job))
+            elif data is not None:
+                self._reception.send(client, Piece(job.job, offset, {"data": data}))
+
+        def read() -> None:
+            data, error = None, None
+            try:
+                data = self._jobs.read_file(job.job, offset, FILE_PIECE_BYTES)
+            except VividKeysError as unreadable:
+                error = unreadable
+            self._call(lambda: send(data, error))
 
         self._files.submit(read)
 
@@ -106,6 +155,7 @@ class JobDesk:
             "request": str(request) if request.exists() else "",
             "uploads": uploads,
             "results": {other: str(self._jobs.result_path(other)) for other in stored.builds_on},
+            "folder": str(self._jobs.working_folder(job)),
         }
 
     def job_started(self, job: str) -> None:
@@ -118,26 +168,28 @@ class JobDesk:
     def job_made_chunk(self, job: str, index: int, info: dict[str, Any], arrays: Arrays) -> None:
         self._publish(job, Chunk(job, index, info, arrays))
 
-    def job_finished(self, job: str, info: dict[str, Any], arrays: Arrays) -> None:
-        """Save the result, then send it; what is made is sent even if it cannot be saved."""
+    def job_finished(
+        self, job: str, info: dict[str, Any], arrays: Arrays, file: MadeFile | None
+    ) -> None:
+        """Save the result, then send it; arrays are sent even if they cannot be saved."""
         self._saving.add(job)
         size = sum(array.nbytes for array in arrays.values())
 
         def save() -> None:
             written, error = 0, None
             try:
-                written = self._jobs.save_result(job, arrays)
+                written = self._jobs.save_result(job, arrays, file)
             except VividKeysError as unsaved:
                 error = unsaved
             except Exception:
                 _log.exception("The result of the job %s could not be saved.", job)
                 error = disk_full("a result")
-            self._call(lambda: self._saved(job, info, arrays, written, error))
+            self._call(lambda: self._saved(job, info, arrays, file, written, error))
 
         try:
-            self._uploads.make_room(size, "a result")
+            self._uploads.make_room(size, "a result", written=0 if file is None else file.size)
         except VividKeysError as error:
-            self._saved(job, info, arrays, 0, error)
+            self._saved(job, info, arrays, file, 0, error)
         else:
             self._files.submit(save)
 
@@ -146,20 +198,26 @@ class JobDesk:
         job: str,
         info: dict[str, Any],
         arrays: Arrays,
+        file: MadeFile | None,
         written: int,
         error: VividKeysError | None,
     ) -> None:
         self._saving.discard(job)
         self.owners.pop(job, None)
         if error is None:
-            error = self._write(lambda: self._jobs.set_done(job, info, written))
+            error = self._write(lambda: self._jobs.set_done(job, info, written, file))
+        if error is not None and file is not None:
+            # Without its file there is no result that could be sent.
+            self.job_failed(job, error)
+            return
         if error is not None:
             unsaved = error
             self._write(lambda: self._jobs.set_failed(job, unsaved))
             self._publish(job, failed_message(error, "keep", job))
         stored = self._jobs.get(job)
         kind = "unknown" if stored is None else stored.kind
-        self._publish(job, Done(job, kind, info, error is None, arrays))
+        sha256, size = ("", 0) if file is None else (file.sha256, file.size)
+        self._publish(job, Done(job, kind, info, error is None, arrays, sha256, size))
         self._subscribers.pop(job, None)
 
     def job_failed(self, job: str, error: VividKeysError) -> None:
@@ -167,6 +225,9 @@ class JobDesk:
         self._write(lambda: self._jobs.set_failed(job, error))
         self._publish(job, failed_message(error, "job", job))
         self._subscribers.pop(job, None)
+
+    def job_let_go(self, job: str) -> None:
+        self._jobs.clear_working_folder(job)
 
     def queue_moved(self) -> None:
         told, self._told_places = self._told_places, {}

@@ -18,6 +18,7 @@ from shared.arrays import Arrays
 STANDARD_MODULES: tuple[str, ...] = (
     "backend.server.jobs",
     "backend.server.transfer_job",
+    "backend.server.render_job",
 )
 
 
@@ -31,10 +32,20 @@ class Needs:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job has made: JSON values and arrays."""
+    """What a job has made: JSON values and arrays, and maybe a file (see `JobContext.new_file`)."""
 
     info: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A file that a job has made, where the worker left it."""
+
+    path: Path
+    sha256: str
+    size: int
 
 
 class JobContext(Protocol):
@@ -54,6 +65,11 @@ class JobContext(Protocol):
 
     def result(self, job: str) -> Arrays:
         """The arrays of another job's result that the request needs."""
+        ...
+
+    def new_file(self, name: str) -> Path:
+        """Where the job may write a file that is its result, in a folder of its own that is
+        deleted with the job. It is for what is too large for arrays."""
         ...
 
     def cancelled(self) -> bool:

@@ -8,6 +8,7 @@ is used from the server's thread only; the files may be written and read from an
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,42 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
+from backend.server.job_kinds import MadeFile
+from backend.server.job_table import open_table
 from shared.arrays import Arrays, load_npz, write_atomically
 from shared.errors import ErrorKind, VividKeysError
-
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    job TEXT PRIMARY KEY,
-    owner TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    label TEXT NOT NULL,
-    params TEXT NOT NULL,
-    state TEXT NOT NULL,
-    created REAL NOT NULL,
-    builds_on TEXT NOT NULL DEFAULT '[]',
-    info TEXT NOT NULL DEFAULT '{}',
-    error_kind TEXT NOT NULL DEFAULT '',
-    sentence TEXT NOT NULL DEFAULT '',
-    next_step TEXT NOT NULL DEFAULT '',
-    result_bytes INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, created);
-CREATE TABLE IF NOT EXISTS uploads (
-    sha256 TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    used REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS job_uploads (
-    job TEXT NOT NULL REFERENCES jobs (job) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL,
-    PRIMARY KEY (job, sha256)
-);
-CREATE INDEX IF NOT EXISTS job_uploads_by_hash ON job_uploads (sha256);
-"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +45,8 @@ class StoredJob:
     builds_on: tuple[str, ...]
     info: dict[str, Any]
     error: VividKeysError | None
+    file_sha256: str = ""
+    file_size: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -88,8 +62,9 @@ class JobStore:
     def __init__(self, folder: Path) -> None:
         self._requests = private_folder(folder / "requests")
         self._results = private_folder(folder / "results")
+        self._working = private_folder(folder / "working")
         self._path = folder / "jobs.sqlite3"
-        self._table = _open_table(self._path)
+        self._table = open_table(self._path)
 
     def close(self) -> None:
         self._table.close()
@@ -154,18 +129,22 @@ class JobStore:
         with self._writing("the state of a job") as table:
             table.execute("UPDATE jobs SET state = 'running' WHERE job = ?", (job,))
 
-    def set_done(self, job: str, info: dict[str, Any], result_bytes: int) -> None:
+    def set_done(
+        self, job: str, info: dict[str, Any], result_bytes: int, file: MadeFile | None = None
+    ) -> None:
+        sha256, size = ("", 0) if file is None else (file.sha256, file.size)
         with self._writing("the state of a job") as table:
             table.execute(
-                "UPDATE jobs SET state = 'done', info = ?, result_bytes = ? WHERE job = ?",
-                (json.dumps(info), result_bytes, job),
+                "UPDATE jobs SET state = 'done', info = ?, result_bytes = ?, file_sha256 = ?,"
+                " file_size = ? WHERE job = ?",
+                (json.dumps(info), result_bytes, sha256, size, job),
             )
         self.request_path(job).unlink(missing_ok=True)
+        self.clear_working_folder(job)
 
     def set_failed(self, job: str, error: VividKeysError) -> None:
         """A failed job keeps its row (it must be answered) and loses its files."""
-        for path in (self.request_path(job), self.result_path(job)):
-            path.unlink(missing_ok=True)
+        self._delete_files(job)
         with self._writing("the state of a job") as table:
             table.execute(
                 "UPDATE jobs SET state = 'failed', error_kind = ?, sentence = ?, next_step = ?,"
@@ -175,8 +154,7 @@ class JobStore:
 
     def forget(self, job: str) -> list[str]:
         """Delete a job and its files; returns the uploads that no other job uses."""
-        for path in (self.request_path(job), self.result_path(job)):
-            path.unlink(missing_ok=True)
+        self._delete_files(job)
         alone = [
             str(row["sha256"])
             for row in self._table.execute(
@@ -225,14 +203,61 @@ class JobStore:
     def result_path(self, job: str) -> Path:
         return self._results / f"{job}.npz"
 
-    def save_result(self, job: str, arrays: Arrays) -> int:
-        """Write a result's arrays and return the bytes on disk; may run on another thread.
+    def file_path(self, job: str) -> Path:
+        """Where the file lies that belongs to a result."""
+        return self._results / f"{job}.file"
 
-        Raises VividKeysError(disk_full or bad_file).
+    def working_folder(self, job: str) -> Path:
+        """Where a running job may write; whoever writes first makes it."""
+        return self._working / job
+
+    def clear_working_folder(self, job: str) -> None:
+        """Delete what a job has written that does not belong to its result."""
+        shutil.rmtree(self.working_folder(job), ignore_errors=True)
+
+    def clear_working_folders(self) -> None:
+        """The same for all jobs that have ended: a file may have been in use at their end."""
+        for folder in self._working.iterdir():
+            job = self.get(folder.name)
+            if job is None or job.has_ended:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def save_result(self, job: str, arrays: Arrays, file: MadeFile | None = None) -> int:
+        """Write a result's arrays, keep its file, and return the bytes on disk.
+
+        May run on another thread. Raises VividKeysError(disk_full or bad_file).
         """
         path = self.result_path(job)
         _save_arrays(path, arrays)
-        return path.stat().st_size
+        size = path.stat().st_size
+        if file is not None:
+            try:
+                file.path.replace(self.file_path(job))
+            except OSError as error:
+                raise as_disk_error(error, "The file of a result") from error
+            size += file.size
+        return size
+
+    def read_file(self, job: str, offset: int, count: int) -> NDArray[np.uint8]:
+        """Bytes [<= count] of a result's file; may run on another thread.
+
+        Raises VividKeysError(bad_file).
+        """
+        try:
+            with self.file_path(job).open("rb") as stream:
+                stream.seek(offset)
+                return np.frombuffer(stream.read(count), np.uint8)
+        except OSError as error:
+            raise VividKeysError(
+                ErrorKind.BAD_FILE,
+                f"The file of a kept result cannot be read: {error.strerror or error}.",
+                "Run the job again.",
+            ) from error
+
+    def _delete_files(self, job: str) -> None:
+        for path in (self.request_path(job), self.result_path(job), self.file_path(job)):
+            path.unlink(missing_ok=True)
+        self.clear_working_folder(job)
 
     def load_result(self, job: str) -> Arrays:
         """A result's arrays; may run on another thread. Raises VividKeysError(bad_file)."""
@@ -288,35 +313,6 @@ class JobStore:
             ) from error
 
 
-def _open_table(path: Path) -> sqlite3.Connection:
-    try:
-        table = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
-        table.row_factory = sqlite3.Row
-        table.execute("PRAGMA journal_mode = WAL")
-        table.execute("PRAGMA synchronous = NORMAL")
-        table.execute("PRAGMA foreign_keys = ON")
-        version = int(table.execute("PRAGMA user_version").fetchone()[0])
-        if version > _SCHEMA_VERSION:
-            table.close()
-            raise VividKeysError(
-                ErrorKind.BAD_FILE,
-                f"The list of jobs '{path}' was made by a newer VividKeys.",
-                "Install that version again, or choose another data folder.",
-            )
-        with table:
-            table.executescript(_SCHEMA)
-            table.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    except sqlite3.DatabaseError as error:
-        if "full" in str(error):
-            raise disk_full("the list of jobs") from error
-        raise VividKeysError(
-            ErrorKind.BAD_FILE,
-            f"The list of jobs '{path}' cannot be used: {error}.",
-            "Move it away; the backend makes a new one.",
-        ) from error
-    return table
-
-
 def _stored_job(row: sqlite3.Row) -> StoredJob:
     error = None
     if row["state"] == "failed":
@@ -333,6 +329,8 @@ def _stored_job(row: sqlite3.Row) -> StoredJob:
         builds_on=tuple(json.loads(row["builds_on"])),
         info=json.loads(row["info"]),
         error=error,
+        file_sha256=row["file_sha256"],
+        file_size=row["file_size"],
     )
 
 

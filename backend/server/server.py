@@ -40,6 +40,7 @@ from shared.messages import (
     Accepted,
     Attach,
     Cancel,
+    Fetch,
     Forget,
     Forgotten,
     Hello,
@@ -114,6 +115,7 @@ class Server:
     def run(self) -> None:
         """Serve until asked to stop."""
         self._take_over_from_the_dead()
+        self._jobs.clear_working_folders()
         self.dispatcher.start()
         poller = zmq.Poller()
         poller.register(self._inbox.wake_socket, zmq.POLLIN)
@@ -180,6 +182,7 @@ class Server:
         self._tidied_at = now
         try:
             self._uploads.tidy()
+            self._jobs.clear_working_folders()
             self._take_over_from_the_dead()
         except (OSError, VividKeysError) as error:
             _log.warning("Tidying up: %s", error)
@@ -236,6 +239,8 @@ class Server:
             case Cancel():
                 # One that has ended meanwhile is left alone: its end is on the way.
                 self.dispatcher.cancel(self._job_of(client, message.job).job)
+            case Fetch():
+                self._desk.send_piece(client, self._job_of(client, message.job), message.offset)
             case Forget():
                 self._forget(client, message)
 

@@ -94,9 +94,12 @@ class UploadStore:
         (self._folder / sha256).unlink(missing_ok=True)
         self._jobs.remove_upload(sha256)
 
-    def make_room(self, size: int, what: str) -> None:
-        """See that `size` bytes fit; old uploads give way. Raises VividKeysError(disk_full)."""
-        excess = self._jobs.bytes_on_disk() + size - self._quota_bytes
+    def make_room(self, size: int, what: str, written: int = 0) -> None:
+        """See that `size` bytes fit; old uploads give way. Raises VividKeysError(disk_full).
+
+        `written` bytes more are on the disk already and count for the quota only.
+        """
+        excess = self._jobs.bytes_on_disk() + size + written - self._quota_bytes
         if excess > 0:
             for sha256, freed in self._jobs.idle_uploads(time.time()):
                 self.forget(sha256)

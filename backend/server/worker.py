@@ -7,6 +7,7 @@ server closes its input, so it never outlives a server that crashed.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import queue
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from backend.server.folders import as_disk_error
+from backend.server.folders import as_disk_error, private_folder
 from backend.server.job_kinds import JobKind, job_kinds
 from backend.server.pipe import PipeEndedError, read_message, write_message
 from shared.arrays import Arrays, load_npz
@@ -127,9 +128,10 @@ class Worker:
                 raise self._unavailable[kind]
             context = RunningJob(self, task)
             result = self._kinds[kind].run(context)
+            made = None if result.file is None else described(result.file)
             if context.cancelled():
                 raise cancelled()
-            self.say({"say": "done", "job": job, "info": result.info}, result.arrays)
+            self.say({"say": "done", "job": job, "info": result.info, "file": made}, result.arrays)
         except PipeEndedError:
             os._exit(0)
         except Exception as error:
@@ -176,6 +178,9 @@ class RunningJob:
     def result(self, job: str) -> Arrays:
         return load_npz(Path(self._task["results"][job]), "a kept result")
 
+    def new_file(self, name: str) -> Path:
+        return private_folder(Path(self._task["folder"])) / name
+
     def cancelled(self) -> bool:
         return self._worker.is_cancelled(self._job)
 
@@ -199,6 +204,14 @@ class RunningJob:
         header = {"say": "chunk", "job": self._job, "index": self._chunks, "info": info}
         self._chunks += 1
         self._worker.say(header, arrays)
+
+
+def described(file: Path) -> dict[str, Any]:
+    """A file that a job has made, as the server hears of it."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+        size = stream.tell()
+    return {"path": str(file), "sha256": digest.hexdigest(), "size": size}
 
 
 def cancelled() -> VividKeysError:

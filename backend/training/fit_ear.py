@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 from scipy.spatial import ConvexHull
 
 from backend.face.head.head_grid import EAR_RINGS, EAR_SEGMENTS
-from backend.face.rasterise import rasterise
+from backend.rasterize import rasterize
 
 Floats = NDArray[np.float64]
 
@@ -145,10 +145,9 @@ def fit_ear(vertices: Floats, triangles: NDArray[np.int32]) -> Ear:
         -vertices[:, 0],
     ])  # fmt: skip
     left = triangles[(vertices[triangles, 0] > 0.03).all(axis=1)]
-    number, share = rasterise(flat, left, size, size)
-    seen = np.full((size, size), np.nan)
-    hit = number >= 0
-    seen[hit] = (vertices[left[number[hit]], 0] * share[hit]).sum(axis=1)
+    drawn = rasterize(flat, left, (size, size))
+    hit = drawn.covered
+    seen = np.where(hit, -drawn.depth.astype(np.float64), np.nan)
     rows, columns = np.mgrid[0:size, 0:size]
     y = CONCHA[0] - WINDOW + (columns + 0.5) * PIXEL
     z = CONCHA[1] + WINDOW - (rows + 0.5) * PIXEL

@@ -15,8 +15,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label, zoom
 
 from backend.face.surface import vertex_normals
-
-from .rasterise_dense import rasterise_dense
+from backend.rasterize import rasterize
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -156,10 +155,8 @@ def draw(
 
 def depth_picture(surface: Surface, view: View) -> tuple[NDArray[np.int32], Floats, Floats]:
     """Triangle [S,S], corner shares [S,S,3] and depth [S,S] of every pixel of a view."""
-    triangle, shares, depth = rasterise_dense(
-        view.project(surface.vertices), surface.triangles, view.side
-    )
-    return triangle, shares, depth
+    seen = rasterize(view.project(surface.vertices), surface.triangles, (view.side, view.side))
+    return seen.face_id, seen.barycentric.astype(np.float64), seen.depth.astype(np.float64)
 
 
 def _halfway(towards: Floats) -> Floats:

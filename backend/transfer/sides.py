@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.rasterise import rasterise
+from backend.rasterize import rasterize
 
 from .landmark_surface import OPENINGS, LandmarkSurface
 from .mesh_graph import MeshGraph, distances_from
@@ -156,8 +156,7 @@ def seen_from_front(
     shown = shown[inside]
     if not len(shown):
         return np.zeros(len(points), np.bool_)
-    seen, shares = rasterise(flat, shown.astype(np.int32), width, height)
-    depth = np.where(seen >= 0, (flat[shown[seen], 2] * shares).sum(axis=-1), np.inf)
+    depth = rasterize(flat, shown, (width, height)).depth
     column, row = flat[points, :2].astype(int).T
     return np.asarray(flat[points, 2] < depth[row, column] + _BEHIND * scale)
 

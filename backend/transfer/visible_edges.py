@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.arkit_basis import contacts
-from backend.face.rasterise import rasterise
+from backend.rasterize import rasterize
 
 from .landmark_surface import OPENINGS
 from .mesh_graph import MeshGraph
@@ -115,8 +115,8 @@ class OpeningPicture:
             ],
             axis=1,
         )
-        seen, shares = rasterise(flat, shown.astype(np.int32), width, height)
-        hit = seen >= 0
+        drawn = rasterize(flat, shown, (width, height))
+        seen, shares, hit = drawn.face_id, drawn.barycentric, drawn.covered
         corner = shown[np.where(hit, seen, 0)] if len(shown) else np.zeros((*seen.shape, 3), int)
         self.depth = np.where(hit, (graph.points[corner, 1] * shares).sum(axis=-1), np.inf)
         self.side = np.where(hit, np.sign((sides.side[number][corner] * shares).sum(axis=-1)), 0)

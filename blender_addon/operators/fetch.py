@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, delivery, face_keys
+from .. import baking, delivery, face_keys, video_delivery
 from ..contracts import errors
 from ..work import Job, state
 from . import job_operator
@@ -40,6 +40,8 @@ def attach(operator: Any) -> Job:
         plan = delivery.head_plan_from_json(offer.plan)
     elif offer.kind == "transfer":
         plan = face_keys.plan_from_json(offer.plan)
+    elif offer.kind == "render":
+        plan = video_delivery.plan_from_json(offer.plan)
     else:
         plan = baking.plan_from_json(offer.plan)
     return work.attach(offer, plan)

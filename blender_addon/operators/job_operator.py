@@ -56,6 +56,15 @@ def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[st
 
 def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
     """For `invoke`: send the job, then look at it with `step` while Blender stays usable."""
+    result = go_on(operator, context, send)
+    if result == {"CANCELLED"}:
+        return result
+    context.window_manager.modal_handler_add(operator)
+    return {"RUNNING_MODAL"}
+
+
+def go_on(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+    """For `modal`, after `step` has finished with a job: send another one and look at that."""
     try:
         job = send()
     except errors.VividKeysError as error:
@@ -63,9 +72,8 @@ def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str
     operator.job_id = job.id
     manager = context.window_manager
     operator.timer = manager.event_timer_add(TICK_SECONDS, window=context.window)
-    manager.modal_handler_add(operator)
     redraw()
-    return {"RUNNING_MODAL"}
+    return {"PASS_THROUGH"}
 
 
 def step(operator: Any, context: Any, event: Any) -> set[str]:

@@ -6,10 +6,13 @@ It speaks the protocol through the extension's own `shared`, in a thread, on a f
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 class ScriptedBackend:
@@ -23,11 +26,17 @@ class ScriptedBackend:
         self._messages = addon("shared.messages")
         # By the kind of job: arrays, or what makes them from the submitted message.
         self.results: dict[str, Any] = {}
+        # By the kind of job: the file of its result, or what makes it from the submitted message.
+        self.files: dict[str, Any] = {}
+        self.infos: dict[str, dict[str, Any]] = {}
+        self.chunks: dict[str, dict[str, Any]] = {}
+        self.piece_limit = 1 << 40  # no piece is sent from this offset on
         self.failure: tuple[str, str, str] | None = None
         self.holds_back = threading.Event()  # set: a job stays at half until `release`
         self.release = threading.Event()
         self.silent = threading.Event()
         self.submits: list[Any] = []
+        self.sent: dict[str, bytes] = {}  # files by job
         self.uploads: dict[str, bytearray] = {}
         self.cancelled: list[str] = []
         self.forgotten: list[str] = []
@@ -87,7 +96,7 @@ class ScriptedBackend:
                 jobs = tuple(
                     {"job": job, "kind": kind, "state": "done"} for job, kind in self.kept.items()
                 )
-                kinds = ("animate", "reconstruct", "transfer")
+                kinds = ("animate", "reconstruct", "render", "transfer")
                 self._say(
                     client,
                     messages.Welcome(
@@ -106,6 +115,9 @@ class ScriptedBackend:
                 self.submits.append(message)
                 self._say(client, messages.Accepted(message.job, message.kind, "running"))
                 self._say(client, messages.Progress(message.job, "motion", 0.5, "Half way"))
+                if message.kind in self.chunks:
+                    chunk = messages.Chunk(message.job, 0, {}, self.chunks[message.kind])
+                    self._say(client, chunk)
                 if self.holds_back.is_set():
                     self._waiting.append((client, message))
                 else:
@@ -117,6 +129,8 @@ class ScriptedBackend:
                 self.cancelled.append(message.job)
                 self._waiting = [w for w in self._waiting if w[1].job != message.job]
                 self._fail(client, message.job, ("cancelled", "Cancelled.", ""))
+            case "fetch":
+                self._piece(client, message)
             case "forget":
                 self.forgotten.append(message.job)
                 self._say(client, messages.Forgotten(message.job))
@@ -137,10 +151,28 @@ class ScriptedBackend:
             self._done(client, message.job, message.kind)
 
     def _done(self, client: bytes, job: str, kind: str) -> None:
-        result = self.results[kind]
-        if callable(result):
-            result = result(next(submit for submit in self.submits if submit.job == job))
-        self._say(client, self._messages.Done(job, kind, arrays=result))
+        def made(value: Any) -> Any:
+            if not callable(value):
+                return value
+            return value(next(submit for submit in self.submits if submit.job == job))
+
+        file = made(self.files.get(kind))
+        sha256, size = "", 0
+        if file is not None:
+            self.sent[job] = file
+            sha256, size = hashlib.sha256(file).hexdigest(), len(file)
+        info = self.infos.get(kind, {})
+        arrays = made(self.results.get(kind, {}))
+        done = self._messages.Done(
+            job, kind, info, arrays=arrays, file_sha256=sha256, file_size=size
+        )
+        self._say(client, done)
+
+    def _piece(self, client: bytes, message: Any) -> None:
+        if message.offset < self.piece_limit:
+            data = self.sent[message.job][message.offset : message.offset + (1 << 20)]
+            arrays = {"data": np.frombuffer(data, np.uint8)}
+            self._say(client, self._messages.Piece(message.job, message.offset, arrays))
 
     def _fail(self, client: bytes, job: str, failure: tuple[str, str, str]) -> None:
         kind, sentence, step = failure

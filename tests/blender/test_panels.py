@@ -29,6 +29,7 @@ class Recorder:
         self.buttons: dict[str, bool] = {}
         self.fields: list[str] = []
         self.bars: list[tuple[float, str]] = []
+        self.pictures: list[int] = []
 
     @property
     def usable(self) -> bool:
@@ -60,6 +61,9 @@ class Recorder:
 
     def progress(self, factor: float, type: str, text: str) -> None:  # noqa: A002
         self.root.bars.append((factor, text))
+
+    def template_icon(self, icon_value: int, **_: Any) -> None:
+        self.root.pictures.append(icon_value)
 
     def operator(self, idname: str, text: str = "", icon: str = "NONE") -> Any:
         self._check_icon(icon)

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rasterise import rasterise
+from backend.rasterize import rasterize
+
 from ..surface import vertex_normals
 from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from . import atlas
@@ -125,10 +126,7 @@ def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -
     low, high = view.min(axis=0), view.max(axis=0)
     scale = DEPTH_SIDE / max(high[0] - low[0], high[2] - low[2])
     flat = np.stack([(view[:, 0] - low[0]) * scale, (high[2] - view[:, 2]) * scale, view[:, 1]], 1)
-    seen, share = rasterise(flat, layout.triangles, DEPTH_SIDE, DEPTH_SIDE)
-    nearest = np.full(seen.shape, np.inf, np.float32)
-    there = seen >= 0
-    nearest[there] = (view[layout.triangles[seen[there]], 1] * share[there]).sum(axis=1)
+    nearest = rasterize(flat, layout.triangles, (DEPTH_SIDE, DEPTH_SIDE)).depth
     column = np.clip((place[..., 0] - low[0]) * scale, 0, DEPTH_SIDE - 1).astype(np.int32)
     row = np.clip((high[2] + place[..., 1]) * scale, 0, DEPTH_SIDE - 1).astype(np.int32)
     hidden = (place[..., 2] - nearest[row, column] > behind).astype(np.float32)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix, diags, identity
 
+from backend.rasterize import rasterize
+
 from ..head.parts import MATERIALS, Assembly
-from ..rasterise import rasterise
 from ..surface import vertex_normals
 from . import atlas
 from .unwrap import EARS, ISLANDS, corner_uvs, islands
@@ -96,9 +97,9 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     triangles, skin_uvs = mesh.triangles[skin], uvs[skin]
     flat = np.stack([skin_uvs[..., 0], 1.0 - skin_uvs[..., 1]], axis=-1) * COARSE
     corners = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
-    seen, _ = rasterise(
-        corners, np.arange(len(corners), dtype=np.int32).reshape(-1, 3), COARSE, COARSE
-    )
+    seen = rasterize(
+        corners, np.arange(len(corners), dtype=np.int32).reshape(-1, 3), (COARSE, COARSE)
+    ).face_id
     distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
     covered = distance <= REACH
     face = seen[rows, columns][covered]

@@ -12,8 +12,8 @@ from PIL import Image
 from backend.face import reconstruct, template_face
 from backend.face.arkit_basis import contacts
 from backend.face.contact_sheet import COMBINATIONS, lay_out, pose_weights
-from backend.face.rasterise import rasterise
 from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
+from backend.rasterize import rasterize
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import face_from_arrays, face_to_arrays
@@ -34,7 +34,7 @@ def visible(face, pose: dict[str, float], material: str, size: int = 160) -> int
         [size / 2 + points[:, 0] * size / 0.2, size / 2 - points[:, 2] * size / 0.2, points[:, 1]],
         axis=1,
     )
-    seen, _ = rasterise(flat, face.triangles, size, size)
+    seen = rasterize(flat, face.triangles, (size, size)).face_id
     wanted = face.materials.index(material)
     return int((face.triangle_material[seen[seen >= 0]] == wanted).sum())
 

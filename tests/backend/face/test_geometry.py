@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from backend.face.draw import sample
 from backend.face.head.refine import subdivision
 from backend.face.neutral import neutral_face
 from backend.face.pose import fit_similarity, head_angles
-from backend.face.rasterise import rasterise, sample
 from backend.face.surface import fade, surface_distances
 from backend.face.template import load_template
 
@@ -87,15 +87,6 @@ def test_subdivision_of_a_flat_sheet_stays_flat_and_keeps_its_area():
     corners = moved[finer]
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] / 2
     assert (area > 0).all()
-
-
-def test_the_renderer_shows_the_nearer_of_two_triangles():
-    points = np.array([(0, 0, 5), (10, 0, 5), (0, 10, 5), (0, 0, 1), (4, 0, 1), (0, 4, 1)], float)
-    face_id, share = rasterise(points, np.array([(0, 1, 2), (3, 4, 5)], np.int32), 10, 10)
-    assert face_id[0, 0] == 1 and face_id[3, 3] == 0 and face_id[9, 9] == -1
-    assert np.allclose(share[face_id >= 0].sum(axis=1), 1.0)
-    # Pixel centres: the middle of pixel (3, 3) is at 3.5, 3.5.
-    assert share[3, 3] == pytest.approx((0.3, 0.35, 0.35))
 
 
 def test_texture_lookup_is_bilinear_and_upright():

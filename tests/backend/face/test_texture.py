@@ -12,12 +12,12 @@ from scipy.ndimage import gaussian_filter
 
 from backend.face import reconstruct, template_face
 from backend.face.build_head import template_layout
-from backend.face.rasterise import rasterise
 from backend.face.texture import atlas
 from backend.face.texture.fill import carried_on
 from backend.face.texture.shading import light_gain
 from backend.face.texture.texels import COARSE, STEP, mirrored
 from backend.face.texture.unwrap import EARS
+from backend.rasterize import rasterize
 
 LEFT_CHEEK, RIGHT_CHEEK, FOREHEAD, NOSE = 280, 50, 151, 4
 
@@ -57,7 +57,8 @@ def test_coordinates_lie_in_the_texture_and_skin_does_not_overlap(portrait_face)
     a, b = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     laid = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2
     points = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
-    seen, _ = rasterise(points, np.arange(len(points), dtype=np.int32).reshape(-1, 3), size, size)
+    triangles = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
+    seen = rasterize(points, triangles, (size, size)).face_id
     # What triangles cover together is what they cover one by one.
     assert (seen >= 0).sum() == pytest.approx(laid, rel=0.01)
 

@@ -19,10 +19,10 @@ from backend.face.head.head_grid import head_grid
 from backend.face.head.head_shell import fitted_shell, operators
 from backend.face.head.mouth import mouth_ring
 from backend.face.head.parts import PART_NAMES
-from backend.face.rasterise import rasterise
 from backend.face.template import face_size, load_template
 from backend.face.texture.photo_crop import PhotoCrop
 from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
+from backend.rasterize import rasterize
 from shared.arkit import INDEX
 from shared.face import FaceMesh
 
@@ -71,7 +71,7 @@ def shown(face: FaceMesh, pose: dict[str, float], names: tuple[str, ...], ring: 
     points = face.posed(pose_weights(pose).astype(np.float32)) @ turn.T
     x, y = size / 2 + points[:, 0] * size / 0.2, size / 2 - points[:, 2] * size / 0.2
     front = face.triangles[(points[face.triangles, 1] < 0.03).any(axis=1)]
-    seen, _ = rasterise(np.stack([x, y, points[:, 1]], axis=1), front, size, size)
+    seen = rasterize(np.stack([x, y, points[:, 1]], axis=1), front, (size, size)).face_id
     wanted = [face.part_names.index(name) for name in names]
     hit = np.zeros(seen.shape, bool)
     hit[seen >= 0] = np.isin(face.vertex_part[front[seen[seen >= 0], 0]], wanted)

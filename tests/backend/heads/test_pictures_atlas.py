@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.face.rasterise import sample
+from backend.face.draw import sample
 from backend.heads.pictures_atlas import MOST, pack
 from backend.mesh_files import Material
 

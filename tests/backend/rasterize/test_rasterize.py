@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,6 @@ from backend.rasterize import (
     rasterize,
     rasterize_attributes,
 )
-from shared.errors import VividKeysError
 
 REFERENCE = "numba"
 
@@ -96,7 +97,7 @@ def test_every_backend_follows_the_convention(backend: str, size: tuple[int, int
     expected = _brute(vertices, triangles, size)
     found = rasterize(vertices, triangles, size, backend)
     assert found.face_id.dtype == np.int32 and found.depth.dtype == np.float32
-    # Single precision may hand a pixel on the very edge to the neighbour.
+    # Single precision may hand a pixel on the very edge to the neighbour or to none.
     allowed = 3 if backend == "pytorch3d" else 0
     other = found.face_id != expected.face_id
     assert other.sum() <= allowed
@@ -108,6 +109,16 @@ def test_every_backend_follows_the_convention(backend: str, size: tuple[int, int
     assert np.isposinf(found.depth[nothing]).all() and not found.barycentric[nothing].any()
     if size[0] > 1:
         assert expected.covered.any() and nothing.any()
+
+
+def test_pixel_centres_lie_half_a_pixel_in(backend: str) -> None:
+    points = [(0, 0, 5), (10, 0, 5), (0, 10, 5), (0, 0, 1), (4, 0, 1), (0, 4, 1)]
+    found = rasterize(points, [(0, 1, 2), (3, 4, 5)], (10, 10), backend)
+    assert found.face_id[0, 0] == 1 and found.face_id[3, 3] == 0 and found.face_id[9, 9] == -1
+    assert np.allclose(found.barycentric[found.covered].sum(axis=1), 1.0)
+    # The middle of pixel (3, 3) is at 3.5, 3.5.
+    assert found.barycentric[3, 3] == pytest.approx((0.3, 0.35, 0.35))
+    assert found.depth[0, 0] == pytest.approx(1) and found.depth[3, 3] == pytest.approx(5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -156,7 +167,8 @@ def test_the_nearer_triangle_hides_the_farther(backend: str) -> None:
     found = rasterize(vertices, np.arange(6, dtype=np.int32).reshape(2, 3), (20, 20), backend)
     assert (found.face_id[:, :19] == 0).all()
     found = rasterize(vertices, np.arange(6, dtype=np.int32).reshape(2, 3), (30, 5), backend)
-    assert (found.face_id[:, 21:] == 1).all() and (found.depth[:, 21:] == 10).all()
+    assert (found.face_id[:, 21:] == 1).all()
+    np.testing.assert_allclose(found.depth[:, 21:], 10, atol=1e-5)
 
 
 def test_of_equally_near_triangles_the_first_wins(exact_backend: str) -> None:
@@ -213,7 +225,7 @@ def test_nothing_to_draw_gives_an_empty_picture(backend: str) -> None:
 
 
 def test_culling_leaves_out_one_side_only(backend: str) -> None:
-    vertices = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0]], np.float32)
+    vertices = np.array([[0, 0, 0], [9.2, 0, 0], [0, 9.1, 0]], np.float32)
     clockwise, other = np.array([[0, 1, 2]]), np.array([[0, 2, 1]])
     both = rasterize(vertices, clockwise, (10, 10), backend).covered
     assert both.any()
@@ -230,6 +242,16 @@ def test_a_stack_is_the_pictures_one_by_one(backend: str) -> None:
         one = rasterize(mesh, triangles, size, backend)
         np.testing.assert_array_equal(stack.face_id[number], one.face_id)
         np.testing.assert_array_equal(stack.barycentric[number], one.barycentric)
+
+
+def test_pictures_drawn_at_the_same_time_do_not_mix(exact_backend: str) -> None:
+    size = (64, 64)
+    meshes = [_soup(seed, 300, size, 6.0) for seed in range(6)]
+    alone = [rasterize(*mesh, size, exact_backend).face_id for mesh in meshes]
+    with ThreadPoolExecutor(3) as threads:
+        together = threads.map(lambda mesh: rasterize(*mesh, size, exact_backend).face_id, meshes)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_small_pieces_give_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,34 +351,3 @@ def test_write_protected_and_oddly_laid_out_arrays_are_fine(backend: str) -> Non
     protected.setflags(write=False)
     numbers.setflags(write=False)
     np.testing.assert_array_equal(rasterize(protected, numbers, size, backend).face_id, expected)
-
-
-def test_bad_requests_say_what_is_wrong() -> None:
-    vertices, triangles = np.zeros((4, 3), np.float32), np.array([[0, 1, 2]], np.int32)
-    for arguments, kind in [
-        ((vertices, triangles, (0, 4)), "bad_request"),
-        ((vertices, np.array([[0, 1, 4]]), (4, 4)), "bad_array"),
-        ((vertices, np.array([[0, -1, 2]]), (4, 4)), "bad_array"),
-        ((vertices, np.array([[0, 1, 2, 3]]), (4, 4)), "bad_array"),
-        ((vertices[:, :2], triangles, (4, 4)), "bad_array"),
-        ((vertices, triangles, (4, 4), "opengl"), "bad_request"),
-    ]:
-        for as_tensor in (False, True):
-            first = torch.from_numpy(vertices) if as_tensor else arguments[0]
-            if as_tensor and arguments[0].shape != vertices.shape:
-                first = torch.from_numpy(np.ascontiguousarray(arguments[0]))
-            with pytest.raises(VividKeysError) as caught:
-                rasterize(first, *arguments[1:])
-            assert caught.value.kind == kind and caught.value.next_step
-
-
-def test_a_backend_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import backend.rasterize as package
-
-    monkeypatch.setattr(package, "find_spec", lambda name: None if name == "pytorch3d" else name)
-    with pytest.raises(VividKeysError) as caught:
-        rasterize(np.zeros((3, 3)), np.array([[0, 1, 2]]), (4, 4), "pytorch3d")
-    assert caught.value.kind == "missing_dependency" and "pytorch3d" in caught.value.sentence
-    monkeypatch.setattr(package, "find_spec", lambda name: name if name == "torch" else None)
-    vertices, triangles = _soup(2, 30, (20, 20), 5.0)
-    assert rasterize(vertices, triangles, (20, 20)).covered.any()

@@ -73,6 +73,25 @@ def _break(context: JobContext) -> Result:
     return Result({}, {"large": np.zeros(int(how), np.uint8)})
 
 
+def _film(context: JobContext) -> Result:
+    """A file of `size` bytes, the same for every `seed`; waits half-way if told to."""
+    path = context.new_file("film.mp4")
+    data = np.random.default_rng(context.params.get("seed", 0)).bytes(context.params["size"])
+    with path.open("wb") as stream:
+        stream.write(data[: len(data) // 2])
+        stream.flush()
+        until = time.monotonic() + float(context.params.get("seconds", 0))
+        while time.monotonic() < until:
+            if context.cancelled() and not context.params.get("deaf"):
+                raise VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
+            context.progress("waiting", 0.5, "Waiting")
+            time.sleep(0.01)
+        if context.params.get("disk"):
+            raise OSError(28, "No space left on device")
+        stream.write(data[len(data) // 2 :])
+    return Result({"frames": 3}, file=path)
+
+
 # What "double" offers to choose from; tests change it while the server runs.
 OFFERED: list[dict[str, Any]] = []
 
@@ -86,4 +105,5 @@ JOB_KINDS = (
     JobKind("double", _no_needs, _double, describe=lambda: list(OFFERED)),
     JobKind("wait", _no_needs, _wait),
     JobKind("break", _no_needs, _break),
+    JobKind("film", _no_needs, _film),
 )

@@ -39,10 +39,12 @@ PATIENCE = 20.0
 class RunningServer:
     """A server on a thread of this process, with its worker in a process of its own."""
 
-    def __init__(self, folder: Path, quota_bytes: int = 50 << 30) -> None:
+    def __init__(
+        self, folder: Path, quota_bytes: int = 50 << 30, modules: tuple[str, ...] = QUICK_JOBS
+    ) -> None:
         self.folder = folder
         self.keys: KeyPair = server_keys(folder)
-        settings = ServerSettings(Address("127.0.0.1", 0), folder, quota_bytes, QUICK_JOBS)
+        settings = ServerSettings(Address("127.0.0.1", 0), folder, quota_bytes, modules)
         self.server = Server(settings, self.keys, KnownKeys(clients_file(folder)))
         self.address = str(self.server.address)
         self.ready = threading.Event()

@@ -39,7 +39,7 @@ def test_hello_is_answered_with_what_the_server_can_do(client: BareClient) -> No
     assert welcome.version == PROTOCOL_VERSION
     assert welcome.name == "anna"
     assert welcome.ready
-    assert set(welcome.kinds) == {"measure", "double", "wait", "break"}
+    assert set(welcome.kinds) == {"measure", "double", "wait", "break", "film"}
     assert welcome.devices[0]["kind"] == "cpu"
     assert welcome.limits == limits_as_json()
 

@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The depth buffer, views, and the nearest points of a surface."""
+"""Views, pictures of faces, and the nearest points of a surface."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from backend.face.rasterise import rasterise
 from backend.transfer.face_picture import Light, View, draw
 from backend.transfer.head_parts import shown_surface, take_apart
 from backend.transfer.head_search import unproject
-from backend.transfer.rasterise_dense import rasterise_dense
 from backend.transfer.surface_points import nearest_on_surface
-
-
-def test_it_agrees_with_the_plain_rasteriser(own_head):
-    vertices = own_head.vertices.astype(np.float64)
-    points = np.stack(
-        [64 + 400 * vertices[:, 0], 64 - 400 * vertices[:, 2], 400 * vertices[:, 1]], axis=1
-    )
-    plain, shares = rasterise(points, own_head.triangles, 128, 128)
-    dense, dense_shares, depth = rasterise_dense(points, own_head.triangles, 128)
-    assert (plain != dense).mean() < 2e-3
-    alike = (plain == dense) & (plain >= 0)
-    assert alike.sum() > 2000
-    assert np.abs(shares - dense_shares)[alike].max() < 1e-3
-    assert np.isinf(depth[dense < 0]).all() and np.isfinite(depth[dense >= 0]).all()
-
-
-def test_nothing_in_the_picture_is_no_error():
-    points = np.array([[-50.0, 5, 0], [-40, 5, 0], [-45, 9, 0]])
-    triangle, _, depth = rasterise_dense(points, np.array([[0, 1, 2]], np.int32), 16)
-    assert (triangle == -1).all() and np.isinf(depth).all()
 
 
 def test_a_view_can_be_undone():

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A photo, a Take and a recording become a video file, frame by frame."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.mesh_to_video.check_settings import checked_duration, checked_settings
+from backend.mesh_to_video.encode import check_writable, exact_rate, open_writer
+from backend.mesh_to_video.movie_writer import MovieForm, MovieWriter
+from backend.mesh_to_video.provenance import Provenance, photo_sha256, take_sha256
+from backend.mesh_to_video.settings import RenderSettings
+from backend.mesh_to_video.visible_mark import VisibleMark
+from shared.errors import ErrorKind, VividKeysError
+from shared.take import Take
+
+Progress = Callable[[float, str], None]
+Cancelled = Callable[[], bool]
+Frames = Iterator[NDArray[np.uint8]]
+
+PREVIEW_SIDE = 256
+# Share of the work before the first frame, and seconds between two words about it.
+_PREPARATION = 0.05
+_BETWEEN_WORDS = 0.1
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """Frames that are about to be made, uint8 [H,W,3] or with alpha [H,W,4], all of one size."""
+
+    frame_count: int
+    frames: Frames
+    warnings: tuple[str, ...] = ()
+
+
+MakeFrames = Callable[[Path | bytes, Take, RenderSettings, Cancelled], FrameSource]
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What was written.
+
+    path           the film, or the first of the pictures
+    width, height  pixels
+    fps            frames per second of the video
+    frames         how many, and `seconds` how long they last
+    warnings       sentences for the user
+    fps_measured   frames made and written per second of work
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frames: int
+    seconds: float
+    warnings: tuple[str, ...]
+    fps_measured: float
+
+
+def preview_settings(settings: RenderSettings) -> RenderSettings:
+    """The same video small and quick: to see whether it is the right one."""
+    side = min(settings.size, PREVIEW_SIDE) if settings.size else PREVIEW_SIDE
+    return replace(settings, size=side)
+
+
+def render_video(
+    image: Path | str | bytes,
+    take: Take,
+    out: Path,
+    *,
+    audio: Path | str | bytes | None = None,
+    settings: RenderSettings | None = None,
+    duration: float | None = None,
+    keep_partial: bool = False,
+    fragmented: bool = False,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    make_frames: MakeFrames | None = None,
+) -> VideoReport:
+    """Write `out` (.mp4, .mov, .png or a folder): the face on `image` performs `take`.
+
+    `audio`     a sound file or its bytes; it starts with the first frame. Without it, or where
+                it cannot be read, the video is silent and a warning says so
+    `duration`  only the first so many seconds
+    `keep_partial`, `fragmented`  see `MovieForm`
+
+    The video lasts as long as the Take: longer sound is cut, shorter sound is followed by
+    silence. `out` appears, or is replaced, only when all is done; without `keep_partial` a
+    failure leaves nothing. Raises VividKeysError: bad_request for settings, bad_image and no_face
+    for the photo, disk_full, bad_file, cancelled.
+    """
+    out = Path(out)
+    settings = checked_settings(settings or RenderSettings(), out)
+    duration = checked_duration(duration)
+    photo = image if isinstance(image, bytes) else Path(image)
+    sound = audio if isinstance(audio, bytes) or audio is None else Path(audio)
+    report = progress or _say_nothing
+    stopped = cancelled or _never
+    check_writable(out)
+    _stop_if(stopped)
+    report(0.0, "Looking at the photo")
+    provenance = Provenance(take_sha256(take), photo_sha256(photo))
+    source = (make_frames or frames_of_photo)(photo, take, settings, stopped)
+    _stop_if(stopped)
+    rate = exact_rate(settings.fps)
+    count = source.frame_count
+    if duration is not None:
+        count = max(1, min(count, math.ceil(duration * rate - 1e-6)))
+    try:
+        report(_PREPARATION, "Drawing the first frame")
+        first = next(source.frames, None)
+        _stop_if(stopped)
+        if first is None:
+            raise _too_few(0, count)
+        height, width, channels = first.shape
+        form = MovieForm(
+            width,
+            height,
+            rate,
+            count,
+            alpha=channels == 4,
+            provenance=provenance,
+            fragmented=fragmented,
+            keep_partial=keep_partial,
+        )
+        writer = open_writer(out, form, sound, cut_on_purpose=count < source.frame_count)
+        frames = islice(chain([first], source.frames), count)
+        mark = VisibleMark(width, height) if settings.mark else None
+        started = time.perf_counter()
+        _write_all(writer, frames, mark, report, stopped)
+        elapsed = time.perf_counter() - started
+    finally:
+        close = getattr(source.frames, "close", None)
+        if close is not None:
+            close()
+    if sound is None:
+        writer.warnings.insert(0, "No sound was given: the video is silent.")
+    report(1.0, "Done")
+    return VideoReport(
+        path=writer.path,
+        width=writer.width,
+        height=writer.height,
+        fps=settings.fps,
+        frames=writer.frames,
+        seconds=float(writer.frames / rate),
+        warnings=(*source.warnings, *_other_recording(take, sound), *writer.warnings),
+        fps_measured=writer.frames / max(elapsed, 1e-9),
+    )
+
+
+def _write_all(
+    writer: MovieWriter,
+    frames: Frames,
+    mark: VisibleMark | None,
+    report: Progress,
+    stopped: Cancelled,
+) -> None:
+    """Every frame into the writer, which is closed then, or abandoned."""
+    count = writer.form.frame_count
+    started = told = time.perf_counter()
+    try:
+        with writer:
+            for pixels in frames:
+                _stop_if(stopped)
+                writer.write(mark.over(pixels) if mark else pixels)
+                now = time.perf_counter()
+                if now - told >= _BETWEEN_WORDS or writer.frames == count:
+                    told = now
+                    share = writer.frames / count
+                    report(
+                        _PREPARATION + (0.99 - _PREPARATION) * share,
+                        _words(writer.frames, count, now - started),
+                    )
+            _stop_if(stopped)
+            if writer.frames < count:
+                raise _too_few(writer.frames, count)
+            report(0.99, "Finishing the file")
+    except VividKeysError as error:
+        if writer.partial is None:
+            raise
+        kept = f"What was done until then is kept as '{writer.partial.name}'."
+        raise VividKeysError(
+            error.kind, error.sentence, f"{error.next_step} {kept}".strip()
+        ) from error
+
+
+def _words(done: int, count: int, seconds: float) -> str:
+    per_second = done / max(seconds, 1e-6)
+    left = math.ceil((count - done) / max(per_second, 1e-6))
+    time_left = f"{left // 60} min {left % 60} s" if left >= 60 else f"{left} s"
+    return f"Frame {done} of {count}, {per_second:.1f} frames per second, {time_left} left"
+
+
+def frames_of_photo(
+    image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Cancelled
+) -> FrameSource:
+    """The frames of `take` on the photo, by the whole pipeline."""
+    from backend.mesh_to_video.frame_renderer import FrameRenderer
+    from backend.mesh_to_video.frame_stream import frames_in_order
+    from backend.mesh_to_video.performance import take_performance
+    from backend.mesh_to_video.portrait import portrait_from_photo
+
+    portrait = portrait_from_photo(image)
+    warnings = list(portrait.warnings)
+    height, width = portrait.pixels.shape[:2]
+    if settings.size > max(height, width):
+        warnings.append(
+            f"The photo has {width} by {height} pixels, fewer than the size asked for "
+            f"({settings.size}); the video has the photo's own."
+        )
+        settings = replace(settings, size=0)
+    _stop_if(cancelled)
+    performance = take_performance(portrait, take, settings.fps)
+    warnings += performance.notes
+    renderer = FrameRenderer(portrait, settings)
+    warnings += renderer.warnings
+
+    def make(frame: int) -> NDArray[np.uint8]:
+        return renderer.frame(performance.vertices(frame))
+
+    frames = frames_in_order(make, performance.frame_count, cancelled)
+    return FrameSource(performance.frame_count, frames, tuple(warnings))
+
+
+def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
+    """A sentence when the Take was made from another recording than this."""
+    made_from = take.meta.get("audio_sha256")
+    if sound is None or not isinstance(made_from, str):
+        return []
+    from backend.mesh_to_video.sound_track import sound_sha256
+
+    given = sound_sha256(sound)
+    if given in ("", made_from):
+        return []
+    return ["The Take was made from another recording than this; the lips may not fit it."]
+
+
+def _stop_if(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise VividKeysError(ErrorKind.CANCELLED, "Rendering was cancelled.")
+
+
+def _too_few(made: int, count: int) -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.INTERNAL,
+        f"Only {made} of {count} frames could be made.",
+        "Try again; if it happens again, report it with the Take and the photo.",
+    )
+
+
+def _say_nothing(fraction: float, sentence: str) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
