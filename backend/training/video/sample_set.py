@@ -43,7 +43,7 @@ class SampleSet:
             raise VividKeysError(
                 ErrorKind.BAD_FILE,
                 f"There are no training samples in '{folder}'.",
-                "Make them first: python -m backend train prepare-video.",
+                "Make them first: python -m backend.training.video.make_samples.",
             )
 
     def __len__(self) -> int:
