@@ -108,9 +108,9 @@ class MouthInterior:
         colour = self._colour(np.where(known, depth, 0.0), values, fine, FINER * opening)
         cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
         total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
-        mean = total / np.maximum(cover, 1e-3)[..., None]
+        mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
         # An edge of the lips is soft, so some colour is needed a little beyond it.
-        mean = _carried_on(np.asarray(mean, np.float32), cover > 0.02)
+        mean = _carried_on(mean, cover > 0.02)
         soft = cv2.GaussianBlur(cover, (0, 0), max(0.5, SOFT_EDGE * self._metre))
         return MouthImage(left, top, mean, np.asarray(soft, np.float32))
 
