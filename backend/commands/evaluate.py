@@ -121,13 +121,22 @@ class EvaluateVideo:
     """Processes that compare clips side by side."""
     sheet: Path | None = None
     """Also draw contact sheets: a folder for PNG files."""
+    weights: Path | None = None
+    """A folder with other networks than the shipped ones."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> int:
         from backend.evaluation.video.run import Wanted, run
 
-        wanted = Wanted(tuple(self.only), self.clips, self.quick, self.workers, self.sheet)
+        wanted = Wanted(
+            parts=tuple(self.only),
+            clips=self.clips,
+            quick=self.quick,
+            workers=self.workers,
+            sheet=self.sheet,
+            weights=self.weights,
+        )
         return run(self.data, wanted, as_json=self.json)
 
 

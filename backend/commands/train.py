@@ -149,7 +149,8 @@ class TrainHeadPose:
 class TrainMotionVae:
     """Learn the motion and the occlusion that the mesh's geometry misses; resumes where it stopped.
 
-    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train motion-vae.
+    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train
+    motion-vae, and so on.
     """
 
     samples: Path
@@ -200,7 +201,8 @@ class TrainMotionVae:
 class TrainGenerator:
     """Learn to paint what the moved photo cannot show; resumes where it stopped.
 
-    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train generator.
+    For several processes or graphics cards: torchrun --nproc-per-node N -m backend train
+    generator, and so on.
     """
 
     samples: Path

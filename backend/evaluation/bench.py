@@ -49,6 +49,11 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     from backend.evaluation.bench_rasterize import bench_rasterize
 
     yield from bench_rasterize()
+    from backend.evaluation.bench_encode import bench_encode
+    from backend.evaluation.bench_video import bench_video
+
+    yield from bench_encode()
+    yield from bench_video()
     yield from _keying()
 
 

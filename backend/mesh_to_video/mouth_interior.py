@@ -28,17 +28,23 @@ RING = [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
 # How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
 # opening; metres.
 DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
-# How far below the upper lip its shadow reaches, metres, and how much light is in it.
-SHADOW_LENGTH, IN_SHADOW = 0.0065, 0.4
+# Length of the upper lip's shadow per length behind the lip, at least so long (metres); how much
+# light is in it; and how much is lost in the corners of the mouth.
+SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.35, 0.7
 # What is seen where no light comes, levels: flesh is never black.
 FLESH = np.array((40.0, 15.0, 14.0), np.float32)
 # The least opening that shows anything, pixels.
 LEAST_OPENING = 0.35
 # Painted teeth are made brighter or darker by at most this factor.
-LARGEST_GAIN = 1.6
+LARGEST_GAIN = 1.8
+# Fewer pixels of teeth in the photo say nothing.
+LEAST_TEETH = 12
+# Drawn this many times finer than the picture; the edge towards the lips is this soft, metres.
+FINER, SOFT_EDGE = 2, 0.0005
 # Teeth are about as bright as the whites of the eyes, which the photo shows: where these lie in
-# the eye's tile (from its middle, in half sides), and their brightness where teeth are as painted.
-WHITE_NEAR, WHITE_FAR, USUAL_WHITE = 0.36, 0.56, 160.0
+# the eye's tile (from its middle, in half sides), and their colour where teeth are as painted.
+WHITE_NEAR, WHITE_FAR = 0.36, 0.56
+USUAL_WHITE = np.array((150.0, 142.0, 137.0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +78,9 @@ class MouthInterior:
         self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
             np.float32
         )
-        self._gain = np.full(3, _light_of_eyes(portrait), np.float32)
-        self._gain = self._gain * self._photo_gain(portrait, motion)
+        self._gain = _light_of_eyes(portrait)
+        self._tooth_gain = np.ones(3, np.float32)
+        self._tooth_gain = self._photo_teeth(portrait, motion)
 
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
         """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
@@ -85,87 +92,103 @@ class MouthInterior:
         if box is None:
             return None
         left, top, right, bottom = box
-        moved = points - np.array((left, top, 0), np.float32)
+        size = (right - left, bottom - top)
+        # Drawn finer and averaged: gaps between teeth are narrower than pixels.
+        fine_size = (FINER * size[0], FINER * size[1])
+        fine = (points - np.array((left, top, 0), np.float32)) * np.float32(FINER)
         face_id, depth, values = rasterize_attributes(
-            moved, self._triangles, self._attributes, (right - left, bottom - top)
+            fine, self._triangles, self._attributes, fine_size
         )
-        skin_depth = motion.depth[top:bottom, left:right]
-        cover = (face_id >= 0) & (depth < skin_depth)
-        cover &= _within_lips(moved[RING, :2], cover.shape)
-        soft = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), max(0.55, 0.002 * self._metre))
-        colour = self._colour(depth, values, moved, opening)
-        return MouthImage(left, top, colour, np.asarray(soft, np.float32))
+        skin = cv2.resize(
+            motion.depth[top:bottom, left:right], fine_size, interpolation=cv2.INTER_NEAREST
+        )
+        known = face_id >= 0
+        shown = known & (depth < FINER * skin) & _within_lips(fine[RING, :2], depth.shape)
+        weight = shown.astype(np.float32)
+        colour = self._colour(np.where(known, depth, 0.0), values, fine, FINER * opening)
+        cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
+        total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
+        mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
+        # An edge of the lips is soft, so some colour is needed a little beyond it.
+        mean = _carried_on(mean, cover > 0.02)
+        soft = cv2.GaussianBlur(cover, (0, 0), max(0.5, SOFT_EDGE * self._metre))
+        return MouthImage(left, top, mean, np.asarray(soft, np.float32))
 
     def _colour(self, depth: Singles, values: Singles, points: Singles, opening: float) -> Singles:
-        """The shaded colours [h,w,3]; beyond the drawn parts they are carried on."""
-        known = np.isfinite(depth)
-        # An edge of the lips is soft, so some colour is needed a little beyond it.
-        flat = _carried_on(np.where(known[..., None], values, 0.0), known)
-        painted = _sampled(self._tiles, flat[..., 3], flat[..., 4])
-        tooth = np.clip(flat[..., 5:6], 0, 1)
-        painted = painted * (1 + tooth * (self._gain - 1))
-        lips = float(points[RING, 2].mean())
-        far = _carried_on(np.where(known, depth, 0.0)[..., None], known)[..., 0]
-        behind = np.maximum(far - lips, 0) / np.float32(self._metre)
-        half = DIM_DEPTH + DIM_PER_OPENING * opening / self._metre
-        light = 1.0 / (1.0 + (behind / np.float32(half)) ** 2)
-        light = light * self._lip_shadow(points, light.shape)
+        """The shaded colours [h,w,3] of what is drawn `FINER` times finer."""
+        painted = _sampled(self._tiles, values[..., 3], values[..., 4]) * self._gain
+        tooth = np.clip(values[..., 5:6], 0, 1)
+        painted = painted * (1 + tooth * (self._tooth_gain - 1))
+        light = self._light(depth, points, opening)
         colour = painted * light[..., None] + FLESH * (self._gain * (1 - light[..., None]))
-        seen = flat[..., 2:3]
+        seen = values[..., 2:3]
         if (seen > 0).any():
-            shown = _sampled(self._photo, flat[..., 0], flat[..., 1])
-            colour = colour + np.clip(seen, 0, 1) * (shown - colour)
+            photo = _sampled(self._photo, values[..., 0], values[..., 1])
+            colour = colour + np.clip(seen, 0, 1) * (photo - colour)
         return np.asarray(colour, np.float32)
 
-    def _lip_shadow(self, points: Singles, shape: tuple[int, ...]) -> Singles:
-        """How much light passes under the upper lip, [h,w]: light comes from above, so teeth lie
-        in the lip's shadow unless the lip is drawn up far."""
-        edge = points[list(INNER_LIP_UPPER), :2]
-        edge = edge[np.argsort(edge[:, 0])]
-        line = np.interp(np.arange(shape[1]) + 0.5, edge[:, 0], edge[:, 1])
-        below = (np.arange(shape[0])[:, None] + 0.5 - line[None]) / (SHADOW_LENGTH * self._metre)
-        share = np.clip(below, 0, 1)
-        share = share * share * (3 - 2 * share)
-        return np.asarray(IN_SHADOW + (1 - IN_SHADOW) * share, np.float32)
+    def _light(self, depth: Singles, points: Singles, opening: float) -> Singles:
+        """How much light comes to what lies at `depth` [h,w], 0..1.
 
-    def _photo_gain(self, portrait: Portrait, motion: MotionField) -> Singles:
+        Less the deeper it lies behind the lips and the nearer to their corners; and light comes
+        from above, so that what lies behind the upper lip is in its shadow, which is the longer
+        the further behind.
+        """
+        metre = np.float32(FINER * self._metre)
+        edge = points[list(INNER_LIP_UPPER)]
+        edge = edge[np.argsort(edge[:, 0])]
+        column = np.arange(depth.shape[1]) + 0.5
+        row = np.arange(depth.shape[0])[:, None] + 0.5
+        line, lip = (np.interp(column, edge[:, 0], edge[:, k])[None] for k in (1, 2))
+        behind = np.maximum(depth - lip, 0) / metre
+        half = DIM_DEPTH + DIM_PER_OPENING * opening / metre
+        light = 1.0 / (1.0 + (behind / half) ** 2)
+        below = (row - line) / metre / np.maximum(SHADOW_SLOPE * behind, LEAST_SHADOW)
+        share = np.clip(below, 0, 1)
+        light = light * (IN_SHADOW + (1 - IN_SHADOW) * share * share * (3 - 2 * share))
+        middle, reach = (edge[0, 0] + edge[-1, 0]) / 2, (edge[-1, 0] - edge[0, 0]) / 2
+        beside = np.clip(np.abs(column - middle) / max(float(reach), 1.0), 0, 1)[None]
+        return np.asarray(light * (1 - CORNER_DARK * beside**3), np.float32)
+
+    def _photo_teeth(self, portrait: Portrait, motion: MotionField) -> Singles:
         """By how much the photo's own teeth are brighter than the painted ones, [3]."""
         image = motion.driven(portrait.source)
-        own, kept = None, self._attributes
-        painted = kept.copy()
-        painted[:, 2] = 0.0
-        self._attributes = painted
-        own = self.driven(portrait.source, image)
+        kept = self._attributes
+        self._attributes = kept * np.array((1, 1, 0, 1, 1, 1), np.float32)
+        painted = self.driven(portrait.source, image)
         self._attributes = kept
-        if own is None:
-            return np.ones(3, np.float32)
         shown = self.driven(portrait.source, image)
-        assert shown is not None
-        height, width = own.cover.shape
-        moved = self._view.points(portrait.source) - np.array((own.left, own.top, 0), np.float32)
+        if painted is None or shown is None:
+            return np.ones(3, np.float32)
+        height, width = painted.cover.shape
+        moved = self._view.points(portrait.source)
+        moved = moved - np.array((painted.left, painted.top, 0), np.float32)
         _, _, values = rasterize_attributes(moved, self._triangles, kept, (width, height))
-        teeth = (own.cover > 0.95) & (values[..., 5] > 0.9) & (values[..., 2] > 0.9)
-        if teeth.sum() < 12:
+        teeth = (painted.cover > 0.95) & (values[..., 5] > 0.9) & (values[..., 2] > 0.9)
+        if teeth.sum() < LEAST_TEETH:
             return np.ones(3, np.float32)
         ratio = np.median(shown.colour[teeth], axis=0) / np.maximum(
-            np.median(own.colour[teeth], axis=0), 1.0
+            np.median(painted.colour[teeth], axis=0), 1.0
         )
         return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
-def _light_of_eyes(portrait: Portrait) -> float:
-    """How bright teeth are in this photo against the painted ones, by the whites of the eyes."""
-    levels = []
+def _light_of_eyes(portrait: Portrait) -> Singles:
+    """How bright, and of which colour, teeth are in this photo against the painted ones, [3]: by
+    the whites of the eyes."""
+    whites = []
     for side in ("left", "right"):
         tile = portrait.rig.tiles[f"{side}_eye"].astype(np.float32)
         place = (np.arange(len(tile)) + 0.5) / len(tile) * 2 - 1
         x, y = np.meshgrid(place, place)
         away = np.hypot(x, y)
         white = (away > WHITE_NEAR) & (away < WHITE_FAR) & (np.abs(y) < 0.35 * np.abs(x))
-        levels.append(np.percentile(tile[white] @ np.array((0.3, 0.6, 0.1)), 75))
+        level = tile[white] @ np.array((0.3, 0.6, 0.1), np.float32)
+        bright = level >= np.percentile(level, 65)
+        whites.append(tile[white][bright].mean(axis=0))
     painted = portrait.rig.tiles["upper_teeth"].astype(np.float32).max(axis=(0, 1)).mean()
-    ratio = float(np.mean(levels)) / USUAL_WHITE * 222.0 / float(painted)
-    return float(np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN))
+    ratio = np.mean(whites, axis=0) / USUAL_WHITE * (222.0 / float(painted))
+    return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
 def _opening(points: Singles) -> float:

@@ -66,8 +66,9 @@ class PartialFile:
         """Make the folder and the file. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # FFmpeg opens this name for reading when it moves the index to the front.
-        self.name = str(path)
+        # FFmpeg opens this name for reading when it moves the index to the front. Of a name that
+        # is not absolute it would take what is before a colon for a protocol.
+        self.name = str(path.absolute())
         self.refusal: OSError | None = None
         self._file: IO[bytes] = open(path, "x+b", buffering=0)  # noqa: SIM115
         self._dropping = False

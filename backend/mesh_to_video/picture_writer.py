@@ -48,6 +48,7 @@ class PictureWriter(MovieWriter):
             self._folder, self._start = path.parent, f"{name}_"
         self._digits = max(_FEWEST_DIGITS, len(str(form.frame_count)))
         super().__init__(self.picture(1), form)
+        self._asked_for = path
         self._text = _chunks(form.provenance)
         if with_sound:
             self.warnings.append(
@@ -72,11 +73,11 @@ class PictureWriter(MovieWriter):
             picture, "png", pnginfo=self._text, compress_level=_COMPRESSION
         )
         path = self._hidden / self._name(self.frames + 1)
-        with told_of_the_disk(self.path), open(path, "xb") as file:
+        with told_of_the_disk(self._asked_for), open(path, "xb") as file:
             file.write(picture.getbuffer())
 
     def _finish(self) -> None:
-        with told_of_the_disk(self.path):
+        with told_of_the_disk(self._asked_for):
             for number in range(1, self.frames + 1):
                 os.replace(self._hidden / self._name(number), self.picture(number))
             self._hidden.rmdir()

@@ -116,7 +116,10 @@ class SoundTrack:
         raise NoSoundError(f"{self.name} {reason}.")
 
     def _read_on(self) -> None:
-        piece = next(self._pieces, None)
+        try:
+            piece = next(self._pieces, None)
+        except (av.FFmpegError, OSError, ValueError):  # its disk or network is gone
+            piece, self._stream.broken_off = None, True
         if piece is None:
             self._ended = True
         else:

@@ -84,6 +84,7 @@ def render_video(
     fragmented: bool = False,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    first_picture: Callable[[NDArray[np.uint8]], None] | None = None,
     make_frames: MakeFrames | None = None,
 ) -> VideoReport:
     """Write `out` (.mp4, .mov, .png or a folder): the face on `image` performs `take`.
@@ -92,6 +93,7 @@ def render_video(
                 it cannot be read, the video is silent and a warning says so
     `duration`  only the first so many seconds
     `keep_partial`, `fragmented`  see `MovieForm`
+    `first_picture`  is shown the first frame, uint8 [H,W,3 or 4], as soon as it is there
 
     The video lasts as long as the Take: longer sound is cut, shorter sound is followed by
     silence. `out` appears, or is replaced, only when all is done; without `keep_partial` a
@@ -117,11 +119,15 @@ def render_video(
         count = max(1, min(count, math.ceil(duration * rate - 1e-6)))
     try:
         report(_PREPARATION, "Drawing the first frame")
+        started = time.perf_counter()
         first = next(source.frames, None)
         _stop_if(stopped)
         if first is None:
             raise _too_few(0, count)
         height, width, channels = first.shape
+        mark = VisibleMark(width, height) if settings.mark else None
+        if first_picture is not None:
+            first_picture(mark.over(first) if mark else first)
         form = MovieForm(
             width,
             height,
@@ -134,8 +140,6 @@ def render_video(
         )
         writer = open_writer(out, form, sound, cut_on_purpose=count < source.frame_count)
         frames = islice(chain([first], source.frames), count)
-        mark = VisibleMark(width, height) if settings.mark else None
-        started = time.perf_counter()
         _write_all(writer, frames, mark, report, stopped)
         elapsed = time.perf_counter() - started
     finally:
@@ -229,6 +233,29 @@ def frames_of_photo(
 
     frames = frames_in_order(make, performance.frame_count, cancelled)
     return FrameSource(performance.frame_count, frames, tuple(warnings))
+
+
+def warm_up() -> None:
+    """Load and compile all that the first video would wait for, on a face of nobody."""
+    from backend.face.template import load_template
+    from backend.mesh_to_video import film_writer  # noqa: F401
+    from backend.mesh_to_video.frame_renderer import FrameRenderer
+    from backend.mesh_to_video.performance import tracked_performance
+    from backend.mesh_to_video.portrait import portrait_from_pixels
+
+    side = 96
+    face = load_template().vertices.astype(np.float64)
+    # The irises: a middle and four points around it, between the corners of each eye.
+    ring = 0.005 * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])
+    irises = [face[list(corners)].mean(axis=0) + ring for corners in ((33, 133), (263, 362))]
+    points = np.concatenate([face, *irises])
+    points = np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1)
+    points *= 0.5 * side / np.ptp(points[:, 1])
+    points[:, :2] += side / 2 - points[:, :2].mean(axis=0)
+    grey = np.full((side, side, 3), 128, np.uint8)
+    portrait = portrait_from_pixels(grey, points)
+    performance = tracked_performance(portrait, points[None], 25.0)
+    FrameRenderer(portrait, RenderSettings()).frame(performance.vertices(0))
 
 
 def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:

@@ -7,10 +7,8 @@ worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +17,6 @@ from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
 from shared.requests import FirstPicture, RenderRequest, from_params, take_of
 from shared.take import Take, take_from_arrays
-
-if TYPE_CHECKING:
-    from backend.mesh_to_video.settings import RenderSettings
-    from backend.mesh_to_video.video import Frames, FrameSource, MakeFrames
 
 # Long enough to see who speaks and how, short enough to be there soon.
 PREVIEW_SECONDS = 10.0
@@ -60,6 +54,10 @@ def _render(context: JobContext) -> Result:
     def progress(fraction: float, sentence: str) -> None:
         context.progress("rendering", fraction, sentence)
 
+    def show(pixels: np.ndarray) -> None:
+        picture = FirstPicture(small_picture(pixels))
+        context.chunk(picture.info(), picture.arrays())
+
     report = render_video(
         context.upload(request.image),
         take,
@@ -68,7 +66,7 @@ def _render(context: JobContext) -> Result:
         settings=preview_settings(settings) if request.preview else settings,
         progress=progress,
         cancelled=context.cancelled,
-        make_frames=_showing(context),
+        first_picture=show,
         duration=PREVIEW_SECONDS if request.preview else None,
     )
     warnings = list(report.warnings)
@@ -94,33 +92,6 @@ def _take(request: RenderRequest, context: JobContext) -> Take:
     return take
 
 
-def _showing(context: JobContext) -> MakeFrames:
-    """The frames of the whole pipeline; the first one is shown to the client as soon as it is
-    made."""
-    from backend.mesh_to_video.video import frames_of_photo
-
-    def make(
-        image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Callable[[], bool]
-    ) -> FrameSource:
-        source = frames_of_photo(image, take, settings, cancelled)
-        return replace(source, frames=_shown(source.frames, context))
-
-    return make
-
-
-def _shown(frames: Frames, context: JobContext) -> Frames:
-    try:
-        for number, pixels in enumerate(frames):
-            if number == 0:
-                picture = FirstPicture(small_picture(pixels))
-                context.chunk(picture.info(), picture.arrays())
-            yield pixels
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
-
-
 def small_picture(pixels: np.ndarray) -> np.ndarray:
     """A picture [H,W,3 or 4] uint8 as [h,w,3] within `FirstPicture.SIDE`, by means of squares."""
     step = -(-max(pixels.shape[:2]) // FirstPicture.SIDE)
@@ -134,8 +105,10 @@ def small_picture(pixels: np.ndarray) -> np.ndarray:
 
 
 def _warm() -> None:
-    from backend.mesh_to_video.warm_up import warm_up
+    from backend.face.landmarks import warm_up as load_tracker
+    from backend.mesh_to_video.video import warm_up
 
+    load_tracker()
     warm_up()
 
 

@@ -198,9 +198,11 @@ def _identity(landmarks: Floats, still: Floats) -> float:
 
 def people_apart(landmarks: Sequence[Floats]) -> float:
     """Mean distance between different people, as a scale for `VideoFigures.identity`."""
+    if len(landmarks) < 2:
+        return float("nan")
     places = identity_coordinates(np.array([fit_photo(face).vertices for face in landmarks]))
     away = np.linalg.norm(places[:, None] - places[None], axis=2)
-    return float(away[np.triu_indices(len(places), 1)].mean()) if len(places) > 1 else float("nan")
+    return float(away[np.triu_indices(len(places), 1)].mean())
 
 
 def _worst(away: Floats, most: int = 3) -> tuple[int, ...]:

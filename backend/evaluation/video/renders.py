@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from backend.mesh_to_video.frame_renderer import FrameRenderer
 from backend.mesh_to_video.performance import Performance, take_performance, tracked_performance
 from backend.mesh_to_video.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.settings import Parts, RenderSettings
+from backend.mesh_to_video.weights import VideoNetworks, load_networks
+from backend.models import FOLDER
 from shared.take import Take
 
 Floats = NDArray[np.float64]
@@ -22,11 +25,16 @@ Floats = NDArray[np.float64]
 _THREADS = 2
 
 
+def networks(parts: Parts, weights: Path | None = None) -> VideoNetworks:
+    """Those of a folder, or the shipped ones; its warnings say which are not there."""
+    return load_networks(parts, weights or FOLDER)
+
+
 class ClipRenders:
     """One clip's photo, driven by the clip's own tracked motion."""
 
-    def __init__(self, clip: RealClip, device: str = "auto") -> None:
-        self._clip, self._device = clip, device
+    def __init__(self, clip: RealClip, weights: Path | None = None) -> None:
+        self._clip, self._weights = clip, weights
         self.portrait: Portrait = portrait_from_pixels(
             clip.frames[clip.photo], clip.landmarks[clip.photo]
         )
@@ -37,19 +45,23 @@ class ClipRenders:
         if parts is None:
             photo = self._clip.frames[self._clip.photo]
             return iter([photo] * len(frames))
-        settings = RenderSettings(fps=self._clip.fps, device=self._device, parts=parts)
-        return rendered(self.portrait, self.performance, settings, frames)
+        settings = RenderSettings(fps=self._clip.fps, parts=parts)
+        return rendered(self.portrait, self.performance, settings, frames, self._weights)
 
 
 def take_renders(
-    portrait: Portrait, take: Take, fps: float, parts: Parts | None = None, device: str = "auto"
+    portrait: Portrait,
+    take: Take,
+    fps: float,
+    parts: Parts | None = None,
+    weights: Path | None = None,
 ) -> tuple[Floats, list[Pixels]]:
     """What the driven head does, landmarks [T,468,3] in the photo's pixels, and its pictures."""
     performance = take_performance(portrait, take, fps)
-    settings = RenderSettings(fps=fps, device=device, parts=parts or Parts())
+    settings = RenderSettings(fps=fps, parts=parts or Parts())
     frames = range(performance.frame_count)
     driven = np.stack([driven_landmarks(performance, frame) for frame in frames])
-    return driven, list(rendered(portrait, performance, settings, frames))
+    return driven, list(rendered(portrait, performance, settings, frames, weights))
 
 
 def driven_landmarks(performance: Performance, frame: int) -> Floats:
@@ -62,9 +74,11 @@ def rendered(
     performance: Performance,
     settings: RenderSettings,
     frames: Sequence[int],
+    weights: Path | None = None,
 ) -> Iterator[Pixels]:
-    """Frames in the order asked for, made by two threads."""
-    renderer = FrameRenderer(portrait, settings)
+    """Frames in the order asked for, made by two threads; `weights` is a folder with others than
+    those that are shipped."""
+    renderer = FrameRenderer(portrait, settings, networks(settings.parts, weights))
 
     def make(frame: int) -> Pixels:
         return np.asarray(renderer.frame(performance.vertices(frame))[..., :3])

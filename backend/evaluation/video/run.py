@@ -29,10 +29,11 @@ from backend.evaluation.video.lip_sync import (
 from backend.evaluation.video.methods import METHODS, WARP, WHOLE
 from backend.evaluation.video.people import photos, recordings
 from backend.evaluation.video.reenact import ClipFigures, clip_figures
-from backend.evaluation.video.renders import ClipRenders, take_renders
+from backend.evaluation.video.renders import ClipRenders, networks, take_renders
 from backend.evaluation.video.tables import VideoTable, as_dict, rich_tables
 from backend.evaluation.video.write_sheets import write_people, write_video, write_worst
 from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.settings import Parts
 from shared.errors import VividKeysError
 from shared.take import Take
 
@@ -48,18 +49,20 @@ _QUICK_STEP, _QUICK_RECORDINGS, _QUICK_SWINGING = 2, 3, 2
 @dataclass(frozen=True)
 class Wanted:
     """What is measured: `parts` out of `PARTS`, at most `clips` clips (0: all), `sheet` a folder
-    for pictures, `quick`: every second frame, without ablations, fewer videos."""
+    for pictures, `quick`: every second frame, without ablations, fewer videos; `weights` a folder
+    with other networks than the shipped ones."""
 
     parts: tuple[str, ...] = PARTS
     clips: int = 0
     quick: bool = False
     workers: int = 1
     sheet: Path | None = None
+    weights: Path | None = None
 
 
 def evaluate_video(data: Path, wanted: Wanted, report: Report) -> VideoTable:
     """Measure what DATA has; a remark says what it lacks."""
-    remarks: list[str] = []
+    remarks: list[str] = list(networks(Parts(), wanted.weights).warnings)
     clips: list[ClipFigures] = []
     if CLIPS in wanted.parts:
         files = clip_files(data)[: wanted.clips or None]
@@ -76,7 +79,7 @@ def evaluate_video(data: Path, wanted: Wanted, report: Report) -> VideoTable:
         speech, swings = _videos(data, people, wanted, remarks, partial(_within, report, 0.6, 0.95))
     if wanted.sheet is not None and people:
         report(0.95, "Drawing contact sheets")
-        for path in write_people(people[:_SHEET_PEOPLE], wanted.sheet):
+        for path in write_people(people[:_SHEET_PEOPLE], wanted.sheet, wanted.weights):
             remarks.append(f"Wrote {path}.")
     apart = people_apart([portrait.landmarks for _, portrait in people])
     bars = (*clip_bars(clips), *video_bars(speech), *pose_bars(swings))
@@ -88,7 +91,7 @@ def _clips(
 ) -> list[ClipFigures]:
     methods = (WARP, WHOLE) if wanted.quick else tuple(METHODS)
     step = _QUICK_STEP if wanted.quick else 1
-    job = partial(measured_clip, methods=methods, step=step, sheet=wanted.sheet)
+    job = partial(measured_clip, methods=methods, step=step, wanted=wanted)
     found = []
     for number, (path, result) in enumerate(
         zip(files, _spread_out(job, files, wanted.workers), strict=True)
@@ -114,16 +117,16 @@ def _spread_out(
 
 
 def measured_clip(
-    path: Path, methods: Sequence[str], step: int, sheet: Path | None
+    path: Path, methods: Sequence[str], step: int, wanted: Wanted
 ) -> ClipFigures | str:
     """One clip's figures, or the sentence that says why there are none."""
     try:
         clip = read_clip(path)
-        figures = clip_figures(clip, ClipRenders(clip), methods, step)
+        figures = clip_figures(clip, ClipRenders(clip, wanted.weights), methods, step)
     except VividKeysError as error:
         return str(error)
-    if sheet is not None:
-        write_worst(clip, figures, sheet)
+    if wanted.sheet is not None:
+        write_worst(clip, figures, wanted.sheet, wanted.weights)
     return figures
 
 
@@ -159,23 +162,23 @@ def _videos(
         for number, (said, take) in enumerate(zip(speeches, takes, strict=True)):
             name, portrait = people[number % len(people)]
             report(len(speech) / total, f"Speaking: {name}, {said.name}")
-            video = take_video(f"{name}, {said.name}", portrait, take)
+            video = take_video(f"{name}, {said.name}", portrait, take, wanted.weights)
             _add(speech, video, said.phones, remarks)
             if wanted.sheet is not None:
                 write_video(f"{name}_{said.name}", video.frames, wanted.sheet)
     if POSE in wanted.parts:
         for number, (name, portrait) in enumerate(people[:turning]):
             report((total - turning + number) / total, f"Turning: {name}")
-            video = take_video(name, portrait, swinging(takes[0]))
+            video = take_video(name, portrait, swinging(takes[0]), wanted.weights)
             _add(swings, video, None, remarks)
             if wanted.sheet is not None:
                 write_video(f"{name}_swings", video.frames, wanted.sheet)
     return speech, swings
 
 
-def take_video(name: str, portrait: Portrait, take: Take) -> Video:
+def take_video(name: str, portrait: Portrait, take: Take, weights: Path | None) -> Video:
     """Render a Take at the photo's own size."""
-    driven, frames = take_renders(portrait, take, FPS)
+    driven, frames = take_renders(portrait, take, FPS, weights=weights)
     return Video(name, FPS, portrait.pixels, portrait.landmarks, tuple(frames), driven)
 
 

@@ -23,24 +23,23 @@ from backend.evaluation.video.sheets import (
     square,
 )
 from backend.mesh_to_video.portrait import Portrait
-from backend.mesh_to_video.settings import Parts
 
 # Frames of a watched video: side in pixels, and how many in a row.
 _FRAME, _ACROSS = 160, 12
 
 
 def write_people(
-    people: Sequence[tuple[str, Portrait]], folder: Path, parts: Parts | None = None
+    people: Sequence[tuple[str, Portrait]], folder: Path, weights: Path | None = None
 ) -> list[Path]:
     """Mouth shapes (whole heads, and mouths near by) and turned heads of all people."""
     heads, mouths, turned = [], [], []
     for name, portrait in people:
         size = portrait.pixels.shape[:2]
-        _, made = take_renders(portrait, viseme_take(), 25.0, parts)
+        _, made = take_renders(portrait, viseme_take(), 25.0, weights=weights)
         frames = [same_size(frame, (size[0], size[1])) for frame in made]
         heads.append((name, [around_face(frame, portrait.landmarks) for frame in frames]))
         mouths.append((name, [around_mouth(frame, portrait.landmarks) for frame in frames]))
-        _, made = take_renders(portrait, turning_take(), 25.0, parts)
+        _, made = take_renders(portrait, turning_take(), 25.0, weights=weights)
         turned.append((name, [around_face(frame, portrait.landmarks) for frame in made[1:]]))
     return [
         save(sheet(heads, list(VISEMES)), folder / "mouth_shapes.png"),
@@ -49,10 +48,12 @@ def write_people(
     ]
 
 
-def write_worst(clip: RealClip, figures: ClipFigures, folder: Path) -> Path:
+def write_worst(
+    clip: RealClip, figures: ClipFigures, folder: Path, weights: Path | None = None
+) -> Path:
     """The frames on which the whole pipeline loses most, beside the real ones and the warp's."""
     frames = worst_frames(figures.of(WHOLE))
-    renders = ClipRenders(clip)
+    renders = ClipRenders(clip, weights)
     made = {name: list(renders(METHODS[name], frames)) for name in (WARP, WHOLE)}
     photo = clip.frames[clip.photo]
     rows: list[tuple[str, list[Pixels]]] = []

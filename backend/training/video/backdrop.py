@@ -86,7 +86,8 @@ def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
     total = np.zeros((height, width))
     for cells in (3, 8, 24, 64):
         noise = random.standard_normal((cells, cells))
-        total += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / cells**0.35
+        large = np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC))
+        total += large.astype(np.float64) / cells**0.35
     return np.asarray(total[..., None] / 2)
 
 

@@ -88,7 +88,7 @@ def photographed(light: Singles, camera: Camera, random: np.random.Generator) ->
     # sRGB is close to a power of 2.2, and the camera has a curve of its own.
     picture = 255.0 * exposed ** np.float32(camera.gamma / 2.2)
     if camera.blur > 0.1:
-        picture = cv2.GaussianBlur(picture, (0, 0), camera.blur)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), camera.blur), np.float32)
     if camera.noise > 0.1:
         grain = random.standard_normal(picture.shape, dtype=np.float32)
         picture = picture + camera.noise * grain
@@ -97,4 +97,5 @@ def photographed(light: Singles, camera: Camera, random: np.random.Generator) ->
         return taken
     options = [int(cv2.IMWRITE_JPEG_QUALITY), camera.quality]
     coded = cv2.imencode(".jpg", taken[..., ::-1], options)[1]
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -144,8 +144,9 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
 
 def _neck_height(rest: Floats, landmarks: Floats) -> float:
     """The height at which the neck of vertices [V,3] is thinnest, below the chin."""
-    chin, lowest = float(landmarks[152, 2]), float(rest[:, 2].min())
-    heights = np.linspace(chin - 0.008, max(lowest + _ROOT, chin - 0.07), 12)
+    chin = float(landmarks[152, 2])
+    # Further down the rim of the neck begins, which is lower in front than behind.
+    heights = np.linspace(chin - 0.008, chin - 0.035, 8)
     wide = [np.ptp(rest[np.abs(rest[:, 2] - height) < 0.005, 0]) for height in heights]
     # A little lower than that, because clothes are.
     return float(heights[int(np.argmin(wide))]) - _BELOW_THINNEST

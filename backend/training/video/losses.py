@@ -98,7 +98,7 @@ def occlusion_target(moved: Tensor, target: Tensor, seen: Tensor) -> Tensor:
     error = functional.avg_pool2d(error, 5, stride=1, padding=2, count_include_pad=False)
     right = 1.0 - ((error - 0.04) / 0.12).clamp(0.0, 1.0)
     # What is hidden but looks right anyway (skin beside skin) need not be painted anew.
-    return torch.maximum(seen * right, right * right).detach()
+    return torch.nan_to_num(torch.maximum(seen * right, right * right).detach())
 
 
 def occlusion_error(occlusion: Tensor, wanted: Tensor) -> Tensor:

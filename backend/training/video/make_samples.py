@@ -107,7 +107,7 @@ def _backgrounds(photos: Photos, random: np.random.Generator) -> list[Pixels]:
             part = picture[: int(0.45 * height), : int(0.2 * width)]
             if not left:
                 part = picture[: int(0.45 * height), -int(0.2 * width) :]
-            found.append(np.ascontiguousarray(part[..., ::-1]))
+            found.append(np.ascontiguousarray(part[..., ::-1], np.uint8))
     return found
 
 

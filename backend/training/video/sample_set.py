@@ -43,7 +43,7 @@ class SampleSet:
             raise VividKeysError(
                 ErrorKind.BAD_FILE,
                 f"There are no training samples in '{folder}'.",
-                "Make them first: python -m backend train prepare-video.",
+                "Make them first: python -m backend.training.video.make_samples.",
             )
 
     def __len__(self) -> int:
@@ -106,19 +106,43 @@ class SampleSet:
     def _vary(self, batch: Batch, rng: np.random.Generator) -> Batch:
         count = len(batch["photo"])
         varied = mirrored(batch, torch.from_numpy(rng.random(count) < 0.5))
-        gain = np.exp(rng.normal(0, 0.12, (count, 1)) + rng.normal(0, 0.04, (count, 3)))
+        gain = np.exp(rng.normal(0, 0.15, (count, 1)) + rng.normal(0, 0.09, (count, 3)))
         gamma = np.exp(rng.normal(0, 0.1, (count, 1)))
         varied = relit(varied, torch.from_numpy(gain).float(), torch.from_numpy(gamma).float())
-        photo = varied["photo"]
-        soft = torch.from_numpy(rng.random(count) < 0.1)
-        if soft.any():
-            photo = torch.where(soft[:, None, None, None], _softened(photo), photo)
-        grain = rng.uniform(0.0, 0.012, count) * (rng.random(count) < 0.2)
+        varied = self._soft_footage(varied, torch.from_numpy(rng.random(count) < 0.35), rng)
+        photo, composite = varied["photo"], varied["composite"]
+        # The grain of the photo is not that of the target: it is not to be repeated.
+        grain = rng.uniform(0.0, 0.014, count) * (rng.random(count) < 0.4)
         if grain.any():
-            noise = torch.from_numpy(rng.standard_normal(photo.shape, dtype=np.float32))
             level = torch.from_numpy(grain).float()[:, None, None, None]
-            photo = (photo + level * noise).clamp(0.0, 1.0)
-        return {**varied, "photo": photo}
+            photo, composite = (
+                (
+                    x + level * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
+                ).clamp(0.0, 1.0)
+                for x in (photo, composite)
+            )
+        return {**varied, "photo": photo, "composite": composite}
+
+    def _soft_footage(self, batch: Batch, which: Tensor, rng: np.random.Generator) -> Batch:
+        """Samples for which `which` [N] is true as a soft camera sees them: photo, target and the
+        composite, but for what is drawn between the lips, which is as sharp as ever."""
+        if not which.any():
+            return batch
+        chosen = which[:, None, None, None]
+        times = int(rng.integers(1, 6))
+
+        def soft(picture: Tensor) -> Tensor:
+            for _ in range(times):
+                picture = _softened(picture)
+            return picture
+
+        cover = batch["inside"][:, 3:]
+        blurred = {name: soft(batch[name]) for name in ("photo", "target", "composite")}
+        blurred["composite"] = torch.lerp(blurred["composite"], batch["composite"], cover)
+        return {
+            **batch,
+            **{name: torch.where(chosen, value, batch[name]) for name, value in blurred.items()},
+        }
 
 
 def _halves(size: int) -> tuple[slice, slice]:

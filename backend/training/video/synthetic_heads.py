@@ -198,11 +198,11 @@ def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
 def scene_pairs(
     scene: Scene, random: np.random.Generator, name: str, count: int = 4
 ) -> Iterator[TrainingPair]:
-    """One source, and `count` targets by twos: a state, and one close by it."""
+    """One source, and `count` targets, every third of which is close by the one before."""
     source = shoot(scene, random_state(random, calm=True), random)
     state = random_state(random)
     for number in range(count):
-        follows = number % 2 == 1
+        follows = number % 3 == 2
         state = next_state(state, random) if follows else random_state(random)
         target = shoot(scene, state, random)
         yield TrainingPair(
@@ -220,6 +220,6 @@ def synthetic_pairs(
 ) -> Iterator[TrainingPair]:
     """Pairs of random scenes with the heads of these files, without end."""
     while True:
-        head = load_training_head(heads[random.integers(len(heads))])
+        head = load_training_head(heads[int(random.integers(len(heads)))])
         scene = random_scene(head, random, side, backgrounds)
         yield from scene_pairs(scene, random, head.name, per_scene)

@@ -64,21 +64,21 @@ class GeneratorLoss:
     critic_from: float = 0.35
     # Every so many steps the same places are painted in a window that lies a little beside, and
     # half as many steps later two states that follow each other.
-    steady_every: int = 4
+    steady_every: int = 6
 
 
 @dataclass(frozen=True)
 class GeneratorRecipe:
     """Everything a run depends on beside its samples."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(batch=5, learning_rate=4e-4))
+    schedule: Schedule = field(default_factory=lambda: Schedule(batch=5, learning_rate=6e-4))
     loss: GeneratorLoss = field(default_factory=GeneratorLoss)
     shape: GeneratorShape = field(default_factory=GeneratorShape)
     # Side of the windows, a multiple of 8; and of their middle that the critic sees.
-    window: int = 144
+    window: int = 128
     critic_window: int = 96
     # Steps of the network by whose features pictures are compared.
-    feature_steps: int = 400
+    feature_steps: int = 200
     # Weights of the motion-VAE; without them the geometry alone moves the photo.
     motion_vae: Path | None = None
     # Weights to begin with instead of random ones.
@@ -134,6 +134,10 @@ class GeneratorRun(Run):
 
     def prepare(self) -> None:
         """Teach the network by whose features pictures are compared."""
+        if self.worker.leads:
+            print(
+                f"first {self.recipe.feature_steps} steps of what pictures are seen by", flush=True
+            )
         self.seeing.requires_grad_(True)
         parameters = list(self.seeing.parameters())
         optimiser = torch.optim.Adam(parameters, lr=1e-3)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,15 +72,16 @@ def test_odd_sides_of_an_mp4_are_filled_and_told(tmp_path: Path) -> None:
     assert read_film(writer.path).frames[0].shape == (75, 101, 3) and not writer.warnings
 
 
-def test_alpha_is_kept_in_mov(tmp_path: Path) -> None:
+def test_alpha_is_kept_in_mov_premultiplied(tmp_path: Path) -> None:
     frames = [picture(96, 80, number, channels=4) for number in range(5)]
     with open_writer(tmp_path / "film.mov", form(96, 80, alpha=True)) as writer:
         for frame in frames:
             writer.write(frame)
     film = read_film(writer.path, "rgba")
     for frame, read in zip(frames, film.frames, strict=True):
+        alpha = frame[..., 3:] / 255
         assert np.abs(read[..., 3].astype(int) - frame[..., 3]).max() <= 1
-        assert psnr(read[..., :3], frame[..., :3]) > 38
+        assert psnr(read[..., :3], np.round(frame[..., :3] * alpha).astype(np.uint8)) > 45
 
 
 def test_alpha_is_exact_in_pictures(tmp_path: Path) -> None:
@@ -119,6 +121,20 @@ def test_more_pictures_than_four_digits(tmp_path: Path) -> None:
     writer = open_writer(tmp_path / "shot.png", form(16, 16, count=12_000))
     assert writer.path.name == "shot_00001.png"
     writer.abandon()
+
+
+@pytest.mark.parametrize("out", ["take: 3 %d für 你好.mp4", "take: 3 %d #.mov", "take:3 [x].png"])
+def test_names_that_mean_something_else_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no colons in names")
+    monkeypatch.chdir(tmp_path)
+    with open_writer(Path(out), form(32, 32)) as writer:
+        writer.write(picture(32, 32))
+    assert [path.name for path in tmp_path.iterdir()] == [out.replace(".png", "_0001.png")]
+    with av.open(str(writer.path.absolute())) as container:
+        assert len(list(container.decode(video=0))) == 1
 
 
 def test_no_alpha_in_mp4(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_a_click_falls_on_its_flash(
     tmp_path: Path, fps: float, suffix: str, extra: dict[str, bool]
 ) -> None:
     """At the beginning and near the end, so that sound that drifts would show."""
-    rate, seconds, at = exact_rate(fps), 12.0, [0.5, 11.0]
+    rate, seconds, at = exact_rate(fps), 6.0, [0.5, 5.5]
     sound = clicks(tmp_path / "clicks.wav", seconds, at)
     flashes = [round(time * rate) for time in at]
     with open_writer(
@@ -135,3 +136,23 @@ def test_pictures_say_that_they_hold_no_sound(tmp_path: Path) -> None:
     with writer:
         writer.write(DARK)
     assert "no sound" in writer.warnings[0]
+
+
+def test_a_disk_that_goes_away_while_the_sound_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = clicks(tmp_path / "clicks.wav", 2.0, [0.1])
+    writer = open_writer(tmp_path / "film.mov", form(32, 32), sound)
+    assert isinstance(writer, FilmWriter) and writer._sound is not None
+    blocks = writer._sound._stream.blocks
+
+    def broken() -> Iterator[np.ndarray]:
+        yield next(blocks())
+        raise OSError(5, "the network is gone")
+
+    monkeypatch.setattr(writer._sound._stream, "blocks", broken)
+    with writer:
+        for _ in range(50):
+            writer.write(DARK)
+    assert len(read_film(writer.path).frames) == 50
+    assert "broken off" in writer.warnings[0] and "silence" in writer.warnings[0]

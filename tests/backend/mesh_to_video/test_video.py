@@ -119,6 +119,28 @@ def test_alpha_and_the_mark_reach_the_file(tmp_path: Path, small_take: Take) -> 
     assert any("silent" in sentence for sentence in video.warnings)
 
 
+def test_the_first_picture_is_shown_before_the_others_are_made(
+    tmp_path: Path, small_take: Take
+) -> None:
+    shown: list[tuple[int, NDArray[np.uint8]]] = []
+    maker = Maker(count=20)
+    render_video(
+        PORTRAIT,
+        small_take,
+        tmp_path / "film.mp4",
+        first_picture=lambda pixels: shown.append((maker.made, pixels)),
+        make_frames=maker,
+    )
+    ((made, pixels),) = shown
+    assert made == 1 and np.array_equal(pixels, picture(64, 64, 0))
+
+
+def test_what_the_first_video_would_wait_for_can_be_loaded_before() -> None:
+    from backend.mesh_to_video.video import warm_up
+
+    warm_up()
+
+
 def test_another_recording_is_told(tmp_path: Path, small_take: Take) -> None:
     from dataclasses import replace
 
