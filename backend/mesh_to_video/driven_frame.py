@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.topology import LANDMARK_COUNT
-from backend.rasterize import rasterize_attributes
 
+from .motion_field import MotionImage
 from .photo_warp import PhotoWarp
 from .portrait import Portrait
 from .projection_texture import coordinate_code, lip_maps
@@ -62,40 +62,39 @@ class FaceCrop:
         own = portrait.rig.vertex_part == PART_NAMES.index("face")
         self._face = np.flatnonzero(own)
         self._reference = self._landmarks(portrait.source)
-        self.code, self.face = self._drawn_code(portrait.source)
+        still = self.warp.motion.driven(portrait.source, self._colours(portrait.source))
+        self.code, self.face = still.colours, _shown(still)
         self.view = portrait.crop
         self.motion_view = _resized(portrait.crop, MOTION_SIDE)
         self.large_view = _resized(portrait.crop, 2 * NETWORK_SIDE)
 
     def frame(self, vertices: Singles) -> DrivenFrame:
         """What the networks see of the driven head [V,3], in the photo's pixels."""
-        layers = self.warp.draw(vertices)
-        motion, side = layers.motion, NETWORK_SIDE
+        motion, side = self.warp.motion.driven(vertices, self._colours(vertices)), NETWORK_SIDE
         own = np.arange(side, dtype=np.float32) + 0.5
         flow = np.stack([motion.from_x - own, motion.from_y - own[:, None]], axis=-1)
         inside = np.zeros((side, side, 4), np.float32)
-        if (mouth := layers.mouth) is not None:
+        if (mouth := self.warp.mouth(vertices, motion)) is not None:
             height, width = mouth.cover.shape
             box = (slice(mouth.top, mouth.top + height), slice(mouth.left, mouth.left + width))
             inside[box] = np.dstack([mouth.colour / 255, mouth.cover])
-        code, face = self._drawn_code(vertices)
         lips = lip_maps(self._landmarks(vertices), self._reference, MOTION_SIDE)
-        return DrivenFrame(flow, motion.seen, face, code, inside, lips)
+        return DrivenFrame(flow, motion.seen, _shown(motion), motion.colours, inside, lips)
 
     def _landmarks(self, vertices: Singles) -> Singles:
         """The landmarks [468,2] in pixels of the lip maps."""
         points = self._portrait.crop.points(vertices[:LANDMARK_COUNT])
         return points[:, :2] * np.float32(MOTION_SIDE / NETWORK_SIDE)
 
-    def _drawn_code(self, vertices: Singles) -> tuple[Singles, Singles]:
-        points = self.warp.view.points(vertices)
-        motion = self.warp.motion
-        code = coordinate_code(motion.with_sheet(points), self._face)
-        face_id, _, values = rasterize_attributes(
-            motion.with_sheet(points), motion.triangles, code, (NETWORK_SIDE, NETWORK_SIDE)
-        )
-        shown = face_id >= 0
-        return np.where(shown[..., None], values, 0).astype(np.float32), shown.astype(np.float32)
+    def _colours(self, vertices: Singles) -> Singles:
+        """The coordinate code of every vertex that is drawn, [V+22,3]."""
+        points = self.warp.motion.with_sheet(self.warp.view.points(vertices))
+        return coordinate_code(points, self._face)
+
+
+def _shown(motion: MotionImage) -> Singles:
+    """1 where the face is drawn, 0 beside it."""
+    return (motion.face_id >= 0).astype(np.float32)
 
 
 def _resized(view: View, side: int) -> View:

@@ -56,6 +56,7 @@ class MotionImage:
     face_id         [H,W] the triangle of `MotionField.triangles` that is in front, or -1
     depth           [H,W] of the face, infinite beside it
     tile            [H,W,2] the place of an eye in the painted tiles
+    colours         [H,W,C] of what else was asked for, 0 beside the face
     """
 
     from_x: Singles
@@ -65,6 +66,7 @@ class MotionImage:
     face_id: NDArray[np.int32]
     depth: Singles
     tile: Singles
+    colours: Singles
 
 
 class MotionField:
@@ -129,12 +131,16 @@ class MotionField:
         """Points [V,3] of this view and those of the sheet between the lips, [V+22,3]."""
         return np.concatenate([points, points[LIP_ROWS] + self._behind])
 
-    def driven(self, vertices: Singles) -> MotionImage:
-        """The motion to the driven head [V,3], in the photo's pixels."""
+    def driven(self, vertices: Singles, colours: Singles | None = None) -> MotionImage:
+        """The motion to the driven head [V,3], in the photo's pixels.
+
+        `colours` [V+22,C] of its vertices (see `with_sheet`) are drawn along.
+        """
         around_x, around_y = self.around(vertices)
         points = self.with_sheet(self.view.points(vertices))
+        attributes = self.attributes if colours is None else np.hstack([self.attributes, colours])
         face_id, depth, values = rasterize_attributes(
-            points, self.triangles, self.attributes, (self.view.width, self.view.height)
+            points, self.triangles, attributes, (self.view.width, self.view.height)
         )
         on_face = face_id >= 0
         rim = _soft_inside(on_face, self._seam)
@@ -145,7 +151,9 @@ class MotionField:
 
         from_x, from_y = within(around_x, values[..., 0]), within(around_y, values[..., 1])
         seen = within(np.ones_like(depth), values[..., 2])
-        return MotionImage(from_x, from_y, seen, rim, face_id, depth, values[..., 3:])
+        return MotionImage(
+            from_x, from_y, seen, rim, face_id, depth, values[..., 3:5], values[..., 5:]
+        )
 
 
 def _sheet() -> NDArray[np.int32]:

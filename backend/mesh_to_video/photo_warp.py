@@ -92,7 +92,7 @@ class PhotoWarp:
         )
         colour, alpha = warped[..., :3], np.clip(warped[..., 3], 0, 1)
         self._lay_in_eyes(vertices, colour, residual)
-        mouth = self._mouth.driven(vertices, motion) if self._mouth is not None else None
+        mouth = self.mouth(vertices, motion)
         if mouth is not None:
             height, width = mouth.cover.shape
             box = (slice(mouth.top, mouth.top + height), slice(mouth.left, mouth.left + width))
@@ -100,6 +100,10 @@ class PhotoWarp:
             colour[box] += cover * (mouth.colour - colour[box])
             alpha[box] = np.maximum(alpha[box], mouth.cover)
         return Layers(colour, alpha, motion, mouth)
+
+    def mouth(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
+        """The inside of the mouth; None for closed lips, and where it is left out."""
+        return self._mouth.driven(vertices, motion) if self._mouth is not None else None
 
     def _lay_in_eyes(self, vertices: Singles, colour: Singles, residual: Singles | None) -> None:
         """Both eyes drawn finer, for the sake of the lids' edges; what of their balls lay behind
