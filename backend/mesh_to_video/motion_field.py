@@ -8,6 +8,7 @@ places as its colours. What is not the face follows as `surroundings.py` says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -63,6 +64,14 @@ class MotionImage:
     tile: Singles
 
 
+class CoarsePixels(NamedTuple):
+    """The pixels [h,w] at which the motion beside the face is worked out, by their places in the
+    view."""
+
+    x: Singles
+    y: Singles
+
+
 class MotionField:
     """The motion from the photo to driven frames, in one view of the photo."""
 
@@ -76,7 +85,7 @@ class MotionField:
         rig = portrait.rig
         self.triangles = rig.triangles_of(*SKIN, *EYES)
         if sheet:
-            self.triangles = np.concatenate([rig.triangles_of(*SKIN[:3], *EYES), _sheet()])
+            self.triangles = np.concatenate([rig.triangles_of(*SKIN[:3], *EYES), lip_sheet()])
         source = view.points(portrait.source)
         self.seen = _seen_in_photo(portrait, source, view, self.triangles)
         places = source[:, :2].copy()
@@ -99,6 +108,15 @@ class MotionField:
         )
         x, y = np.meshgrid(across, down)
         self._x, self._y = x, y
+
+    @property
+    def seam(self) -> int:
+        """Half the width of the band between the face and what is around it, pixels."""
+        return self._seam
+
+    @property
+    def coarse(self) -> CoarsePixels:
+        return CoarsePixels(self._x, self._y)
 
     def around(self, vertices: Singles) -> tuple[Singles, Singles]:
         """Where everything would come from if there were no face, [H,W] twice; `vertices` [V,3]
@@ -133,7 +151,7 @@ class MotionField:
         return MotionImage(from_x, from_y, seen, rim, face_id, depth, values[..., 3:])
 
 
-def _sheet() -> NDArray[np.int32]:
+def lip_sheet() -> NDArray[np.int32]:
     """Triangles [20,3] between the lips' edges."""
     upper, lower = INNER_LIP_UPPER, INNER_LIP_LOWER
     pairs = range(len(upper) - 1)

@@ -7,6 +7,7 @@ The photo's own where it shows them, else painted ones, in the photo's light; de
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -60,6 +61,25 @@ class MouthImage:
     cover: Singles
 
 
+class StillMouth(NamedTuple):
+    """What is the same in every frame.
+
+    triangles   [F,3] of what is behind the lips
+    attributes  [V,6] of the head: place in the photo, whether it shows it, place in the tiles,
+                whether it is a tooth
+    tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
+    metre       pixels of the view per metre
+    """
+
+    triangles: NDArray[np.int32]
+    attributes: Singles
+    tiles: Pixels
+    photo: Pixels
+    gain: Singles
+    tooth_gain: Singles
+    metre: float
+
+
 class MouthInterior:
     """Draws what is behind the lips of a portrait, in the view of its motion field."""
 
@@ -73,7 +93,7 @@ class MouthInterior:
             rig.vertex_part, [PART_NAMES.index(f"{row}_teeth") for row in ("upper", "lower")]
         )
         seen = np.where(motion.seen > 0.5, 1.0, 0.0)
-        if _opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
+        if lip_opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
             seen[:] = 0.0
         self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
             np.float32
@@ -82,10 +102,17 @@ class MouthInterior:
         self._tooth_gain = np.ones(3, np.float32)
         self._tooth_gain = self._photo_teeth(portrait, motion)
 
+    @property
+    def still(self) -> StillMouth:
+        return StillMouth(
+            self._triangles, self._attributes, self._tiles, self._photo, self._gain,
+            self._tooth_gain, float(self._metre),
+        )  # fmt: skip
+
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
         """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
         points = self._view.points(vertices)
-        opening = _opening(points)
+        opening = lip_opening(points)
         if opening < LEAST_OPENING:
             return None
         box = box_around(points[RING], self._view.width, self._view.height)
@@ -191,7 +218,7 @@ def _light_of_eyes(portrait: Portrait) -> Singles:
     return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
-def _opening(points: Singles) -> float:
+def lip_opening(points: Singles) -> float:
     """The largest gap between the lips' edges, pixels of `points` [V,3]."""
     upper, lower = points[list(INNER_LIP_UPPER)], points[list(INNER_LIP_LOWER)]
     return float((lower[:, 1] - upper[:, 1]).max())
