@@ -151,9 +151,10 @@ class MotionField:
         return MotionImage(from_x, from_y, seen, rim, face_id, depth, values[..., 3:])
 
 
-def lip_sheet() -> NDArray[np.int32]:
-    """Triangles [20,3] between the lips' edges."""
-    upper, lower = INNER_LIP_UPPER, INNER_LIP_LOWER
+def lip_sheet(
+    upper: tuple[int, ...] = INNER_LIP_UPPER, lower: tuple[int, ...] = INNER_LIP_LOWER
+) -> NDArray[np.int32]:
+    """Triangles [F,3] between the lips' edges, or two other rows with common ends."""
     pairs = range(len(upper) - 1)
     faces = [(upper[k], upper[k + 1], lower[k]) for k in pairs if k > 0]
     faces += [(upper[k + 1], lower[k + 1], lower[k]) for k in pairs if k < len(upper) - 2]

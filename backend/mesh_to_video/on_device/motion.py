@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.face.head.eyes import lid_ring
-from backend.face.topology import FACE_OVAL
+from backend.face.topology import FACE_OVAL, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from backend.mesh_to_video.motion_field import MotionField, lip_sheet
 from backend.mesh_to_video.surroundings import CELLS, ROUNDS, Surroundings
 from backend.mesh_to_video.view import View
@@ -174,8 +174,8 @@ class DeviceMotion:
 
 
 def _closed_holes() -> NDArray[np.int32]:
-    """Triangles [F,3] over the opening between the lips and over both eyes."""
-    faces = [lip_sheet()]
+    """Triangles [F,3] over all of the mouth and over both eyes."""
+    faces = [lip_sheet(OUTER_LIP_UPPER, OUTER_LIP_LOWER)]
     for ring in (lid_ring("left"), lid_ring("right")):
         fan = [(ring[0], ring[k], ring[k + 1]) for k in range(1, len(ring) - 1)]
         faces.append(np.array(fan, np.int32))

@@ -165,4 +165,6 @@ def _moved(network: Network | None, device: torch.device) -> Network | None:
     if network is None:
         return None
     moved = copy.deepcopy(network).to(device).eval()
-    return moved.to(memory_format=torch.channels_last) if device.type == "cuda" else moved
+    if device.type == "cuda":
+        moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
