@@ -93,7 +93,8 @@ def rescue(job: Job) -> None:
     try:
         if job.kind == "render":
             # Another file may be open now, so it goes into no sequencer.
-            work.tell(f"The video '{job.label}' is saved as {video_delivery.save_film(job)}.")
+            what = "preview" if job.plan.is_preview else "video"
+            work.tell(f"The {what} '{job.label}' is saved as {video_delivery.save_film(job)}.")
             return
         if job.error is not None:
             raise job.error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -31,8 +32,9 @@ def keep_film(received: Path, folders: Iterable[Path], stem: str, suffix: str) -
         except OSError as error:
             problem = error
     reason = "there is no folder" if problem is None else problem.strerror or str(problem)
+    is_full = problem is not None and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     raise errors.VividKeysError(
-        errors.ErrorKind.BAD_FILE,
+        errors.ErrorKind.DISK_FULL if is_full else errors.ErrorKind.BAD_FILE,
         f"The video cannot be saved: {reason}.",
         "Free some space, or save the .blend into another folder; then press 'Fetch'.",
     )

@@ -27,6 +27,7 @@ class _Job:
     request: SubmitJob | None
     files_to: Path | None = None
     receipt: Receipt | None = None  # of the result's file
+    is_cancelled: bool = False
     transfers: dict[str, Transfer] = field(default_factory=dict)  # by parameter
     unsent: set[str] = field(default_factory=set)  # parameters whose bytes are not there yet
     last_progress: float = 0.0
@@ -79,6 +80,7 @@ class JobsUnderWay:
         active = self._jobs.get(job)
         if active is None:
             return
+        active.is_cancelled = True
         is_unheard = bool(active.unsent)  # the backend has not heard of it yet
         if active.receipt is not None:
             # For the backend the job has ended, and nobody wants its result.
@@ -87,7 +89,7 @@ class JobsUnderWay:
         elif not is_unheard:
             self._send_or_later(messages.Cancel(job))
         if is_unheard or not self._is_connected():
-            self.fail(job, errors.VividKeysError(errors.ErrorKind.CANCELLED, "Cancelled.", ""))
+            self.fail(job, _cancelled())
 
     def forget(self, job: str, with_uploads: bool) -> None:
         self._send_or_later(messages.Forget(job, with_uploads))
@@ -201,6 +203,11 @@ class JobsUnderWay:
             self._end(done.job)
             self._emit(done)
             return
+        if active.is_cancelled:
+            # It was done before the backend heard that nobody wants it any more.
+            self.forget(done.job, with_uploads=False)
+            self.fail(done.job, _cancelled())
+            return
         try:
             if active.receipt is None:
                 self._emit(ResultWaits(done.job))
@@ -296,3 +303,7 @@ class JobsUnderWay:
         if now - active.last_progress >= _PROGRESS_SECONDS:
             active.last_progress = now
             self._emit(messages.Progress(job, stage, fraction, sentence))
+
+
+def _cancelled() -> errors.VividKeysError:
+    return errors.VividKeysError(errors.ErrorKind.CANCELLED, "Cancelled.", "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-MOST_PIXELS = 8192
+from .contracts import requests
+
+MOST_PIXELS = requests.FILM_SIDES[1]
 
 
 class VideoProperties:

@@ -181,8 +181,7 @@ class Work:
             folders.unfinished_file(),
             unfinished.UnfinishedJob(job_id, kind, label, time.time(), plan_as_json),
         )
-        self.notice = None
-        self.keep_pumping()
+        self._begin_to_wait()
         return self.job
 
     def attach(self, offer: unfinished.UnfinishedJob, plan: Any) -> Job:
@@ -194,9 +193,13 @@ class Work:
         self.session.attach(offer.job, files_to=folders.received_folder())
         self.job = Job(offer.job, offer.kind, offer.label, plan, sentence="Fetching ...")
         self.offers = tuple(other for other in self.offers if other.job != offer.job)
-        self.notice = None
-        self.keep_pumping()
+        self._begin_to_wait()
         return self.job
+
+    def _begin_to_wait(self) -> None:
+        self.notice = None
+        first_picture.clear()
+        self.keep_pumping()
 
     def cancel(self) -> None:
         """Stop the job under way; it ends as cancelled."""

@@ -27,6 +27,7 @@ FACE_PREFIX = "face."
 TAKE_PREFIX = "take."
 BACKGROUNDS = ("keep", "blur", "green", "alpha")
 CONTAINERS = ("mp4", "mov")
+FILM_SIDES = (64, 4096)
 _STRENGTH = checks.number(0.0, 3.0)
 _BIAS = checks.number(-1.0, 1.0)
 _SHARE = checks.number(0.0, 1.0)
@@ -107,6 +108,16 @@ class TransferRequest:
     shapes_of: Annotated[str, checks.file_label] = ""
 
 
+def film_size(value: object) -> int:
+    """The longer side of a film in pixels, or 0 for the photo's own."""
+    if value == 0 and type(value) is int:
+        return 0
+    try:
+        return int(checks.integer(*FILM_SIDES)(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0 for the photo's own size") from error
+
+
 @dataclass(frozen=True)
 class RenderRequest:
     """Parameters of the job `render`: photo and Take → a film of the talking face.
@@ -124,7 +135,7 @@ class RenderRequest:
     audio: Annotated[str, checks.no_or_sha256] = ""
     audio_name: Annotated[str, checks.file_label] = ""
     take_job: Annotated[str, checks.no_or_job_id] = ""
-    size: Annotated[int, checks.integer(0, 8192)] = 0
+    size: Annotated[int, film_size] = 0
     fps: Annotated[float, checks.number(1.0, 120.0)] = 25.0
     background: Annotated[str, checks.one_of(*BACKGROUNDS)] = "keep"
     container: Annotated[str, checks.one_of(*CONTAINERS)] = "mp4"

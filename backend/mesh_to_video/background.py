@@ -17,6 +17,8 @@ Pixels = NDArray[np.uint8]
 GUIDE_RADIUS, GUIDE_EDGE = 0.035, 0.012
 # A person is surely here above, and surely not below.
 SURE, NOT = 0.92, 0.08
+# How far beyond the matte hair may stray, in heights of the face.
+STRAY = 0.06
 
 
 def person_matte(pixels: Pixels, face_box: tuple[float, float, float, float]) -> Singles:
@@ -74,13 +76,17 @@ def guided(guide: Singles, values: Singles, radius: int, edge: float) -> Singles
     return mean(slope) * guide + mean(offset)
 
 
-def background_plate(pixels: Pixels, person: Singles) -> Pixels:
-    """The photo [H,W,3] without the person [H,W], whose place is filled from around it.
+def background_plate(pixels: Pixels, person: Singles, tall: float) -> Pixels:
+    """The photo [H,W,3] without the person [H,W], whose place is filled from around it; `tall` is
+    the height of the face, pixels.
 
     Only what a turning head uncovers is ever seen of that.
     """
-    # Half-covered pixels are half person: they must not colour what is behind.
-    covered = cv2.dilate((person > 0.02).astype(np.uint8), np.ones((5, 5), np.uint8))
+    # Half-covered pixels are half person, and so are stray hairs that the matte misses: they must
+    # not stay behind when the head moves.
+    size = 2 * max(2, round(STRAY * tall)) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    covered = cv2.dilate((person > 0.02).astype(np.uint8), around)
     known = (1 - covered).astype(np.float32)
     if not known.any():
         return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.1 * max(person.shape)), np.uint8)

@@ -99,9 +99,10 @@ class FaceCrop:
 
     def _drawn_code(self, vertices: Singles) -> tuple[Singles, Singles]:
         points = self.warp.view.points(vertices)
-        code = coordinate_code(points, self._face)
+        motion = self.warp.motion
+        code = coordinate_code(motion.with_sheet(points), self._face)
         face_id, _, values = rasterize_attributes(
-            points, self.warp.motion.triangles, code, (NETWORK_SIDE, NETWORK_SIDE)
+            motion.with_sheet(points), motion.triangles, code, (NETWORK_SIDE, NETWORK_SIDE)
         )
         shown = face_id >= 0
         return np.where(shown[..., None], values, 0).astype(np.float32), shown.astype(np.float32)

@@ -38,6 +38,10 @@ EYES = ("left_eye", "right_eye")
 HIDDEN_COSINE, SEEN_COSINE = 0.05, 0.35
 # A vertex is hidden when something is in front of it by more than this, metres.
 IN_FRONT = 0.004
+# The edges of both lips; how far behind them the sheet between them lies, and how far it reaches
+# under them (the lips are finer and rounder than it), metres.
+LIP_ROWS = [*INNER_LIP_UPPER, *INNER_LIP_LOWER]
+SHEET_BEHIND, SHEET_WIDER = 0.2, 0.0012
 # Width of the band in which the face's motion goes over into that of its surroundings, heights of
 # the face.
 SEAM = 0.035
@@ -76,18 +80,23 @@ class MotionField:
     """The motion from the photo to driven frames, in one view of the photo."""
 
     def __init__(
-        self, portrait: Portrait, view: View, surroundings: Surroundings, *, sheet: bool = False
+        self, portrait: Portrait, view: View, surroundings: Surroundings, *, inner_lips: bool = True
     ) -> None:
-        """`sheet` spans the opening between the lips, so that what the photo shows there is
-        stretched like skin."""
         self.view = view
         self._surroundings = surroundings
         rig = portrait.rig
-        self.triangles = rig.triangles_of(*SKIN, *EYES)
-        if sheet:
-            self.triangles = np.concatenate([rig.triangles_of(*SKIN[:3], *EYES), lip_sheet()])
+        skin = SKIN if inner_lips else SKIN[:-1]
+        drawn = rig.triangles_of(*skin, *EYES)
+        # A sheet spans the opening between the lips, far behind everything: what the photo shows
+        # there is stretched like skin where nothing is drawn before it.
+        self.triangles = np.concatenate([drawn, len(rig.rest) + _sheet()])
+        metre = portrait.axes.scale * view.scale
+        self._behind = np.zeros((len(LIP_ROWS), 3), np.float32)
+        self._behind[:, 2] = SHEET_BEHIND * metre
+        half = len(INNER_LIP_UPPER)
+        self._behind[:half, 1], self._behind[half:, 1] = -SHEET_WIDER * metre, SHEET_WIDER * metre
         source = view.points(portrait.source)
-        self.seen = _seen_in_photo(portrait, source, view, self.triangles)
+        self.seen = _seen_in_photo(portrait, source, view, drawn)
         places = source[:, :2].copy()
         inner = np.flatnonzero(rig.vertex_part == PART_NAMES.index("inner_lips"))
         places[inner] = _inside_of_lips(portrait, source, inner)
@@ -95,7 +104,9 @@ class MotionField:
         seen[inner] = 1.0
         self.places = places
         _, tiles = packed_tiles(rig)
-        self.attributes = np.column_stack([places, seen, tiles]).astype(np.float32)
+        rows = np.column_stack([places, seen, tiles]).astype(np.float32)
+        self.attributes = np.concatenate([rows, rows[LIP_ROWS]])
+        self.attributes[len(rows) :, 2] = 1.0
         tall = portrait.face_height * view.scale
         self._seam = max(1, round(SEAM * tall))
         step = max(1, round(tall / 64))
@@ -115,6 +126,11 @@ class MotionField:
         return self._seam
 
     @property
+    def behind(self) -> Singles:
+        """How far from the lips' edges `LIP_ROWS` the sheet between them lies, [22,3] pixels."""
+        return self._behind
+
+    @property
     def coarse(self) -> CoarsePixels:
         return CoarsePixels(self._x, self._y)
 
@@ -132,10 +148,14 @@ class MotionField:
             flow[..., 1] + (np.arange(view.height, dtype=np.float32) + 0.5)[:, None],
         )
 
+    def with_sheet(self, points: Singles) -> Singles:
+        """Points [V,3] of this view and those of the sheet between the lips, [V+22,3]."""
+        return np.concatenate([points, points[LIP_ROWS] + self._behind])
+
     def driven(self, vertices: Singles) -> MotionImage:
         """The motion to the driven head [V,3], in the photo's pixels."""
         around_x, around_y = self.around(vertices)
-        points = self.view.points(vertices)
+        points = self.with_sheet(self.view.points(vertices))
         face_id, depth, values = rasterize_attributes(
             points, self.triangles, self.attributes, (self.view.width, self.view.height)
         )
@@ -151,14 +171,14 @@ class MotionField:
         return MotionImage(from_x, from_y, seen, rim, face_id, depth, values[..., 3:])
 
 
-def lip_sheet(
-    upper: tuple[int, ...] = INNER_LIP_UPPER, lower: tuple[int, ...] = INNER_LIP_LOWER
-) -> NDArray[np.int32]:
-    """Triangles [F,3] between the lips' edges, or two other rows with common ends."""
-    pairs = range(len(upper) - 1)
-    faces = [(upper[k], upper[k + 1], lower[k]) for k in pairs if k > 0]
-    faces += [(upper[k + 1], lower[k + 1], lower[k]) for k in pairs if k < len(upper) - 2]
-    return np.array([(upper[0], upper[1], lower[1]), *faces], np.int32)
+def _sheet() -> NDArray[np.int32]:
+    """Triangles [20,3] between the lips' edges; corners are places in `LIP_ROWS`."""
+    count = len(INNER_LIP_UPPER)
+    faces = []
+    for k in range(count - 1):
+        upper, lower = (k, k + 1), (count + k, count + k + 1)
+        faces += [(upper[0], upper[1], lower[1]), (upper[0], lower[1], lower[0])]
+    return np.array(faces, np.int32)
 
 
 def _soft_inside(inside: NDArray[np.bool_], seam: int) -> Singles:

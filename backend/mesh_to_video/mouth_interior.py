@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
+from backend.face.topology import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
 from backend.rasterize import rasterize_attributes
 
 from .motion_field import MotionField, MotionImage
@@ -32,16 +37,18 @@ DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
 # Length of the upper lip's shadow per length behind the lip, at least so long (metres); how much
 # light is in it; and how much is lost in the corners of the mouth.
 SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.35, 0.7
-# What is seen where no light comes, levels: flesh is never black.
-FLESH = np.array((40.0, 15.0, 14.0), np.float32)
+# Where no light comes flesh is seen in the light that other flesh scatters: so bright against the
+# lips. Of that teeth show less by this share.
+FLESH, TOOTH_BARE = 0.45, 0.8
 # The least opening that shows anything, pixels.
 LEAST_OPENING = 0.35
 # Painted teeth are made brighter or darker by at most this factor.
 LARGEST_GAIN = 1.8
 # Fewer pixels of teeth in the photo say nothing.
 LEAST_TEETH = 12
-# Drawn this many times finer than the picture; the edge towards the lips is this soft, metres.
-FINER, SOFT_EDGE = 2, 0.0005
+# Drawn this many times finer than the picture; the edge towards the lips is this soft,
+# in heights of the opening.
+FINER, SOFT_EDGE = 2, 0.11
 # Teeth are about as bright as the whites of the eyes, which the photo shows: where these lie in
 # the eye's tile (from its middle, in half sides), and their colour where teeth are as painted.
 WHITE_NEAR, WHITE_FAR = 0.36, 0.56
@@ -68,7 +75,7 @@ class StillMouth(NamedTuple):
     attributes  [V,6] of the head: place in the photo, whether it shows it, place in the tiles,
                 whether it is a tooth
     tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
-    metre       pixels of the view per metre
+    flesh       [3] the colour where no light comes; metre: pixels of the view per metre
     """
 
     triangles: NDArray[np.int32]
@@ -77,6 +84,7 @@ class StillMouth(NamedTuple):
     photo: Pixels
     gain: Singles
     tooth_gain: Singles
+    flesh: Singles
     metre: float
 
 
@@ -99,6 +107,7 @@ class MouthInterior:
             np.float32
         )
         self._gain = _light_of_eyes(portrait)
+        self._flesh = FLESH * _lip_colour(portrait)
         self._tooth_gain = np.ones(3, np.float32)
         self._tooth_gain = self._photo_teeth(portrait, motion)
 
@@ -106,7 +115,7 @@ class MouthInterior:
     def still(self) -> StillMouth:
         return StillMouth(
             self._triangles, self._attributes, self._tiles, self._photo, self._gain,
-            self._tooth_gain, float(self._metre),
+            self._tooth_gain, self._flesh, float(self._metre),
         )  # fmt: skip
 
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
@@ -138,7 +147,9 @@ class MouthInterior:
         mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
         # An edge of the lips is soft, so some colour is needed a little beyond it.
         mean = _carried_on(mean, cover > 0.02)
-        soft = cv2.GaussianBlur(cover, (0, 0), max(0.5, SOFT_EDGE * self._metre))
+        # Towards the lips their own colour goes over into what is behind.
+        blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, SOFT_EDGE * opening))
+        soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
         return MouthImage(left, top, mean, np.asarray(soft, np.float32))
 
     def _colour(self, depth: Singles, values: Singles, points: Singles, opening: float) -> Singles:
@@ -147,7 +158,8 @@ class MouthInterior:
         tooth = np.clip(values[..., 5:6], 0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
         light = self._light(depth, points, opening)
-        colour = painted * light[..., None] + FLESH * (self._gain * (1 - light[..., None]))
+        dark = (1 - light[..., None]) * (1 - TOOTH_BARE * tooth)
+        colour = painted * light[..., None] + self._flesh * dark
         seen = values[..., 2:3]
         if (seen > 0).any():
             photo = _sampled(self._photo, values[..., 0], values[..., 1])
@@ -216,6 +228,18 @@ def _light_of_eyes(portrait: Portrait) -> Singles:
     painted = portrait.rig.tiles["upper_teeth"].astype(np.float32).max(axis=(0, 1)).mean()
     ratio = np.mean(whites, axis=0) / USUAL_WHITE * (222.0 / float(painted))
     return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
+
+
+def _lip_colour(portrait: Portrait) -> Singles:
+    """Typical colour of the red of the lips in the photo, [3]."""
+    height, width = portrait.pixels.shape[:2]
+    places = []
+    for edge, outer in ((INNER_LIP_UPPER, OUTER_LIP_UPPER), (INNER_LIP_LOWER, OUTER_LIP_LOWER)):
+        inner, border = portrait.landmarks[list(edge), :2], portrait.landmarks[list(outer), :2]
+        places.append((0.5 * inner + 0.5 * border)[2:-2])
+    points = np.concatenate(places).astype(int)
+    column, row = np.clip(points[:, 0], 0, width - 1), np.clip(points[:, 1], 0, height - 1)
+    return np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
 
 
 def lip_opening(points: Singles) -> float:

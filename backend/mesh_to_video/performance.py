@@ -37,6 +37,8 @@ KEPT_IN_PART = ("mouthSmile", "mouthDimple")
 # Beyond the first angle the head follows less and less, and never further than the second: what
 # the photo does not show cannot be turned to the viewer. Radians; and metres for shifts.
 EASY_TURN, LARGEST_TURN = np.radians(18.0), np.radians(28.0)
+# The same for the head's angles against the camera, the photo's own included.
+EASY_WHOLE, LARGEST_WHOLE = np.radians(22.0), np.radians(34.0)
 EASY_SHIFT, LARGEST_SHIFT = 0.015, 0.035
 # Lips must be able to close: near them nothing is kept of what the fit leaves unexplained, metres.
 LIPS_FREE, LIPS_FADE = 0.004, 0.014
@@ -82,7 +84,7 @@ class TakePerformance:
         moved = self.base + np.tensordot(weights.astype(np.float32), rig.shapes, axes=1)
         fields = min(take.offset_weights.shape[1], len(rig.lips))
         moved = moved + np.tensordot(take.offset_weights[frame, :fields], rig.lips[:fields], axes=1)
-        angles = softly_limited(take.head_rotation[frame], EASY_TURN, LARGEST_TURN)
+        angles = possible_turn(take.head_rotation[frame], np.array(self.portrait.neutral.angles))
         turn = Rotation.from_euler("xyz", angles).as_matrix().astype(np.float32)
         shift = softly_limited(take.head_translation[frame], EASY_SHIFT, LARGEST_SHIFT)
         return self.portrait.in_photo(moved @ turn.T + shift.astype(np.float32))
@@ -127,6 +129,18 @@ def softly_limited(values: NDArray[np.floating], easy: float, largest: float) ->
     room = largest - easy
     beyond = easy + room * np.tanh((size - easy) / room)
     return np.asarray(np.sign(values) * np.where(size > easy, beyond, size))
+
+
+def possible_turn(angles: NDArray[np.floating], in_photo: Floats) -> Floats:
+    """The head's angles [3] as far as a photo allows them whose head has the angles `in_photo`."""
+    limited = softly_limited(angles, EASY_TURN, LARGEST_TURN)
+    whole = in_photo + limited
+    # A head that is turned in the photo may come back freely, but hardly turn on.
+    further = np.abs(whole) > np.abs(in_photo)
+    held = softly_limited(whole, EASY_WHOLE, LARGEST_WHOLE) - in_photo
+    # Where the photo itself is beyond the limit, its own pose stays possible.
+    held = np.where(np.sign(held) == np.sign(limited), held, 0.0)
+    return np.where(further, held, limited)
 
 
 def _away_from_lips() -> Floats:

@@ -19,7 +19,7 @@ from backend.face.head.eyes import lid_ring
 from backend.face.head.parts import PART_NAMES
 from backend.rasterize import rasterize_attributes
 
-from .motion_field import EYES, MotionField, MotionImage
+from .motion_field import EYES, LIP_ROWS, MotionField, MotionImage
 from .mouth_interior import MouthImage, MouthInterior, box_around
 from .painted_tiles import packed_tiles
 from .portrait import Portrait
@@ -78,12 +78,14 @@ class PhotoWarp:
         self.person: Singles = np.clip(view.cut(portrait.person), 0, 1).astype(np.float32)
         behind = (1 - self.person[..., None]) * self.plate
         self._layer = np.dstack([self.photo - behind, self.person]).astype(np.float32)
-        self.motion = MotionField(portrait, view, surroundings, sheet=not parts.mouth)
+        self.motion = MotionField(portrait, view, surroundings, inner_lips=parts.mouth)
         self._mouth = MouthInterior(portrait, self.motion, self.photo) if parts.mouth else None
         self._tiles, _ = packed_tiles(portrait.rig)
         eyes = [PART_NAMES.index(name) for name in EYES]
         part = portrait.rig.vertex_part
         self._rings = (lid_ring("left"), lid_ring("right"))
+        # The sheet between the lips has corners of its own, which are no eye's.
+        part = np.append(part, np.full(len(LIP_ROWS), -1))
         self._is_eye = np.append(np.isin(part[self.motion.triangles], eyes).all(axis=1), False)
 
     @property
@@ -129,6 +131,7 @@ class PhotoWarp:
             left, top, right, bottom = box
             size = (FINER * (right - left), FINER * (bottom - top))
             fine = (points - np.array((left, top, 0), np.float32)) * np.float32(FINER)
+            fine = self.motion.with_sheet(fine)
             face_id, _, values = rasterize_attributes(
                 fine, self.motion.triangles, self.motion.attributes, size
             )

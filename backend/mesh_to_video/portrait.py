@@ -99,7 +99,8 @@ def _portrait(pixels: Pixels, landmarks: Floats, sha256: str, notes: tuple[str, 
     posed = posed + np.tensordot(neutral.expression.astype(np.float32), rig.inner, axes=1)
     moved = axes.apply(np.asarray(posed, np.float64))
     source = np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
-    person = person_matte(pixels, _face_box(landmarks))
+    box = _face_box(landmarks)
+    person = person_matte(pixels, box)
     return Portrait(
         pixels=pixels,
         landmarks=landmarks,
@@ -110,7 +111,7 @@ def _portrait(pixels: Pixels, landmarks: Floats, sha256: str, notes: tuple[str, 
         misfit=shown - neutral.vertices - explained,
         source=source,
         person=person,
-        plate=background_plate(pixels, person),
+        plate=background_plate(pixels, person, box[3] - box[1]),
         crop=_face_crop(landmarks),
         sha256=sha256,
         warnings=notes,

@@ -7,9 +7,8 @@ worker.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +18,8 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.requests import FirstPicture, RenderRequest, from_params, take_of
 from shared.take import Take, take_from_arrays
 
-if TYPE_CHECKING:
-    from backend.mesh_to_video.settings import RenderSettings
-
-PREVIEW_SIZE = 256
-# The first sentences would guess wildly: opening the photo takes as long as many pictures.
-_SECONDS_BEFORE_GUESS = 1.0
-_SHARE_BEFORE_GUESS = 0.02
+# Long enough to see who speaks and how, short enough to be there soon.
+PREVIEW_SECONDS = 10.0
 
 
 def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
@@ -48,21 +42,36 @@ def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
 
 
 def _render(context: JobContext) -> Result:
-    from backend.mesh_to_video.video import render_video
+    from backend.mesh_to_video.settings import RenderSettings
+    from backend.mesh_to_video.video import preview_settings, render_video
 
     request = from_params(RenderRequest, context.params)
     take = _take(request, context)
-    context.progress("reading", 0.0, "Looking at the photo")
+    settings = RenderSettings(
+        size=request.size, fps=request.fps, background=request.background, mark=request.mark
+    )
+
+    def progress(fraction: float, sentence: str) -> None:
+        context.progress("rendering", fraction, sentence)
+
+    def show(pixels: np.ndarray) -> None:
+        picture = FirstPicture(small_picture(pixels))
+        context.chunk(picture.info(), picture.arrays())
+
     report = render_video(
         context.upload(request.image),
         take,
         context.new_file(f"film.{request.container}"),
         audio=context.upload(request.audio) if request.audio else None,
-        settings=_settings(request),
-        progress=_progress(context),
+        settings=preview_settings(settings) if request.preview else settings,
+        progress=progress,
         cancelled=context.cancelled,
-        first_picture=lambda pixels: _show(context, pixels),
+        first_picture=show,
+        duration=PREVIEW_SECONDS if request.preview else None,
     )
+    warnings = list(report.warnings)
+    if request.preview and take.duration > PREVIEW_SECONDS:
+        warnings.append(f"The preview shows the first {PREVIEW_SECONDS:g} seconds.")
     info = {
         "width": report.width,
         "height": report.height,
@@ -70,7 +79,7 @@ def _render(context: JobContext) -> Result:
         "frames": report.frames,
         "seconds": report.seconds,
         "container": request.container,
-        "warnings": list(report.warnings),
+        "warnings": warnings,
     }
     return Result(info, file=report.path)
 
@@ -81,45 +90,6 @@ def _take(request: RenderRequest, context: JobContext) -> Take:
     take = take_of(context.arrays)
     assert take is not None, "checked before the job was taken"
     return take
-
-
-def _settings(request: RenderRequest) -> RenderSettings:
-    from backend.mesh_to_video.settings import RenderSettings
-
-    size = request.size
-    if request.preview:
-        size = min(size or PREVIEW_SIZE, PREVIEW_SIZE)
-    return RenderSettings(
-        size=size, fps=request.fps, background=request.background, mark=request.mark
-    )
-
-
-def _progress(context: JobContext) -> Callable[[float, str], None]:
-    """Passes on what is said of the work, with the time that is left where that can be told."""
-    started = time.monotonic()
-
-    def progress(fraction: float, sentence: str) -> None:
-        passed = time.monotonic() - started
-        told = sentence.endswith(" left")  # by the frames themselves, which know better
-        if not told and passed > _SECONDS_BEFORE_GUESS and _SHARE_BEFORE_GUESS < fraction < 1.0:
-            left = passed / fraction * (1.0 - fraction)
-            sentence = f"{sentence.rstrip('.')}, {time_left(left)} left"
-        context.progress("rendering", fraction, sentence)
-
-    return progress
-
-
-def time_left(seconds: float) -> str:
-    """Seconds in words: '8 s', '3 min', '1 h 20 min'."""
-    if seconds < 60:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _show(context: JobContext, pixels: np.ndarray) -> None:
-    picture = FirstPicture(small_picture(pixels))
-    context.chunk(picture.info(), picture.arrays())
 
 
 def small_picture(pixels: np.ndarray) -> np.ndarray:
@@ -135,13 +105,11 @@ def small_picture(pixels: np.ndarray) -> np.ndarray:
 
 
 def _warm() -> None:
-    from backend.face.landmarks import warm_up
-    from backend.mesh_to_video import video
+    from backend.face.landmarks import warm_up as load_tracker
+    from backend.mesh_to_video.video import warm_up
 
+    load_tracker()
     warm_up()
-    prepare = getattr(video, "warm_up", None)
-    if prepare is not None:
-        prepare()
 
 
 JOB_KINDS = (JobKind("render", _check, _render, warm=_warm),)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,21 @@ from blender_addon import receipts
 from blender_addon.events import Event, FileReceived, ResultWaits
 from blender_addon.receipts import Receipt
 from blender_addon.session import Session, SessionState
+from blender_addon.under_way import JobsUnderWay
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import FILE_PIECE_BYTES, FILE_WINDOW
-from shared.messages import Done, Fetch, Forgotten, Piece, Progress
+from shared.messages import (
+    Attach,
+    Cancel,
+    Done,
+    Failed,
+    Fetch,
+    Forget,
+    Forgotten,
+    Message,
+    Piece,
+    Progress,
+)
 from tests.addon.test_session import Relay, ends, failure_of, pump_until, until_state
 from tests.backend.server.real_server import PATIENCE, RunningServer
 
@@ -118,14 +131,30 @@ def test_a_break_in_the_middle_is_mended_without_starting_over(
 def test_cancelled_while_it_is_received_it_is_forgotten_at_both_ends(
     connected: Session, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receipts.limits, "FILE_WINDOW", 1)
+    questions = Receipt.questions
+    # It comes to a halt half-way, however quick the machine is.
+    monkeypatch.setattr(
+        Receipt, "questions", lambda self: () if self.received else islice(questions(self), 2)
+    )
     monkeypatch.setattr("blender_addon.under_way._PROGRESS_SECONDS", 0.0)
-    job = connected.submit("film", {"size": 200 * FILE_PIECE_BYTES}, files_to=folder)
+    job = connected.submit("film", {"size": 5 * FILE_PIECE_BYTES}, files_to=folder)
     pump_until(connected, is_half_way)
     connected.cancel(job)
     assert failure_of(connected, job, 5).kind is ErrorKind.CANCELLED
     pump_until(connected, lambda event: event == Forgotten(job))
     assert list(folder.iterdir()) == []
+
+
+def test_a_film_that_was_done_before_the_cancel_came_is_not_fetched(folder: Path) -> None:
+    heard: list[Event] = []
+    sent: list[Message] = []
+    jobs = JobsUnderWay(heard.append, sent.append, lambda: True)
+    jobs.attach("a" * 32, folder)
+    jobs.cancel("a" * 32)
+    jobs.hear(Done("a" * 32, file_sha256="b" * 64, file_size=3))
+    assert [type(message) for message in sent] == [Attach, Cancel, Forget]
+    (failed,) = heard
+    assert isinstance(failed, Failed) and failed.kind is ErrorKind.CANCELLED
 
 
 def test_a_full_disk_here_is_said_and_the_film_stays_at_the_backend(

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from .scripted_backend import ScriptedBackend
+from .talking_video import FRAMES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PACKAGE = "bl_ext.user_default.vividkeys"
@@ -233,3 +234,44 @@ def connected(blender, addon, backend):
     )
     assert result == {"FINISHED"}
     return addon("work").state()
+
+
+@pytest.fixture(scope="session")
+def films(installed, tmp_path_factory):
+    """Two small films, as Blender itself writes them: 'large' and 'small', bytes."""
+    import bpy
+
+    versions = importlib.import_module(f"{installed}.versions")
+    made = {}
+    for name, width in (("large", 96), ("small", 64)):
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        scene = bpy.context.scene
+        strips = versions.strips_of(scene.sequence_editor_create())
+        length = "length" if "length" in strips.bl_rna.functions["new_effect"].parameters else None
+        end = {"length": FRAMES} if length else {"frame_end": 1 + FRAMES}
+        strips.new_effect("colour", "COLOR", channel=1, frame_start=1, **end)
+        render = scene.render
+        render.resolution_x, render.resolution_y, render.resolution_percentage = width, 48, 100
+        render.fps, render.fps_base = 24, 1.0
+        scene.frame_end = FRAMES
+        versions.set_film_output(render)
+        render.use_file_extension = False
+        render.filepath = str(tmp_path_factory.mktemp("film") / f"{name}.mp4")
+        bpy.ops.render.render(animation=True, scene=scene.name)
+        made[name] = Path(render.filepath).read_bytes()
+    return made
+
+
+@pytest.fixture
+def speaking(blender, addon, connected, backend, head, voice, photo, films):
+    """A head that speaks from frame 5 on, and a backend that makes films."""
+    assert blender.ops.vividkeys.animate(audio_file=str(voice), start_frame=5) == {"FINISHED"}
+    blender.context.scene.vividkeys.image_file = str(photo)
+    backend.submits.clear()
+
+    def film(submit):
+        return films["small" if submit.params["preview"] else "large"]
+
+    backend.files["render"] = film
+    backend.infos["render"] = {"frames": FRAMES, "warnings": ["The photo is small."]}
+    return blender.context.scene

@@ -11,17 +11,8 @@ def modal(addon, blender, operator_module, class_name, **properties):
     """The operator as Blender would hold it, started by `invoke` but without a window."""
     module = addon(f"operators.{operator_module}")
     given = SimpleNamespace(is_property_set=lambda name: name in properties)
-    texts = (
-        "target",
-        "shapes_of",
-        "image_file",
-        "head",
-        "name",
-        "audio_file",
-        "job",
-        "video_photo",
-    )
-    defaults = dict.fromkeys(texts, "")
+    texts = ("target", "shapes_of", "image_file", "head", "name", "audio_file", "job")
+    defaults = dict.fromkeys((*texts, "video_photo"), "")
     operator = SimpleNamespace(
         **{**defaults, **properties}, properties=given, timer=None, job_id="", reports=[]
     )

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from backend.face.head.eyes import lid_ring
 from backend.face.topology import FACE_OVAL, OUTER_LIP_LOWER, OUTER_LIP_UPPER
-from backend.mesh_to_video.motion_field import MotionField, lip_sheet
+from backend.mesh_to_video.motion_field import LIP_ROWS, MotionField
 from backend.mesh_to_video.surroundings import CELLS, ROUNDS, Surroundings
 from backend.mesh_to_video.view import View
 from backend.rasterize import TensorFragments, on_torch
@@ -110,7 +110,9 @@ class DeviceMotion:
         # inside of it all the same: far behind it they are closed.
         holes = _closed_holes()
         members, numbers = np.unique(holes, return_inverse=True)
-        self._behind = torch.from_numpy(members).to(device)
+        self._holes = torch.from_numpy(members).to(device)
+        self._rows = torch.tensor(LIP_ROWS, device=device)
+        self._behind = torch.from_numpy(field.behind).to(device)
         closing = numbers.reshape(-1, 3).astype(np.int32) + len(field.attributes)
         self._all = torch.cat([self.triangles, torch.from_numpy(closing).to(device)])
         self._seam = field.seam
@@ -120,7 +122,7 @@ class DeviceMotion:
         """The motion to each head; `besides` [B,V,C] are attributes to be drawn with it."""
         around_x, around_y = self._beside(poses)
         size = self.view.width, self.view.height
-        found, inside = self._drawn(poses.points(self.view), size)
+        found, inside = self._drawn(self.with_sheet(poses.points(self.view)), size)
         values = on_torch.interpolate(found, self.triangles, self.attributes[:, :3])
         shown = found.face_id >= 0
         soft = box_blurred(eroded(inside, self._ellipse), self._seam)
@@ -136,9 +138,13 @@ class DeviceMotion:
             drawn = on_torch.interpolate(found, self.triangles, besides)
         return Motions(x, y, seen, shown[:, None].float(), found.depth, drawn.permute(0, 3, 1, 2))
 
+    def with_sheet(self, points: Tensor) -> Tensor:
+        """Values [B,V,3] of vertices in this view and those of the sheet between the lips."""
+        return torch.cat([points, points[:, self._rows] + self._behind], dim=1)
+
     def _drawn(self, points: Tensor, size: tuple[int, int]) -> tuple[TensorFragments, Tensor]:
         """The face, and all that is within its outline: 1 in [B,1,H,W]."""
-        behind = points[:, self._behind]
+        behind = points[:, self._holes]
         behind = torch.cat([behind[..., :2], behind[..., 2:] + FAR_BEHIND], dim=-1)
         found = on_torch.rasterize(torch.cat([points, behind], dim=1), self._all, size)
         inside = (found.face_id >= 0).float()[:, None]
@@ -175,8 +181,9 @@ class DeviceMotion:
 
 def _closed_holes() -> NDArray[np.int32]:
     """Triangles [F,3] over all of the mouth and over both eyes."""
-    faces = [lip_sheet(OUTER_LIP_UPPER, OUTER_LIP_LOWER)]
-    for ring in (lid_ring("left"), lid_ring("right")):
+    faces = []
+    mouth = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]]
+    for ring in (lid_ring("left"), lid_ring("right"), mouth):
         fan = [(ring[0], ring[k], ring[k + 1]) for k in range(1, len(ring) - 1)]
         faces.append(np.array(fan, np.int32))
     return np.concatenate(faces)

@@ -17,13 +17,13 @@ from backend.mesh_to_video.mouth_interior import (
     DIM_DEPTH,
     DIM_PER_OPENING,
     FINER,
-    FLESH,
     IN_SHADOW,
     LEAST_OPENING,
     LEAST_SHADOW,
     RING,
     SHADOW_SLOPE,
     SOFT_EDGE,
+    TOOTH_BARE,
     MouthInterior,
     lip_opening,
 )
@@ -37,7 +37,7 @@ from .pictures import (
     blurred,
     box_blurred,
     boxes_around,
-    gaussian,
+    gaussians,
     inside_polygon,
     sampled,
 )
@@ -65,10 +65,8 @@ class DeviceMouth:
         self._tiles, self._photo = as_planes(still.tiles, device), as_planes(still.photo, device)
         self._gain, self._tooth_gain, self._flesh = (
             torch.from_numpy(np.asarray(value, np.float32)).to(device)[None, :, None, None]
-            for value in (still.gain, still.tooth_gain, FLESH)
+            for value in (still.gain, still.tooth_gain, still.flesh)
         )
-        kernel = gaussian(max(0.5, SOFT_EDGE * self._metre))
-        self._kernel = torch.from_numpy(kernel).to(device)
 
     def driven(self, poses: Poses, motions: Motions) -> Mouths | None:
         """The insides; None where all lips are closed."""
@@ -98,17 +96,16 @@ class DeviceMouth:
         cover = functional.avg_pool2d(weight, FINER)
         total = functional.avg_pool2d(colour * weight, FINER)
         mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
-        half = len(self._kernel) // 2
-        soft = cover
-        if min(boxes.width, boxes.height) > half:
-            soft = blurred(cover, self._kernel)
-        return Mouths(boxes, mean, soft)
+        # Towards the lips their own colour goes over into what is behind.
+        kernels = gaussians([max(0.5, SOFT_EDGE * float(one)) for one in openings])
+        soft = 2 * blurred(cover, torch.from_numpy(kernels).to(self._device)) - 1
+        return Mouths(boxes, mean, soft.clamp(0, 1) * cover.clamp(0, 1))
 
     def _colour(self, values: Tensor, light: Tensor) -> Tensor:
         painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
         tooth = values[:, 5:6].clamp(0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
-        colour = painted * light + self._flesh * (self._gain * (1 - light))
+        colour = painted * light + self._flesh * ((1 - light) * (1 - TOOTH_BARE * tooth))
         photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
         return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
 

@@ -69,7 +69,7 @@ class DeviceCrop:
     def frames(self, poses: Poses) -> DrivenFrames:
         """What the networks see of each head."""
         points = poses.points(self.view)
-        motions = self._motion.driven(poses, self._codes(points))
+        motions = self._motion.driven(poses, self._codes(self._motion.with_sheet(points)))
         flow = torch.stack([motions.x - self._own, motions.y - self._own[:, None]], dim=1)
         inside = torch.zeros((len(flow), 4, NETWORK_SIDE, NETWORK_SIDE), device=flow.device)
         mouths = self._mouth.driven(poses, motions) if self._mouth else None

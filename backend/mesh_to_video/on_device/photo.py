@@ -73,6 +73,7 @@ class DevicePhoto:
             return
         points = (poses.points(view) - boxes.corner()) * FINER
         size = (FINER * boxes.width, FINER * boxes.height)
+        points = self.motion.with_sheet(points)
         found = on_torch.rasterize(points, self.motion.triangles, size)
         values = on_torch.interpolate(found, self.motion.triangles, self.motion.attributes)
         values = values.permute(0, 3, 1, 2)

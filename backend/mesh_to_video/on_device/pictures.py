@@ -93,16 +93,23 @@ def _blur_matrix(count: int, sigma: float) -> NDArray[np.float64]:
     return matrix
 
 
-def blurred(picture: Tensor, kernel: Tensor) -> Tensor:
-    """A picture [B,C,H,W] blurred by weights [K] along both axes, reflected at its border."""
-    half = len(kernel) // 2
-    channels = picture.shape[1]
-    down = kernel[None, None, :, None].expand(channels, 1, -1, 1)
-    across = kernel[None, None, None, :].expand(channels, 1, 1, -1)
-    wider = functional.pad(picture, (half, half, half, half), mode="reflect")
-    return functional.conv2d(
-        functional.conv2d(wider, down, groups=channels), across, groups=channels
-    )
+def gaussians(sigmas: list[float]) -> Singles:
+    """The same for several widths, [B,K], 0 beyond the ends of the shorter ones."""
+    kernels = [gaussian(sigma) for sigma in sigmas]
+    longest = max(len(kernel) for kernel in kernels)
+    return np.stack([np.pad(kernel, (longest - len(kernel)) // 2) for kernel in kernels])
+
+
+def blurred(picture: Tensor, kernels: Tensor) -> Tensor:
+    """Each picture [B,1,H,W] blurred by its own weights [B,K] along both axes, reflected at its
+    border."""
+    half, count = kernels.shape[1] // 2, len(picture)
+    # What is narrower than the blur cannot be reflected so far.
+    mode = "reflect" if half < min(picture.shape[2:]) else "replicate"
+    wider = functional.pad(picture, (half, half, half, half), mode=mode).transpose(0, 1)
+    down, across = kernels[:, None, :, None], kernels[:, None, None, :]
+    made = functional.conv2d(functional.conv2d(wider, down, groups=count), across, groups=count)
+    return made.transpose(0, 1)
 
 
 def box_blurred(picture: Tensor, reach: int) -> Tensor:

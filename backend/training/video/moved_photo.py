@@ -7,6 +7,7 @@ from torch import Tensor
 
 from backend.mesh_to_video.motion_vae import MotionInputs, motion_inputs
 from backend.mesh_to_video.warping import enlarge_flow, lay_in, sample, sampling_grid, warp
+from backend.training.video.windows import Windows
 
 
 def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
@@ -25,12 +26,23 @@ def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
     return lay_in(warp(batch["photo"], batch["flow"]), batch["inside"])
 
 
-def moved_composite(batch: dict[str, Tensor], residual: Tensor) -> Tensor:
-    """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's."""
+def moved_composite(
+    batch: dict[str, Tensor], residual: Tensor, windows: Windows | None = None
+) -> Tensor:
+    """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's; windows of
+    it where they are given."""
     side = batch["photo"].shape[-1]
     larger = enlarge_flow(residual, side)
     if "composite" in batch:
         # The drawn picture moved a little further; what is drawn inside the mouth stays.
         shift = larger * (1.0 - batch["inside"][:, 3:])
-        return sample(batch["composite"], sampling_grid(shift))
-    return lay_in(warp(batch["photo"], batch["flow"] + larger), batch["inside"])
+        return _sampled(batch["composite"], shift, windows)
+    inside = batch["inside"] if windows is None else windows.cut(batch["inside"])
+    return lay_in(_sampled(batch["photo"], batch["flow"] + larger, windows), inside)
+
+
+def _sampled(picture: Tensor, flow: Tensor, windows: Windows | None) -> Tensor:
+    grid = sampling_grid(flow)
+    if windows is not None:
+        grid = windows.cut(grid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    return sample(picture, grid)

@@ -27,7 +27,7 @@ def _schedule(
     if device.type == "cuda":
         # Larger batches bear larger steps; they come so quickly that saving each 250 would slow.
         base = replace(
-            base, batch=large, learning_rate=6e-4, warm_up=200, average=0.9985,
+            base, batch=large, learning_rate=1e-3, warm_up=200, average=0.9985,
             save_every=2000, report_every=200, validate_every=2000, validation=64,
         )  # fmt: skip
     return replace(
@@ -52,7 +52,7 @@ def motion_recipe(
     initial: Path | None = None,
 ) -> MotionRecipe:
     """The motion-VAE's; `batch` and `rate` 0 are chosen for the device."""
-    recipe = MotionRecipe(initial=initial)
+    recipe = MotionRecipe(initial=initial, window=256 if device.type == "cuda" else 144)
     schedule = _schedule(recipe.schedule, device, 48, minutes, steps, batch, rate, seed, threads)
     return replace(recipe, schedule=schedule)
 

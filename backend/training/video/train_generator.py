@@ -71,7 +71,7 @@ class GeneratorLoss:
 class GeneratorRecipe:
     """Everything a run depends on beside its samples."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(batch=5, learning_rate=4e-4))
+    schedule: Schedule = field(default_factory=lambda: Schedule(batch=5, learning_rate=6e-4))
     loss: GeneratorLoss = field(default_factory=GeneratorLoss)
     shape: GeneratorShape = field(default_factory=GeneratorShape)
     # Side of the windows, a multiple of 8; and of their middle that the critic sees.

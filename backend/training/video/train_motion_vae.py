@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from backend.mesh_to_video.layers import shrink
 from backend.mesh_to_video.motion_vae import DualBranchMotionVAE, Motion, MotionShape
-from backend.mesh_to_video.warping import enlarge_flow
+from backend.mesh_to_video.warping import enlarge_flow, warp
 from backend.mesh_to_video.weights import MOTION_VAE, load_motion_vae, save_motion_vae
 from backend.training.parallel import Worker
 from backend.training.video.losses import (
@@ -31,6 +31,7 @@ from backend.training.video.losses import (
 from backend.training.video.moved_photo import geometric_composite, inputs_of, moved_composite
 from backend.training.video.regions import Regions, regions
 from backend.training.video.run import Batch, Run, Samples, Schedule, run_to_the_end
+from backend.training.video.windows import choose_windows
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class MotionLoss:
 class MotionRecipe:
     """Everything a run depends on beside its samples."""
 
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule = field(default_factory=lambda: Schedule(learning_rate=8e-4))
     loss: MotionLoss = field(default_factory=MotionLoss)
     shape: MotionShape = field(default_factory=MotionShape)
     # The share of samples that do without their lips, so that the branch can be left out.
     without_lips: float = 0.1
+    # Side of the windows that pictures are compared in.
+    window: int = 144
     # Weights to begin with instead of random ones.
     initial: Path | None = None
 
@@ -98,34 +101,41 @@ class MotionRun(Run):
 
     def _losses(self, batch: Batch, motion: Motion) -> dict[str, Tensor]:
         weights = self.recipe.loss
-        where = regions(batch["code"], batch["face"], batch["inside"])
-        moved, target = moved_composite(batch, motion.residual), batch["target"]
-        side, small = target.shape[-1], motion.residual.shape[-1]
+        with torch.no_grad():
+            where = regions(batch["code"], batch["face"], batch["inside"])
+        windows = choose_windows(where, min(self.recipe.window, batch["target"].shape[-1]))
+        moved, target = (
+            moved_composite(batch, motion.residual, windows),
+            windows.cut(batch["target"]),
+        )
+        side, small = batch["target"].shape[-1], motion.residual.shape[-1]
+        factor = side // small
         # What the photo cannot show asks for paint, not for motion; the mouth's inside is drawn.
         seen = enlarge_flow(motion.occlusion.detach(), side) * (1.0 - batch["inside"][:, 3:])
         attention = self._attention(where) * (0.1 + 0.9 * seen)
-        factor = side // small
+        counted = windows.cut(attention)
+        whole = shrink(batch["target"], factor)
         parts = {
-            "picture": weights.picture * pyramid_error(moved, target, attention),
-            "gradient": weights.gradient * gradient_error(moved, target, attention),
-            "smooth": weights.smooth * smoothness(motion.residual, shrink(target, factor)),
+            "picture": weights.picture * pyramid_error(moved, target, counted),
+            "gradient": weights.gradient * gradient_error(moved, target, counted),
+            "smooth": weights.smooth * smoothness(motion.residual, whole),
             "size": weights.size
             * weighted_mean(motion.residual.abs(), 1.0 - 0.9 * shrink(where.face, factor)),
             "occlusion": weights.occlusion
-            * occlusion_error(
-                motion.occlusion,
-                occlusion_target(
-                    shrink(moved.detach(), factor),
-                    shrink(target, factor),
-                    shrink(batch["seen"], factor),
-                ),
-            ),
+            * occlusion_error(motion.occlusion, self._wanted(batch, motion, whole)),
             "divergence": weights.divergence * divergence(motion.mean, motion.log_variance),
         }
         if "exact_flow" in batch:
             flow = batch["flow"] + enlarge_flow(motion.residual, side)
             parts["exact"] = weights.exact * flow_error(flow, batch["exact_flow"], attention)
         return parts
+
+    @torch.no_grad()
+    def _wanted(self, batch: Batch, motion: Motion, target: Tensor) -> Tensor:
+        """The occlusion that is asked for, found at the size of the answer."""
+        factor = batch["target"].shape[-1] // target.shape[-1]
+        moved = warp(shrink(geometric_composite(batch), factor), motion.residual / factor)
+        return occlusion_target(moved, target, shrink(batch["seen"], factor))
 
     def _attention(self, where: Regions) -> Tensor:
         weights = self.recipe.loss

@@ -21,7 +21,7 @@ from backend.mesh_to_video.on_device.pictures import (
     box_blurred,
     ellipse,
     eroded,
-    gaussian,
+    gaussians,
     inside_polygon,
     sampled,
 )
@@ -185,8 +185,11 @@ def test_blurs_and_sampling_are_opencvs() -> None:
     given = picture()
     planes = as_planes(given, CPU)
     assert np.allclose(as_array(box_blurred(planes, 3)), cv2.blur(given, (7, 7)), atol=1e-5)
-    soft = as_array(blurred(planes, torch.from_numpy(gaussian(1.3))))
-    assert np.allclose(soft, cv2.GaussianBlur(given, (0, 0), 1.3), atol=1e-5)
+    widths = [0.5, 1.3, 2.2]
+    soft = blurred(planes.transpose(0, 1), torch.from_numpy(gaussians(widths)))
+    for channel, width in enumerate(widths):
+        expected = cv2.GaussianBlur(given[..., channel], (0, 0), width)
+        assert np.allclose(soft[channel, 0].numpy(), expected, atol=1e-5)
     x, y = np.meshgrid(np.arange(60, dtype=np.float32) - 1.75, np.arange(40, dtype=np.float32) / 2)
     for mode, kernel in (("bilinear", cv2.INTER_LINEAR), ("bicubic", cv2.INTER_CUBIC)):
         places = (torch.from_numpy(value[None] + 0.5) for value in (x, y))

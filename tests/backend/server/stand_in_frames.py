@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The standard jobs, with pictures that are quickly made instead of those of the pipeline.
+
+Everything around the pictures is real: the job, the file, its sound and what the file says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.mesh_to_video import video
+from backend.mesh_to_video.settings import RenderSettings
+from backend.mesh_to_video.video import FrameSource
+from backend.server import jobs, render_job
+from shared.take import Take, resample_take
+
+# A photo of these bytes is drawn slowly, to be cancelled meanwhile.
+SLOW = b"a slow photo"
+
+
+def frames_of_photo(
+    image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Callable[[], bool]
+) -> FrameSource:
+    """A grey picture for each frame, the lighter the further the jaw is open."""
+    assert isinstance(image, Path)
+    is_slow = image.read_bytes() == SLOW
+    side = settings.size or 640
+    opened = resample_take(take, settings.fps).weights[:, 17]
+    channels = 4 if settings.background == "alpha" else 3
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for value in opened:
+            if is_slow:
+                time.sleep(0.05)
+            yield np.full((side // 2, side, channels), round(255 * float(value)), np.uint8)
+
+    return FrameSource(len(opened), frames(), ("It is only a stand-in.",))
+
+
+video.frames_of_photo = frames_of_photo
+JOB_KINDS = (*jobs.JOB_KINDS, *render_job.JOB_KINDS)
