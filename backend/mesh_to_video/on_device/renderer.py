@@ -58,17 +58,19 @@ class DeviceRenderer:
         left, top, right, bottom = still.box
         self._view = still.warp.view
         self._refines = still.refines
-        with torch.inference_mode():
+        with torch.no_grad():
             self._around = DeviceSurroundings(still.around, device)
             self._photo = DevicePhoto(still.warp, self._around, device)
             self._picture = torch.from_numpy(still.picture).to(device)
             self._behind = as_planes(still.behind[top:bottom, left:right], device)
             self._plate = as_planes(still.warp.plate, device)
             self._networks: DeviceNetworks | None = None
-            if still.crop is not None and still.networks is not None:
+            networks = still.networks
+            works = networks is not None and (networks.motion_vae or networks.generator)
+            if networks is not None and works and still.crop is not None:
                 crop, view = still.crop, self._view
                 self._crop = DeviceCrop(crop, self._around, device)
-                self._networks = DeviceNetworks(crop, still.networks, settings.parts, device)
+                self._networks = DeviceNetworks(crop, networks, settings.parts, device)
                 seen_from = crop.large_view if self._refines else crop.view
                 self._motion_scale = view.scale / crop.view.scale
                 self._from_motion = Placing(crop.motion_view, view, device)
