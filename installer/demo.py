@@ -13,6 +13,7 @@ from .failure import SetupError
 from .paths import LOGS, ROOT, shown
 from .progress import child_environment, elapsed_text, say, tail
 
+TALKING_PHOTO = "talking_photo.mp4"
 RESULTS = (
     ("performance.take.npz", "the curves, for the library and for later"),
     ("head.blend", "the head with its action and the sound, for Blender"),
@@ -20,6 +21,7 @@ RESULTS = (
     ("head.fbx", "the same for other programs"),
     ("livelink.csv", "the curves as Live Link Face writes them"),
     ("preview.mp4", "what it looks and sounds like"),
+    (TALKING_PHOTO, "the photo itself, speaking"),
 )
 # How the program inside Blender talks to us: lines for a person, the sentence about a refused
 # input, and the exit code that goes with it. Everything else is for the log.
@@ -60,6 +62,7 @@ def run(audio: Path, image: Path, out: Path) -> int:
             "audio": audio, "image": image, "out": out,
         }
     )  # fmt: skip
+    _render_photo(audio, image, out)
     absent = [name for name, _ in RESULTS if not (out / name).is_file()]
     if absent:
         raise SetupError(
@@ -70,6 +73,28 @@ def run(audio: Path, image: Path, out: Path) -> int:
         size = (out / name).stat().st_size / 1e6
         say(f"  {name:<21} {size:7.2f} MB  {use}")
     return 0
+
+
+def _render_photo(audio: Path, image: Path, out: Path) -> None:
+    """The Take once more, on the photo: a talking-head video."""
+    say("Rendering the photo as a video")
+    take = out / "performance.take.npz"
+    command = [str(BACKEND.interpreter), "-m", "backend", "render", str(take)]
+    for option, value in (("image", image), ("audio", audio), ("out", out / TALKING_PHOTO)):
+        command += [f"--{option}", str(value)]
+    command += ["--size", "512"]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / "render.log"
+    with log.open("w", encoding="utf-8") as record:
+        finished = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=record, stderr=subprocess.STDOUT, cwd=ROOT,
+            env=child_environment(PYTHONUNBUFFERED="1"),
+        )  # fmt: skip
+    if finished.returncode != 0:
+        raise SetupError(
+            f"The video could not be rendered (exit code {finished.returncode}).",
+            f"The whole log: {shown(log)}", tail(log),
+        )  # fmt: skip
 
 
 def _run_in_blender(paths: dict[str, Path]) -> None:

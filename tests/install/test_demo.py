@@ -109,3 +109,17 @@ def test_a_photo_without_a_face_is_one_sentence(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "Traceback" not in answer.stdout + answer.stderr
     assert "face" in answer.stderr.lower()
+
+
+def test_the_photo_speaks(results: tuple[Path, str]) -> None:
+    import av
+
+    with av.open(str(results[0] / "talking_photo.mp4")) as film:
+        picture = film.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(picture)]
+        assert film.streams.audio, "the film is silent"
+    assert len(frames) == pytest.approx(SECONDS * 25, abs=2)
+    assert max(frames[0].shape) == 512
+    first = frames[0].astype(float)
+    assert max(np.abs(frame - first)[150:400].mean() for frame in frames) > 0.5
+    assert max(np.abs(frame - first)[:20, :20].max() for frame in frames) < 12, "the wall moves"
