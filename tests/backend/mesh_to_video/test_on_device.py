@@ -31,6 +31,7 @@ from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, PLAIN_WARP, Parts, RenderSettings
 from backend.mesh_to_video.view import View
 from backend.mesh_to_video.weights import VideoNetworks
+from backend.rasterize import TensorFragments, on_torch
 from backend.samples import PORTRAIT
 from shared.arkit import INDEX
 from shared.take import Take
@@ -151,6 +152,31 @@ def test_a_frame_does_not_depend_on_its_batch(
     for number in (0, 1, 2):
         alone = renderer.frames(torch.from_numpy(heads[number : number + 1])).astype(int)
         assert np.abs(alone[0] - together[number]).max() <= 1
+
+
+def test_all_that_is_worked_with_lies_on_the_device(
+    portrait: Portrait, heads: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's device without data refuses to mix its values with the CPU's, as GPUs do. Which
+    triangles are seen depends on data, so that is left out."""
+
+    def nothing_seen(
+        vertices: torch.Tensor, triangles: torch.Tensor, size: tuple[int, int]
+    ) -> TensorFragments:
+        assert vertices.device == triangles.device
+        shape = (len(vertices), size[1], size[0])
+        where = vertices.device
+        face_id = torch.zeros(shape, dtype=torch.int32, device=where)
+        depth, shares = torch.zeros(shape, device=where), torch.zeros((*shape, 3), device=where)
+        return TensorFragments(face_id, depth, shares)
+
+    monkeypatch.setattr(on_torch, "rasterize", nothing_seen)
+    done = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append(self) or torch.zeros(1))
+    DeviceRenderer(portrait, RenderSettings(600), stirred_networks(), "meta").frames(heads)
+    (pictures,) = done
+    assert pictures.device.type == "meta" and pictures.dtype == torch.uint8
+    assert pictures.shape[0] == len(heads) and pictures.shape[1:3] == (600, 500)
 
 
 def test_a_batch_of_large_pictures_is_small(portrait: Portrait) -> None:
