@@ -39,16 +39,24 @@ DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
 SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.35, 0.7
 # Where no light comes flesh is seen in the light that other flesh scatters: so bright against the
 # lips. Of that teeth show less by this share.
-FLESH, TOOTH_BARE = 0.45, 0.8
+FLESH_NARROW, FLESH_WIDE, TOOTH_BARE = 0.7, 0.45, 0.8
+# Openings that count as narrow and as wide, metres.
+NARROW, WIDE = 0.006, 0.016
+# By how much wider than at rest a mouth is that begins to smile, and how much more a full smile
+# adds, as shares of its width.
+EASY_SMILE, FULL_SMILE = 0.03, 0.17
+# Of what is behind lips that are a little apart so much is seen.
+COVER_NARROW = 0.6
 # The least opening that shows anything, pixels.
 LEAST_OPENING = 0.35
 # Painted teeth are made brighter or darker by at most this factor.
 LARGEST_GAIN = 1.8
 # Fewer pixels of teeth in the photo say nothing.
 LEAST_TEETH = 12
-# Drawn this many times finer than the picture; the edge towards the lips is this soft,
-# in heights of the opening.
-FINER, SOFT_EDGE = 2, 0.11
+# Drawn this many times finer than the picture. The edge towards the lips is this soft, in heights
+# of the opening: lips that part a little are round and hide more.
+FINER = 2
+SOFT_NARROW, SOFT_WIDE = 0.18, 0.08
 # Teeth are about as bright as the whites of the eyes, which the photo shows: where these lie in
 # the eye's tile (from its middle, in half sides), and their colour where teeth are as painted.
 WHITE_NEAR, WHITE_FAR = 0.36, 0.56
@@ -107,7 +115,9 @@ class MouthInterior:
             np.float32
         )
         self._gain = _light_of_eyes(portrait)
-        self._flesh = FLESH * _lip_colour(portrait)
+        self._flesh = _lip_colour(portrait)
+        ends = rig.rest[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
+        self._rest_width = float(np.linalg.norm(ends[1] - ends[0]))
         self._tooth_gain = np.ones(3, np.float32)
         self._tooth_gain = self._photo_teeth(portrait, motion)
 
@@ -148,8 +158,11 @@ class MouthInterior:
         # An edge of the lips is soft, so some colour is needed a little beyond it.
         mean = _carried_on(mean, cover > 0.02)
         # Towards the lips their own colour goes over into what is behind.
-        blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, SOFT_EDGE * opening))
+        bare = self._bareness(points, opening)
+        edge = SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare
+        blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, edge * opening))
         soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
+        soft = soft * (COVER_NARROW + (1 - COVER_NARROW) * bare)
         return MouthImage(left, top, mean, np.asarray(soft, np.float32))
 
     def _colour(self, depth: Singles, values: Singles, points: Singles, opening: float) -> Singles:
@@ -159,12 +172,24 @@ class MouthInterior:
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
         light = self._light(depth, points, opening)
         dark = (1 - light[..., None]) * (1 - TOOTH_BARE * tooth)
-        colour = painted * light[..., None] + self._flesh * dark
+        bare = self._bareness(points / np.float32(FINER), opening / FINER)
+        flesh = self._flesh * np.float32(FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare)
+        colour = painted * light[..., None] + flesh * dark
         seen = values[..., 2:3]
         if (seen > 0).any():
             photo = _sampled(self._photo, values[..., 0], values[..., 1])
             colour = colour + np.clip(seen, 0, 1) * (photo - colour)
         return np.asarray(colour, np.float32)
+
+    def _bareness(self, points: Singles, opening: float) -> float:
+        """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide
+        open mouth, and for lips that a smile draws tightly over the teeth. `points` [V,3] and
+        `opening` in pixels of the view."""
+        corners = np.linalg.norm(points[INNER_LIP_UPPER[0]] - points[INNER_LIP_UPPER[-1]])
+        drawn = float(corners) / self._metre / self._rest_width
+        wide = (opening / self._metre - NARROW) / (WIDE - NARROW)
+        share = float(np.clip(max(wide, (drawn - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))
+        return share * share * (3 - 2 * share)
 
     def _light(self, depth: Singles, points: Singles, opening: float) -> Singles:
         """How much light comes to what lies at `depth` [h,w], 0..1.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from backend.face.topology import LANDMARK_COUNT
+from backend.face.topology import LANDMARK_COUNT, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
 from .backdrop import Body, random_background, random_body
 from .camera import Camera, Lights, photographed, random_camera, random_lights
@@ -32,6 +32,8 @@ Floats = NDArray[np.float64]
 FINER = 2
 # Where the head turns: the top of the neck, metres in the head's frame.
 PIVOT = np.array((0.0, 0.02, -0.055))
+# In which share of the lips' own light (linear, not as on a screen) deep flesh and teeth are seen.
+FLESH_SHARE, FLESH_SHARE_OF_TEETH = 0.17, 0.04
 # Depths that differ by less belong to one surface, metres.
 _SAME_SURFACE = 0.0035
 
@@ -141,10 +143,11 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
             len(head.triangles), shade, plain, LINEAR)  # fmt: skip
     _lip_shadow(light, drawn, head)
-    picture = photographed(cv2.resize(light, scene.size, interpolation=cv2.INTER_AREA),
-                           scene.camera, random)  # fmt: skip
     carried = head.landmarks(posed)
     landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
+    _flesh_scatters(light, drawn, head, FINER * landmarks)
+    picture = photographed(cv2.resize(light, scene.size, interpolation=cv2.INTER_AREA),
+                           scene.camera, random)  # fmt: skip
     return Shot(picture, landmarks, drawn)
 
 
@@ -182,6 +185,19 @@ def _lip_shadow(light: Singles, drawn: Drawn, head: TrainingHead) -> None:
                            inside.shape[::-1])  # fmt: skip
     shadow = np.clip(0.25 + 0.9 * np.minimum(open_to, below), 0.3, 1.0)
     light[box] *= np.where(inside > 0, shadow, 1.0)[..., None].astype(np.float32)
+
+
+def _flesh_scatters(light: Singles, drawn: Drawn, head: TrainingHead, landmarks: Floats) -> None:
+    """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
+    their colour. Changes `light`; `landmarks` [478,3] in its pixels."""
+    height, width = light.shape[:2]
+    lips = landmarks[[*OUTER_LIP_UPPER[2:-2], *OUTER_LIP_LOWER[2:-2]], :2].astype(int)
+    column, row = np.clip(lips[:, 0], 0, width - 1), np.clip(lips[:, 1], 0, height - 1)
+    colour = np.median(light[row, column], axis=0)
+    kind = np.append(head.kind, np.zeros(1, np.uint8))
+    face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
+    for which, share in ((MOUTH, FLESH_SHARE), (TEETH, FLESH_SHARE_OF_TEETH)):
+        light[kind[face] == which] += np.float32(share) * colour
 
 
 def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
