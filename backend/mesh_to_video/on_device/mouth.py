@@ -22,10 +22,10 @@ from backend.mesh_to_video.mouth_interior import (
     LEAST_SHADOW,
     RING,
     SHADOW_SLOPE,
-    SOFT_EDGE,
     TOOTH_BARE,
     MouthInterior,
     lip_opening,
+    passage_of,
 )
 from backend.mesh_to_video.view import View
 from backend.rasterize import on_torch
@@ -60,6 +60,7 @@ class DeviceMouth:
     def __init__(self, mouth: MouthInterior, view: View, device: torch.device) -> None:
         still = mouth.still
         self._view, self._device, self._metre = view, device, still.metre
+        self._rest_width = still.rest_width
         self._triangles = torch.from_numpy(still.triangles).to(device)
         self._attributes = torch.from_numpy(still.attributes).to(device)
         self._tiles, self._photo = as_planes(still.tiles, device), as_planes(still.photo, device)
@@ -92,20 +93,34 @@ class DeviceMouth:
         shown = known & (found.depth < FINER * skin) & within
         weight = shown[:, None].float() * boxes.present[:, None, None, None]
         depth = torch.where(known, found.depth, 0.0)
-        colour = self._colour(values, self._light(depth, poses, boxes, openings))
+        passages = [
+            passage_of(ring[[0, len(INNER_LIP_UPPER) - 1]], opening, self._metre, self._rest_width)
+            for ring, opening in zip(edge, openings.tolist(), strict=True)
+        ]
+        flesh = self._per_frame([one.flesh for one in passages])
+        colour = self._colour(values, self._light(depth, poses, boxes, openings), flesh)
         cover = functional.avg_pool2d(weight, FINER)
         total = functional.avg_pool2d(colour * weight, FINER)
         mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
         # Towards the lips their own colour goes over into what is behind.
-        kernels = gaussians([max(0.5, SOFT_EDGE * float(one)) for one in openings])
+        kernels = gaussians(
+            [
+                max(0.5, one.edge * opening)
+                for one, opening in zip(passages, openings.tolist(), strict=True)
+            ]
+        )
         soft = 2 * blurred(cover, torch.from_numpy(kernels).to(self._device)) - 1
-        return Mouths(boxes, mean, soft.clamp(0, 1) * cover.clamp(0, 1))
+        soft = soft.clamp(0, 1) * cover.clamp(0, 1)
+        return Mouths(boxes, mean, soft * self._per_frame([one.cover for one in passages]))
 
-    def _colour(self, values: Tensor, light: Tensor) -> Tensor:
+    def _per_frame(self, numbers: list[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None, None, None]
+
+    def _colour(self, values: Tensor, light: Tensor, flesh: Tensor) -> Tensor:
         painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
         tooth = values[:, 5:6].clamp(0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
-        colour = painted * light + self._flesh * ((1 - light) * (1 - TOOTH_BARE * tooth))
+        colour = painted * light + self._flesh * flesh * ((1 - light) * (1 - TOOTH_BARE * tooth))
         photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
         return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
 
