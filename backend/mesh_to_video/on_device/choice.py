@@ -17,7 +17,9 @@ def chosen_device(name: str) -> torch.device | None:
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return None
     if name == "auto":
-        return torch.device("cuda", torch.cuda.current_device())
+        # Torch is not asked which: it would start the GPU, and where that fails, there would be no
+        # video instead of one by the CPU.
+        return torch.device("cuda", 0)
     there = gpus()
     if name not in there and f"{name}:0" not in there:
         others = f" or {' or '.join(there)}" if there else ""

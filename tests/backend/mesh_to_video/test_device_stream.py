@@ -110,6 +110,10 @@ def test_cancel_between_batches_and_close_end_the_threads() -> None:
     assert threading.active_count() == before
 
 
+def broken() -> int:
+    raise RuntimeError("CUDA error: initialization error")
+
+
 def test_which_device_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -120,7 +124,8 @@ def test_which_device_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.next_step == "Choose auto, cpu."
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    # A GPU that does not start is found out later, where the CPU can take over.
+    monkeypatch.setattr(torch.cuda, "current_device", broken)
     assert choice.chosen_device("auto") == torch.device("cuda:0")
     assert choice.chosen_device("cuda:1") == torch.device("cuda:1")
     assert choice.chosen_device("cuda") == torch.device("cuda")

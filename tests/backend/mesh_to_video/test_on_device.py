@@ -93,7 +93,7 @@ def stirred_networks() -> VideoNetworks:
 def agree(renderer: DeviceRenderer, heads: NDArray[np.float32]) -> None:
     made = renderer.frames(heads)
     assert made.shape[:3] == (len(heads), renderer.size[1], renderer.size[0])
-    scale = np.float32(renderer.size[1] / 1024)
+    scale = np.float32(renderer.on_cpu.still.warp.view.scale)
     for number, head in enumerate(heads):
         expected = renderer.on_cpu.frame(head)
         assert expected.dtype == made.dtype and expected.shape == made[number].shape
