@@ -49,11 +49,13 @@ def rows(repeats: int, long: bool) -> Iterator[Row]:
     from backend.evaluation.bench_rasterize import bench_rasterize
 
     yield from bench_rasterize()
+    from backend.evaluation.bench_device import bench_device
     from backend.evaluation.bench_encode import bench_encode
     from backend.evaluation.bench_video import bench_video
 
     yield from bench_encode()
     yield from bench_video()
+    yield from bench_device()
     yield from _keying()
 
 

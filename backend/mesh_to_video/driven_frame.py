@@ -81,6 +81,16 @@ class FaceCrop:
         lips = lip_maps(self._landmarks(vertices), self._reference, MOTION_SIDE)
         return DrivenFrame(flow, motion.seen, _shown(motion), motion.colours, inside, lips)
 
+    @property
+    def members(self) -> NDArray[np.intp]:
+        """The vertices of the face, over which its code goes from 0 to 1."""
+        return self._face
+
+    @property
+    def reference(self) -> Singles:
+        """The photo's landmarks [468,2] in pixels of the lip maps."""
+        return self._reference
+
     def _landmarks(self, vertices: Singles) -> Singles:
         """The landmarks [468,2] in pixels of the lip maps."""
         points = self._portrait.crop.points(vertices[:LANDMARK_COUNT])

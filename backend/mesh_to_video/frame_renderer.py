@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +25,26 @@ Pixels = NDArray[np.uint8]
 GREEN = (0, 177, 64)
 # How much "blur" blurs the background, as a share of the picture's longer side.
 BLUR = 0.025
+
+
+class StillParts(NamedTuple):
+    """What a renderer has prepared, and what is the same in every frame.
+
+    picture  uint8 [H,W,3 or 4] while nothing moves; behind float32 [H,W,3] what the person hides
+    around   the motion of what is not the face
+    box      left, top, right, bottom: the pixels in which anything moves; `warp` draws these
+    crop, networks  what the networks see, and they themselves; None without them
+    refines  whether the refiner works too
+    """
+
+    picture: Pixels
+    behind: Singles
+    around: Surroundings
+    box: tuple[int, int, int, int]
+    warp: PhotoWarp
+    crop: FaceCrop | None
+    networks: VideoNetworks | None
+    refines: bool
 
 
 class FrameRenderer:
@@ -60,6 +81,16 @@ class FrameRenderer:
             self._crop = FaceCrop(portrait, around)
             self._stage = NetworkStage(self._crop, networks, settings.parts)
             self._refines = self._stage.refines(self._crop.view, self._scale)
+        self.still = StillParts(
+            self._still,
+            self._behind,
+            around,
+            self._box,
+            self._warp,
+            self._crop if self._stage else None,
+            networks if self._stage else None,
+            self._stage is not None and self._refines,
+        )
 
     def frame(self, vertices: Singles) -> Pixels:
         """The picture uint8 [H,W,3] (4 with alpha) of the driven head [V,3]."""

@@ -8,6 +8,7 @@ places as its colours. What is not the face follows as `surroundings.py` says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -69,6 +70,14 @@ class MotionImage:
     colours: Singles
 
 
+class CoarsePixels(NamedTuple):
+    """The pixels [h,w] at which the motion beside the face is worked out, by their places in the
+    view."""
+
+    x: Singles
+    y: Singles
+
+
 class MotionField:
     """The motion from the photo to driven frames, in one view of the photo."""
 
@@ -112,6 +121,20 @@ class MotionField:
         )
         x, y = np.meshgrid(across, down)
         self._x, self._y = x, y
+
+    @property
+    def seam(self) -> int:
+        """Half the width of the band between the face and what is around it, pixels."""
+        return self._seam
+
+    @property
+    def behind(self) -> Singles:
+        """How far from the lips' edges `LIP_ROWS` the sheet between them lies, [22,3] pixels."""
+        return self._behind
+
+    @property
+    def coarse(self) -> CoarsePixels:
+        return CoarsePixels(self._x, self._y)
 
     def around(self, vertices: Singles) -> tuple[Singles, Singles]:
         """Where everything would come from if there were no face, [H,W] twice; `vertices` [V,3]

@@ -7,6 +7,7 @@ The photo's own where it shows them, else painted ones, in the photo's light; de
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -75,6 +76,37 @@ class MouthImage:
     cover: Singles
 
 
+class StillMouth(NamedTuple):
+    """What is the same in every frame.
+
+    triangles   [F,3] of what is behind the lips
+    attributes  [V,6] of the head: place in the photo, whether it shows it, place in the tiles,
+                whether it is a tooth
+    tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
+    flesh       [3] the colour where no light comes; metre: pixels of the view per metre
+    rest_width  metres between the corners of the mouth at rest
+    """
+
+    triangles: NDArray[np.int32]
+    attributes: Singles
+    tiles: Pixels
+    photo: Pixels
+    gain: Singles
+    tooth_gain: Singles
+    flesh: Singles
+    metre: float
+    rest_width: float
+
+
+class Passage(NamedTuple):
+    """What lips let through: the softness of their edge in heights of the opening, the share of
+    what is behind them that is seen, and how bright flesh is in there against the lips."""
+
+    edge: float
+    cover: float
+    flesh: float
+
+
 class MouthInterior:
     """Draws what is behind the lips of a portrait, in the view of its motion field."""
 
@@ -88,7 +120,7 @@ class MouthInterior:
             rig.vertex_part, [PART_NAMES.index(f"{row}_teeth") for row in ("upper", "lower")]
         )
         seen = np.where(motion.seen > 0.5, 1.0, 0.0)
-        if _opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
+        if lip_opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
             seen[:] = 0.0
         self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
             np.float32
@@ -100,10 +132,17 @@ class MouthInterior:
         self._tooth_gain = np.ones(3, np.float32)
         self._tooth_gain = self._photo_teeth(portrait, motion)
 
+    @property
+    def still(self) -> StillMouth:
+        return StillMouth(
+            self._triangles, self._attributes, self._tiles, self._photo, self._gain,
+            self._tooth_gain, self._flesh, float(self._metre), self._rest_width,
+        )  # fmt: skip
+
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
         """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
         points = self._view.points(vertices)
-        opening = _opening(points)
+        opening = lip_opening(points)
         if opening < LEAST_OPENING:
             return None
         box = box_around(points[RING], self._view.width, self._view.height)
@@ -123,45 +162,32 @@ class MouthInterior:
         known = face_id >= 0
         shown = known & (depth < FINER * skin) & _within_lips(fine[RING, :2], depth.shape)
         weight = shown.astype(np.float32)
-        colour = self._colour(np.where(known, depth, 0.0), values, fine, FINER * opening)
+        corners = points[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
+        passage = passage_of(corners, opening, self._metre, self._rest_width)
+        light = self._light(np.where(known, depth, 0.0), fine, FINER * opening)
+        colour = self._colour(values, light, passage.flesh)
         cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
         total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
         mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
         # An edge of the lips is soft, so some colour is needed a little beyond it.
         mean = _carried_on(mean, cover > 0.02)
         # Towards the lips their own colour goes over into what is behind.
-        bare = self._bareness(points, opening)
-        edge = SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare
-        blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, edge * opening))
+        blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, passage.edge * opening))
         soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
-        soft = soft * (COVER_NARROW + (1 - COVER_NARROW) * bare)
-        return MouthImage(left, top, mean, np.asarray(soft, np.float32))
+        return MouthImage(left, top, mean, np.asarray(soft * passage.cover, np.float32))
 
-    def _colour(self, depth: Singles, values: Singles, points: Singles, opening: float) -> Singles:
-        """The shaded colours [h,w,3] of what is drawn `FINER` times finer."""
+    def _colour(self, values: Singles, light: Singles, flesh: float) -> Singles:
+        """The colours [h,w,3] of what is drawn, in `light` [h,w] and in that of the flesh."""
         painted = _sampled(self._tiles, values[..., 3], values[..., 4]) * self._gain
         tooth = np.clip(values[..., 5:6], 0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
-        light = self._light(depth, points, opening)
         dark = (1 - light[..., None]) * (1 - TOOTH_BARE * tooth)
-        bare = self._bareness(points / np.float32(FINER), opening / FINER)
-        flesh = self._flesh * np.float32(FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare)
-        colour = painted * light[..., None] + flesh * dark
+        colour = painted * light[..., None] + self._flesh * np.float32(flesh) * dark
         seen = values[..., 2:3]
         if (seen > 0).any():
             photo = _sampled(self._photo, values[..., 0], values[..., 1])
             colour = colour + np.clip(seen, 0, 1) * (photo - colour)
         return np.asarray(colour, np.float32)
-
-    def _bareness(self, points: Singles, opening: float) -> float:
-        """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide
-        open mouth, and for lips that a smile draws tightly over the teeth. `points` [V,3] and
-        `opening` in pixels of the view."""
-        corners = np.linalg.norm(points[INNER_LIP_UPPER[0]] - points[INNER_LIP_UPPER[-1]])
-        drawn = float(corners) / self._metre / self._rest_width
-        wide = (opening / self._metre - NARROW) / (WIDE - NARROW)
-        share = float(np.clip(max(wide, (drawn - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))
-        return share * share * (3 - 2 * share)
 
     def _light(self, depth: Singles, points: Singles, opening: float) -> Singles:
         """How much light comes to what lies at `depth` [h,w], 0..1.
@@ -239,7 +265,28 @@ def _lip_colour(portrait: Portrait) -> Singles:
     return np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
 
 
-def _opening(points: Singles) -> float:
+def passage_of(corners: Singles, opening: float, metre: float, rest_width: float) -> Passage:
+    """What lips let through with the corners of the mouth [2,3] and so large an `opening`, both in
+    pixels, of which a metre has `metre`."""
+    width = float(np.linalg.norm(corners[1] - corners[0])) / metre / rest_width
+    bare = _bareness(width, opening / metre)
+    return Passage(
+        edge=SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare,
+        cover=COVER_NARROW + (1 - COVER_NARROW) * bare,
+        flesh=FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare,
+    )
+
+
+def _bareness(width: float, opening: float) -> float:
+    """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide open
+    mouth, and for lips that a smile draws tightly over the teeth. The mouth's `width` against that
+    at rest, its `opening` in metres."""
+    wide = (opening - NARROW) / (WIDE - NARROW)
+    share = float(np.clip(max(wide, (width - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))
+    return share * share * (3 - 2 * share)
+
+
+def lip_opening(points: Singles) -> float:
     """The largest gap between the lips' edges, pixels of `points` [V,3]."""
     upper, lower = points[list(INNER_LIP_UPPER)], points[list(INNER_LIP_LOWER)]
     return float((lower[:, 1] - upper[:, 1]).max())

@@ -66,9 +66,7 @@ class NetworkStage:
             )
             found = network(inputs, lip_branch=self._lip_branch)
         residual = found.residual[0].permute(1, 2, 0).numpy()
-        return LearnedMotion(
-            residual * _fade(MOTION_SIDE)[..., None], found.occlusion[0, 0].numpy()
-        )
+        return LearnedMotion(residual * fade(MOTION_SIDE)[..., None], found.occlusion[0, 0].numpy())
 
     def change(
         self, frame: DrivenFrame, learned: LearnedMotion | None, composite: Singles
@@ -96,7 +94,7 @@ class NetworkStage:
                 _planes(frame.inside),
             )
         added = made[0].permute(1, 2, 0).numpy() - composite
-        return added * _fade(NETWORK_SIDE)[..., None], _plane(occlusion)
+        return added * fade(NETWORK_SIDE)[..., None], _plane(occlusion)
 
     def refined(
         self, large: Singles, composite: Singles, added: Singles, occlusion: Tensor
@@ -108,14 +106,14 @@ class NetworkStage:
             made = network(
                 _planes(large), _planes(composite), _planes(composite + added), occlusion
             )
-        return (made[0].permute(1, 2, 0).numpy() - large) * _fade(2 * NETWORK_SIDE)[..., None]
+        return (made[0].permute(1, 2, 0).numpy() - large) * fade(2 * NETWORK_SIDE)[..., None]
 
     def refines(self, crop: View, scale: float) -> bool:
         """Whether a video with `scale` pixels per pixel of the photo is worth the refiner."""
         return self._networks.refiner is not None and scale / crop.scale >= REFINED_FROM
 
 
-def _fade(side: int) -> Singles:
+def fade(side: int) -> Singles:
     """1 in the middle, 0 at the border, [side,side]."""
     place = (np.arange(side, dtype=np.float32) + 0.5) / side
     line = np.clip(np.minimum(place, 1 - place) / FADE, 0, 1)

@@ -9,6 +9,7 @@ away; laid back where it was it gives the photo exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -51,6 +52,20 @@ class Layers:
     mouth: MouthImage | None
 
 
+class StillPhoto(NamedTuple):
+    """What is the same in every frame.
+
+    layer   float32 [H,W,4]: what the person adds to each pixel, and how much they cover
+    tiles   uint8: the painted eyes; is_eye [F+1]: which triangles show them (the last: none)
+    mouth   what is behind the lips, or None when that is left out
+    """
+
+    layer: Singles
+    tiles: Pixels
+    is_eye: NDArray[np.bool_]
+    mouth: MouthInterior | None
+
+
 class PhotoWarp:
     """Draws driven frames of a portrait in one view of its photo."""
 
@@ -72,6 +87,10 @@ class PhotoWarp:
         # The sheet between the lips has corners of its own, which are no eye's.
         part = np.append(part, np.full(len(LIP_ROWS), -1))
         self._is_eye = np.append(np.isin(part[self.motion.triangles], eyes).all(axis=1), False)
+
+    @property
+    def still(self) -> StillPhoto:
+        return StillPhoto(self._layer, self._tiles, self._is_eye, self._mouth)
 
     def draw(self, vertices: Singles) -> Layers:
         """The person as the driven head [V,3] says, in the photo's pixels."""
@@ -131,7 +150,7 @@ class PhotoWarp:
                 painted = cv2.remap(self._tiles, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
                 known = values[rows, columns, 2:3]
                 ball = known * drawn[rows, columns] + (1 - known) * painted[:, 0]
-                drawn[rows, columns] = ball * _light_between_lids(points[ring])
+                drawn[rows, columns] = ball * light_between_lids(points[ring])
             small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
             shown = (face_id >= 0).astype(np.float32)
             share = cv2.resize(shown, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
@@ -140,7 +159,7 @@ class PhotoWarp:
             part += inner * (small - part)
 
 
-def _light_between_lids(ring: Singles) -> float:
+def light_between_lids(ring: Singles) -> float:
     """How much light the ball gets, 0..1: in a slit there is only the shadow of the lashes."""
     half = len(ring) // 2
     width = float(np.linalg.norm(ring[0, :2] - ring[half, :2]))

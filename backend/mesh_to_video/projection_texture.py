@@ -62,7 +62,7 @@ def _halves() -> NDArray[np.float32]:
     return belongs
 
 
-_BELONGS = _halves()
+BELONGS = _halves()
 
 
 def _dots(points: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -72,7 +72,7 @@ def _dots(points: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     # A round dot is the product of one curve along x and one along y.
     across = np.exp(-0.5 * ((centres[None, :] - points[:, :1]) / width) ** 2)
     down = np.exp(-0.5 * ((centres[None, :] - points[:, 1:2]) / width) ** 2)
-    maps = (_BELONGS[:, None, :] * down.T[None]) @ across
+    maps = (BELONGS[:, None, :] * down.T[None]) @ across
     return np.ascontiguousarray(maps.transpose(1, 2, 0))
 
 

@@ -9,6 +9,7 @@ collar, where it is rooted; and at the rim of the face they agree with the face.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -48,6 +49,23 @@ class Rigid:
         return np.asarray(points @ self.turn.T + self.shift, np.float32)
 
 
+class StillSurroundings(NamedTuple):
+    """What is the same in every frame, for N = (CELLS+1)^2 points of the grid.
+
+    points  [N,3] in the photo's pixels, row by row; follow [N] how much of the head's motion they
+            take over; of_rim [N,R] how much of what each point of the face's rim does beyond it
+    rim     [R,3] in the photo; left, top, step (right, down) of the grid
+    """
+
+    points: Singles
+    follow: Singles
+    of_rim: Singles
+    rim: Singles
+    left: float
+    top: float
+    step: tuple[float, float]
+
+
 class Surroundings:
     """The motion of everything that is not the face, on a grid over the photo."""
 
@@ -83,6 +101,12 @@ class Surroundings:
             self._left + CELLS * self._step[0],
             self._top + CELLS * self._step[1],
         )
+
+    @property
+    def still(self) -> StillSurroundings:
+        rim = self._source[np.array(FACE_OVAL)]
+        grid = (self._left, self._top, self._step)
+        return StillSurroundings(self._points, self._follow, self._of_rim, rim, *grid)
 
     def head_motion(self, vertices: Singles) -> Rigid:
         """How the head moved from the photo to `vertices` [V,3], photo's pixels."""

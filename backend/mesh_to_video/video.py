@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -34,11 +34,15 @@ _BETWEEN_WORDS = 0.1
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Frames that are about to be made, uint8 [H,W,3] or with alpha [H,W,4], all of one size."""
+    """Frames that are about to be made, uint8 [H,W,3] or with alpha [H,W,4], all of one size.
+
+    To `later` comes what is worth telling while they are made.
+    """
 
     frame_count: int
     frames: Frames
     warnings: tuple[str, ...] = ()
+    later: list[str] = field(default_factory=list)
 
 
 MakeFrames = Callable[[Path | bytes, Take, RenderSettings, Cancelled], FrameSource]
@@ -156,7 +160,12 @@ def render_video(
         fps=settings.fps,
         frames=writer.frames,
         seconds=float(writer.frames / rate),
-        warnings=(*source.warnings, *_other_recording(take, sound), *writer.warnings),
+        warnings=(
+            *source.warnings,
+            *source.later,
+            *_other_recording(take, sound),
+            *writer.warnings,
+        ),
         fps_measured=writer.frames / max(elapsed, 1e-9),
     )
 
@@ -210,9 +219,11 @@ def frames_of_photo(
     """The frames of `take` on the photo, by the whole pipeline."""
     from backend.mesh_to_video.frame_renderer import FrameRenderer
     from backend.mesh_to_video.frame_stream import frames_in_order
+    from backend.mesh_to_video.on_device.choice import chosen_device
     from backend.mesh_to_video.performance import take_performance
     from backend.mesh_to_video.portrait import portrait_from_photo
 
+    device = chosen_device(settings.device)
     portrait = portrait_from_photo(image)
     warnings = list(portrait.warnings)
     height, width = portrait.pixels.shape[:2]
@@ -227,12 +238,25 @@ def frames_of_photo(
     warnings += performance.notes
     renderer = FrameRenderer(portrait, settings)
     warnings += renderer.warnings
+    count, later = performance.frame_count, list[str]()
+    if device is not None:
+        from backend.mesh_to_video.on_device.renderer import DeviceRenderer
+        from backend.mesh_to_video.on_device.stream import frames_in_batches
+
+        frames = frames_in_batches(
+            lambda: DeviceRenderer(portrait, settings, device=device, on_cpu=renderer),
+            performance.vertices,
+            count,
+            on_cpu=renderer.frame,
+            warn=later.append,
+            cancelled=cancelled,
+        )
+        return FrameSource(count, frames, tuple(warnings), later)
 
     def make(frame: int) -> NDArray[np.uint8]:
         return renderer.frame(performance.vertices(frame))
 
-    frames = frames_in_order(make, performance.frame_count, cancelled)
-    return FrameSource(performance.frame_count, frames, tuple(warnings))
+    return FrameSource(count, frames_in_order(make, count, cancelled), tuple(warnings))
 
 
 def warm_up() -> None:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mouth_interior` for several frames at once: teeth and tongue behind the lips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from backend.face.topology import INNER_LIP_UPPER
+from backend.mesh_to_video.mouth_interior import (
+    CORNER_DARK,
+    DIM_DEPTH,
+    DIM_PER_OPENING,
+    FINER,
+    IN_SHADOW,
+    LEAST_OPENING,
+    LEAST_SHADOW,
+    RING,
+    SHADOW_SLOPE,
+    TOOTH_BARE,
+    MouthInterior,
+    lip_opening,
+    passage_of,
+)
+from backend.mesh_to_video.view import View
+from backend.rasterize import on_torch
+
+from .motion import Motions, Poses
+from .pictures import (
+    Boxes,
+    as_planes,
+    blurred,
+    box_blurred,
+    boxes_around,
+    gaussians,
+    inside_polygon,
+    sampled,
+)
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Mouths:
+    """The inside of B mouths in boxes of the view: colour [B,3,h,w] 0..255, cover [B,1,h,w]."""
+
+    boxes: Boxes
+    colour: Tensor
+    cover: Tensor
+
+
+class DeviceMouth:
+    """Draws what is behind the lips in one view."""
+
+    def __init__(self, mouth: MouthInterior, view: View, device: torch.device) -> None:
+        still = mouth.still
+        self._view, self._device, self._metre = view, device, still.metre
+        self._rest_width = still.rest_width
+        self._triangles = torch.from_numpy(still.triangles).to(device)
+        self._attributes = torch.from_numpy(still.attributes).to(device)
+        self._tiles, self._photo = as_planes(still.tiles, device), as_planes(still.photo, device)
+        self._gain, self._tooth_gain, self._flesh = (
+            torch.from_numpy(np.asarray(value, np.float32)).to(device)[None, :, None, None]
+            for value in (still.gain, still.tooth_gain, still.flesh)
+        )
+
+    def driven(self, poses: Poses, motions: Motions) -> Mouths | None:
+        """The insides; None where all lips are closed."""
+        edge = poses.some(self._view, list(RING))
+        # The ring begins with the upper lip and goes back along the lower one.
+        openings = np.array([_opening(ring) for ring in edge], np.float32)
+        wanted = [bool(opening >= LEAST_OPENING) for opening in openings]
+        boxes = boxes_around(edge, wanted, self._view, 0.0, self._device)
+        if boxes is None:
+            return None
+        points = (poses.points(self._view) - boxes.corner()) * FINER
+        size = (FINER * boxes.width, FINER * boxes.height)
+        found = on_torch.rasterize(points, self._triangles, size)
+        values = on_torch.interpolate(found, self._triangles, self._attributes)
+        values = values.permute(0, 3, 1, 2)
+        known = found.face_id >= 0
+        skin = boxes.take(motions.depth[:, None])[:, 0]
+        skin = skin.repeat_interleave(FINER, dim=1).repeat_interleave(FINER, dim=2)
+        corner = boxes.corner()[..., :2]
+        ring = (torch.from_numpy(edge[..., :2]).to(self._device) - corner) * FINER
+        within = inside_polygon(ring, *size)[:, None].float()
+        within = functional.max_pool2d(within, 3, 1, 1)[:, 0] > 0
+        shown = known & (found.depth < FINER * skin) & within
+        weight = shown[:, None].float() * boxes.present[:, None, None, None]
+        depth = torch.where(known, found.depth, 0.0)
+        passages = [
+            passage_of(ring[[0, len(INNER_LIP_UPPER) - 1]], opening, self._metre, self._rest_width)
+            for ring, opening in zip(edge, openings.tolist(), strict=True)
+        ]
+        flesh = self._per_frame([one.flesh for one in passages])
+        colour = self._colour(values, self._light(depth, poses, boxes, openings), flesh)
+        cover = functional.avg_pool2d(weight, FINER)
+        total = functional.avg_pool2d(colour * weight, FINER)
+        mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
+        # Towards the lips their own colour goes over into what is behind.
+        kernels = gaussians(
+            [
+                max(0.5, one.edge * opening)
+                for one, opening in zip(passages, openings.tolist(), strict=True)
+            ]
+        )
+        soft = 2 * blurred(cover, torch.from_numpy(kernels).to(self._device)) - 1
+        soft = soft.clamp(0, 1) * cover.clamp(0, 1)
+        return Mouths(boxes, mean, soft * self._per_frame([one.cover for one in passages]))
+
+    def _per_frame(self, numbers: list[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None, None, None]
+
+    def _colour(self, values: Tensor, light: Tensor, flesh: Tensor) -> Tensor:
+        painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
+        tooth = values[:, 5:6].clamp(0, 1)
+        painted = painted * (1 + tooth * (self._tooth_gain - 1))
+        colour = painted * light + self._flesh * flesh * ((1 - light) * (1 - TOOTH_BARE * tooth))
+        photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
+        return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
+
+    def _light(self, depth: Tensor, poses: Poses, boxes: Boxes, openings: Singles) -> Tensor:
+        """How much light comes to what lies at `depth` [B,h,w]: [B,1,h,w]; see the CPU's."""
+        metre = FINER * self._metre
+        upper = poses.some(self._view, list(INNER_LIP_UPPER))
+        upper[..., :2] -= boxes.corners
+        upper *= np.float32(FINER)
+        column = np.arange(depth.shape[2]) + 0.5
+        lines = np.empty((len(upper), 3, depth.shape[2]), np.float32)
+        for number, edge in enumerate(upper):
+            edge = edge[np.argsort(edge[:, 0])]
+            lines[number, 0] = np.interp(column, edge[:, 0], edge[:, 1])
+            lines[number, 1] = np.interp(column, edge[:, 0], edge[:, 2])
+            middle, reach = (edge[0, 0] + edge[-1, 0]) / 2, (edge[-1, 0] - edge[0, 0]) / 2
+            lines[number, 2] = np.clip(np.abs(column - middle) / max(float(reach), 1.0), 0, 1)
+        line, lip, beside = torch.from_numpy(lines).to(self._device)[:, :, None].unbind(1)
+        row = (torch.arange(depth.shape[1], device=self._device) + 0.5)[:, None]
+        behind = (depth - lip).clamp(min=0) / metre
+        half = torch.from_numpy(DIM_DEPTH + DIM_PER_OPENING * FINER * openings / metre)
+        half = half.to(self._device, torch.float32).clamp(min=1e-6)[:, None, None]
+        light = 1.0 / (1.0 + (behind / half) ** 2)
+        below = (row - line) / metre / (SHADOW_SLOPE * behind).clamp(min=LEAST_SHADOW)
+        share = below.clamp(0, 1)
+        light = light * (IN_SHADOW + (1 - IN_SHADOW) * share * share * (3 - 2 * share))
+        return (light * (1 - CORNER_DARK * beside**3))[:, None]
+
+
+def _opening(ring: Singles) -> float:
+    points = np.zeros((max(RING) + 1, 3), np.float32)
+    points[list(RING)] = ring
+    return lip_opening(points)
+
+
+def _carried_on(values: Tensor, known: Tensor, reach: int = 2) -> Tensor:
+    """Values [B,C,h,w] where known [B,1,h,w], and the mean of known neighbours a little beyond."""
+    weight = known.float()
+    for _ in range(reach):
+        total, share = box_blurred(values * weight, 1), box_blurred(weight, 1)
+        new = (weight == 0) & (share > 0)
+        values = torch.where(new, total / share.clamp(min=1e-6), values)
+        weight = torch.maximum(weight, new.float())
+    return values

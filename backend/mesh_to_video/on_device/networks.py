@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`driven_frame` and `network_stage` for several frames at once."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.mesh_to_video.driven_frame import FaceCrop
+from backend.mesh_to_video.motion_vae import motion_inputs
+from backend.mesh_to_video.network_stage import fade
+from backend.mesh_to_video.projection_texture import (
+    BELONGS,
+    DOT,
+    LIP_LANDMARKS,
+    projection_texture,
+)
+from backend.mesh_to_video.settings import MOTION_SIDE, NETWORK_SIDE, Parts
+from backend.mesh_to_video.weights import VideoNetworks
+
+from .motion import DeviceMotion, DeviceSurroundings, Poses
+from .mouth import DeviceMouth
+from .pictures import as_planes
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenFrames:
+    """`DrivenFrame` for B frames, [B,C,S,S] each (lips [B,L,M,M])."""
+
+    flow: Tensor
+    seen: Tensor
+    face: Tensor
+    code: Tensor
+    inside: Tensor
+    lips: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedMotions:
+    """`LearnedMotion` for B frames: residual [B,2,M,M], occlusion [B,1,M,M]."""
+
+    residual: Tensor
+    occlusion: Tensor
+
+
+class DeviceCrop:
+    """The square around the face, as the networks see it."""
+
+    def __init__(self, crop: FaceCrop, around: DeviceSurroundings, device: torch.device) -> None:
+        self.view = crop.view
+        still = crop.warp.still
+        self._motion = DeviceMotion(crop.warp.motion, around, device)
+        self._mouth = DeviceMouth(still.mouth, crop.view, device) if still.mouth else None
+        self._members = torch.from_numpy(crop.members).to(device)
+        self._own = torch.arange(NETWORK_SIDE, device=device) + 0.5
+        self._belongs = torch.from_numpy(BELONGS).to(device)
+        self._landmarks = list(LIP_LANDMARKS)
+        reference = torch.from_numpy(crop.reference[self._landmarks]).to(device)
+        self._reference = self._dots(reference[None])
+
+    def frames(self, poses: Poses) -> DrivenFrames:
+        """What the networks see of each head."""
+        points = poses.points(self.view)
+        motions = self._motion.driven(poses, self._codes(self._motion.with_sheet(points)))
+        flow = torch.stack([motions.x - self._own, motions.y - self._own[:, None]], dim=1)
+        inside = torch.zeros((len(flow), 4, NETWORK_SIDE, NETWORK_SIDE), device=flow.device)
+        mouths = self._mouth.driven(poses, motions) if self._mouth else None
+        if mouths is not None:
+            there = mouths.boxes.present[:, None, None, None]
+            shown = torch.cat([mouths.colour / 255, mouths.cover], dim=1) * there
+            mouths.boxes.put(inside, shown)
+        driven = points[:, self._landmarks, :2] * (MOTION_SIDE / NETWORK_SIDE)
+        lips = self._dots(driven) - self._reference
+        return DrivenFrames(flow, motions.seen, motions.shown, motions.drawn, inside, lips)
+
+    def _codes(self, points: Tensor) -> Tensor:
+        """`coordinate_code` of every head, [B,V,3]."""
+        own = points[:, self._members]
+        least, most = own.amin(dim=1, keepdim=True), own.amax(dim=1, keepdim=True)
+        extent = most - least
+        scale = torch.where(extent > 0, 1.0 / extent.clamp(min=1e-20), 0.0)
+        return ((points - least) * scale).clamp(0, 1)
+
+    def _dots(self, points: Tensor) -> Tensor:
+        """The dots of landmarks [B,K,2]: [B,LIP_MAPS,M,M]."""
+        centres = torch.arange(MOTION_SIDE, device=points.device) + 0.5
+        across = torch.exp(-0.5 * ((centres - points[..., :1]) / DOT) ** 2)
+        down = torch.exp(-0.5 * ((centres - points[..., 1:2]) / DOT) ** 2)
+        return torch.einsum("mk,bky,bkx->bmyx", self._belongs, down, across)
+
+
+class DeviceNetworks:
+    """Motion-VAE, generator and refiner for one portrait."""
+
+    def __init__(
+        self, crop: FaceCrop, networks: VideoNetworks, parts: Parts, device: torch.device
+    ) -> None:
+        self._lip_branch = parts.lip_branch
+        self._vae = _moved(networks.motion_vae, device)
+        self._generator = _moved(networks.generator, device)
+        self._refiner = _moved(networks.refiner, device)
+        photo = crop.photo.astype(np.float32) / np.float32(255)
+        self._photo = as_planes(photo, device)
+        self._photo_code = as_planes(projection_texture(crop.code, crop.face, photo), device)
+        self._small_fade, self._fade, self._large_fade = (
+            as_planes(fade(side), device) for side in (MOTION_SIDE, NETWORK_SIDE, 2 * NETWORK_SIDE)
+        )
+        self._features = None
+        if self._generator is not None:
+            self._features = self._generator.encode(self._photo, self._photo_code)
+
+    def motion(self, frames: DrivenFrames) -> LearnedMotions | None:
+        """What is to be added to the geometry's motion; None without the motion-VAE."""
+        if self._vae is None:
+            return None
+        count = len(frames.flow)
+        inputs = motion_inputs(
+            self._photo.expand(count, -1, -1, -1),
+            self._photo_code.expand(count, -1, -1, -1),
+            frames.flow,
+            frames.seen,
+            frames.face,
+            frames.code,
+            frames.lips,
+        )
+        found = self._vae(inputs, lip_branch=self._lip_branch)
+        return LearnedMotions(found.residual * self._small_fade, found.occlusion)
+
+    def change(
+        self, frames: DrivenFrames, learned: LearnedMotions | None, composite: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """What the generator adds to the composites [B,3,S,S] 0..1, and the occlusion."""
+        if self._generator is None or self._features is None:
+            return None
+        flow, occlusion = frames.flow, frames.seen
+        if learned is not None:
+            flow, occlusion = flow + _enlarged(learned.residual), _enlarged(learned.occlusion)
+        made = self._generator(
+            self._features, flow, occlusion, composite, frames.code, frames.face, frames.inside
+        )
+        return (made - composite) * self._fade, occlusion
+
+    def refined(self, large: Tensor, composite: Tensor, added: Tensor, occlusion: Tensor) -> Tensor:
+        """What is added to the composites at twice the side, `large` [B,3,2S,2S] 0..1."""
+        assert self._refiner is not None
+        made = self._refiner(large, composite, composite + added, occlusion)
+        return (made - large) * self._large_fade
+
+
+def _enlarged(values: Tensor) -> Tensor:
+    size = (NETWORK_SIDE, NETWORK_SIDE)
+    return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+
+def _moved(network: Network | None, device: torch.device) -> Network | None:
+    """A copy on the device: the given one may go on to work on the CPU."""
+    if network is None:
+        return None
+    moved = copy.deepcopy(network).to(device).eval()
+    if device.type == "cuda":
+        moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
