@@ -29,7 +29,7 @@ ANGLE = 78.0
 # Shares of the arch, heights and thicknesses of the seven
 # teeth of one side, from the last molar to the front.
 WIDTHS = (0.95, 0.95, 0.75, 0.75, 0.80, 0.70, 0.90)
-UPPER_HEIGHTS = (0.0080, 0.0087, 0.0098, 0.0102, 0.0116, 0.0107, 0.0119)
+UPPER_HEIGHTS = (0.0094, 0.0101, 0.0112, 0.0118, 0.0133, 0.0125, 0.0137)
 LOWER_HEIGHTS = (0.0064, 0.0068, 0.0074, 0.0080, 0.0088, 0.0080, 0.0080)
 THICK = (0.0090, 0.0092, 0.0078, 0.0074, 0.0062, 0.0050, 0.0052)
 EDGE_THICK = (0.82, 0.82, 0.70, 0.66, 0.40, 0.30, 0.28)
