@@ -121,6 +121,10 @@ def load_networks(parts: Parts, folder: Path = FOLDER) -> VideoNetworks:
             generator, refiner = load_generator(path)
         else:
             warnings.append(_missing(path, "the photo is warped and nothing is painted"))
+    for network in (motion_vae, generator, refiner):
+        if network is not None:
+            # Convolutions of few channels are a sixth quicker with the channels side by side.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return VideoNetworks(motion_vae, generator, refiner, tuple(warnings))
 
 
