@@ -15,7 +15,14 @@ from .motion_field import MotionImage
 from .photo_warp import PhotoWarp
 from .portrait import Portrait
 from .projection_texture import coordinate_code, lip_maps
-from .settings import GEOMETRY_ONLY, MOTION_SIDE, NETWORK_SIDE
+from .settings import (
+    GEOMETRY_ONLY,
+    MOTION_SIDE,
+    NETWORK_SIDE,
+    PAINTED_LEFT,
+    PAINTED_SIDE,
+    PAINTED_TOP,
+)
 from .surroundings import Surroundings
 from .view import View
 
@@ -50,7 +57,8 @@ class FaceCrop:
 
     photo   uint8 [S,S,3]; person [S,S] 0..1
     code    [S,S,3] and face [S,S]: coordinate code and face of the photo itself
-    view, motion_view, large_view: the square S, `MOTION_SIDE` and 2 S pixels wide
+    view, motion_view: the square S and `MOTION_SIDE` pixels wide
+    painted_view, large_view: what of it is painted in, and the same twice as large
     """
 
     def __init__(self, portrait: Portrait, surroundings: Surroundings | None = None) -> None:
@@ -66,7 +74,14 @@ class FaceCrop:
         self.code, self.face = still.colours, _shown(still)
         self.view = portrait.crop
         self.motion_view = _resized(portrait.crop, MOTION_SIDE)
-        self.large_view = _resized(portrait.crop, 2 * NETWORK_SIDE)
+        self.painted_view = View(
+            self.view.left + PAINTED_LEFT / self.view.scale,
+            self.view.top + PAINTED_TOP / self.view.scale,
+            self.view.scale,
+            PAINTED_SIDE,
+            PAINTED_SIDE,
+        )
+        self.large_view = _resized(self.painted_view, 2 * PAINTED_SIDE)
 
     def frame(self, vertices: Singles) -> DrivenFrame:
         """What the networks see of the driven head [V,3], in the photo's pixels."""

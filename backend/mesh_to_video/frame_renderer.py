@@ -123,12 +123,12 @@ class FrameRenderer:
         layers = self._warp.paint(vertices, self._warp.motion.driven(vertices), residual)
         behind = (1 - layers.alpha[..., None]) * self._warp.plate
         whole = (layers.colour + behind) * np.float32(1 / 255)
-        composite = view.into(whole, crop.view)
+        composite = view.into(whole, crop.painted_view)
         changed = stage.change(seen, learned, composite)
         if changed is None:
             return layers
         added, occlusion = changed
-        from_view = crop.view
+        from_view = crop.painted_view
         if self._refines:
             from_view = crop.large_view
             large = view.into(whole, from_view)

@@ -11,7 +11,8 @@ What it is given, all float32 and 256 wide:
     photo_code  [N, 3] its projection texture
     flow        [N, 2] crop pixels, the geometry's and the motion-VAE's together
     occlusion   [N, 1] 1 where the moved photo shows the right thing
-    composite   [N, 3] the photo moved by the flow, with the mouth's interior laid in
+    composite   [N, 3] the photo moved by the flow, with the mouth's interior laid in; may be a
+                window of the rest
     code, face  [N, 3], [N, 1] normalised coordinates of the driven mesh, and where it is
     inside      [N, 4] the mouth's interior and its cover
 
@@ -115,12 +116,20 @@ class Generator(nn.Module):
         code: Tensor,
         face: Tensor,
         inside: Tensor,
+        corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """Pictures [N, 3, 256, 256] in 0..1. One photo's features serve any number of frames."""
+        """Pictures [N, 3, h, w] in 0..1: the composite's part of the frame, whose `corner` (left,
+        top) and sides are multiples of 8. One photo's features serve any number of frames."""
+        left, top = corner
+        right, bottom = left + composite.shape[-1], top + composite.shape[-2]
         grid = sampling_grid(shrink(flow, 2) * 0.5)
+        grid = grid[:, top // 2 : bottom // 2, left // 2 : right // 2]
         if features[0].shape[0] == 1 and len(flow) > 1:
             a, b, c = (values.expand(len(flow), -1, -1, -1) for values in features)
             features = (a, b, c)
+        occlusion, code, face, inside = (
+            values[..., top:bottom, left:right] for values in (occlusion, code, face, inside)
+        )
         return self.paint(features, grid, occlusion, composite, code, face, inside).clamp(0.0, 1.0)
 
     def paint(

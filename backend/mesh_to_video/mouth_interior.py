@@ -7,7 +7,7 @@ The photo's own where it shows them, else painted ones, in the photo's light; de
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,13 +33,24 @@ INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mou
 RING = [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
 # How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
 # opening; metres.
-DIM_DEPTH, DIM_PER_OPENING = 0.008, 0.6
+DIM_DEPTH, DIM_PER_OPENING = 0.012, 0.6
 # Length of the upper lip's shadow per length behind the lip, at least so long (metres); how much
 # light is in it; and how much is lost in the corners of the mouth.
-SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.35, 0.7
+SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.5, 0.5
 # Where no light comes flesh is seen in the light that other flesh scatters: so bright against the
-# lips. Of that teeth show less by this share.
-FLESH_NARROW, FLESH_WIDE, TOOTH_BARE = 0.7, 0.45, 0.8
+# lips, and nothing in a mouth is much darker. Of that teeth show less by this share.
+FLESH, TOOTH_BARE = 0.8, 0.6
+# In speech the tongue does not lie on the floor of the mouth: it rises by this share of the
+# opening, and comes forward by this much. Lips that speak hide more of the upper teeth than those
+# that smile, after which the head's teeth were made: they sit this much higher. Metres.
+TONGUE_RISES, TONGUE_FORWARD, TEETH_HIGHER = 0.4, 0.004, 0.002
+# A photo whose lips are open by less than the first shows no teeth that could be told apart: what
+# it shows between them is moved with the lips, as long as they are not much further open. From
+# the second on its teeth are its own; metres.
+LITTLE_OPEN, SHOWS_TEETH = 0.003, 0.006
+# What the photo shows this near to an edge of the lips is lip, not tooth, as a share of the
+# photo's opening.
+EDGE_OF_LIPS = 0.15
 # Openings that count as narrow and as wide, metres.
 NARROW, WIDE = 0.006, 0.016
 # By how much wider than at rest a mouth is that begins to smile, and how much more a full smile
@@ -85,6 +96,9 @@ class StillMouth(NamedTuple):
     tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
     flesh       [3] the colour where no light comes; metre: pixels of the view per metre
     rest_width  metres between the corners of the mouth at rest
+    photo_gap   the opening of the lips in the photo, metres
+    higher, rises, forward  [V] how far a vertex is moved up and forward, pixels, and up per
+                opening: see `placed`
     """
 
     triangles: NDArray[np.int32]
@@ -96,15 +110,18 @@ class StillMouth(NamedTuple):
     flesh: Singles
     metre: float
     rest_width: float
+    photo_gap: float
+    higher: Singles
+    rises: Singles
+    forward: Singles
 
 
 class Passage(NamedTuple):
-    """What lips let through: the softness of their edge in heights of the opening, the share of
-    what is behind them that is seen, and how bright flesh is in there against the lips."""
+    """What lips let through: the softness of their edge in heights of the opening, and the share
+    of what is behind them that is seen."""
 
     edge: float
     cover: float
-    flesh: float
 
 
 class MouthInterior:
@@ -119,14 +136,23 @@ class MouthInterior:
         self._is_tooth = np.isin(
             rig.vertex_part, [PART_NAMES.index(f"{row}_teeth") for row in ("upper", "lower")]
         )
-        seen = np.where(motion.seen > 0.5, 1.0, 0.0)
-        if lip_opening(motion.view.points(portrait.source)) < 4 * LEAST_OPENING:
-            seen[:] = 0.0
-        self._attributes = np.column_stack([motion.places, seen, place, self._is_tooth]).astype(
+        part, count = rig.vertex_part, len(rig.rest)
+        self._higher, self._rises, self._forward = np.zeros((3, count), np.float32)
+        upper = np.isin(part, [PART_NAMES.index(name) for name in ("upper_teeth", "upper_gum")])
+        tongue = part == PART_NAMES.index("tongue")
+        self._higher[upper] = TEETH_HIGHER * self._metre
+        self._rises[tongue], self._forward[tongue] = TONGUE_RISES, TONGUE_FORWARD * self._metre
+        source = motion.view.points(portrait.source)
+        self._photo_gap = lip_opening(source) / self._metre
+        source = self.placed(source)
+        seen = np.zeros(count)
+        if self._photo_gap > LITTLE_OPEN:
+            seen = np.where((motion.seen > 0.5) & _well_within(source), 1.0, 0.0)
+        self._attributes = np.column_stack([source[:, :2], seen, place, self._is_tooth]).astype(
             np.float32
         )
         self._gain = _light_of_eyes(portrait)
-        self._flesh = _lip_colour(portrait)
+        self._flesh = _flesh_colour(portrait)
         ends = rig.rest[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
         self._rest_width = float(np.linalg.norm(ends[1] - ends[0]))
         self._tooth_gain = np.ones(3, np.float32)
@@ -137,7 +163,17 @@ class MouthInterior:
         return StillMouth(
             self._triangles, self._attributes, self._tiles, self._photo, self._gain,
             self._tooth_gain, self._flesh, float(self._metre), self._rest_width,
+            float(self._photo_gap), self._higher, self._rises, self._forward,
         )  # fmt: skip
+
+    def placed(self, points: Singles) -> Singles:
+        """Points [V,3] of a driven head in the view, with teeth and tongue where they are in
+        speech."""
+        up = up_of(points)
+        moved = self._higher + self._rises * max(0.0, lip_opening(points))
+        points = points + moved[:, None] * up
+        points[:, 2] -= self._forward
+        return points
 
     def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
         """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
@@ -145,6 +181,7 @@ class MouthInterior:
         opening = lip_opening(points)
         if opening < LEAST_OPENING:
             return None
+        points = self.placed(points)
         box = box_around(points[RING], self._view.width, self._view.height)
         if box is None:
             return None
@@ -163,9 +200,9 @@ class MouthInterior:
         shown = known & (depth < FINER * skin) & _within_lips(fine[RING, :2], depth.shape)
         weight = shown.astype(np.float32)
         corners = points[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
-        passage = passage_of(corners, opening, self._metre, self._rest_width)
+        passage = passage_of(corners, opening, self._metre, self._rest_width, self._photo_gap)
         light = self._light(np.where(known, depth, 0.0), fine, FINER * opening)
-        colour = self._colour(values, light, passage.flesh)
+        colour = self._colour(values, light)
         cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
         total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
         mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
@@ -176,13 +213,14 @@ class MouthInterior:
         soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
         return MouthImage(left, top, mean, np.asarray(soft * passage.cover, np.float32))
 
-    def _colour(self, values: Singles, light: Singles, flesh: float) -> Singles:
+    def _colour(self, values: Singles, light: Singles) -> Singles:
         """The colours [h,w,3] of what is drawn, in `light` [h,w] and in that of the flesh."""
         painted = _sampled(self._tiles, values[..., 3], values[..., 4]) * self._gain
         tooth = np.clip(values[..., 5:6], 0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
-        dark = (1 - light[..., None]) * (1 - TOOTH_BARE * tooth)
-        colour = painted * light[..., None] + self._flesh * np.float32(flesh) * dark
+        lit = painted * light[..., None]
+        dark = 1 - np.clip(lit.mean(axis=2, keepdims=True) / self._flesh.mean(), 0, 1)
+        colour = lit + self._flesh * dark * (1 - TOOTH_BARE * tooth)
         seen = values[..., 2:3]
         if (seen > 0).any():
             photo = _sampled(self._photo, values[..., 0], values[..., 1])
@@ -223,7 +261,7 @@ class MouthInterior:
         if painted is None or shown is None:
             return np.ones(3, np.float32)
         height, width = painted.cover.shape
-        moved = self._view.points(portrait.source)
+        moved = self.placed(self._view.points(portrait.source))
         moved = moved - np.array((painted.left, painted.top, 0), np.float32)
         _, _, values = rasterize_attributes(moved, self._triangles, kept, (width, height))
         teeth = (painted.cover > 0.95) & (values[..., 5] > 0.9) & (values[..., 2] > 0.9)
@@ -253,8 +291,8 @@ def _light_of_eyes(portrait: Portrait) -> Singles:
     return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
-def _lip_colour(portrait: Portrait) -> Singles:
-    """Typical colour of the red of the lips in the photo, [3]."""
+def _flesh_colour(portrait: Portrait) -> Singles:
+    """Colour of flesh where no light comes, [3]: darker than the red of the lips in the photo."""
     height, width = portrait.pixels.shape[:2]
     places = []
     for edge, outer in ((INNER_LIP_UPPER, OUTER_LIP_UPPER), (INNER_LIP_LOWER, OUTER_LIP_LOWER)):
@@ -262,19 +300,39 @@ def _lip_colour(portrait: Portrait) -> Singles:
         places.append((0.5 * inner + 0.5 * border)[2:-2])
     points = np.concatenate(places).astype(int)
     column, row = np.clip(points[:, 0], 0, width - 1), np.clip(points[:, 1], 0, height - 1)
-    return np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
+    lips = np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
+    return np.asarray(FLESH * lips, np.float32)
 
 
-def passage_of(corners: Singles, opening: float, metre: float, rest_width: float) -> Passage:
+def up_of(points: Any) -> Any:
+    """The direction from chin to forehead, [...,3] of points [...,V,3]; arrays or tensors."""
+    up = points[..., 10, :] - points[..., 152, :]
+    return up / ((up * up).sum(-1) ** 0.5)[..., None]
+
+
+def passage_of(
+    corners: Singles, opening: float, metre: float, rest_width: float, photo_gap: float
+) -> Passage:
     """What lips let through with the corners of the mouth [2,3] and so large an `opening`, both in
-    pixels, of which a metre has `metre`."""
+    pixels, of which a metre has `metre`; `photo_gap` is their opening in the photo, metres."""
     width = float(np.linalg.norm(corners[1] - corners[0])) / metre / rest_width
     bare = _bareness(width, opening / metre)
+    cover = COVER_NARROW + (1 - COVER_NARROW) * bare
     return Passage(
         edge=SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare,
-        cover=COVER_NARROW + (1 - COVER_NARROW) * bare,
-        flesh=FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare,
+        cover=cover * (1 - _as_in_photo(opening / metre, photo_gap)),
     )
+
+
+def _as_in_photo(opening: float, photo_gap: float) -> float:
+    """How well what the photo shows between its lips serves for lips that are open by `opening`,
+    0..1: not where they are much further open, nor where it shows teeth, which must not be
+    stretched."""
+    if photo_gap <= 0.0:
+        return 0.0
+    near = np.clip(2.0 - opening / photo_gap, 0, 1)
+    little = np.clip((SHOWS_TEETH - photo_gap) / (SHOWS_TEETH - LITTLE_OPEN), 0, 1)
+    return float(near * little)
 
 
 def _bareness(width: float, opening: float) -> float:
@@ -302,6 +360,20 @@ def box_around(
     left, top = (max(0, int(value - wider)) for value in low)
     right, bottom = min(width, int(high[0] + wider + 1)), min(height, int(high[1] + wider + 1))
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
+
+
+def _well_within(points: Singles) -> NDArray[np.bool_]:
+    """Which of points [V,3] lie between the lips' edges, which are among them, and not close to
+    one."""
+    ring = np.ascontiguousarray(points[RING, :2], np.float32)
+    margin = max(1.0, EDGE_OF_LIPS * lip_opening(points))
+    low, high = ring.min(axis=0), ring.max(axis=0)
+    within = np.zeros(len(points), np.bool_)
+    near = ((points[:, :2] > low) & (points[:, :2] < high)).all(axis=1)
+    for index in np.flatnonzero(near):
+        place = (float(points[index, 0]), float(points[index, 1]))
+        within[index] = cv2.pointPolygonTest(ring, place, True) >= margin
+    return within
 
 
 def _within_lips(ring: Singles, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -14,16 +14,28 @@ from torch import Tensor
 from .driven_frame import DrivenFrame, FaceCrop
 from .motion_vae import motion_inputs
 from .projection_texture import projection_texture
-from .settings import MOTION_SIDE, NETWORK_SIDE, Parts
+from .settings import (
+    MOTION_SIDE,
+    NETWORK_SIDE,
+    PAINTED_LEFT,
+    PAINTED_SIDE,
+    PAINTED_TOP,
+    Parts,
+)
 from .view import View
 from .weights import VideoNetworks
 
 Singles = NDArray[np.float32]
 
-# Towards the border of the face crop what the networks add fades out, as a share of its side.
+# Towards the border of what they see what the networks add fades out, as a share of its side.
 FADE = 0.07
 # From this many pixels of the video per pixel of the networks' picture on, the refiner works too.
 REFINED_FROM = 1.3
+# The rows and columns of the networks' picture that are painted in.
+PAINTED = (
+    slice(PAINTED_TOP, PAINTED_TOP + PAINTED_SIDE),
+    slice(PAINTED_LEFT, PAINTED_LEFT + PAINTED_SIDE),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +83,9 @@ class NetworkStage:
     def change(
         self, frame: DrivenFrame, learned: LearnedMotion | None, composite: Singles
     ) -> tuple[Singles, Tensor] | None:
-        """What the generator adds to the composite [S,S,3] (0..1), fading towards the border;
-        with the tensors that `refined` goes on from. None without the generator."""
+        """What the generator adds to the composite of what is painted in [P,P,3] (0..1), fading
+        towards the border; with the occlusion that `refined` goes on from. None without the
+        generator."""
         network = self._networks.generator
         if network is None or self._features is None:
             return None
@@ -92,21 +105,22 @@ class NetworkStage:
                 _planes(frame.code),
                 _plane(frame.face),
                 _planes(frame.inside),
+                (PAINTED_LEFT, PAINTED_TOP),
             )
         added = made[0].permute(1, 2, 0).numpy() - composite
-        return added * fade(NETWORK_SIDE)[..., None], _plane(occlusion)
+        return added * fade(PAINTED_SIDE)[..., None], _plane(occlusion[PAINTED])
 
     def refined(
         self, large: Singles, composite: Singles, added: Singles, occlusion: Tensor
     ) -> Singles:
-        """What is added to the composite at twice the side, `large` [2S,2S,3] 0..1."""
+        """What is added to the composite at twice the side, `large` [2P,2P,3] 0..1."""
         network = self._networks.refiner
         assert network is not None
         with torch.inference_mode():
             made = network(
                 _planes(large), _planes(composite), _planes(composite + added), occlusion
             )
-        return (made[0].permute(1, 2, 0).numpy() - large) * fade(2 * NETWORK_SIDE)[..., None]
+        return (made[0].permute(1, 2, 0).numpy() - large) * fade(2 * PAINTED_SIDE)[..., None]
 
     def refines(self, crop: View, scale: float) -> bool:
         """Whether a video with `scale` pixels per pixel of the photo is worth the refiner."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 BACKGROUNDS = ("keep", "blur", "green", "alpha")
 # The side of the square around the face that the networks see, pixels.
 NETWORK_SIDE = 256
+# The square of it that is painted in: left, top, side. The face is at the same place in all of
+# them, with this much room to move in.
+PAINTED_LEFT, PAINTED_TOP, PAINTED_SIDE = 32, 40, 192
 # The side of what the motion-VAE sees and decodes, pixels.
 MOTION_SIDE = 64
 # Maps of the lips: outer and inner edge, upper and lower, each in its left and right half.

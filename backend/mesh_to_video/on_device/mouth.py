@@ -26,6 +26,7 @@ from backend.mesh_to_video.mouth_interior import (
     MouthInterior,
     lip_opening,
     passage_of,
+    up_of,
 )
 from backend.mesh_to_video.view import View
 from backend.rasterize import on_torch
@@ -60,7 +61,11 @@ class DeviceMouth:
     def __init__(self, mouth: MouthInterior, view: View, device: torch.device) -> None:
         still = mouth.still
         self._view, self._device, self._metre = view, device, still.metre
-        self._rest_width = still.rest_width
+        self._rest_width, self._photo_gap = still.rest_width, still.photo_gap
+        self._higher, self._rises, self._forward = (
+            torch.from_numpy(value).to(device)[None, :]
+            for value in (still.higher, still.rises, still.forward)
+        )
         self._triangles = torch.from_numpy(still.triangles).to(device)
         self._attributes = torch.from_numpy(still.attributes).to(device)
         self._tiles, self._photo = as_planes(still.tiles, device), as_planes(still.photo, device)
@@ -78,7 +83,8 @@ class DeviceMouth:
         boxes = boxes_around(edge, wanted, self._view, 0.0, self._device)
         if boxes is None:
             return None
-        points = (poses.points(self._view) - boxes.corner()) * FINER
+        points = self._placed(poses.points(self._view), openings)
+        points = (points - boxes.corner()) * FINER
         size = (FINER * boxes.width, FINER * boxes.height)
         found = on_torch.rasterize(points, self._triangles, size)
         values = on_torch.interpolate(found, self._triangles, self._attributes)
@@ -94,11 +100,13 @@ class DeviceMouth:
         weight = shown[:, None].float() * boxes.present[:, None, None, None]
         depth = torch.where(known, found.depth, 0.0)
         passages = [
-            passage_of(ring[[0, len(INNER_LIP_UPPER) - 1]], opening, self._metre, self._rest_width)
+            passage_of(
+                ring[[0, len(INNER_LIP_UPPER) - 1]], opening, self._metre, self._rest_width,
+                self._photo_gap,
+            )
             for ring, opening in zip(edge, openings.tolist(), strict=True)
         ]
-        flesh = self._per_frame([one.flesh for one in passages])
-        colour = self._colour(values, self._light(depth, poses, boxes, openings), flesh)
+        colour = self._colour(values, self._light(depth, poses, boxes, openings))
         cover = functional.avg_pool2d(weight, FINER)
         total = functional.avg_pool2d(colour * weight, FINER)
         mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
@@ -116,11 +124,21 @@ class DeviceMouth:
     def _per_frame(self, numbers: list[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None, None, None]
 
-    def _colour(self, values: Tensor, light: Tensor, flesh: Tensor) -> Tensor:
+    def _placed(self, points: Tensor, openings: Singles) -> Tensor:
+        """`MouthInterior.placed` for points [B,V,3]."""
+        opening = torch.from_numpy(np.maximum(openings, 0)).to(self._device)[:, None]
+        moved = self._higher + self._rises * opening
+        points = points + moved[..., None] * up_of(points)[:, None]
+        points[..., 2] -= self._forward
+        return points
+
+    def _colour(self, values: Tensor, light: Tensor) -> Tensor:
         painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
         tooth = values[:, 5:6].clamp(0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
-        colour = painted * light + self._flesh * flesh * ((1 - light) * (1 - TOOTH_BARE * tooth))
+        lit = painted * light
+        dark = 1 - (lit.mean(dim=1, keepdim=True) / self._flesh.mean()).clamp(0, 1)
+        colour = lit + self._flesh * dark * (1 - TOOTH_BARE * tooth)
         photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
         return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
 

@@ -14,14 +14,21 @@ from torch.nn import functional
 
 from backend.mesh_to_video.driven_frame import FaceCrop
 from backend.mesh_to_video.motion_vae import motion_inputs
-from backend.mesh_to_video.network_stage import fade
+from backend.mesh_to_video.network_stage import PAINTED, fade
 from backend.mesh_to_video.projection_texture import (
     BELONGS,
     DOT,
     LIP_LANDMARKS,
     projection_texture,
 )
-from backend.mesh_to_video.settings import MOTION_SIDE, NETWORK_SIDE, Parts
+from backend.mesh_to_video.settings import (
+    MOTION_SIDE,
+    NETWORK_SIDE,
+    PAINTED_LEFT,
+    PAINTED_SIDE,
+    PAINTED_TOP,
+    Parts,
+)
 from backend.mesh_to_video.weights import VideoNetworks
 
 from .motion import DeviceMotion, DeviceSurroundings, Poses
@@ -111,7 +118,7 @@ class DeviceNetworks:
         self._photo = as_planes(photo, device)
         self._photo_code = as_planes(projection_texture(crop.code, crop.face, photo), device)
         self._small_fade, self._fade, self._large_fade = (
-            as_planes(fade(side), device) for side in (MOTION_SIDE, NETWORK_SIDE, 2 * NETWORK_SIDE)
+            as_planes(fade(side), device) for side in (MOTION_SIDE, PAINTED_SIDE, 2 * PAINTED_SIDE)
         )
         self._features = None
         if self._generator is not None:
@@ -137,19 +144,21 @@ class DeviceNetworks:
     def change(
         self, frames: DrivenFrames, learned: LearnedMotions | None, composite: Tensor
     ) -> tuple[Tensor, Tensor] | None:
-        """What the generator adds to the composites [B,3,S,S] 0..1, and the occlusion."""
+        """What the generator adds to the composites of what is painted in [B,3,P,P] 0..1, and
+        the occlusion there."""
         if self._generator is None or self._features is None:
             return None
         flow, occlusion = frames.flow, frames.seen
         if learned is not None:
             flow, occlusion = flow + _enlarged(learned.residual), _enlarged(learned.occlusion)
         made = self._generator(
-            self._features, flow, occlusion, composite, frames.code, frames.face, frames.inside
-        )
-        return (made - composite) * self._fade, occlusion
+            self._features, flow, occlusion, composite, frames.code, frames.face, frames.inside,
+            (PAINTED_LEFT, PAINTED_TOP),
+        )  # fmt: skip
+        return (made - composite) * self._fade, occlusion[..., *PAINTED]
 
     def refined(self, large: Tensor, composite: Tensor, added: Tensor, occlusion: Tensor) -> Tensor:
-        """What is added to the composites at twice the side, `large` [B,3,2S,2S] 0..1."""
+        """What is added to the composites at twice the side, `large` [B,3,2P,2P] 0..1."""
         assert self._refiner is not None
         made = self._refiner(large, composite, composite + added, occlusion)
         return (made - large) * self._large_fade

@@ -71,12 +71,12 @@ class DeviceRenderer:
                 crop, view = still.crop, self._view
                 self._crop = DeviceCrop(crop, self._around, device)
                 self._networks = DeviceNetworks(crop, networks, settings.parts, device)
-                seen_from = crop.large_view if self._refines else crop.view
+                seen_from = crop.large_view if self._refines else crop.painted_view
                 self._motion_scale = view.scale / crop.view.scale
                 self._from_motion = Placing(crop.motion_view, view, device)
-                self._to_crop = Placing(view, crop.view, device)
+                self._to_painted = Placing(view, crop.painted_view, device)
                 self._to_large = Placing(view, crop.large_view, device)
-                self._from_crop = Placing(seen_from, view, device)
+                self._from_painted = Placing(seen_from, view, device)
 
     @torch.inference_mode()
     def frames(self, vertices: Singles | Tensor) -> Pixels:
@@ -106,11 +106,11 @@ class DeviceRenderer:
             residual = self._from_motion(learned.residual) * self._motion_scale
         layers = self._photo.paint(poses, residual)
         whole = (layers.colour + (1 - layers.alpha) * self._plate) / 255
-        composite = self._to_crop(whole)
+        composite = self._to_painted(whole)
         changed = networks.change(seen, learned, composite)
         if changed is None:
             return layers
         added, occlusion = changed
         if self._refines:
             added = networks.refined(self._to_large(whole), composite, added, occlusion)
-        return Layers(layers.colour + 255 * self._from_crop(added), layers.alpha)
+        return Layers(layers.colour + 255 * self._from_painted(added), layers.alpha)

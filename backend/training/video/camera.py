@@ -55,7 +55,7 @@ def random_lights(random: np.random.Generator) -> Lights:
         directions=directions,
         colours=strength * (1 + random.normal(0, 0.06, (count, 3))),
         contrast=random.uniform(0.2, 0.9),
-        depth=random.uniform(0.014, 0.04),
+        depth=float(np.exp(random.uniform(*np.log((0.014, 0.12))))),
     )
 
 

@@ -19,9 +19,9 @@ LONDON_HELD_OUT, PORTRAITS_HELD_OUT = 10, 20
 class Shares:
     """How much of the training comes from where."""
 
-    synthetic: float = 0.5
-    london: float = 0.12
-    portrait: float = 0.38
+    synthetic: float = 0.64
+    london: float = 0.1
+    portrait: float = 0.26
     clip: float = 0.0
 
 

@@ -22,9 +22,11 @@ from .backdrop import Body, random_background, random_body
 from .camera import Camera, Lights, photographed, random_camera, random_lights
 from .drawing_kernels import LINEAR, colours, normals, origins
 from .head_cache import EYE, LASHES, MOUTH, SKIN, TEETH, TrainingHead, load_training_head
+from .mouth_variety import Mouth, random_mouth_of, speaking
 from .pairs import Pixels, Singles, TrainingPair
 from .states import State, next_state, random_state
 from .surface_drawing import Drawn, draw
+from .tracking_noise import as_tracked
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +34,10 @@ Floats = NDArray[np.float64]
 FINER = 2
 # Where the head turns: the top of the neck, metres in the head's frame.
 PIVOT = np.array((0.0, 0.02, -0.055))
-# In which share of the lips' own light (linear, not as on a screen) deep flesh and teeth are seen.
-FLESH_SHARE, FLESH_SHARE_OF_TEETH = 0.17, 0.04
+# Of the light in which deep flesh is seen, deep teeth get this share.
+FLESH_SHARE_OF_TEETH = 0.25
+# Of the tracker's usual error a source has this share: people choose good photos.
+_SOURCE_ERROR = 0.5
 # Depths that differ by less belong to one surface, metres.
 _SAME_SURFACE = 0.0035
 
@@ -46,6 +50,7 @@ class Scene:
     middle  [2] where the head's origin is seen, pixels
     size    (width, height) of the finished picture
     gain    [5,3] how bright the kinds of surface are, which tells teeth from teeth
+    mouth   the person's
     """
 
     head: TrainingHead
@@ -57,6 +62,7 @@ class Scene:
     middle: Floats
     size: tuple[int, int]
     gain: Floats
+    mouth: Mouth
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ def random_scene(
     scale = side * random.uniform(0.34, 0.5) / width
     middle = np.array((0.5, 0.5)) + random.normal(0, (0.03, 0.025), 2)
     tone = np.ones((5, 3))
-    tone[TEETH] = random.uniform(0.7, 1.15) * np.array((1.0, *random.uniform((0.93, 0.75), 1.0)))
+    tone[TEETH] = random.uniform(0.6, 1.3) * np.array((1.0, *random.uniform((0.93, 0.7), 1.0)))
     tone[MOUTH] = random.uniform(0.6, 1.3) * (1 + random.normal(0, 0.08, 3))
     tone[EYE] = random.uniform(0.85, 1.1)
     tone[SKIN] = np.clip(1 + random.normal(0, 0.03, 3), 0.9, 1.1)
@@ -95,6 +101,7 @@ def random_scene(
         middle=middle * side,
         size=(side, side),
         gain=tone,
+        mouth=random_mouth_of(random),
     )
 
 
@@ -128,7 +135,7 @@ def in_pixels(points: Floats, scene: Scene, finer: float = 1.0) -> Floats:
 def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     """The scene's person in this state."""
     head, body = scene.head, scene.body
-    posed = head.posed(state.weights)
+    posed = speaking(head, head.posed(state.weights), scene.mouth, random)
     placed = turned(head, posed, head.follows, state.angles)
     points = np.concatenate([placed, body.vertices])
     triangles = np.concatenate([head.triangles, body.triangles + len(placed)])
@@ -145,7 +152,7 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     _lip_shadow(light, drawn, head)
     carried = head.landmarks(posed)
     landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
-    _flesh_scatters(light, drawn, head, FINER * landmarks)
+    _flesh_scatters(light, drawn, scene, FINER * landmarks)
     picture = photographed(cv2.resize(light, scene.size, interpolation=cv2.INTER_AREA),
                            scene.camera, random)  # fmt: skip
     return Shot(picture, landmarks, drawn)
@@ -187,17 +194,21 @@ def _lip_shadow(light: Singles, drawn: Drawn, head: TrainingHead) -> None:
     light[box] *= np.where(inside > 0, shadow, 1.0)[..., None].astype(np.float32)
 
 
-def _flesh_scatters(light: Singles, drawn: Drawn, head: TrainingHead, landmarks: Floats) -> None:
+def _flesh_scatters(light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats) -> None:
     """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
     their colour. Changes `light`; `landmarks` [478,3] in its pixels."""
+    head, flesh = scene.head, scene.mouth.flesh
     height, width = light.shape[:2]
     lips = landmarks[[*OUTER_LIP_UPPER[2:-2], *OUTER_LIP_LOWER[2:-2]], :2].astype(int)
     column, row = np.clip(lips[:, 0], 0, width - 1), np.clip(lips[:, 1], 0, height - 1)
     colour = np.median(light[row, column], axis=0)
     kind = np.append(head.kind, np.zeros(1, np.uint8))
     face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
-    for which, share in ((MOUTH, FLESH_SHARE), (TEETH, FLESH_SHARE_OF_TEETH)):
-        light[kind[face] == which] += np.float32(share) * colour
+    # What is lit already shows that much less of it.
+    for which, share in ((MOUTH, flesh), (TEETH, FLESH_SHARE_OF_TEETH * flesh)):
+        own = kind[face] == which
+        lit = light[own].mean(axis=1, keepdims=True) / max(float(colour.mean()), 1e-4)
+        light[own] += np.float32(share) * colour * np.clip(1.0 - lit, 0.0, 1.0)
 
 
 def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
@@ -216,13 +227,14 @@ def scene_pairs(
 ) -> Iterator[TrainingPair]:
     """One source, and `count` targets, every third of which is close by the one before."""
     source = shoot(scene, random_state(random, calm=True), random)
+    from_here = as_tracked(source.landmarks, random, _SOURCE_ERROR)
     state = random_state(random)
     for number in range(count):
         follows = number % 3 == 2
         state = next_state(state, random) if follows else random_state(random)
         target = shoot(scene, state, random)
         yield TrainingPair(
-            source.picture, target.picture, source.landmarks, target.landmarks,
+            source.picture, target.picture, from_here, as_tracked(target.landmarks, random),
             exact_flow(scene, source, target), name, "synthetic", follows,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from backend.face.template import load_template
 from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.mesh_to_video.driven_frame import FaceCrop
 from backend.mesh_to_video.frame_renderer import GREEN, FrameRenderer
+from backend.mesh_to_video.mouth_interior import passage_of
 from backend.mesh_to_video.performance import (
     LARGEST_TURN,
     LARGEST_WHOLE,
@@ -143,6 +144,33 @@ def test_upper_teeth_belong_to_the_skull_and_lower_ones_to_the_jaw(portrait: Por
     lower = part == PART_NAMES.index("lower_teeth")
     assert np.abs(opened - closed)[upper].max() < 1e-3
     assert (opened - closed)[lower, 1].min() > 0.02 * portrait.face_height
+
+
+def test_the_tongue_rises_with_the_opening_and_teeth_stay(portrait: Portrait) -> None:
+    mouth = warp_of(portrait).still.mouth
+    assert mouth is not None
+    part, view = portrait.rig.vertex_part, portrait.crop
+    moved = {}
+    for jaw in (0.2, 0.6):
+        points = view.points(driven(portrait, {"jawOpen": jaw}))
+        moved[jaw] = points[:, 1] - mouth.placed(points)[:, 1]
+    tongue = part == PART_NAMES.index("tongue")
+    assert (moved[0.6][tongue] > moved[0.2][tongue] + 2.0).all()
+    upper = part == PART_NAMES.index("upper_teeth")
+    assert moved[0.6][upper] == pytest.approx(moved[0.2][upper], abs=0.05)
+    assert (moved[0.6][part == PART_NAMES.index("face")] == 0.0).all()
+
+
+def test_parted_lips_in_the_photo_serve_for_lips_as_far_apart() -> None:
+    corners = np.array([(0, 0, 0), (50, 0, 0)], np.float32)
+
+    def cover(opening: float, photo_gap: float) -> float:
+        return passage_of(corners, opening, 1000.0, 0.05, photo_gap).cover
+
+    assert cover(2.0, 0.002) == 0.0
+    assert 0.0 < cover(3.0, 0.002) < cover(3.0, 0.0) == cover(4.0, 0.002)
+    # Teeth that the photo shows are not stretched with the lips.
+    assert cover(8.0, 0.008) == cover(8.0, 0.0)
 
 
 def test_without_the_mouth_the_lips_are_stretched(portrait: Portrait) -> None:

@@ -19,11 +19,14 @@ from backend.training.video.backdrop import random_background
 from backend.training.video.camera import Camera
 from backend.training.video.clip_pairs import clip_pairs, films_in
 from backend.training.video.head_cache import (
+    SKIN,
+    TEETH,
     load_training_head,
     make_heads,
     save_training_head,
     training_head,
 )
+from backend.training.video.mouth_variety import Mouth, speaking
 from backend.training.video.pairs import TrainingPair
 from backend.training.video.photo_pairs import TrackedPhoto, laid_over, london_pairs, made_source
 from backend.training.video.sources import Shares, held_out_photos, planned, training_photos
@@ -34,6 +37,7 @@ from backend.training.video.synthetic_heads import (
     scene_pairs,
     shoot,
 )
+from backend.training.video.tracking_noise import as_tracked
 from shared.arkit import INDEX
 from shared.errors import VividKeysError
 
@@ -321,3 +325,35 @@ def test_a_head_of_another_kind_opens_its_mouth(shared_data):
     scene = random_scene(head, np.random.default_rng(0), 96)
     pairs = list(itertools.islice(scene_pairs(scene, np.random.default_rng(0), "ict"), 1))
     assert np.isfinite(pairs[0].flow).mean() > 0.7
+
+
+def test_mouths_differ_between_the_lips_only():
+    head, random = patterned_head(), np.random.default_rng(8)
+    weights = with_contacts(both_sides({"jawOpen": 0.5}))
+    posed = head.posed(weights)
+    moved = speaking(head, posed, Mouth(0.003, -0.002, 0.001, 0.3), random)
+    away = moved - posed
+    teeth = np.unique(head.triangles[head.kind == TEETH])
+    of_jaw = -head.shapes[INDEX["jawOpen"], teeth, 2] > 100
+    assert of_jaw.any() and not of_jaw.all()
+    assert away[teeth[~of_jaw], 2] == pytest.approx(0.003)
+    assert away[teeth[of_jaw], 2] == pytest.approx(-0.002)
+    skin = np.unique(head.triangles[head.kind == SKIN])
+    assert np.abs(away[skin]).max() == 0.0
+    tip = np.argmax(np.linalg.norm(head.shapes[INDEX["tongueOut"]].astype(float), axis=1))
+    again = speaking(head, posed, Mouth(0.003, -0.002, 0.001, 0.3), random)
+    assert np.abs(again[tip] - moved[tip]).max() > 1e-4
+    assert np.array_equal(again[teeth], moved[teeth])
+
+
+def test_a_tracker_is_off_by_a_little_and_neighbours_alike():
+    head = patterned_head()
+    places = 1000.0 * head.landmarks(head.vertices)[:, [0, 2, 1]]
+    random = np.random.default_rng(9)
+    off = np.stack([as_tracked(places, random) - places for _ in range(40)])
+    assert np.abs(off[..., 2]).max() == 0.0 and np.abs(off[:, 468:]).max() == 0.0
+    apart = np.linalg.norm(places[33, :2] - places[263, :2])
+    assert off[:, :468, :2].std() == pytest.approx(0.006 * apart, rel=0.15)
+    beside = np.corrcoef(off[:, 13, 0], off[:, 312, 0])[0, 1]
+    far = np.corrcoef(off[:, 13, 0], off[:, 33, 0])[0, 1]
+    assert beside > 0.7 > abs(far)
