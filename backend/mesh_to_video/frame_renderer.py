@@ -15,6 +15,7 @@ from .network_stage import NetworkStage
 from .photo_warp import Layers, PhotoWarp
 from .portrait import Portrait
 from .settings import RenderSettings
+from .soft_lips import SoftLips
 from .surroundings import Surroundings
 from .view import View
 from .weights import VideoNetworks, load_networks
@@ -35,6 +36,7 @@ class StillParts(NamedTuple):
     box      left, top, right, bottom: the pixels in which anything moves; `warp` draws these
     crop, networks  what the networks see, and they themselves; None without them
     refines  whether the refiner works too
+    lips    what softens the lips; None where that is left out
     """
 
     picture: Pixels
@@ -45,6 +47,7 @@ class StillParts(NamedTuple):
     crop: FaceCrop | None
     networks: VideoNetworks | None
     refines: bool
+    lips: SoftLips | None
 
 
 class FrameRenderer:
@@ -73,6 +76,7 @@ class FrameRenderer:
         left, top, right, bottom = self._box
         view = View(left / self._scale, top / self._scale, self._scale, right - left, bottom - top)
         self._warp = PhotoWarp(portrait, view, around, settings.parts)
+        self._lips = SoftLips(portrait, view, around) if settings.parts.soft_lips else None
         self.warnings: tuple[str, ...] = ()
         self._stage: NetworkStage | None = None
         if settings.parts.motion_vae or settings.parts.generator:
@@ -90,11 +94,14 @@ class FrameRenderer:
             self._crop if self._stage else None,
             networks if self._stage else None,
             self._stage is not None and self._refines,
+            self._lips,
         )
 
     def frame(self, vertices: Singles) -> Pixels:
         """The picture uint8 [H,W,3] (4 with alpha) of the driven head [V,3]."""
         layers = self._with_networks(vertices) if self._stage else self._warp.draw(vertices)
+        if self._lips is not None:
+            self._lips.soften(layers.colour, vertices)
         left, top, right, bottom = self._box
         picture = self._still.copy()
         box = picture[top:bottom, left:right]

@@ -38,12 +38,14 @@ DIM_DEPTH, DIM_PER_OPENING = 0.012, 0.6
 # light is in it; and how much is lost in the corners of the mouth.
 SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.5, 0.5
 # Where no light comes flesh is seen in the light that other flesh scatters: so bright against the
-# lips, and nothing in a mouth is much darker. Of that teeth show less by this share.
-FLESH, TOOTH_BARE = 0.8, 0.6
+# lips between lips that are a little apart and in a wide open mouth, and nothing in it is much
+# darker. Of that teeth show less by this share.
+FLESH_NARROW, FLESH_WIDE, TOOTH_BARE = 0.8, 0.65, 0.6
 # In speech the tongue does not lie on the floor of the mouth: it rises by this share of the
-# opening, and comes forward by this much. Lips that speak hide more of the upper teeth than those
-# that smile, after which the head's teeth were made: they sit this much higher. Metres.
-TONGUE_RISES, TONGUE_FORWARD, TEETH_HIGHER = 0.4, 0.004, 0.002
+# opening, up to one of `WIDEST_RISE`, and comes forward by this much. Lips that speak hide more of
+# the upper teeth than those that smile, after which the head's teeth were made: they sit this much
+# higher. Metres.
+TONGUE_RISES, WIDEST_RISE, TONGUE_FORWARD, TEETH_HIGHER = 0.4, 0.014, 0.004, 0.002
 # A photo whose lips are open by less than the first shows no teeth that could be told apart: what
 # it shows between them is moved with the lips, as long as they are not much further open. From
 # the second on its teeth are its own; metres.
@@ -94,7 +96,7 @@ class StillMouth(NamedTuple):
     attributes  [V,6] of the head: place in the photo, whether it shows it, place in the tiles,
                 whether it is a tooth
     tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
-    flesh       [3] the colour where no light comes; metre: pixels of the view per metre
+    flesh       [3] the colour of the lips; metre: pixels of the view per metre
     rest_width  metres between the corners of the mouth at rest
     photo_gap   the opening of the lips in the photo, metres
     higher, rises, forward  [V] how far a vertex is moved up and forward, pixels, and up per
@@ -117,11 +119,12 @@ class StillMouth(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """What lips let through: the softness of their edge in heights of the opening, and the share
-    of what is behind them that is seen."""
+    """What lips let through: the softness of their edge in heights of the opening, the share of
+    what is behind them that is seen, and how bright flesh is in there against the lips."""
 
     edge: float
     cover: float
+    flesh: float
 
 
 class MouthInterior:
@@ -152,7 +155,7 @@ class MouthInterior:
             np.float32
         )
         self._gain = _light_of_eyes(portrait)
-        self._flesh = _flesh_colour(portrait)
+        self._flesh = _lip_colour(portrait)
         ends = rig.rest[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
         self._rest_width = float(np.linalg.norm(ends[1] - ends[0]))
         self._tooth_gain = np.ones(3, np.float32)
@@ -170,7 +173,8 @@ class MouthInterior:
         """Points [V,3] of a driven head in the view, with teeth and tongue where they are in
         speech."""
         up = up_of(points)
-        moved = self._higher + self._rises * max(0.0, lip_opening(points))
+        widest = WIDEST_RISE * self._metre
+        moved = self._higher + self._rises * np.clip(lip_opening(points), 0.0, widest)
         points = points + moved[:, None] * up
         points[:, 2] -= self._forward
         return points
@@ -202,7 +206,7 @@ class MouthInterior:
         corners = points[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
         passage = passage_of(corners, opening, self._metre, self._rest_width, self._photo_gap)
         light = self._light(np.where(known, depth, 0.0), fine, FINER * opening)
-        colour = self._colour(values, light)
+        colour = self._colour(values, light, passage.flesh)
         cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
         total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
         mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
@@ -213,14 +217,15 @@ class MouthInterior:
         soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
         return MouthImage(left, top, mean, np.asarray(soft * passage.cover, np.float32))
 
-    def _colour(self, values: Singles, light: Singles) -> Singles:
+    def _colour(self, values: Singles, light: Singles, flesh: float) -> Singles:
         """The colours [h,w,3] of what is drawn, in `light` [h,w] and in that of the flesh."""
         painted = _sampled(self._tiles, values[..., 3], values[..., 4]) * self._gain
         tooth = np.clip(values[..., 5:6], 0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
         lit = painted * light[..., None]
-        dark = 1 - np.clip(lit.mean(axis=2, keepdims=True) / self._flesh.mean(), 0, 1)
-        colour = lit + self._flesh * dark * (1 - TOOTH_BARE * tooth)
+        deep = self._flesh * np.float32(flesh)
+        dark = 1 - np.clip(lit.mean(axis=2, keepdims=True) / deep.mean(), 0, 1)
+        colour = lit + deep * dark * (1 - TOOTH_BARE * tooth)
         seen = values[..., 2:3]
         if (seen > 0).any():
             photo = _sampled(self._photo, values[..., 0], values[..., 1])
@@ -291,8 +296,8 @@ def _light_of_eyes(portrait: Portrait) -> Singles:
     return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
-def _flesh_colour(portrait: Portrait) -> Singles:
-    """Colour of flesh where no light comes, [3]: darker than the red of the lips in the photo."""
+def _lip_colour(portrait: Portrait) -> Singles:
+    """Typical colour of the red of the lips in the photo, [3]."""
     height, width = portrait.pixels.shape[:2]
     places = []
     for edge, outer in ((INNER_LIP_UPPER, OUTER_LIP_UPPER), (INNER_LIP_LOWER, OUTER_LIP_LOWER)):
@@ -300,8 +305,7 @@ def _flesh_colour(portrait: Portrait) -> Singles:
         places.append((0.5 * inner + 0.5 * border)[2:-2])
     points = np.concatenate(places).astype(int)
     column, row = np.clip(points[:, 0], 0, width - 1), np.clip(points[:, 1], 0, height - 1)
-    lips = np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
-    return np.asarray(FLESH * lips, np.float32)
+    return np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
 
 
 def up_of(points: Any) -> Any:
@@ -320,6 +324,7 @@ def passage_of(
     cover = COVER_NARROW + (1 - COVER_NARROW) * bare
     return Passage(
         edge=SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare,
+        flesh=FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare,
         cover=cover * (1 - _as_in_photo(opening / metre, photo_gap)),
     )
 

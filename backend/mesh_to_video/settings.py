@@ -28,10 +28,11 @@ class Parts:
     lip_branch: bool = True
     generator: bool = True
     mouth: bool = True
+    soft_lips: bool = True
 
 
-PLAIN_WARP = Parts(motion_vae=False, lip_branch=False, generator=False, mouth=False)
-GEOMETRY_ONLY = Parts(motion_vae=False, lip_branch=False, generator=False, mouth=True)
+PLAIN_WARP = Parts(False, False, False, False, False)
+GEOMETRY_ONLY = Parts(motion_vae=False, lip_branch=False, generator=False, soft_lips=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ METHODS: dict[str, Parts | None] = {
     "no lip branch": Parts(lip_branch=False),
     "no generator": Parts(generator=False),
     "no mouth interior": Parts(mouth=False),
+    "no softness": Parts(soft_lips=False),
 }
 LABELS: dict[str, str] = {STILL: "photo held still", WARP: "geometric warp", WHOLE: "whole"}
 

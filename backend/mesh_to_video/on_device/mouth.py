@@ -23,6 +23,7 @@ from backend.mesh_to_video.mouth_interior import (
     RING,
     SHADOW_SLOPE,
     TOOTH_BARE,
+    WIDEST_RISE,
     MouthInterior,
     lip_opening,
     passage_of,
@@ -101,12 +102,16 @@ class DeviceMouth:
         depth = torch.where(known, found.depth, 0.0)
         passages = [
             passage_of(
-                ring[[0, len(INNER_LIP_UPPER) - 1]], opening, self._metre, self._rest_width,
+                ring[[0, len(INNER_LIP_UPPER) - 1]],
+                opening,
+                self._metre,
+                self._rest_width,
                 self._photo_gap,
             )
             for ring, opening in zip(edge, openings.tolist(), strict=True)
         ]
-        colour = self._colour(values, self._light(depth, poses, boxes, openings))
+        flesh = self._per_frame([one.flesh for one in passages])
+        colour = self._colour(values, self._light(depth, poses, boxes, openings), flesh)
         cover = functional.avg_pool2d(weight, FINER)
         total = functional.avg_pool2d(colour * weight, FINER)
         mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
@@ -126,19 +131,21 @@ class DeviceMouth:
 
     def _placed(self, points: Tensor, openings: Singles) -> Tensor:
         """`MouthInterior.placed` for points [B,V,3]."""
-        opening = torch.from_numpy(np.maximum(openings, 0)).to(self._device)[:, None]
+        rising = np.clip(openings, 0, WIDEST_RISE * self._metre).astype(np.float32)
+        opening = torch.from_numpy(rising).to(self._device)[:, None]
         moved = self._higher + self._rises * opening
         points = points + moved[..., None] * up_of(points)[:, None]
         points[..., 2] -= self._forward
         return points
 
-    def _colour(self, values: Tensor, light: Tensor) -> Tensor:
+    def _colour(self, values: Tensor, light: Tensor, flesh: Tensor) -> Tensor:
         painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
         tooth = values[:, 5:6].clamp(0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
         lit = painted * light
-        dark = 1 - (lit.mean(dim=1, keepdim=True) / self._flesh.mean()).clamp(0, 1)
-        colour = lit + self._flesh * dark * (1 - TOOTH_BARE * tooth)
+        deep = self._flesh * flesh
+        dark = 1 - (lit.mean(dim=1, keepdim=True) / deep.mean(dim=1, keepdim=True)).clamp(0, 1)
+        colour = lit + deep * dark * (1 - TOOTH_BARE * tooth)
         photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
         return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
 

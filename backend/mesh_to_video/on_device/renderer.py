@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from .motion import DeviceSurroundings, Poses
 from .networks import DeviceCrop, DeviceNetworks
 from .photo import DevicePhoto, Layers
 from .pictures import Placing, as_planes
+from .soft_lips import soften
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -57,7 +60,7 @@ class DeviceRenderer:
         self._box, self._alpha = still.box, settings.background == "alpha"
         left, top, right, bottom = still.box
         self._view = still.warp.view
-        self._refines = still.refines
+        self._refines, self._lips = still.refines, still.lips
         with torch.no_grad():
             self._around = DeviceSurroundings(still.around, device)
             self._photo = DevicePhoto(still.warp, self._around, device)
@@ -86,6 +89,8 @@ class DeviceRenderer:
             layers = self._with_networks(self._networks, poses)
         else:
             layers = self._photo.paint(poses)
+        if self._lips is not None:
+            layers = replace(layers, colour=soften(self._lips, layers.colour, poses))
         if self._alpha:
             straight = layers.colour / layers.alpha.clamp(min=1 / 255)
             mixed = torch.cat([straight, layers.alpha * 255], dim=1)

@@ -20,7 +20,7 @@ from .head_cache import TEETH, TrainingHead
 Floats = NDArray[np.float64]
 
 # How far up teeth may sit against the head's own, and how far forward, metres.
-_UPPER, _LOWER, _FORWARD = (-0.001, 0.004), (-0.003, 0.002), (0.0, 0.003)
+_UPPER, _LOWER, _FORWARD = (-0.001, 0.004), (-0.002, 0.004), (0.0, 0.003)
 # By which share of the opening the tongue rises, and how far it comes forward, metres.
 _RISES, _TONGUE_FORWARD = (0.0, 0.9), (0.0, 0.008)
 

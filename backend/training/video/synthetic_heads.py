@@ -86,7 +86,7 @@ def random_scene(
     scale = side * random.uniform(0.34, 0.5) / width
     middle = np.array((0.5, 0.5)) + random.normal(0, (0.03, 0.025), 2)
     tone = np.ones((5, 3))
-    tone[TEETH] = random.uniform(0.6, 1.3) * np.array((1.0, *random.uniform((0.93, 0.7), 1.0)))
+    tone[TEETH] = random.uniform(0.45, 1.1) * np.array((1.0, *random.uniform((0.93, 0.7), 1.0)))
     tone[MOUTH] = random.uniform(0.6, 1.3) * (1 + random.normal(0, 0.08, 3))
     tone[EYE] = random.uniform(0.85, 1.1)
     tone[SKIN] = np.clip(1 + random.normal(0, 0.03, 3), 0.9, 1.1)

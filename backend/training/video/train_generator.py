@@ -57,7 +57,7 @@ class GeneratorLoss:
     # The other losses ask for the likeliest picture, this one for the mean of the likely ones:
     # which teeth show behind lips that were closed nobody knows.
     square: float = 60.0
-    perceptual: float = 0.2
+    perceptual: float = 0.1
     critic: float = 0.01
     features: float = 0.25
     steady: float = 4.0
@@ -79,8 +79,8 @@ class GeneratorRecipe:
     loss: GeneratorLoss = field(default_factory=GeneratorLoss)
     shape: GeneratorShape = field(default_factory=GeneratorShape)
     # Side of the windows, a multiple of 8; and of their middle that the critic sees.
-    window: int = 128
-    critic_window: int = 96
+    window: int = 96
+    critic_window: int = 72
     # Steps of the network by whose features pictures are compared.
     feature_steps: int = 200
     # Weights of the motion-VAE; without them the geometry alone moves the photo.
