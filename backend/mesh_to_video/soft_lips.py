@@ -29,9 +29,9 @@ Singles = NDArray[np.float32]
 
 LIPS = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER, *INNER_LIP_UPPER, *INNER_LIP_LOWER]
 OUTLINE = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[::-1]]
-# Width of the blur: this share of how far the lips are from where bone alone would bring them, and
-# never more than this share of the face's height.
-SHARE, MOST = 0.5, 0.007
+# Width of the blur: this share of how far the lips are from where bone alone would bring them, but
+# never more than this share of the face's height, nor than so many pixels of the video.
+SHARE, MOST, MOST_PIXELS = 0.5, 0.007, 1.0
 # How far around the lips it reaches, and over which length it goes over, in heights of the face.
 REACH, OVER = 0.1, 0.03
 # A narrower blur changes nothing; pixels.
@@ -54,7 +54,8 @@ class SoftLips:
         self._view, self._surroundings = view, surroundings
         self._source = portrait.source[LIPS]
         tall = portrait.face_height * view.scale
-        self._most, self._reach, self._over = MOST * tall, max(1, round(REACH * tall)), OVER * tall
+        self._most = min(MOST * tall, MOST_PIXELS)
+        self._reach, self._over = max(1, round(REACH * tall)), OVER * tall
 
     def of(self, vertices: Singles) -> Softness | None:
         """How soft the driven head [V,3], in the photo's pixels, is drawn; None for not at all."""

@@ -141,7 +141,87 @@ def steps() -> Iterator[Callable[[], bool]]:
     yield wait(0.5)
     assert not windows[0].modal_operators
     facts["actions after cancel"] = len(bpy.data.actions)
+    yield from talking_video()
     yield from keys_for_a_stranger(bpy.data.objects[facts["head"]])
+
+
+def talking_video() -> Iterator[Callable[[], bool]]:
+    """A preview, then the film in its place, one step of undo each; and a picture of both."""
+    versions = importlib.import_module(f"{PACKAGE}.versions")
+    scene = bpy.context.scene
+
+    def movies() -> list[Any]:
+        editor = bpy.context.scene.sequence_editor
+        strips = versions.strips_of(editor) if editor is not None else []
+        return [strip for strip in strips if strip.type == "MOVIE"]
+
+    scene.vividkeys.video_size = 512
+    bpy.ops.ed.undo_push(message="Before the video")
+    run(bpy.ops.vividkeys.render_video)
+    yield lambda: bool(movies())
+    preview = movies()[0].filepath
+    yield lambda: [strip.filepath for strip in movies()] not in ([], [preview])
+    yield has_result
+    assert work().notice is not None and not work().notice.is_error, work().notice
+    (film,) = movies()
+    start, end = versions.strip_frames(film)[1:]
+    facts["film"] = [film.channel, start, end]
+    assert start == scene.frame_start, (start, scene.frame_start)
+    with bpy.context.temp_override(**view()):
+        bpy.ops.ed.undo()
+    assert [strip.filepath for strip in movies()] == [preview]
+    with bpy.context.temp_override(**view()):
+        bpy.ops.ed.redo()
+    show_the_film()
+    yield wait(2.0)
+    all_in_view()
+    yield wait(3.0)
+    (FOLDER / "pose_video").touch()
+    yield lambda: (FOLDER / "taken_video").exists()
+
+
+def show_the_film() -> None:
+    """The section of the panel alone, the film beside it, its strips below."""
+    panels = importlib.import_module(f"{PACKAGE}.panels").CLASSES
+    for panel in panels:
+        if issubclass(panel, bpy.types.Panel) and not getattr(panel, "bl_parent_id", ""):
+            bpy.utils.unregister_class(panel)
+            shown = panel.bl_idname == "VIVIDKEYS_PT_video"
+            panel.bl_options = set() if shown else {"DEFAULT_CLOSED"}
+            panel.bl_idname += "_again"
+            bpy.utils.register_class(panel)
+    screen = bpy.context.window_manager.windows[0].screen
+    before = list(screen.areas)
+    with bpy.context.temp_override(**view()):
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.22)
+    (piece,) = (area for area in screen.areas if area not in before)
+    pieces = [view()["area"], piece]
+    below = min(pieces, key=lambda area: area.y)
+    beside = next(area for area in screen.areas if area.type == "PROPERTIES")
+    for area, shows in ((beside, "PREVIEW"), (below, "SEQUENCER")):
+        area.type = "SEQUENCE_EDITOR"
+        area.spaces.active.view_type = shows
+        area.spaces.active.show_region_toolbar = False
+    # As large as the film, or it would be a stamp in the middle of the preview.
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y = 512, 614
+    bpy.context.scene.frame_set(facts["frame"])
+
+
+def all_in_view() -> None:
+    """Strips and film fill their areas."""
+    window = bpy.context.window_manager.windows[0]
+    for area in window.screen.areas:
+        if area.type != "SEQUENCE_EDITOR":
+            continue
+        shows = area.spaces.active.view_type
+        kind = "PREVIEW" if shows == "PREVIEW" else "WINDOW"
+        region = next(region for region in area.regions if region.type == kind)
+        with bpy.context.temp_override(window=window, area=area, region=region):
+            if shows == "PREVIEW":
+                bpy.ops.sequencer.view_all_preview()
+            else:
+                bpy.ops.sequencer.view_all()
 
 
 def keys_for_a_stranger(head: Any) -> Iterator[Callable[[], bool]]:

@@ -34,6 +34,7 @@ def main() -> int:
     )
     parser.add_argument("--chroot", type=Path, help="a Debian tree with Blender in it (needs root)")
     parser.add_argument("--picture", type=Path, help="where to write the screenshot, a .png")
+    parser.add_argument("--video-picture", type=Path, help="another one, of the talking video")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         root = options.chroot.resolve() if options.chroot else Path("/")
@@ -101,10 +102,12 @@ def run_blender(
         deadline = time.monotonic() + SECONDS
         while blender.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
-            if (folder / "pose").exists() and not (folder / "taken").exists():
-                if options.picture:
-                    take_picture(display, options.picture, folder)
-                (folder / "taken").touch()
+            for moment, picture in (("", options.picture), ("_video", options.video_picture)):
+                taken = folder / f"taken{moment}"
+                if (folder / f"pose{moment}").exists() and not taken.exists():
+                    if picture:
+                        take_picture(display, picture, folder)
+                    taken.touch()
         if blender.poll() is None:
             blender.kill()
     result = folder / "result.json"

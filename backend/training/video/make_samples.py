@@ -44,6 +44,8 @@ class SampleRecipe:
     ict     ICT-FaceKit (.npz) and its landmarks, or None
     films   a folder of the user's films, or None
     held_out  make samples of the people that are held out instead
+    exact     synthetic landmarks are not off as a tracker's are: motion needs that error to be
+              robust, but a painter that has seen it paints softly
     """
 
     faces: Path
@@ -54,6 +56,7 @@ class SampleRecipe:
     seed: int = 0
     shares: Shares = field(default_factory=Shares)
     held_out: bool = False
+    exact: bool = False
     shard_size: int = SHARD_SIZE
 
 
@@ -65,7 +68,9 @@ def shard_pairs(recipe: SampleRecipe, shard: Shard) -> Iterator[TrainingPair]:
     if shard.kind == "synthetic":
         heads = sorted(recipe.heads.glob("*.npz"))
         backgrounds = _backgrounds(photos, random)
-        yield from synthetic_pairs(heads, random, backgrounds, per_scene=_PER_SCENE)
+        yield from synthetic_pairs(
+            heads, random, backgrounds, per_scene=_PER_SCENE, tracked=not recipe.exact
+        )
     elif shard.kind == "london":
         for index in _turn(len(photos.london), shard.number, recipe.shard_size // 4):
             yield from london_pairs(*photos.london[index], landmarks)
@@ -172,6 +177,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", action="store_true", help="the people that judge instead")
+    parser.add_argument(
+        "--exact", action="store_true", help="landmarks without a tracker's error: to paint by"
+    )
     given = parser.parse_args(arguments)
     shares = Shares(clip=0.5) if given.films else Shares()
     if given.held_out:
@@ -179,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = SampleRecipe(
         given.faces, given.heads or given.folder.with_name("video_heads"),
         tuple(given.ict) if given.ict else None, given.films, given.shards, given.seed, shares,
-        given.held_out,
+        given.held_out, given.exact,
     )  # fmt: skip
     make_samples(recipe, given.folder, given.processes)
 

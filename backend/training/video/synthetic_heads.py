@@ -223,19 +223,22 @@ def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
 
 
 def scene_pairs(
-    scene: Scene, random: np.random.Generator, name: str, count: int = 4
+    scene: Scene, random: np.random.Generator, name: str, count: int = 4, tracked: bool = True
 ) -> Iterator[TrainingPair]:
-    """One source, and `count` targets, every third of which is close by the one before."""
+    """One source, and `count` targets, every third of which is close by the one before; `tracked`:
+    landmarks are a little off, as a tracker's are."""
     source = shoot(scene, random_state(random, calm=True), random)
-    from_here = as_tracked(source.landmarks, random, _SOURCE_ERROR)
+    error = 1.0 if tracked else 0.0
+    from_here = as_tracked(source.landmarks, random, _SOURCE_ERROR * error)
     state = random_state(random)
     for number in range(count):
         follows = number % 3 == 2
         state = next_state(state, random) if follows else random_state(random)
         target = shoot(scene, state, random)
         yield TrainingPair(
-            source.picture, target.picture, from_here, as_tracked(target.landmarks, random),
-            exact_flow(scene, source, target), name, "synthetic", follows,
+            source.picture, target.picture, from_here,
+            as_tracked(target.landmarks, random, error), exact_flow(scene, source, target),
+            name, "synthetic", follows,
         )  # fmt: skip
 
 
@@ -245,9 +248,10 @@ def synthetic_pairs(
     backgrounds: list[Pixels] | None = None,
     side: int = 320,
     per_scene: int = 4,
+    tracked: bool = True,
 ) -> Iterator[TrainingPair]:
     """Pairs of random scenes with the heads of these files, without end."""
     while True:
         head = load_training_head(heads[int(random.integers(len(heads)))])
         scene = random_scene(head, random, side, backgrounds)
-        yield from scene_pairs(scene, random, head.name, per_scene)
+        yield from scene_pairs(scene, random, head.name, per_scene, tracked)

@@ -56,10 +56,10 @@ class GeneratorLoss:
     eyes: float = 2.0
     # The other losses ask for the likeliest picture, this one for the mean of the likely ones:
     # which teeth show behind lips that were closed nobody knows.
-    square: float = 60.0
-    perceptual: float = 0.1
-    critic: float = 0.01
-    features: float = 0.25
+    square: float = 30.0
+    perceptual: float = 0.2
+    critic: float = 0.02
+    features: float = 0.5
     steady: float = 4.0
     motion: float = 4.0
     refiner: float = 5.0
