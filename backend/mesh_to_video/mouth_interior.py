@@ -14,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
+from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.rasterize import rasterize_attributes
 
+from .lip_passage import LITTLE_OPEN, passage_of
 from .motion_field import MotionField, MotionImage
+from .mouth_light import LARGEST_GAIN, light_of_eyes, lip_colour
 from .painted_tiles import packed_tiles
 from .portrait import Portrait
 
@@ -37,43 +34,22 @@ DIM_DEPTH, DIM_PER_OPENING = 0.012, 0.6
 # Length of the upper lip's shadow per length behind the lip, at least so long (metres); how much
 # light is in it; and how much is lost in the corners of the mouth.
 SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.5, 0.5
-# Where no light comes flesh is seen in the light that other flesh scatters: so bright against the
-# lips between lips that are a little apart and in a wide open mouth, and nothing in it is much
-# darker. Of that teeth show less by this share.
-FLESH_NARROW, FLESH_WIDE, TOOTH_BARE = 0.8, 0.65, 0.6
+# In the light that flesh scatters teeth show less than flesh by this share.
+TOOTH_BARE = 0.6
 # In speech the tongue does not lie on the floor of the mouth: it rises by this share of the
 # opening, up to one of `WIDEST_RISE`, and comes forward by this much. Lips that speak hide more of
 # the upper teeth than those that smile, after which the head's teeth were made: they sit this much
 # higher. Metres.
 TONGUE_RISES, WIDEST_RISE, TONGUE_FORWARD, TEETH_HIGHER = 0.4, 0.014, 0.004, 0.002
-# A photo whose lips are open by less than the first shows no teeth that could be told apart: what
-# it shows between them is moved with the lips, as long as they are not much further open. From
-# the second on its teeth are its own; metres.
-LITTLE_OPEN, SHOWS_TEETH = 0.003, 0.006
 # What the photo shows this near to an edge of the lips is lip, not tooth, as a share of the
 # photo's opening.
 EDGE_OF_LIPS = 0.15
-# Openings that count as narrow and as wide, metres.
-NARROW, WIDE = 0.006, 0.016
-# By how much wider than at rest a mouth is that begins to smile, and how much more a full smile
-# adds, as shares of its width.
-EASY_SMILE, FULL_SMILE = 0.03, 0.17
-# Of what is behind lips that are a little apart so much is seen.
-COVER_NARROW = 0.6
+# Drawn this many times finer than the picture.
+FINER = 2
 # The least opening that shows anything, pixels.
 LEAST_OPENING = 0.35
-# Painted teeth are made brighter or darker by at most this factor.
-LARGEST_GAIN = 1.8
 # Fewer pixels of teeth in the photo say nothing.
 LEAST_TEETH = 12
-# Drawn this many times finer than the picture. The edge towards the lips is this soft, in heights
-# of the opening: lips that part a little are round and hide more.
-FINER = 2
-SOFT_NARROW, SOFT_WIDE = 0.18, 0.08
-# Teeth are about as bright as the whites of the eyes, which the photo shows: where these lie in
-# the eye's tile (from its middle, in half sides), and their colour where teeth are as painted.
-WHITE_NEAR, WHITE_FAR = 0.36, 0.56
-USUAL_WHITE = np.array((150.0, 142.0, 137.0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +94,6 @@ class StillMouth(NamedTuple):
     forward: Singles
 
 
-class Passage(NamedTuple):
-    """What lips let through: the softness of their edge in heights of the opening, the share of
-    what is behind them that is seen, and how bright flesh is in there against the lips."""
-
-    edge: float
-    cover: float
-    flesh: float
-
-
 class MouthInterior:
     """Draws what is behind the lips of a portrait, in the view of its motion field."""
 
@@ -154,8 +121,8 @@ class MouthInterior:
         self._attributes = np.column_stack([source[:, :2], seen, place, self._is_tooth]).astype(
             np.float32
         )
-        self._gain = _light_of_eyes(portrait)
-        self._flesh = _lip_colour(portrait)
+        self._gain = light_of_eyes(portrait)
+        self._flesh = lip_colour(portrait)
         ends = rig.rest[[INNER_LIP_UPPER[0], INNER_LIP_UPPER[-1]]]
         self._rest_width = float(np.linalg.norm(ends[1] - ends[0]))
         self._tooth_gain = np.ones(3, np.float32)
@@ -278,75 +245,10 @@ class MouthInterior:
         return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
 
 
-def _light_of_eyes(portrait: Portrait) -> Singles:
-    """How bright, and of which colour, teeth are in this photo against the painted ones, [3]: by
-    the whites of the eyes."""
-    whites = []
-    for side in ("left", "right"):
-        tile = portrait.rig.tiles[f"{side}_eye"].astype(np.float32)
-        place = (np.arange(len(tile)) + 0.5) / len(tile) * 2 - 1
-        x, y = np.meshgrid(place, place)
-        away = np.hypot(x, y)
-        white = (away > WHITE_NEAR) & (away < WHITE_FAR) & (np.abs(y) < 0.35 * np.abs(x))
-        level = tile[white] @ np.array((0.3, 0.6, 0.1), np.float32)
-        bright = level >= np.percentile(level, 65)
-        whites.append(tile[white][bright].mean(axis=0))
-    painted = portrait.rig.tiles["upper_teeth"].astype(np.float32).max(axis=(0, 1)).mean()
-    ratio = np.mean(whites, axis=0) / USUAL_WHITE * (222.0 / float(painted))
-    return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
-
-
-def _lip_colour(portrait: Portrait) -> Singles:
-    """Typical colour of the red of the lips in the photo, [3]."""
-    height, width = portrait.pixels.shape[:2]
-    places = []
-    for edge, outer in ((INNER_LIP_UPPER, OUTER_LIP_UPPER), (INNER_LIP_LOWER, OUTER_LIP_LOWER)):
-        inner, border = portrait.landmarks[list(edge), :2], portrait.landmarks[list(outer), :2]
-        places.append((0.5 * inner + 0.5 * border)[2:-2])
-    points = np.concatenate(places).astype(int)
-    column, row = np.clip(points[:, 0], 0, width - 1), np.clip(points[:, 1], 0, height - 1)
-    return np.median(portrait.pixels[row, column].astype(np.float32), axis=0)
-
-
 def up_of(points: Any) -> Any:
     """The direction from chin to forehead, [...,3] of points [...,V,3]; arrays or tensors."""
     up = points[..., 10, :] - points[..., 152, :]
     return up / ((up * up).sum(-1) ** 0.5)[..., None]
-
-
-def passage_of(
-    corners: Singles, opening: float, metre: float, rest_width: float, photo_gap: float
-) -> Passage:
-    """What lips let through with the corners of the mouth [2,3] and so large an `opening`, both in
-    pixels, of which a metre has `metre`; `photo_gap` is their opening in the photo, metres."""
-    width = float(np.linalg.norm(corners[1] - corners[0])) / metre / rest_width
-    bare = _bareness(width, opening / metre)
-    cover = COVER_NARROW + (1 - COVER_NARROW) * bare
-    return Passage(
-        edge=SOFT_NARROW + (SOFT_WIDE - SOFT_NARROW) * bare,
-        flesh=FLESH_NARROW + (FLESH_WIDE - FLESH_NARROW) * bare,
-        cover=cover * (1 - _as_in_photo(opening / metre, photo_gap)),
-    )
-
-
-def _as_in_photo(opening: float, photo_gap: float) -> float:
-    """How well what the photo shows between its lips serves for lips that are open by `opening`,
-    0..1: not where they are much further open, nor where it shows teeth, which must not be
-    stretched."""
-    if photo_gap <= 0.0:
-        return 0.0
-    near = np.clip(2.0 - opening / photo_gap, 0, 1)
-    little = np.clip((SHOWS_TEETH - photo_gap) / (SHOWS_TEETH - LITTLE_OPEN), 0, 1)
-    return float(near * little)
-
-
-def _bareness(width: float, opening: float) -> float:
-    """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide open
-    mouth, and for lips that a smile draws tightly over the teeth. The mouth's `width` against that
-    at rest, its `opening` in metres."""
-    wide = (opening - NARROW) / (WIDE - NARROW)
-    share = float(np.clip(max(wide, (width - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))
-    return share * share * (3 - 2 * share)
 
 
 def lip_opening(points: Singles) -> float:

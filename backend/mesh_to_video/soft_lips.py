@@ -33,7 +33,7 @@ OUTLINE = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[::-1]]
 # never more than this share of the face's height, nor than so many pixels of the video.
 SHARE, MOST, MOST_PIXELS = 0.5, 0.007, 1.0
 # How far around the lips it reaches, and over which length it goes over, in heights of the face.
-REACH, OVER = 0.1, 0.03
+REACH, OVER = 0.15, 0.03
 # A narrower blur changes nothing; pixels.
 LEAST = 0.2
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.face.topology import INNER_LIP_UPPER
+from backend.mesh_to_video.lip_passage import passage_of
 from backend.mesh_to_video.mouth_interior import (
     CORNER_DARK,
     DIM_DEPTH,
@@ -26,7 +27,6 @@ from backend.mesh_to_video.mouth_interior import (
     WIDEST_RISE,
     MouthInterior,
     lip_opening,
-    passage_of,
     up_of,
 )
 from backend.mesh_to_video.view import View

@@ -14,7 +14,7 @@ from backend.face.template import load_template
 from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.mesh_to_video.driven_frame import FaceCrop
 from backend.mesh_to_video.frame_renderer import GREEN, FrameRenderer
-from backend.mesh_to_video.mouth_interior import passage_of
+from backend.mesh_to_video.lip_passage import passage_of
 from backend.mesh_to_video.performance import (
     LARGEST_TURN,
     LARGEST_WHOLE,
