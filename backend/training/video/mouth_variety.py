@@ -28,12 +28,16 @@ _RISES, _TONGUE_FORWARD = (0.0, 0.9), (0.0, 0.008)
 @dataclass(frozen=True)
 class Mouth:
     """One person's: how far up the teeth of skull and jaw sit, and how far forward, metres;
-    flesh: in which share of the lips' own light (linear) what lies deep is seen."""
+    flesh: in which share of the lips' own light (linear) what lies deep is seen; in_shadow: how
+    much light is left under the upper lip, and shadow_falls: how far its shadow falls, in reaches
+    of the lips' shadow."""
 
     upper: float
     lower: float
     forward: float
     flesh: float
+    in_shadow: float
+    shadow_falls: float
 
 
 def random_mouth_of(random: np.random.Generator) -> Mouth:
@@ -43,6 +47,8 @@ def random_mouth_of(random: np.random.Generator) -> Mouth:
         float(random.uniform(*_LOWER)),
         float(random.uniform(*_FORWARD)),
         float(random.uniform(0.12, 0.65)),
+        float(random.uniform(0.08, 0.35)),
+        float(random.uniform(0.3, 1.2)),
     )
 
 

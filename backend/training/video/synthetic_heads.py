@@ -36,6 +36,8 @@ FINER = 2
 PIVOT = np.array((0.0, 0.02, -0.055))
 # Of the light in which deep flesh is seen, deep teeth get this share.
 FLESH_SHARE_OF_TEETH = 0.25
+# Lips that are open by less than this let in less light, down to a share of it; metres.
+LETS_ALL_IN, LEAST_IN = 0.008, 0.3
 # Of the tracker's usual error a source has this share: people choose good photos.
 _SOURCE_ERROR = 0.5
 # Depths that differ by less belong to one surface, metres.
@@ -149,7 +151,7 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     plain = np.ones((len(body.triangles), 3), np.float32)
     colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
             len(head.triangles), shade, plain, LINEAR)  # fmt: skip
-    _lip_shadow(light, drawn, head)
+    _lip_shadow(light, drawn, scene)
     carried = head.landmarks(posed)
     landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
     _flesh_scatters(light, drawn, scene, FINER * landmarks)
@@ -172,8 +174,9 @@ def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.in
     return np.clip(shade, 0.02, 3.0).astype(np.float32)
 
 
-def _lip_shadow(light: Singles, drawn: Drawn, head: TrainingHead) -> None:
+def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene) -> None:
     """The lips' shadow on what is between them: darker close to their edges. Changes `light`."""
+    head, mouth = scene.head, scene.mouth
     kind = np.append(head.kind, np.zeros(1, np.uint8))
     face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
     between = np.isin(kind[face], (TEETH, MOUTH))
@@ -188,16 +191,20 @@ def _lip_shadow(light: Singles, drawn: Drawn, head: TrainingHead) -> None:
     inside = between[box].astype(np.float32)
     # Light comes from above, so the upper lip throws the longer shadow.
     open_to = cv2.GaussianBlur(inside, (0, 0), reach / 2)
-    below = cv2.warpAffine(open_to, np.array([(1, 0, 0), (0, 1, reach / 3)], np.float32),
+    falls = mouth.shadow_falls * reach
+    below = cv2.warpAffine(open_to, np.array([(1, 0, 0), (0, 1, falls)], np.float32),
                            inside.shape[::-1])  # fmt: skip
-    shadow = np.clip(0.25 + 0.9 * np.minimum(open_to, below), 0.3, 1.0)
+    shadow = np.clip(mouth.in_shadow + 0.9 * np.minimum(open_to, below), 0.0, 1.0)
     light[box] *= np.where(inside > 0, shadow, 1.0)[..., None].astype(np.float32)
 
 
 def _flesh_scatters(light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats) -> None:
     """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
     their colour. Changes `light`; `landmarks` [478,3] in its pixels."""
-    head, flesh = scene.head, scene.mouth.flesh
+    head = scene.head
+    gap = float(landmarks[14, 1] - landmarks[13, 1]) / (FINER * scene.scale)
+    let_in = LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
+    flesh = scene.mouth.flesh * let_in
     height, width = light.shape[:2]
     lips = landmarks[[*OUTER_LIP_UPPER[2:-2], *OUTER_LIP_LOWER[2:-2]], :2].astype(int)
     column, row = np.clip(lips[:, 0], 0, width - 1), np.clip(lips[:, 1], 0, height - 1)
@@ -207,6 +214,7 @@ def _flesh_scatters(light: Singles, drawn: Drawn, scene: Scene, landmarks: Float
     # What is lit already shows that much less of it.
     for which, share in ((MOUTH, flesh), (TEETH, FLESH_SHARE_OF_TEETH * flesh)):
         own = kind[face] == which
+        light[own] *= np.float32(let_in)
         lit = light[own].mean(axis=1, keepdims=True) / max(float(colour.mean()), 1e-4)
         light[own] += np.float32(share) * colour * np.clip(1.0 - lit, 0.0, 1.0)
 

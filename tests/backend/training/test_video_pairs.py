@@ -331,7 +331,8 @@ def test_mouths_differ_between_the_lips_only():
     head, random = patterned_head(), np.random.default_rng(8)
     weights = with_contacts(both_sides({"jawOpen": 0.5}))
     posed = head.posed(weights)
-    moved = speaking(head, posed, Mouth(0.003, -0.002, 0.001, 0.3), random)
+    mouth = Mouth(0.003, -0.002, 0.001, 0.3, 0.2, 0.5)
+    moved = speaking(head, posed, mouth, random)
     away = moved - posed
     teeth = np.unique(head.triangles[head.kind == TEETH])
     of_jaw = -head.shapes[INDEX["jawOpen"], teeth, 2] > 100
@@ -341,7 +342,7 @@ def test_mouths_differ_between_the_lips_only():
     skin = np.unique(head.triangles[head.kind == SKIN])
     assert np.abs(away[skin]).max() == 0.0
     tip = np.argmax(np.linalg.norm(head.shapes[INDEX["tongueOut"]].astype(float), axis=1))
-    again = speaking(head, posed, Mouth(0.003, -0.002, 0.001, 0.3), random)
+    again = speaking(head, posed, mouth, random)
     assert np.abs(again[tip] - moved[tip]).max() > 1e-4
     assert np.array_equal(again[teeth], moved[teeth])
 
