@@ -131,15 +131,15 @@ class FrameRenderer:
         behind = (1 - layers.alpha[..., None]) * self._warp.plate
         whole = (layers.colour + behind) * np.float32(1 / 255)
         composite = view.into(whole, crop.painted_view)
-        changed = stage.change(seen, learned, composite)
-        if changed is None:
+        change = stage.change(seen, learned, composite)
+        if change is None:
             return layers
-        added, occlusion = changed
+        added = change.added
         from_view = crop.painted_view
         if self._refines:
             from_view = crop.large_view
             large = view.into(whole, from_view)
-            added = stage.refined(large, composite, added, occlusion)
+            added = stage.refined(large, composite, change)
         colour = layers.colour + 255 * from_view.into(added, view)
         return replace(layers, colour=np.asarray(colour, np.float32))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +32,9 @@ Singles = NDArray[np.float32]
 FADE = 0.07
 # From this many pixels of the video per pixel of the networks' picture on, the refiner works too.
 REFINED_FROM = 1.3
+# So far beside the face, in pixels of the networks' picture, what they paint fades out: hair, ears
+# and background are better moved than painted.
+BESIDE_FACE = 8
 # The rows and columns of the networks' picture that are painted in.
 PAINTED = (
     slice(PAINTED_TOP, PAINTED_TOP + PAINTED_SIDE),
@@ -45,6 +49,15 @@ class LearnedMotion:
 
     residual: Singles
     occlusion: Singles
+
+
+class Change(NamedTuple):
+    """What the generator adds to the composite of what is painted in, [P,P,3]; and what the
+    refiner goes on from: the occlusion, and where anything may change, [P,P] 0..1."""
+
+    added: Singles
+    occlusion: Tensor
+    where: Singles
 
 
 class NetworkStage:
@@ -82,10 +95,9 @@ class NetworkStage:
 
     def change(
         self, frame: DrivenFrame, learned: LearnedMotion | None, composite: Singles
-    ) -> tuple[Singles, Tensor] | None:
-        """What the generator adds to the composite of what is painted in [P,P,3] (0..1), fading
-        towards the border; with the occlusion that `refined` goes on from. None without the
-        generator."""
+    ) -> Change | None:
+        """What the generator makes of the composite of what is painted in [P,P,3] (0..1); None
+        without the generator."""
         network = self._networks.generator
         if network is None or self._features is None:
             return None
@@ -108,23 +120,33 @@ class NetworkStage:
                 (PAINTED_LEFT, PAINTED_TOP),
             )
         added = made[0].permute(1, 2, 0).numpy() - composite
-        return added * fade(PAINTED_SIDE)[..., None], _plane(occlusion[PAINTED])
+        where = fade(PAINTED_SIDE) * near_face(frame.face)[PAINTED]
+        return Change(added * where[..., None], _plane(occlusion[PAINTED]), where)
 
-    def refined(
-        self, large: Singles, composite: Singles, added: Singles, occlusion: Tensor
-    ) -> Singles:
+    def refined(self, large: Singles, composite: Singles, change: Change) -> Singles:
         """What is added to the composite at twice the side, `large` [2P,2P,3] 0..1."""
         network = self._networks.refiner
         assert network is not None
         with torch.inference_mode():
             made = network(
-                _planes(large), _planes(composite), _planes(composite + added), occlusion
+                _planes(large),
+                _planes(composite),
+                _planes(composite + change.added),
+                change.occlusion,
             )
-        return (made[0].permute(1, 2, 0).numpy() - large) * fade(2 * PAINTED_SIDE)[..., None]
+        size = (2 * PAINTED_SIDE, 2 * PAINTED_SIDE)
+        where = cv2.resize(change.where, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray((made[0].permute(1, 2, 0).numpy() - large) * where[..., None])
 
     def refines(self, crop: View, scale: float) -> bool:
         """Whether a video with `scale` pixels per pixel of the photo is worth the refiner."""
         return self._networks.refiner is not None and scale / crop.scale >= REFINED_FROM
+
+
+def near_face(face: Singles) -> Singles:
+    """1 on the face [S,S] and 0 further beside it than `BESIDE_FACE` pixels."""
+    size = (2 * BESIDE_FACE + 1, 2 * BESIDE_FACE + 1)
+    return np.asarray(np.minimum(2 * cv2.blur(face, size), 1), np.float32)
 
 
 def fade(side: int) -> Singles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from backend.mesh_to_video.driven_frame import FaceCrop
 from backend.mesh_to_video.motion_vae import motion_inputs
-from backend.mesh_to_video.network_stage import PAINTED, fade
+from backend.mesh_to_video.network_stage import BESIDE_FACE, PAINTED, fade
 from backend.mesh_to_video.projection_texture import (
     BELONGS,
     DOT,
@@ -33,7 +33,7 @@ from backend.mesh_to_video.weights import VideoNetworks
 
 from .motion import DeviceMotion, DeviceSurroundings, Poses
 from .mouth import DeviceMouth
-from .pictures import as_planes
+from .pictures import as_planes, box_blurred
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -56,6 +56,14 @@ class LearnedMotions:
 
     residual: Tensor
     occlusion: Tensor
+
+
+class Changes(NamedTuple):
+    """`Change` for B frames: added [B,3,P,P], occlusion and where [B,1,P,P]."""
+
+    added: Tensor
+    occlusion: Tensor
+    where: Tensor
 
 
 class DeviceCrop:
@@ -117,8 +125,8 @@ class DeviceNetworks:
         photo = crop.photo.astype(np.float32) / np.float32(255)
         self._photo = as_planes(photo, device)
         self._photo_code = as_planes(projection_texture(crop.code, crop.face, photo), device)
-        self._small_fade, self._fade, self._large_fade = (
-            as_planes(fade(side), device) for side in (MOTION_SIDE, PAINTED_SIDE, 2 * PAINTED_SIDE)
+        self._small_fade, self._fade = (
+            as_planes(fade(side), device) for side in (MOTION_SIDE, PAINTED_SIDE)
         )
         self._features = None
         if self._generator is not None:
@@ -143,9 +151,8 @@ class DeviceNetworks:
 
     def change(
         self, frames: DrivenFrames, learned: LearnedMotions | None, composite: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        """What the generator adds to the composites of what is painted in [B,3,P,P] 0..1, and
-        the occlusion there."""
+    ) -> Changes | None:
+        """What the generator makes of the composites of what is painted in [B,3,P,P] 0..1."""
         if self._generator is None or self._features is None:
             return None
         flow, occlusion = frames.flow, frames.seen
@@ -155,13 +162,18 @@ class DeviceNetworks:
             self._features, flow, occlusion, composite, frames.code, frames.face, frames.inside,
             (PAINTED_LEFT, PAINTED_TOP),
         )  # fmt: skip
-        return (made - composite) * self._fade, occlusion[..., *PAINTED]
+        near = (2 * box_blurred(frames.face, BESIDE_FACE)).clamp(max=1)
+        where = self._fade * near[..., *PAINTED]
+        return Changes((made - composite) * where, occlusion[..., *PAINTED], where)
 
-    def refined(self, large: Tensor, composite: Tensor, added: Tensor, occlusion: Tensor) -> Tensor:
+    def refined(self, large: Tensor, composite: Tensor, change: Changes) -> Tensor:
         """What is added to the composites at twice the side, `large` [B,3,2P,2P] 0..1."""
         assert self._refiner is not None
-        made = self._refiner(large, composite, composite + added, occlusion)
-        return (made - large) * self._large_fade
+        made = self._refiner(large, composite, composite + change.added, change.occlusion)
+        where = functional.interpolate(
+            change.where, scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+        return (made - large) * where
 
 
 def _enlarged(values: Tensor) -> Tensor:

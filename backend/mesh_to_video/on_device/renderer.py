@@ -112,10 +112,10 @@ class DeviceRenderer:
         layers = self._photo.paint(poses, residual)
         whole = (layers.colour + (1 - layers.alpha) * self._plate) / 255
         composite = self._to_painted(whole)
-        changed = networks.change(seen, learned, composite)
-        if changed is None:
+        change = networks.change(seen, learned, composite)
+        if change is None:
             return layers
-        added, occlusion = changed
+        added = change.added
         if self._refines:
-            added = networks.refined(self._to_large(whole), composite, added, occlusion)
+            added = networks.refined(self._to_large(whole), composite, change)
         return Layers(layers.colour + 255 * self._from_painted(added), layers.alpha)
