@@ -15,14 +15,7 @@ from .motion_field import MotionImage
 from .photo_warp import PhotoWarp
 from .portrait import Portrait
 from .projection_texture import coordinate_code, lip_maps
-from .settings import (
-    GEOMETRY_ONLY,
-    MOTION_SIDE,
-    NETWORK_SIDE,
-    PAINTED_LEFT,
-    PAINTED_SIDE,
-    PAINTED_TOP,
-)
+from .settings import GEOMETRY_ONLY, MOTION_SIDE, NETWORK_SIDE, PAINTED_CORNER, PAINTED_SIDE
 from .surroundings import Surroundings
 from .view import View
 
@@ -75,8 +68,8 @@ class FaceCrop:
         self.view = portrait.crop
         self.motion_view = _resized(portrait.crop, MOTION_SIDE)
         self.painted_view = View(
-            self.view.left + PAINTED_LEFT / self.view.scale,
-            self.view.top + PAINTED_TOP / self.view.scale,
+            self.view.left + PAINTED_CORNER[0] / self.view.scale,
+            self.view.top + PAINTED_CORNER[1] / self.view.scale,
             self.view.scale,
             PAINTED_SIDE,
             PAINTED_SIDE,

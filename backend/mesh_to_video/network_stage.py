@@ -15,14 +15,7 @@ from torch import Tensor
 from .driven_frame import DrivenFrame, FaceCrop
 from .motion_vae import motion_inputs
 from .projection_texture import projection_texture
-from .settings import (
-    MOTION_SIDE,
-    NETWORK_SIDE,
-    PAINTED_LEFT,
-    PAINTED_SIDE,
-    PAINTED_TOP,
-    Parts,
-)
+from .settings import MOTION_SIDE, NETWORK_SIDE, PAINTED_CORNER, PAINTED_SIDE, Parts
 from .view import View
 from .weights import VideoNetworks
 
@@ -36,10 +29,8 @@ REFINED_FROM = 1.3
 # and background are better moved than painted.
 BESIDE_FACE = 8
 # The rows and columns of the networks' picture that are painted in.
-PAINTED = (
-    slice(PAINTED_TOP, PAINTED_TOP + PAINTED_SIDE),
-    slice(PAINTED_LEFT, PAINTED_LEFT + PAINTED_SIDE),
-)
+_LEFT, _TOP = PAINTED_CORNER
+PAINTED = slice(_TOP, _TOP + PAINTED_SIDE), slice(_LEFT, _LEFT + PAINTED_SIDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +108,7 @@ class NetworkStage:
                 _planes(frame.code),
                 _plane(frame.face),
                 _planes(frame.inside),
-                (PAINTED_LEFT, PAINTED_TOP),
+                PAINTED_CORNER,
             )
         added = made[0].permute(1, 2, 0).numpy() - composite
         where = fade(PAINTED_SIDE) * near_face(frame.face)[PAINTED]

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 BACKGROUNDS = ("keep", "blur", "green", "alpha")
 # The side of the square around the face that the networks see, pixels.
 NETWORK_SIDE = 256
-# The square of it that is painted in: left, top, side. The face is at the same place in all of
-# them, with this much room to move in.
-PAINTED_LEFT, PAINTED_TOP, PAINTED_SIDE = 32, 40, 192
+# The square of it that is painted in: its corner (left, top) and side. The face is at the same
+# place in all of them, with this much room to move in.
+PAINTED_CORNER, PAINTED_SIDE = (32, 40), 192
 # The side of what the motion-VAE sees and decodes, pixels.
 MOTION_SIDE = 64
 # Maps of the lips: outer and inner edge, upper and lower, each in its left and right half.
@@ -31,8 +31,8 @@ class Parts:
     soft_lips: bool = True
 
 
-PLAIN_WARP = Parts(False, False, False, False, False)
 GEOMETRY_ONLY = Parts(motion_vae=False, lip_branch=False, generator=False, soft_lips=False)
+PLAIN_WARP = replace(GEOMETRY_ONLY, mouth=False)
 
 
 @dataclass(frozen=True)

@@ -14,26 +14,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
+from backend.face.topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
 from .portrait import Portrait
+from .projection_texture import LIP_LANDMARKS
 from .surroundings import Surroundings
 from .view import View
 
 Singles = NDArray[np.float32]
 
-LIPS = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER, *INNER_LIP_UPPER, *INNER_LIP_LOWER]
+LIPS = list(LIP_LANDMARKS)
 OUTLINE = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[::-1]]
 # Width of the blur: this share of how far the lips are from where bone alone would bring them, but
 # never more than this share of the face's height, nor than so many pixels of the video.
 SHARE, MOST, MOST_PIXELS = 0.5, 0.007, 1.0
-# How far around the lips it reaches, and over which length it goes over, in heights of the face.
-REACH, OVER = 0.15, 0.03
+# Around the lips it is whole up to the first distance and gone from the second on, in heights of
+# the face.
+WHOLE, GONE = 0.1, 0.2
 # A narrower blur changes nothing; pixels.
 LEAST = 0.2
 
@@ -55,7 +52,7 @@ class SoftLips:
         self._source = portrait.source[LIPS]
         tall = portrait.face_height * view.scale
         self._most = min(MOST * tall, MOST_PIXELS)
-        self._reach, self._over = max(1, round(REACH * tall)), OVER * tall
+        self._whole, self._gone = WHOLE * tall, GONE * tall
 
     def of(self, vertices: Singles) -> Softness | None:
         """How soft the driven head [V,3], in the photo's pixels, is drawn; None for not at all."""
@@ -65,20 +62,19 @@ class SoftLips:
         if width < LEAST:
             return None
         outline = self._view.points(vertices[OUTLINE])[:, :2]
-        border = self._reach + int(np.ceil(2 * self._over)) + 1
+        border = int(np.ceil(self._gone)) + 1
         low = np.floor(outline.min(axis=0)).astype(int) - border
         high = np.ceil(outline.max(axis=0)).astype(int) + border
         left, top = (int(value) for value in np.maximum(low, 0))
         right, bottom = min(high[0], self._view.width), min(high[1], self._view.height)
         if right - left < 2 or bottom - top < 2:
             return None
-        mask = np.zeros((bottom - top, right - left), np.uint8)
+        beside = np.ones((bottom - top, right - left), np.uint8)
         corners = np.round(outline - (left, top) - 0.5).astype(np.int32)
-        cv2.fillPoly(mask, [corners], 1)
-        size = (2 * self._reach + 1,) * 2
-        wider = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size))
-        soft = cv2.GaussianBlur(wider.astype(np.float32), (0, 0), self._over)
-        return Softness(left, top, width, np.asarray(soft, np.float32))
+        cv2.fillPoly(beside, [corners], 0)
+        far = cv2.distanceTransform(beside, cv2.DIST_L2, cv2.DIST_MASK_5)
+        share = np.clip((self._gone - far) / (self._gone - self._whole), 0, 1)
+        return Softness(left, top, width, np.asarray(share * share * (3 - 2 * share), np.float32))
 
     def soften(self, colour: Singles, vertices: Singles) -> None:
         """Blur the lips of a frame [H,W,3] of the driven head; changes it."""

@@ -24,9 +24,8 @@ from backend.mesh_to_video.projection_texture import (
 from backend.mesh_to_video.settings import (
     MOTION_SIDE,
     NETWORK_SIDE,
-    PAINTED_LEFT,
+    PAINTED_CORNER,
     PAINTED_SIDE,
-    PAINTED_TOP,
     Parts,
 )
 from backend.mesh_to_video.weights import VideoNetworks
@@ -160,7 +159,7 @@ class DeviceNetworks:
             flow, occlusion = flow + _enlarged(learned.residual), _enlarged(learned.occlusion)
         made = self._generator(
             self._features, flow, occlusion, composite, frames.code, frames.face, frames.inside,
-            (PAINTED_LEFT, PAINTED_TOP),
+            PAINTED_CORNER,
         )  # fmt: skip
         near = (2 * box_blurred(frames.face, BESIDE_FACE)).clamp(max=1)
         where = self._fade * near[..., *PAINTED]

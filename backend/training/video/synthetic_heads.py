@@ -151,10 +151,11 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     plain = np.ones((len(body.triangles), 3), np.float32)
     colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
             len(head.triangles), shade, plain, LINEAR)  # fmt: skip
-    _lip_shadow(light, drawn, scene)
     carried = head.landmarks(posed)
     landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
-    _flesh_scatters(light, drawn, scene, FINER * landmarks)
+    let_in = _let_in(landmarks, scene)
+    _lip_shadow(light, drawn, scene, let_in)
+    _flesh_scatters(light, drawn, scene, FINER * landmarks, let_in)
     picture = photographed(cv2.resize(light, scene.size, interpolation=cv2.INTER_AREA),
                            scene.camera, random)  # fmt: skip
     return Shot(picture, landmarks, drawn)
@@ -174,7 +175,13 @@ def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.in
     return np.clip(shade, 0.02, 3.0).astype(np.float32)
 
 
-def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene) -> None:
+def _let_in(landmarks: Floats, scene: Scene) -> float:
+    """How much of the light lips let in, by how far apart they are; landmarks [478,3] pixels."""
+    gap = float(landmarks[14, 1] - landmarks[13, 1]) / scene.scale
+    return LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
+
+
+def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> None:
     """The lips' shadow on what is between them: darker close to their edges. Changes `light`."""
     head, mouth = scene.head, scene.mouth
     kind = np.append(head.kind, np.zeros(1, np.uint8))
@@ -194,17 +201,16 @@ def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene) -> None:
     falls = mouth.shadow_falls * reach
     below = cv2.warpAffine(open_to, np.array([(1, 0, 0), (0, 1, falls)], np.float32),
                            inside.shape[::-1])  # fmt: skip
-    shadow = np.clip(mouth.in_shadow + 0.9 * np.minimum(open_to, below), 0.0, 1.0)
+    shadow = let_in * np.clip(mouth.in_shadow + 0.9 * np.minimum(open_to, below), 0.0, 1.0)
     light[box] *= np.where(inside > 0, shadow, 1.0)[..., None].astype(np.float32)
 
 
-def _flesh_scatters(light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats) -> None:
+def _flesh_scatters(
+    light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats, let_in: float
+) -> None:
     """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
     their colour. Changes `light`; `landmarks` [478,3] in its pixels."""
-    head = scene.head
-    gap = float(landmarks[14, 1] - landmarks[13, 1]) / (FINER * scene.scale)
-    let_in = LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
-    flesh = scene.mouth.flesh * let_in
+    head, flesh = scene.head, scene.mouth.flesh * let_in
     height, width = light.shape[:2]
     lips = landmarks[[*OUTER_LIP_UPPER[2:-2], *OUTER_LIP_LOWER[2:-2]], :2].astype(int)
     column, row = np.clip(lips[:, 0], 0, width - 1), np.clip(lips[:, 1], 0, height - 1)
@@ -214,7 +220,6 @@ def _flesh_scatters(light: Singles, drawn: Drawn, scene: Scene, landmarks: Float
     # What is lit already shows that much less of it.
     for which, share in ((MOUTH, flesh), (TEETH, FLESH_SHARE_OF_TEETH * flesh)):
         own = kind[face] == which
-        light[own] *= np.float32(let_in)
         lit = light[own].mean(axis=1, keepdims=True) / max(float(colour.mean()), 1e-4)
         light[own] += np.float32(share) * colour * np.clip(1.0 - lit, 0.0, 1.0)
 
