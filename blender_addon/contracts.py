@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         protocol,
         requests,
         shape_names,
-        style,
         take,
         version,
     )
+    from shared.performance import style
 else:
     from importlib import import_module
     from importlib.util import find_spec
@@ -50,7 +50,7 @@ else:
     protocol = import_module(f"{_PACKAGE}.protocol")
     requests = import_module(f"{_PACKAGE}.requests")
     shape_names = import_module(f"{_PACKAGE}.shape_names")
-    style = import_module(f"{_PACKAGE}.style")
+    style = import_module(f"{_PACKAGE}.performance.style")
     take = import_module(f"{_PACKAGE}.take")
     version = import_module(f"{_PACKAGE}.version")
 

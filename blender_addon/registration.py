@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from . import delivery, panels, preferences, properties, work
+from .interface import panels
+from .jobs import delivery, work
 from .operators import (
     animate,
     apply_take,
@@ -27,6 +28,7 @@ from .operators import (
     render_video,
     save_mapping,
 )
+from .settings import preferences, properties
 
 _MODULES = (
     preferences,

@@ -20,7 +20,7 @@ from .arkit import ARKIT_NAMES
 from .arrays import Arrays, FloatArray, checked_floats
 from .errors import ErrorKind, VividKeysError
 from .face import FaceMesh, face_from_arrays, face_to_arrays
-from .style import RANGES, StyleDials
+from .performance.style import RANGES, StyleDials
 from .take import Take, take_from_arrays, take_to_arrays
 
 FACE_PREFIX = "face."

@@ -19,7 +19,7 @@ from backend.audio_to_mesh.streaming import MotionChunk, StreamingAnimator, take
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
-from shared.style import restyle_take
+from shared.performance.style import restyle_take
 from shared.take import Take
 
 __all__ = [

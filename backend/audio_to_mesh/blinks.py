@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blinks and gaze for a voice: the process of `shared.eyes` with the voice's phrase ends."""
+"""Blinks and gaze for a voice: the process of `shared.performance.eyes` with phrase ends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.audio_to_mesh.loudness import PHRASE_LOOK_AHEAD, PhraseStream, phrase_ends
-from shared.eyes import EyeProcess, eye_weights
-from shared.redrawn_eyes import EyesNote
+from shared.performance.eyes import EyeProcess, eye_weights
+from shared.performance.redrawn_eyes import EyesNote
 
 __all__ = ["LOOK_AHEAD", "EyesStream", "blink_weights", "eyes_note", "phrase_ends"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from backend.audio_to_mesh.speaker import SpeakerStyle
 from shared.errors import ErrorKind, VividKeysError
-from shared.style import StyleDials
+from shared.performance.style import StyleDials
 
 # Lowest and highest value of each number.
 RANGES: dict[str, tuple[float, float]] = {

@@ -12,7 +12,7 @@ from backend.commands.moods import read_moods
 from backend.commands.progress import progress_bar
 from backend.commands.style_options import StyleOptions
 from shared.formats import save_audio2face_json, save_livelink_csv
-from shared.style import StyleDials, restyle_take
+from shared.performance.style import StyleDials, restyle_take
 from shared.take import NATIVE_FPS, save_take
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ErrorKind, VividKeysError
-from shared.style import MOODS
+from shared.performance.style import MOODS
 from shared.take import Take
 
 TIME = "time_s"

@@ -11,7 +11,7 @@ import tyro
 from backend.commands.moods import read_moods
 from backend.commands.style_options import StyleOptions
 from shared.formats import save_audio2face_json, save_livelink_csv
-from shared.style import StyleDials, restyle_take
+from shared.performance.style import StyleDials, restyle_take
 from shared.take import load_take, save_take
 
 

@@ -54,9 +54,9 @@ class TrainMotion:
     def run(self) -> int:
         if self.finetune is not None:
             return self._adapt(self.finetune)
-        from backend.training.drawing import TrainingSet
-        from backend.training.parallel import join_workers
-        from backend.training.train_motion import WEIGHTS, MotionRecipe, train
+        from backend.training.loop.parallel import join_workers
+        from backend.training.motion.draw_ahead import TrainingSet
+        from backend.training.motion.train import WEIGHTS, MotionRecipe, train
 
         output = self.out or Path("out/motion")
         worker = join_workers(self.device)
@@ -81,7 +81,7 @@ class TrainMotion:
         return 0
 
     def _adapt(self, footage: Path) -> int:
-        from backend.training.finetune import FinetuneRecipe, adapt
+        from backend.training.motion.finetune import FinetuneRecipe, adapt
 
         recipe = FinetuneRecipe(seed=self.seed, threads=self.threads)
         adapt(footage, self.out or Path("out/finetuned"), self.initial, recipe)
@@ -91,7 +91,11 @@ class TrainMotion:
         """Corpora and features, as far as they are not there."""
         from backend.training.corpus.align import align_folder
         from backend.training.corpus.synthesise import synthesise
-        from backend.training.prepare import prepare, store_native_corpora, store_real_corpora
+        from backend.training.motion.prepare import (
+            prepare,
+            store_native_corpora,
+            store_real_corpora,
+        )
 
         if self.real is not None:
             align_folder(self.real, self.cache)
@@ -130,7 +134,7 @@ class TrainHeadPose:
     """Threads of the networks; one is quickest on a laptop."""
 
     def run(self) -> int:
-        from backend.training.head_pose_run import run
+        from backend.training.head_pose.run import run
 
         run(
             self.tracks,
@@ -177,7 +181,7 @@ class TrainMotionVae:
     """Where the network learns; auto takes a CUDA device where there is one."""
 
     def run(self) -> int:
-        from backend.training.parallel import join_workers
+        from backend.training.loop.parallel import join_workers
         from backend.training.video.recipes import motion_recipe
         from backend.training.video.sample_set import SampleSet
         from backend.training.video.train_motion_vae import train
@@ -233,7 +237,7 @@ class TrainGenerator:
 
     def run(self) -> int:
         from backend.models import FOLDER
-        from backend.training.parallel import join_workers
+        from backend.training.loop.parallel import join_workers
         from backend.training.video.recipes import generator_recipe
         from backend.training.video.sample_set import SampleSet
         from backend.training.video.train_generator import train

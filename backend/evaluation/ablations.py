@@ -4,8 +4,8 @@
     python -m backend.evaluation.ablations CACHE OUT --held-out FOLDER --steps 500
 
 All are trained from scratch, with the same seed and as many steps, and evaluated on held-out
-voices (folders that `backend.training.held_out` wrote). `--only NAME` does one of them, so that
-several processes can share the work; without it, those that are done are only shown.
+voices (folders that `backend.training.corpus.held_out` wrote). `--only NAME` does one of them, so
+that several processes can share the work; without it, those that are done are only shown.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from rich.table import Table
 
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.evaluation.speech import as_dict, evaluate_speech, model_system, read_clips
-from backend.training.drawing import TrainingSet
-from backend.training.train_motion import WEIGHTS, MotionRecipe, train
+from backend.training.motion.draw_ahead import TrainingSet
+from backend.training.motion.train import WEIGHTS, MotionRecipe, train
 from shared.errors import ErrorKind, VividKeysError
 
 SCORES = "scores.json"
@@ -68,7 +68,7 @@ def evaluate(weights: Path, held_out: Path, corpora: tuple[str, ...]) -> dict[st
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
             f"None of {', '.join(corpora)} is in {held_out}.",
-            "Write them: python -m backend.training.held_out CACHE FOLDER",
+            "Write them: python -m backend.training.corpus.held_out CACHE FOLDER",
         )
     return found
 
@@ -127,7 +127,7 @@ class Ablations:
     out: tyro.conf.Positional[Path]
     """A folder for each network's weights and scores, and ablations.json."""
     held_out: Path = Path(".cache/held_out")
-    """Held-out voices, as `backend.training.held_out` writes them."""
+    """Held-out voices, as `backend.training.corpus.held_out` writes them."""
     on: tuple[str, ...] = ("real-test", "real-test-degraded", "espeak-held-out", "russian-held-out")
     """Folders of held-out voices to evaluate on."""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()

@@ -44,9 +44,9 @@ def measure(device: str, count: int = FRAMES) -> dict[str, float]:
     import torch
 
     from backend.evaluation.bench_video import spoken_take
+    from backend.mesh_to_video.frame.performance import take_performance
+    from backend.mesh_to_video.frame.portrait import portrait_from_photo
     from backend.mesh_to_video.on_device.renderer import DeviceRenderer
-    from backend.mesh_to_video.performance import take_performance
-    from backend.mesh_to_video.portrait import portrait_from_photo
     from backend.mesh_to_video.settings import RenderSettings
     from backend.samples import PORTRAIT
 

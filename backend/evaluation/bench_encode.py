@@ -50,8 +50,8 @@ def moving_photo(side: int, count: int, alpha: bool) -> list[NDArray[np.uint8]]:
 
 def measure() -> dict[str, float]:
     """Milliseconds of wall time per frame, sound included, by kind of file and side."""
-    from backend.mesh_to_video.encode import open_writer
-    from backend.mesh_to_video.movie_writer import MovieForm
+    from backend.mesh_to_video.film.encode import open_writer
+    from backend.mesh_to_video.film.movie_writer import MovieForm
 
     figures = {}
     for side in SIDES:

@@ -92,9 +92,9 @@ def _stages(take: Take, size: int) -> dict[str, float]:
     """Milliseconds of one thread for what a frame consists of."""
     import torch
 
+    from backend.mesh_to_video.frame.performance import take_performance
+    from backend.mesh_to_video.frame.portrait import portrait_from_photo
     from backend.mesh_to_video.frame_renderer import FrameRenderer
-    from backend.mesh_to_video.performance import take_performance
-    from backend.mesh_to_video.portrait import portrait_from_photo
     from backend.mesh_to_video.settings import GEOMETRY_ONLY, PLAIN_WARP, Parts, RenderSettings
 
     torch.set_num_threads(1)

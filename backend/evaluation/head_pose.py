@@ -24,7 +24,7 @@ from backend.audio.load import SAMPLE_RATE, load_audio
 from backend.audio_to_mesh.head_motion import head_motion
 from backend.audio_to_mesh.head_rhythm import HIGHEST_HZ
 from backend.samples import SPEECH
-from backend.training.head_windows import TRACK_HEADER, TRACK_RATE, read_track
+from backend.training.head_pose.windows import TRACK_HEADER, TRACK_RATE, read_track
 from shared.errors import ErrorKind, VividKeysError
 
 AXES = ("pitch", "roll", "yaw")

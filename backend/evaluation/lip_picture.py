@@ -21,8 +21,8 @@ from backend.face.topology import (
     OUTER_LIP_UPPER,
 )
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import lesson_lips
-from backend.training.teacher import teach
+from backend.training.teacher.articulation import teach
+from backend.training.teacher.driven_mesh import lesson_lips
 from shared.arkit import INDEX
 
 Floats = NDArray[np.floating]

@@ -29,10 +29,10 @@ from backend.face.lip_contact import gaps, lip_region, lip_vertices
 from backend.training.corpus.synthesise import espeak_utterances
 from backend.training.corpus.text import held_out_languages
 from backend.training.corpus.utterance import Utterance, is_complete, load_corpus, to_float
-from backend.training.driven_mesh import face_pool, lesson_lips
-from backend.training.fit_lip_offsets import OffsetFigures, measure
-from backend.training.manner import random_style
-from backend.training.teacher import RATE, Lesson, loudness, teach
+from backend.training.fits.lip_offsets import OffsetFigures, measure
+from backend.training.teacher.articulation import RATE, Lesson, loudness, teach
+from backend.training.teacher.driven_mesh import face_pool, lesson_lips
+from backend.training.teacher.manner import random_style
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import Take
 

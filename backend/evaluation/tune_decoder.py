@@ -3,9 +3,9 @@
 
     python -m backend.evaluation.tune_decoder WEIGHTS FOLDER [FOLDER ...]
 
-The folders hold recordings with phones, as `backend.training.held_out` writes them: the tuning
-speakers and their degraded copies, which count alike. What closures are worth is their F1, to
-which the closure score adds a third: F1 alone would allow a mouth that is shut too often, and a
+The folders hold recordings with phones, as `backend.training.corpus.held_out` writes them: the
+tuning speakers and their degraded copies, which count alike. What closures are worth is their F1,
+to which the closure score adds a third: F1 alone would allow a mouth that is shut too often, and a
 false closure on n shows as much as a missed one on m. First the thresholds, then the share of the
 expected pose are those that serve the opening of the mouth best (rank correlation with openness,
 open against close vowels, vowels against p b m) among those that lose at most `SPARE` of the

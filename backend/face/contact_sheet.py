@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.face import FaceMesh
-from shared.style import MOODS, mood_table
+from shared.performance.style import MOODS, mood_table
 
 from .draw import draw_face
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from backend.mesh_to_video.encode import checked_output, exact_rate
+from backend.mesh_to_video.film.encode import checked_output, exact_rate
 from backend.mesh_to_video.settings import BACKGROUNDS, RenderSettings
 from shared.errors import ErrorKind, VividKeysError
 

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .driven_frame import FaceCrop
-from .network_stage import NetworkStage
-from .photo_warp import Layers, PhotoWarp
-from .portrait import Portrait
+from .frame.photo_warp import Layers, PhotoWarp
+from .frame.portrait import Portrait
+from .frame.soft_lips import SoftLips
+from .frame.surroundings import Surroundings
+from .frame.view import View
+from .networks.driven_frame import FaceCrop
+from .networks.network_stage import NetworkStage
+from .networks.weights import VideoNetworks, load_networks
 from .settings import RenderSettings
-from .soft_lips import SoftLips
-from .surroundings import Surroundings
-from .view import View
-from .weights import VideoNetworks, load_networks
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.mesh_to_video.check_settings import checked_duration, checked_settings
-from backend.mesh_to_video.encode import check_writable, exact_rate, open_writer
-from backend.mesh_to_video.movie_writer import MovieForm, MovieWriter
-from backend.mesh_to_video.provenance import Provenance, photo_sha256, take_sha256
+from backend.mesh_to_video.film.encode import check_writable, exact_rate, open_writer
+from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
+from backend.mesh_to_video.film.provenance import Provenance, photo_sha256, take_sha256
+from backend.mesh_to_video.film.visible_mark import VisibleMark
 from backend.mesh_to_video.settings import RenderSettings
-from backend.mesh_to_video.visible_mark import VisibleMark
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import Take
 
@@ -217,11 +217,11 @@ def frames_of_photo(
     image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Cancelled
 ) -> FrameSource:
     """The frames of `take` on the photo, by the whole pipeline."""
+    from backend.mesh_to_video.film.frame_stream import frames_in_order
+    from backend.mesh_to_video.frame.performance import take_performance
+    from backend.mesh_to_video.frame.portrait import portrait_from_photo
     from backend.mesh_to_video.frame_renderer import FrameRenderer
-    from backend.mesh_to_video.frame_stream import frames_in_order
     from backend.mesh_to_video.on_device.choice import chosen_device
-    from backend.mesh_to_video.performance import take_performance
-    from backend.mesh_to_video.portrait import portrait_from_photo
 
     device = chosen_device(settings.device)
     portrait = portrait_from_photo(image)
@@ -262,10 +262,10 @@ def frames_of_photo(
 def warm_up() -> None:
     """Load and compile all that the first video would wait for, on a face of nobody."""
     from backend.face.template import load_template
-    from backend.mesh_to_video import film_writer  # noqa: F401
+    from backend.mesh_to_video.film import film_writer  # noqa: F401
+    from backend.mesh_to_video.frame.performance import tracked_performance
+    from backend.mesh_to_video.frame.portrait import portrait_from_pixels
     from backend.mesh_to_video.frame_renderer import FrameRenderer
-    from backend.mesh_to_video.performance import tracked_performance
-    from backend.mesh_to_video.portrait import portrait_from_pixels
 
     side = 96
     face = load_template().vertices.astype(np.float64)
@@ -287,7 +287,7 @@ def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
     made_from = take.meta.get("audio_sha256")
     if sound is None or not isinstance(made_from, str):
         return []
-    from backend.mesh_to_video.sound_track import sound_sha256
+    from backend.mesh_to_video.film.sound_track import sound_sha256
 
     given = sound_sha256(sound)
     if given in ("", made_from):

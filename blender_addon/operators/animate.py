@@ -11,21 +11,15 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .. import (
-    baking,
-    choices,
-    heads,
-    lip_detail,
-    performance_dials,
-    properties,
-    sequencer,
-    targets,
-)
+from ..animation import baking, lip_detail, targets
+from ..connection.session import UploadSource
 from ..contracts import errors, requests
-from ..performance_dials import SpeakerProperties
-from ..session import UploadSource
-from ..style_dials import StyleProperties
-from ..work import Job, state
+from ..heads import scene as heads
+from ..jobs.work import Job, state
+from ..settings import choices, performance_dials, properties
+from ..settings.performance_dials import SpeakerProperties
+from ..settings.style_dials import StyleProperties
+from ..video import sequencer
 from . import job_operator
 
 _NO_HASH_YET = "0" * 64

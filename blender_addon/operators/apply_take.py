@@ -7,11 +7,13 @@ from typing import Any
 
 import bpy
 
-from .. import baking, choices, delivery, exporting, keying, properties, targets
-from ..availability import poll
+from ..animation import baking, exporting, keying, targets
 from ..contracts import errors
-from ..style_dials import StyleProperties
-from ..work import PendingTake, redraw, state
+from ..interface.availability import poll
+from ..jobs import delivery
+from ..jobs.work import PendingTake, redraw, state
+from ..settings import choices, properties
+from ..settings.style_dials import StyleProperties
 from .job_operator import fail
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import characters, face_keys, face_points, targets
+from ..animation import targets
 from ..contracts import character, errors, requests
-from ..face_keys import CharacterPlan
-from ..work import Job, state
+from ..heads import characters, face_keys, face_points
+from ..heads.face_keys import CharacterPlan
+from ..jobs.work import Job, state
 
 
 def chosen_pieces(operator: Any, context: Any) -> list[Any]:

@@ -11,11 +11,11 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from ..availability import poll
-from ..connection_check import CheckStep, check_connection
+from ..connection.connection_check import CheckStep, check_connection
 from ..contracts import connection, errors
-from ..preferences import preferences
-from ..work import TICK_SECONDS, redraw, state
+from ..interface.availability import poll
+from ..jobs.work import TICK_SECONDS, redraw, state
+from ..settings.preferences import preferences
 
 
 class VIVIDKEYS_OT_check_connection(bpy.types.Operator):

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import properties
+from ..settings import properties
 
 
 class VIVIDKEYS_OT_use_selected(bpy.types.Operator):

@@ -9,10 +9,10 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from ..availability import poll
 from ..contracts import errors
-from ..preferences import local_backend, preferences
-from ..work import redraw, state
+from ..interface.availability import poll
+from ..jobs.work import redraw, state
+from ..settings.preferences import local_backend, preferences
 from .job_operator import fail
 
 

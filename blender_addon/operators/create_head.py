@@ -10,9 +10,11 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from .. import choices, delivery, head_choice, properties, targets
+from ..animation import targets
 from ..contracts import errors, requests
-from ..work import Job, state
+from ..jobs import delivery
+from ..jobs.work import Job, state
+from ..settings import choices, head_choice, properties
 from . import job_operator
 
 

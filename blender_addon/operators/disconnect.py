@@ -7,8 +7,8 @@ from typing import Any
 
 import bpy
 
-from ..availability import poll
-from ..work import redraw, state
+from ..interface.availability import poll
+from ..jobs.work import redraw, state
 
 
 class VIVIDKEYS_OT_disconnect(bpy.types.Operator):

@@ -9,10 +9,14 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from .. import characters, delivery, exporting, heads, properties
-from ..availability import poll
+from ..animation import exporting
 from ..contracts import errors
-from ..work import redraw, state
+from ..heads import characters
+from ..heads import scene as heads
+from ..interface.availability import poll
+from ..jobs import delivery
+from ..jobs.work import redraw, state
+from ..settings import properties
 from .job_operator import fail
 
 SUFFIXES = {"TAKE": ".take.npz", "LIVE_LINK": ".csv", "GLB": ".glb", "FBX": ".fbx"}

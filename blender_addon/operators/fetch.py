@@ -8,9 +8,11 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, delivery, face_keys, video_delivery
+from ..animation import baking
 from ..contracts import errors
-from ..work import Job, state
+from ..heads import face_keys
+from ..jobs import delivery, video_delivery
+from ..jobs.work import Job, state
 from . import job_operator
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import characters, face_points
-from ..availability import poll
 from ..contracts import requests
-from ..face_keys import CharacterPlan
-from ..work import Job
+from ..heads import characters, face_points
+from ..heads.face_keys import CharacterPlan
+from ..interface.availability import poll
+from ..jobs.work import Job
 from . import job_operator
 from .character_job import chosen_pieces, submit
 

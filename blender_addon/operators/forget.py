@@ -8,8 +8,8 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from ..availability import poll
-from ..work import redraw, state
+from ..interface.availability import poll
+from ..jobs.work import redraw, state
 
 
 class VIVIDKEYS_OT_forget(bpy.types.Operator):

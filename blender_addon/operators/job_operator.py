@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import delivery
-from ..availability import poll
 from ..contracts import errors
-from ..work import TICK_SECONDS, Job, redraw, state
+from ..interface.availability import poll
+from ..jobs import delivery
+from ..jobs.work import TICK_SECONDS, Job, redraw, state
 
 
 class JobOperator:

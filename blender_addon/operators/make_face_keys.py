@@ -8,11 +8,12 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import choices, face_points, head_choice, properties
 from ..contracts import errors, requests
-from ..face_keys import CharacterPlan
+from ..heads import face_points
+from ..heads.face_keys import CharacterPlan
+from ..jobs.work import Job
 from ..mapping.conventions import CONVENTIONS, DEFAULT
-from ..work import Job
+from ..settings import choices, head_choice, properties
 from . import job_operator
 from .character_job import chosen_pieces, submit
 

@@ -10,13 +10,15 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, choices, delivery, keying, properties, targets, video_delivery
+from ..animation import baking, keying, targets
+from ..animation.exporting import performance_actions
+from ..connection.session import UploadSource
 from ..contracts import errors, requests, take
-from ..exporting import performance_actions
-from ..session import UploadSource
-from ..video_delivery import VideoPlan
-from ..video_settings import VideoProperties, container_of
-from ..work import Job, state
+from ..jobs import delivery, video_delivery
+from ..jobs.video_delivery import VideoPlan
+from ..jobs.work import Job, state
+from ..settings import choices, properties
+from ..settings.video_settings import VideoProperties, container_of
 from . import job_operator
 
 _NO_HASH_YET = "0" * 64

@@ -9,10 +9,12 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import baking, choices, mapping, properties
-from ..availability import poll
+from .. import mapping
+from ..animation import baking
 from ..contracts import errors
-from ..work import redraw, state
+from ..interface.availability import poll
+from ..jobs.work import redraw, state
+from ..settings import choices, properties
 from .job_operator import fail
 
 

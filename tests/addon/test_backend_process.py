@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blender_addon.backend_process import BackendProcess, BackendState
-from blender_addon.session import Session, SessionState, StateChanged
+from blender_addon.connection.backend_process import BackendProcess, BackendState
+from blender_addon.connection.session import Session, SessionState, StateChanged
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import SILENCE_SECONDS
 from shared.messages import Failed, Progress

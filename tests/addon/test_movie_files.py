@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import movie_files
-from blender_addon.movie_files import drop_old_previews, keep_film
+from blender_addon.video import movie_files
+from blender_addon.video.movie_files import drop_old_previews, keep_film
 from shared.errors import ErrorKind, VividKeysError
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon import receipts
-from blender_addon.events import Event, FileReceived, ResultWaits
-from blender_addon.receipts import Receipt
-from blender_addon.session import Session, SessionState
-from blender_addon.under_way import JobsUnderWay
+from blender_addon.connection import receipts
+from blender_addon.connection.events import Event, FileReceived, ResultWaits
+from blender_addon.connection.receipts import Receipt
+from blender_addon.connection.session import Session, SessionState
+from blender_addon.connection.under_way import JobsUnderWay
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import FILE_PIECE_BYTES, FILE_WINDOW
 from shared.messages import (
@@ -111,7 +111,7 @@ def test_a_break_in_the_middle_is_mended_without_starting_over(
             yield question
 
     monkeypatch.setattr(Receipt, "questions", noted)
-    monkeypatch.setattr("blender_addon.under_way._PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("blender_addon.connection.under_way._PROGRESS_SECONDS", 0.0)
     with Relay(server.address) as relay:
         session.connect(relay.address, server.client_keys("anna"))
         session.wait_until_connected()
@@ -136,7 +136,7 @@ def test_cancelled_while_it_is_received_it_is_forgotten_at_both_ends(
     monkeypatch.setattr(
         Receipt, "questions", lambda self: () if self.received else islice(questions(self), 2)
     )
-    monkeypatch.setattr("blender_addon.under_way._PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("blender_addon.connection.under_way._PROGRESS_SECONDS", 0.0)
     job = connected.submit("film", {"size": 5 * FILE_PIECE_BYTES}, files_to=folder)
     pump_until(connected, is_half_way)
     connected.cancel(job)

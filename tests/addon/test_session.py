@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon.connection_check import check_connection
-from blender_addon.session import Event, Session, SessionState, StateChanged
+from blender_addon.connection.connection_check import check_connection
+from blender_addon.connection.session import Event, Session, SessionState, StateChanged
 from shared.connection import ClientKeys
 from shared.errors import ErrorKind, VividKeysError
 from shared.messages import Accepted, Chunk, Done, Failed, Forgotten, Progress, Welcome

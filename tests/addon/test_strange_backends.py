@@ -13,8 +13,8 @@ import pytest
 import zmq
 
 from backend.server.keys import new_key_pair
-from blender_addon.connection_check import check_connection
-from blender_addon.session import Session, SessionState
+from blender_addon.connection.connection_check import check_connection
+from blender_addon.connection.session import Session, SessionState
 from shared.connection import ClientKeys
 from shared.errors import ErrorKind, VividKeysError
 from shared.messages import Accepted, Done, Submit, Welcome

@@ -73,9 +73,9 @@ def blender(installed: str) -> Iterator[Any]:
     import bpy
 
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    work = importlib.import_module(f"{installed}.work")
+    work = importlib.import_module(f"{installed}.jobs.work")
     work.close()
-    work.state().on_abandoned = importlib.import_module(f"{installed}.delivery").rescue
+    work.state().on_abandoned = importlib.import_module(f"{installed}.jobs.delivery").rescue
     yield bpy
     work.close()
 
@@ -148,15 +148,15 @@ def make_take(addon: Callable[[str], Any]) -> Callable[..., Any]:
 @pytest.fixture
 def head(blender: Any, addon: Callable[[str], Any], make_face: Callable[..., Any]) -> Any:
     """A head made from `make_face`, chosen as the target."""
-    made = addon("heads").create_head(blender.context.scene, make_face(), "Kopf")
-    addon("properties").choose_targets(blender.context, [made])
+    made = addon("heads.scene").create_head(blender.context.scene, make_face(), "Kopf")
+    addon("settings.properties").choose_targets(blender.context, [made])
     return made
 
 
 @pytest.fixture
 def make_plan(blender: Any, addon: Callable[[str], Any]) -> Callable[..., Any]:
     """A BakePlan for objects of the open file."""
-    targets, baking = addon("targets"), addon("baking")
+    targets, baking = addon("animation.targets"), addon("animation.baking")
 
     def make(*meshes: Any, **changes: Any) -> Any:
         values: dict[str, Any] = {
@@ -233,7 +233,7 @@ def connected(blender, addon, backend):
         address=backend.address, key_file=str(backend.key_file)
     )
     assert result == {"FINISHED"}
-    return addon("work").state()
+    return addon("jobs.work").state()
 
 
 @pytest.fixture(scope="session")

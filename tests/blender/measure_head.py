@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import bpy  # noqa: E402
 
-from blender_addon import heads  # noqa: E402
+from blender_addon.heads import scene as heads  # noqa: E402
 from shared.face import load_face  # noqa: E402
 
 ROUNDS = 5

@@ -19,9 +19,9 @@ def performance(blender, addon, head, make_take, make_plan):
     """A head with a performance of 2 s from frame 11 on, at 30 frames a second."""
     blender.context.scene.render.fps = 30
     take = make_take(2.0)
-    goal = addon("baking").HeadGoal(addon("targets").remember(head))
+    goal = addon("animation.baking").HeadGoal(addon("animation.targets").remember(head))
     plan = make_plan(head, head=goal, start_frame=11)
-    report = addon("baking").bake_take(blender.context, take, plan, {"take": ""})
+    report = addon("animation.baking").bake_take(blender.context, take, plan, {"take": ""})
     return take, addon("shared.take").resample_take(take, 30.0), report
 
 
@@ -50,8 +50,8 @@ def _channels(document, binary, animation):
 def test_glb_holds_the_take(blender, addon, head, performance, tmp_path):
     _, resampled, report = performance
     path = tmp_path / "häd.glb"
-    addon("exporting").export_glb(blender.context, [head], path)
-    document, binary = addon("glb_times").read_glb(path)
+    addon("animation.exporting").export_glb(blender.context, [head], path)
+    document, binary = addon("animation.glb_times").read_glb(path)
     (animation,) = document["animations"]
     assert animation["name"] == report.action
     (mesh,) = document["meshes"]
@@ -76,10 +76,10 @@ def test_glb_holds_the_take(blender, addon, head, performance, tmp_path):
 
 def test_glb_is_well_formed(blender, addon, head, performance, tmp_path):
     path = tmp_path / "head.glb"
-    addon("exporting").export_glb(blender.context, [head], path)
+    addon("animation.exporting").export_glb(blender.context, [head], path)
     data = path.read_bytes()
     assert struct.unpack_from("<4sII", data) == (b"glTF", 2, len(data))
-    document, binary = addon("glb_times").read_glb(path)
+    document, binary = addon("animation.glb_times").read_glb(path)
     assert len(binary) >= document["buffers"][0]["byteLength"]
     assert document["images"], "the photo is missing"
     for animation in document["animations"]:
@@ -93,14 +93,14 @@ def test_glb_is_well_formed(blender, addon, head, performance, tmp_path):
 def test_glb_of_several_meshes_is_one_animation(
     blender, addon, head, make_face, make_take, make_plan, tmp_path
 ):
-    teeth = addon("heads").create_head(blender.context.scene, make_face(5), "Teeth")
+    teeth = addon("heads.scene").create_head(blender.context.scene, make_face(5), "Teeth")
     take = make_take(1.0)
-    goal = addon("baking").HeadGoal(addon("targets").remember(head))
+    goal = addon("animation.baking").HeadGoal(addon("animation.targets").remember(head))
     plan = make_plan(head, teeth, head=goal, start_frame=1)
-    addon("baking").bake_take(blender.context, take, plan, {})
+    addon("animation.baking").bake_take(blender.context, take, plan, {})
     path = tmp_path / "both.glb"
-    addon("exporting").export_glb(blender.context, [head, teeth], path)
-    document, binary = addon("glb_times").read_glb(path)
+    addon("animation.exporting").export_glb(blender.context, [head, teeth], path)
+    document, binary = addon("animation.glb_times").read_glb(path)
     assert len(document["animations"]) == 1
     channels = _channels(document, binary, document["animations"][0])
     for name in ("Kopf", "Teeth"):
@@ -112,7 +112,7 @@ def test_glb_of_several_meshes_is_one_animation(
 def test_a_glb_comes_back_into_blender_as_it_was(blender, addon, head, performance, tmp_path):
     _, resampled, _ = performance
     path = tmp_path / "head.glb"
-    addon("exporting").export_glb(blender.context, [head], path)
+    addon("animation.exporting").export_glb(blender.context, [head], path)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     blender.context.scene.render.fps = 30
     blender.ops.import_scene.gltf(filepath=str(path))
@@ -126,7 +126,7 @@ def test_a_glb_comes_back_into_blender_as_it_was(blender, addon, head, performan
 def test_an_fbx_comes_back_into_blender_as_it_was(blender, addon, head, performance, tmp_path):
     _, resampled, _ = performance
     path = tmp_path / "head.fbx"
-    addon("exporting").export_fbx(blender.context, [head], path)
+    addon("animation.exporting").export_fbx(blender.context, [head], path)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     blender.context.scene.render.fps = 30
     blender.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
@@ -146,7 +146,7 @@ def test_an_fbx_comes_back_into_blender_as_it_was(blender, addon, head, performa
 def test_exporting_leaves_the_file_as_it_was(
     blender, addon, head, performance, make_face, tmp_path
 ):
-    other = addon("heads").create_head(blender.context.scene, make_face(1), "Other")
+    other = addon("heads.scene").create_head(blender.context.scene, make_face(1), "Other")
     layer, scene = blender.context.view_layer, blender.context.scene
     layer.update()
     for member in layer.objects:
@@ -156,7 +156,9 @@ def test_exporting_leaves_the_file_as_it_was(
     scene.frame_start, scene.frame_end = 3, 4000
     scene.frame_set(20)
     for export, suffix in (("export_glb", ".glb"), ("export_fbx", ".fbx")):
-        getattr(addon("exporting"), export)(blender.context, [head], tmp_path / f"a{suffix}")
+        getattr(addon("animation.exporting"), export)(
+            blender.context, [head], tmp_path / f"a{suffix}"
+        )
         assert layer.objects.active == other and other.select_get()
         assert head.hide_get() and not head.select_get()
         assert (scene.frame_start, scene.frame_end, scene.frame_current) == (3, 4000, 20)
@@ -165,7 +167,7 @@ def test_exporting_leaves_the_file_as_it_was(
 
 def test_live_link_and_take_hold_the_take(blender, addon, head, performance, tmp_path):
     take, _, _ = performance
-    exporting = addon("exporting")
+    exporting = addon("animation.exporting")
     exporting.export_take(take, tmp_path / "a.take.npz")
     again = addon("shared.take").load_take(tmp_path / "a.take.npz")
     assert np.array_equal(again.weights, take.weights) and again.fps == take.fps
@@ -184,7 +186,7 @@ def test_a_folder_that_cannot_be_written_keeps_the_older_file(
     errors = addon("shared.errors")
     path = tmp_path / "head.glb"
     path.write_bytes(b"older")
-    exporting = addon("exporting")
+    exporting = addon("animation.exporting")
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -204,7 +206,7 @@ def test_parents_and_armatures_go_along(blender, addon, head):
         blender.context.scene.collection.objects.link(other)
     head.parent = empty
     head.modifiers.new("Armature", "ARMATURE").object = rig
-    wanted = {found.name for found in addon("exporting").with_relations([head])}
+    wanted = {found.name for found in addon("animation.exporting").with_relations([head])}
     assert wanted == {"Kopf", "Neck", "Rig"}
 
 
@@ -213,7 +215,7 @@ def test_a_target_outside_the_view_layer_is_named(blender, addon, head, performa
     for collection in head.users_collection:
         collection.objects.unlink(head)
     with pytest.raises(errors.VividKeysError, match="'Kopf' is not in the current view layer"):
-        addon("exporting").export_glb(blender.context, [head], Path("never.glb"))
+        addon("animation.exporting").export_glb(blender.context, [head], Path("never.glb"))
 
 
 def test_the_file_dialog_starts_beside_the_blend_file(blender, addon, tmp_path):

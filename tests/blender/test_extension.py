@@ -15,7 +15,7 @@ def test_it_is_enabled_with_everything_registered(blender, addon):
         assert registered.is_registered, registered
     names = [n for n in dir(blender.ops.vividkeys) if not n.startswith("_")]
     assert {"animate", "create_head", "export", "cancel", "connect_local"} <= set(names)
-    assert addon("work").__file__.startswith(blender.utils.user_resource("EXTENSIONS")), (
+    assert addon("jobs.work").__file__.startswith(blender.utils.user_resource("EXTENSIONS")), (
         "the tests must run the installed extension"
     )
 
@@ -23,7 +23,7 @@ def test_it_is_enabled_with_everything_registered(blender, addon):
 def test_disable_leaves_nothing_behind_and_enable_brings_it_back(blender, addon):
     classes = addon("registration").classes()
     before = threading.active_count()
-    work = addon("work")
+    work = addon("jobs.work")
     work.state().keep_pumping()
     assert blender.app.timers.is_registered(work.tick)
     blender.ops.preferences.addon_disable(module=PACKAGE)
@@ -63,7 +63,7 @@ def test_uninstall_removes_the_files_and_install_works_again(blender, built_zip)
 def test_the_zip_carries_the_contracts_and_no_path_of_this_machine(built_zip):
     with zipfile.ZipFile(built_zip) as archive:
         names = set(archive.namelist())
-        assert {"blender_manifest.toml", "LICENSE", "shared/take.py", "session.py"} <= names
+        assert {"blender_manifest.toml", "LICENSE", "shared/take.py", "connection/session.py"} <= names
         assert "mapping/presets/oculus.json" in names
         for name in names:
             if not name.endswith(".whl"):

@@ -121,11 +121,11 @@ def test_the_reason_stands_in_the_panel_and_nothing_is_sent(
     blender.context.view_layer.update()
     before = _seen(blender)
     for operator in ("make_face_keys", "find_face_points"):
-        shown = addon("availability").disabled_reason(blender.context, operator)
+        shown = addon("interface.availability").disabled_reason(blender.context, operator)
         assert shown and not shown.endswith(".")
         with pytest.raises(RuntimeError, match=sentence):
             getattr(blender.ops.vividkeys, operator)()
-    assert transferring.submits == [] and not addon("work").state().busy
+    assert transferring.submits == [] and not addon("jobs.work").state().busy
     if blender.context.mode != "OBJECT":
         blender.ops.object.mode_set(mode="OBJECT")
     assert _seen(blender) == before
@@ -171,11 +171,11 @@ def test_a_flat_scale_and_too_many_vertices_are_said(
 
 
 def test_a_backend_that_knows_no_such_job_is_said(blender, addon, transferring, figure):
-    welcome = addon("work").state().session.welcome
+    welcome = addon("jobs.work").state().session.welcome
     kinds, welcome.__dict__["kinds"] = welcome.kinds, ("animate",)
     try:
         assert not blender.ops.vividkeys.make_face_keys.poll()
-        reason = addon("availability").disabled_reason(blender.context, "make_face_keys")
+        reason = addon("interface.availability").disabled_reason(blender.context, "make_face_keys")
         assert reason == "This backend cannot make face keys; update it"
     finally:
         welcome.__dict__["kinds"] = kinds
@@ -263,7 +263,7 @@ def test_a_mesh_that_was_changed_meanwhile_gets_no_keys(
 def test_a_character_that_was_deleted_but_is_still_a_target_gets_no_keys(
     blender, addon, connected, transferring, figure
 ):
-    addon("properties").choose_targets(blender.context, [figure])
+    addon("settings.properties").choose_targets(blender.context, [figure])
     transferring.holds_back.set()
     cls, operator = _start(addon, blender, connected)
     blender.context.scene.collection.objects.unlink(figure)
@@ -300,7 +300,7 @@ def test_blender_quits_in_mid_job_and_fetches_the_keys_later(
     _, operator = _start(addon, blender, connected)
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
-    addon("work").close()
+    addon("jobs.work").close()
     transferring.kept[operator.job_id] = "transfer"
     blender.ops.wm.open_mainfile(filepath=path)
     blender.context.scene.vividkeys.key_convention = "ARKIT"
@@ -310,13 +310,13 @@ def test_blender_quits_in_mid_job_and_fetches_the_keys_later(
     assert blender.ops.vividkeys.fetch() == {"FINISHED"}
     again = blender.data.objects["Figur"]
     assert "eyeBlink_L" in again.data.shape_keys.key_blocks
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
+    assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
 
 
 def test_keys_for_another_file_wait_until_it_is_open(
     blender, addon, connected, transferring, figure, tmp_path, monkeypatch
 ):
-    work_module = addon("work")
+    work_module = addon("jobs.work")
     monkeypatch.setattr(work_module, "ABANDONED_SECONDS", 0.1)
     transferring.holds_back.set()
     _, operator = _start(addon, blender, connected)
@@ -337,7 +337,7 @@ def test_keys_for_another_file_wait_until_it_is_open(
 
 
 def test_a_note_that_was_not_written_by_us_is_refused(addon):
-    face_keys, errors = addon("face_keys"), addon("shared.errors")
+    face_keys, errors = addon("heads.face_keys"), addon("shared.errors")
     for values in ({}, {"pieces": [{"object": {}}]}, {"name": "x", "pieces": []}):
         with pytest.raises(errors.VividKeysError, match="does not say which character"):
             face_keys.plan_from_json(values)
@@ -345,7 +345,7 @@ def test_a_note_that_was_not_written_by_us_is_refused(addon):
 
 def _panel(blender, addon):
     recorder = Recorder(blender)
-    panel = addon("panels_character").VIVIDKEYS_PT_character
+    panel = addon("interface.panels_character").VIVIDKEYS_PT_character
     panel.draw(SimpleNamespace(layout=recorder), blender.context)
     return recorder
 
@@ -367,7 +367,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert "all of the 52 keys and is a target" in _panel(blender, addon).text
-    addon("properties").choose_targets(blender.context, [])
+    addon("settings.properties").choose_targets(blender.context, [])
     shown = _panel(blender, addon)
     assert "choose it as a target" in shown.text and "tick 'Replace Keys'" in shown.text
     assert shown.buttons["vividkeys.make_face_keys"] is False

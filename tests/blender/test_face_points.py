@@ -32,7 +32,7 @@ def figure(blender):
 
 
 def points_of(addon, face):
-    return addon("face_points").of(face)
+    return addon("heads.face_points").of(face)
 
 
 @pytest.mark.parametrize("scale", [(1.0, 1.0, 1.0), (-2.0, 0.5, 3.0)])
@@ -110,7 +110,7 @@ def test_a_face_that_is_not_found_is_guessed_and_its_points_have_to_be_dragged(
 ):
     transferring.failure = NO_FACE
     assert blender.ops.vividkeys.find_face_points() == {"FINISHED"}
-    work = addon("work").state()
+    work = addon("jobs.work").state()
     assert "only guessed" in work.notice.sentences[0] and not work.notice.is_error
     points = points_of(addon, figure)
     assert len(points) == 12
@@ -122,7 +122,7 @@ def test_a_face_that_is_not_found_is_guessed_and_its_points_have_to_be_dragged(
     transferring.failure = None
     with pytest.raises(RuntimeError, match="only guessed"):
         blender.ops.vividkeys.make_face_keys()
-    reason = addon("availability").disabled_reason(blender.context, "make_face_keys")
+    reason = addon("interface.availability").disabled_reason(blender.context, "make_face_keys")
     assert "drag them to their places" in reason
     points[4].location.y -= 0.001
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}

@@ -26,13 +26,13 @@ def offering(blender, backend):
 
 
 def _names(addon):
-    return [item[0] for item in addon("head_choice").items(None, None)]
+    return [item[0] for item in addon("settings.head_choice").items(None, None)]
 
 
 def test_without_a_backend_there_is_our_own_head(blender, addon):
     assert _names(addon) == ["own"]
     assert blender.context.scene.vividkeys.head == "own"
-    assert addon("head_choice").chosen(blender.context.scene.vividkeys) == ""
+    assert addon("settings.head_choice").chosen(blender.context.scene.vividkeys) == ""
 
 
 def test_the_heads_of_the_backend_are_offered_and_the_chosen_one_is_asked_for(
@@ -57,7 +57,7 @@ def test_the_choice_is_saved_and_survives_other_heads_and_their_absence(
     blender.ops.vividkeys.disconnect()
     blender.ops.wm.open_mainfile(filepath=path)
     with pytest.raises(addon("shared.errors").VividKeysError, match="not installed"):
-        addon("head_choice").chosen(blender.context.scene.vividkeys)
+        addon("settings.head_choice").chosen(blender.context.scene.vividkeys)
     offering.models = (OWN, {**ELLA, "name": "anna"}, ELLA)
     blender.ops.vividkeys.connect_address(address=offering.address, key_file=str(offering.key_file))
     assert blender.context.scene.vividkeys.head == "ella"
@@ -89,7 +89,7 @@ def test_parts_become_targets_and_follow_the_take(
     )
     blender.context.scene.vividkeys.head_objects = "PARTS"
     blender.ops.vividkeys.create_head(image_file=str(photo))
-    head, teeth = addon("properties").target_meshes(blender.context)
+    head, teeth = addon("settings.properties").target_meshes(blender.context)
     assert (head.name, teeth.name) == ("Anna Head", "Anna Head Lower teeth")
     assert teeth.parent == head
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
@@ -99,16 +99,18 @@ def test_parts_become_targets_and_follow_the_take(
     gum = blender.data.objects.new("Gum", blender.data.meshes.new("Gum"))
     blender.context.scene.collection.objects.link(gum)
     gum.parent = head
-    gum[addon("heads").PART_PROPERTY] = "Upper gum"
+    gum[addon("heads.scene").PART_PROPERTY] = "Upper gum"
     path = tmp_path / "parts.glb"
     assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
-    document, _ = addon("glb_times").read_glb(path)
+    document, _ = addon("animation.glb_times").read_glb(path)
     assert {node["name"] for node in document["nodes"]} == {head.name, teeth.name, "Gum"}
     # Only the face carries the head's motion; what hangs from it goes along.
     assert head.animation_data is not None
     assert teeth.animation_data is None or teeth.animation_data.action is None
     blender.ops.vividkeys.create_head(image_file=str(photo), head_objects="ONE", name="Whole")
-    assert [m.name for m in addon("properties").target_meshes(blender.context)] == ["Whole"]
+    assert [m.name for m in addon("settings.properties").target_meshes(blender.context)] == [
+        "Whole"
+    ]
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def transferring(addon, offering):
 
 def test_keys_are_asked_for_with_the_shapes_of_the_chosen_head(blender, addon, transferring):
     figure, scene = new_character(blender), blender.context.scene.vividkeys
-    listed = addon("head_choice").shape_items(None, None)
+    listed = addon("settings.head_choice").shape_items(None, None)
     assert [item[:2] for item in listed] == [("own", "VividKeys"), ("ella", "Ella")]
     assert scene.shapes_of == "own"
     asked = []
@@ -144,7 +146,7 @@ def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
     transferring.failure = ("bad_request", "There is no installed head 'ella'.", "See the list.")
     with pytest.raises(RuntimeError, match="There is no installed head 'ella'. See the list."):
         blender.ops.vividkeys.make_face_keys()
-    assert addon("work").state().notice.is_error and not addon("work").state().busy
+    assert addon("jobs.work").state().notice.is_error and not addon("jobs.work").state().busy
     # Removed before the next welcome: it is not even asked, and not silently replaced by ours.
     transferring.failure, transferring.models = None, (OWN,)
     blender.ops.vividkeys.disconnect()
@@ -152,7 +154,7 @@ def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
         address=transferring.address, key_file=str(transferring.key_file)
     )
     sent = len(transferring.submits)
-    reason = addon("availability").disabled_reason(blender.context, "make_face_keys")
+    reason = addon("interface.availability").disabled_reason(blender.context, "make_face_keys")
     assert reason.endswith("Choose another one under 'Shapes'")
     with pytest.raises(RuntimeError, match="not installed at this backend. Choose another one"):
         blender.ops.vividkeys.make_face_keys()

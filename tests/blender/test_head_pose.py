@@ -12,11 +12,13 @@ MODES = ("XYZ", "ZXY", "QUATERNION", "AXIS_ANGLE")
 
 def _bake(blender, addon, take, plan):
     blender.context.scene.render.fps = 60
-    return addon("baking").bake_take(blender.context, take, plan, {})
+    return addon("animation.baking").bake_take(blender.context, take, plan, {})
 
 
 def _goal(addon, owner, bone="", forward="-Y"):
-    return addon("baking").HeadGoal(addon("targets").remember(owner), bone, forward)
+    return addon("animation.baking").HeadGoal(
+        addon("animation.targets").remember(owner), bone, forward
+    )
 
 
 def _motion(take, frame):

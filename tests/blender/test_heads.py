@@ -58,12 +58,14 @@ def test_mesh_and_keys_are_the_face(blender, addon, head, make_face):
 
 def test_triangles_become_quads_where_the_picture_goes_on(blender, addon, make_face):
     smooth = replace(make_face(), triangle_material=np.zeros(2 * 21 * 21, np.int32))
-    made = addon("heads").create_head(blender.context.scene, smooth, "Quads")
+    made = addon("heads.scene").create_head(blender.context.scene, smooth, "Quads")
     # Where the grid is bent steeply two triangles are no quad.
     assert len(smooth.triangles) / len(made.data.polygons) > 1.7
     # Every triangle has its own place in the picture now, so none may be joined.
     torn = np.random.default_rng(0).random(smooth.uvs.shape).astype(np.float32)
-    made = addon("heads").create_head(blender.context.scene, replace(smooth, uvs=torn), "Torn")
+    made = addon("heads.scene").create_head(
+        blender.context.scene, replace(smooth, uvs=torn), "Torn"
+    )
     assert {len(face.vertices) for face in made.data.polygons} == {3}
 
 
@@ -97,7 +99,7 @@ def three_parts(make_face):
 def test_parts_as_objects_hang_from_the_face_with_the_keys_that_move_them(
     blender, addon, three_parts
 ):
-    heads, names = addon("heads"), addon("shared.arkit").ARKIT_NAMES
+    heads, names = addon("heads.scene"), addon("shared.arkit").ARKIT_NAMES
     main = heads.create_head(blender.context.scene, three_parts, "Kopf", as_parts=True)
     assert heads.is_our_head(main) and len(main.data.vertices) == 16 * 22
     assert [group.name for group in main.vertex_groups] == ["skin", "neck"]
@@ -118,7 +120,7 @@ def test_parts_as_objects_hang_from_the_face_with_the_keys_that_move_them(
 def test_landmarks_that_are_not_the_first_vertices_travel_with_the_head(
     blender, addon, three_parts, tmp_path
 ):
-    heads = addon("heads")
+    heads = addon("heads.scene")
     heads.create_head(blender.context.scene, three_parts, "Kopf", as_parts=True)
     path = str(tmp_path / "head.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
@@ -132,11 +134,11 @@ def test_landmarks_that_are_not_the_first_vertices_travel_with_the_head(
 
 
 def test_lip_keys_of_such_a_head_are_compared_with_a_takes(blender, addon, three_parts, make_take):
-    made = addon("heads").create_head(blender.context.scene, three_parts, "Kopf")
+    made = addon("heads.scene").create_head(blender.context.scene, three_parts, "Kopf")
     performance = replace(make_take(offsets=2), neutral=three_parts.landmarks)
     same = three_parts.offset_fields[:, np.arange(468) % 330]
-    assert addon("lip_detail").fits(made, replace(performance, offset_basis=same))
-    assert not addon("lip_detail").fits(made, replace(performance, offset_basis=-same))
+    assert addon("animation.lip_detail").fits(made, replace(performance, offset_basis=same))
+    assert not addon("animation.lip_detail").fits(made, replace(performance, offset_basis=-same))
 
 
 def test_the_photo_is_packed_the_right_way_up(blender, head, make_face):
@@ -176,7 +178,7 @@ def test_every_part_shows_the_picture_with_its_own_finish(blender, head):
 
 def test_it_carries_warnings_but_no_paths(blender, addon, make_face):
     meta = {"warnings": ["The photo shows two faces."], "image": "/home/me/secret.jpg"}
-    heads = addon("heads")
+    heads = addon("heads.scene")
     head = heads.create_head(blender.context.scene, make_face(meta=meta), "Warned")
     assert heads.head_warnings(head) == ("The photo shows two faces.",)
     assert "secret" not in str(dict(head.items()))
@@ -185,7 +187,7 @@ def test_it_carries_warnings_but_no_paths(blender, addon, make_face):
 
 
 def test_heads_share_one_collection_and_get_their_own_names(blender, addon, make_face):
-    heads, scene = addon("heads"), blender.context.scene
+    heads, scene = addon("heads.scene"), blender.context.scene
     first = heads.create_head(scene, make_face(), "Ünal Head")
     second = heads.create_head(scene, make_face(), "Ünal Head")
     assert (first.name, second.name) == ("Ünal Head", "Ünal Head.001")
@@ -199,8 +201,8 @@ def test_a_head_that_was_taken_apart_is_no_head_of_ours(blender, addon, head, sp
         del head["vividkeys_head"]
     else:
         head.shape_key_clear()
-    assert not addon("heads").is_our_head(head)
+    assert not addon("heads.scene").is_our_head(head)
 
 
 def test_the_landmarks_are_those_of_the_rest_shape(addon, head, make_face):
-    assert np.array_equal(addon("heads").landmarks_at_rest(head), make_face().vertices[:468])
+    assert np.array_equal(addon("heads.scene").landmarks_at_rest(head), make_face().vertices[:468])

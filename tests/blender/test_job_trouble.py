@@ -21,7 +21,7 @@ def test_cancel_leaves_the_file_as_it_was(blender, addon, connected, backend, he
     assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert backend.cancelled == [operator.job_id]
     assert not blender.data.actions and not connected.busy
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
+    assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
     backend.holds_back.clear()
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
 
@@ -72,8 +72,8 @@ def test_a_target_deleted_in_mid_job_costs_nothing(
     sentence = connected.notice.sentences[0]
     assert "'Kopf' is not in the file any more" in sentence and str(saved) in sentence
     assert "Apply Take" in connected.notice.next_step
-    other = addon("heads").create_head(blender.context.scene, make_face(3), "Other")
-    addon("properties").choose_targets(blender.context, [other])
+    other = addon("heads.scene").create_head(blender.context.scene, make_face(3), "Other")
+    addon("settings.properties").choose_targets(blender.context, [other])
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     assert len(shape_curve(addon, other.data.shape_keys, "jawOpen")) == 25
     assert connected.pending is None
@@ -154,10 +154,10 @@ def test_blender_quits_in_mid_job_and_fetches_the_result_later(
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
     # Everything that lives in memory goes; the list of unfinished jobs stays.
-    addon("work").close()
+    addon("jobs.work").close()
     backend.kept[job] = "animate"
     blender.ops.wm.open_mainfile(filepath=path)
-    work = addon("work").state()
+    work = addon("jobs.work").state()
     blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
     assert [offer.job for offer in work.offers] == [job]
     assert work.offers[0].label == "Satz ß"
@@ -165,16 +165,16 @@ def test_blender_quits_in_mid_job_and_fetches_the_result_later(
     again = blender.data.objects["Kopf"]
     assert len(shape_curve(addon, again.data.shape_keys, "jawOpen")) == 25
     assert work.offers == ()
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
+    assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
 
 
 def test_an_unfinished_job_can_be_forgotten(blender, addon, backend, voice):
-    unfinished = addon("unfinished")
+    unfinished = addon("connection.unfinished")
     entry = unfinished.UnfinishedJob("ab" * 16, "animate", "Old", time.time(), {})
     unfinished.remember_job(addon("folders").unfinished_file(), entry)
     backend.kept["ab" * 16] = "animate"
     blender.ops.vividkeys.connect_address(address=backend.address, key_file=str(backend.key_file))
-    work = addon("work").state()
+    work = addon("jobs.work").state()
     assert [offer.label for offer in work.offers] == ["Old"]
     assert blender.ops.vividkeys.forget(job="ab" * 16) == {"FINISHED"}
     assert work.offers == ()
@@ -188,7 +188,7 @@ def test_a_result_nobody_waits_for_is_rescued(
     blender, addon, connected, backend, head, voice, monkeypatch
 ):
     """Another file is loaded in mid-job: Blender ends the operator, the timer keeps the Take."""
-    work_module = addon("work")
+    work_module = addon("jobs.work")
     monkeypatch.setattr(work_module, "ABANDONED_SECONDS", 0.1)
     backend.holds_back.set()
     modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
@@ -213,11 +213,11 @@ def test_a_full_disk_costs_the_take_file_but_not_the_performance(
     def full(*_):
         raise errors.VividKeysError(errors.ErrorKind.DISK_FULL, "The disk is full.", "Free some.")
 
-    monkeypatch.setattr(addon("takes"), "keep_take", full)
+    monkeypatch.setattr(addon("jobs.takes"), "keep_take", full)
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) == 25
     assert any("The disk is full" in sentence for sentence in connected.notice.sentences)
-    performance = addon("delivery").performance_on(blender.context)
+    performance = addon("jobs.delivery").performance_on(blender.context)
     assert performance.frame_count == 61
 
 
@@ -242,14 +242,14 @@ def test_check_connection_names_the_step(blender, addon, backend):
     preferences = blender.context.preferences.addons[PACKAGE].preferences
     preferences.address, preferences.key_file = backend.address, str(backend.key_file)
     blender.ops.vividkeys.check_connection()
-    steps = {step.name: step.ok for step in addon("work").state().checks}
+    steps = {step.name: step.ok for step in addon("jobs.work").state().checks}
     assert steps["key file"] and steps["computer"] and steps["keys"] and steps["version"]
     backend.stop()
     blender.ops.vividkeys.check_connection()
-    failed = [step for step in addon("work").state().checks if not step.ok]
+    failed = [step for step in addon("jobs.work").state().checks if not step.ok]
     assert [step.name for step in failed] == ["computer"] and failed[0].next_step
     preferences.key_file = "/no/such.key"
     blender.ops.vividkeys.check_connection()
-    (step,) = addon("work").state().checks
+    (step,) = addon("jobs.work").state().checks
     assert step.name == "key file" and not step.ok
     preferences.address = preferences.key_file = ""

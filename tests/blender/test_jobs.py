@@ -22,7 +22,7 @@ from .modal_operators import modal, run
 def test_create_head_and_animate_in_two_calls(blender, addon, connected, backend, voice, photo):
     assert blender.ops.vividkeys.create_head(image_file=str(photo)) == {"FINISHED"}
     head = blender.data.objects["Anna Head"]
-    assert addon("properties").target_meshes(blender.context) == [head]
+    assert addon("settings.properties").target_meshes(blender.context) == [head]
     assert blender.context.view_layer.objects.active == head
     assert "The photo shows 2 faces; the largest was taken." in connected.notice.sentences
     result = blender.ops.vividkeys.animate(audio_file=str(voice), seed=5, start_frame=3)
@@ -33,7 +33,7 @@ def test_create_head_and_animate_in_two_calls(blender, addon, connected, backend
     assert np.array_equal(keys[:, 1], resampled.weights[:, addon("shared.arkit").INDEX["jawOpen"]])
     assert keys[0, 0] == 3
     assert head.animation_data.action == head.data.shape_keys.animation_data.action
-    strip = addon("sequencer").our_strip(blender.context.scene, head.name)
+    strip = addon("video.sequencer").our_strip(blender.context.scene, head.name)
     assert Path(blender.path.abspath(strip.sound.filepath)) == voice
     params = backend.submits[-1].params
     assert (params["seed"], params["blinks"], params["head_motion"]) == (5, 1.0, 1.0)
@@ -49,7 +49,7 @@ def test_results_are_forgotten_at_the_backend_once_they_are_safe(
     while not backend.forgotten and time.monotonic() < deadline:
         time.sleep(0.01)
     assert backend.forgotten == [backend.submits[0].job]
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
+    assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
 
 
 def test_settings_of_the_scene_are_used_where_nothing_is_said(
@@ -70,7 +70,7 @@ def test_settings_of_the_scene_are_used_where_nothing_is_said(
     speaker = ("effort", "jaw_share", "parted", "head_liveliness")
     assert [params[name] for name in speaker] == [0.25, -0.5, 0.75, -1.0]
     assert shape_curve(addon, head.data.shape_keys, "jawOpen")[0, 0] == 20
-    assert addon("sequencer").our_strip(blender.context.scene, head.name) is None
+    assert addon("video.sequencer").our_strip(blender.context.scene, head.name) is None
 
 
 def test_animate_is_one_undo_step(blender, addon, connected, backend, head, voice):
@@ -86,7 +86,7 @@ def test_animate_is_one_undo_step(blender, addon, connected, backend, head, voic
     assert head.data.shape_keys.animation_data is None or (
         head.data.shape_keys.animation_data.action is None
     )
-    assert addon("sequencer").our_strip(blender.context.scene, "Kopf") is None
+    assert addon("video.sequencer").our_strip(blender.context.scene, "Kopf") is None
     blender.ops.ed.redo()
     head = blender.data.objects["Kopf"]
     assert head.data.shape_keys.animation_data.action.name == "VividKeys Satz ß"
@@ -137,7 +137,7 @@ def test_the_take_of_a_reopened_file_can_be_exported(
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.wm.open_mainfile(filepath=path)
-    addon("delivery")._remembered.clear()
+    addon("jobs.delivery")._remembered.clear()
     for file_format, name in (
         ("TAKE", "a.take.npz"),
         ("LIVE_LINK", "a.csv"),
@@ -150,7 +150,7 @@ def test_the_take_of_a_reopened_file_can_be_exported(
     again = addon("shared.take").load_take(tmp_path / "a.take.npz")
     assert np.array_equal(again.weights, backend.results["animate"]["weights"])
     # It is the head's own face that the Take carries.
-    neutral = addon("heads").landmarks_at_rest(blender.data.objects["Kopf"])
+    neutral = addon("heads.scene").landmarks_at_rest(blender.data.objects["Kopf"])
     assert np.array_equal(again.neutral, neutral)
 
 
@@ -183,7 +183,7 @@ def test_a_sound_strip_is_the_voice_and_is_not_laid_twice(
     blender, addon, connected, backend, head, voice
 ):
     scene = blender.context.scene
-    strip = addon("sequencer").lay_sound(scene, voice, 30, "by hand")
+    strip = addon("video.sequencer").lay_sound(scene, voice, 30, "by hand")
     del strip["vividkeys"]
     strip.select = True
     scene.vividkeys.audio_source = "STRIP"
@@ -196,7 +196,7 @@ def test_a_trimmed_strip_is_applied_again_at_its_place(
     blender, addon, connected, backend, head, voice
 ):
     scene = blender.context.scene
-    strip = addon("sequencer").lay_sound(scene, voice, 30, "by hand")
+    strip = addon("video.sequencer").lay_sound(scene, voice, 30, "by hand")
     del strip["vividkeys"]
     newer = hasattr(strip, "left_handle_offset")
     setattr(strip, "left_handle_offset" if newer else "frame_offset_start", 6)

@@ -57,7 +57,7 @@ def test_animate_drives_the_new_keys_on_every_piece(
 ):
     assert blender.ops.vividkeys.animate(audio_file=str(voice), start_frame=1) == {"FINISHED"}
     # Its lips are shaped for its own face.
-    noted = addon("lip_detail").landmarks_of(keyed)
+    noted = addon("animation.lip_detail").landmarks_of(keyed)
     assert np.array_equal(backend.submits[-1].arrays["face.landmarks"], noted)
     resampled = addon("shared.take").resample_take(spoken, 30.0)
     index, eye = addon("shared.arkit").INDEX, blender.data.objects["Auge"]
@@ -78,7 +78,7 @@ def test_lip_detail_of_another_version_is_left_out(
     turned = replace(spoken, offset_basis=np.roll(spoken.offset_basis, 1, axis=0))
     backend.results["animate"] = addon("shared.take").take_to_arrays(turned)
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
-    lip_detail = addon("lip_detail")
+    lip_detail = addon("animation.lip_detail")
     assert lip_detail.OTHER_FIELDS.format(name="Figur") in connected.notice.sentences
     assert keyed.data.shape_keys.key_blocks[LIPS[0]].value == 0.0
     # A note that somebody has spoilt is no reason to leave them out.
@@ -97,7 +97,7 @@ def test_landmarks_are_noted_in_the_objects_own_space_and_survive_saving(
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.wm.open_mainfile(filepath=path)
     again = blender.data.objects["Figur"]
-    noted = addon("lip_detail").landmarks_of(again)
+    noted = addon("animation.lip_detail").landmarks_of(again)
     own = np.array([vertex.co for vertex in again.data.vertices])
     assert np.abs(noted - own[np.arange(468) * 484 // 468]).max() < 1e-5
     assert len(again["vividkeys_landmarks"]) == 468 * 3
@@ -108,7 +108,7 @@ def test_the_new_keys_go_into_a_glb(blender, addon, connected, keyed, spoken, vo
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     path = tmp_path / "figure.glb"
     assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
-    document, _ = addon("glb_times").read_glb(path)
+    document, _ = addon("animation.glb_times").read_glb(path)
     names = {mesh["name"]: mesh["extras"]["targetNames"] for mesh in document["meshes"]}
     arkit = addon("shared.arkit").ARKIT_NAMES
     assert names["Figur"] == [*arkit, *LIPS]
@@ -118,7 +118,7 @@ def test_the_new_keys_go_into_a_glb(blender, addon, connected, keyed, spoken, vo
 
 
 def test_lip_keys_of_the_user_are_refilled_only_on_request(blender, addon, backend, keyed):
-    coordinates = addon("lip_detail").coordinates
+    coordinates = addon("animation.lip_detail").coordinates
     block = keyed.data.shape_keys.key_blocks[LIPS[1]]
     made = coordinates(block.points)
     block.points[0].co.z += 1.0
@@ -149,16 +149,16 @@ def test_a_piece_that_nothing_moves_is_in_the_file_all_the_same(
     choose(blender, figure, teeth)
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert teeth.data.shape_keys is None
-    assert addon("properties").target_meshes(blender.context) == [figure]
+    assert addon("settings.properties").target_meshes(blender.context) == [figure]
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     other = new_eye(blender, "Other")
     path = tmp_path / "figure.glb"
     choose(blender, other)
     assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
-    document, _ = addon("glb_times").read_glb(path)
+    document, _ = addon("animation.glb_times").read_glb(path)
     assert {node["name"] for node in document["nodes"]} == {"Figur", "Zähne"}
     # One that was deleted or lies in a hidden collection keeps nobody from exporting.
     blender.context.scene.collection.objects.unlink(teeth)
     assert blender.ops.vividkeys.export(format="GLB", filepath=str(path)) == {"FINISHED"}
-    document, _ = addon("glb_times").read_glb(path)
+    document, _ = addon("animation.glb_times").read_glb(path)
     assert {node["name"] for node in document["nodes"]} == {"Figur"}

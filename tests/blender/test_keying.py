@@ -12,7 +12,9 @@ from .conftest import keyed_values, shape_curve
 
 
 def _bake(blender, addon, take, plan):
-    return addon("baking").bake_take(blender.context, take, plan, {"take": "", "voice": plan.name})
+    return addon("animation.baking").bake_take(
+        blender.context, take, plan, {"take": "", "voice": plan.name}
+    )
 
 
 def _artist_action(blender, datablock, path):
@@ -66,11 +68,11 @@ def test_keys_are_linear_and_their_handles_are_automatic(
 
 
 def test_one_action_with_a_slot_for_each_datablock(blender, addon, make_face, make_take, make_plan):
-    heads, scene = addon("heads"), blender.context.scene
+    heads, scene = addon("heads.scene"), blender.context.scene
     face, teeth = (heads.create_head(scene, make_face(n), f"Part {n}") for n in (1, 2))
     twin = blender.data.objects.new("Twin", teeth.data)
     scene.collection.objects.link(twin)
-    goal = addon("baking").HeadGoal(addon("targets").remember(face))
+    goal = addon("animation.baking").HeadGoal(addon("animation.targets").remember(face))
     plan = make_plan(face, teeth, twin, head=goal)
     report = _bake(blender, addon, make_take(seconds=0.5), plan)
     owners = (face.data.shape_keys, teeth.data.shape_keys, face)
@@ -252,7 +254,7 @@ def test_linked_characters_are_refused_and_overrides_are_animated(
         _bake(blender, addon, make_take(0.5), make_plan(override))
     override.data.override_create(remap_local_usages=True)
     take = make_take(0.5)
-    goal = addon("baking").HeadGoal(addon("targets").remember(override))
+    goal = addon("animation.baking").HeadGoal(addon("animation.targets").remember(override))
     _bake(blender, addon, take, make_plan(override, head=goal))
     scene.frame_set(5)
     resampled = addon("shared.take").resample_take(take, 24.0)

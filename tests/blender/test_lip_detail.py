@@ -17,8 +17,8 @@ FPS = 30
 def detailed(blender, addon, make_face):
     """A head with three lip keys, chosen as the target."""
     blender.context.scene.render.fps = FPS
-    made = addon("heads").create_head(blender.context.scene, make_face(fields=3), "Kopf")
-    addon("properties").choose_targets(blender.context, [made])
+    made = addon("heads.scene").create_head(blender.context.scene, make_face(fields=3), "Kopf")
+    addon("settings.properties").choose_targets(blender.context, [made])
     return made
 
 
@@ -30,7 +30,7 @@ def spoken(make_take, make_face):
 
 
 def _bake(blender, addon, take, plan):
-    return addon("baking").bake_take(blender.context, take, plan, {"take": ""})
+    return addon("animation.baking").bake_take(blender.context, take, plan, {"take": ""})
 
 
 def _shown(blender, head):
@@ -50,7 +50,7 @@ def test_a_head_is_made_with_its_lip_keys(addon, detailed, make_face):
     for number, field in enumerate(face.offset_fields):
         block = blocks[f"vk_offset_{number + 1:02d}"]
         assert (block.slider_min, block.slider_max) == (-10.0, 10.0)
-        moved = addon("lip_detail").coordinates(block.points)
+        moved = addon("animation.lip_detail").coordinates(block.points)
         assert np.array_equal(moved, face.vertices + field)
 
 
@@ -81,16 +81,16 @@ def test_keying_again_adds_no_key_and_updates_those_of_an_earlier_face(
     for _ in range(2):
         _bake(blender, addon, spoken, make_plan(detailed))
     assert len(_names(detailed)) == 53 + 3 + 1
-    before = addon("lip_detail").coordinates(mine.points)
+    before = addon("animation.lip_detail").coordinates(mine.points)
     other = make_face(seed=5, fields=3)
-    addon("lip_detail").add_keys(detailed, other.offset_fields)
+    addon("animation.lip_detail").add_keys(detailed, other.offset_fields)
     assert len(_names(detailed)) == 53 + 3 + 1
     block = detailed.data.shape_keys.key_blocks["vk_offset_03"]
-    rest = addon("lip_detail").coordinates(detailed.data.shape_keys.reference_key.points)
-    moved = addon("lip_detail").coordinates(block.points)
+    rest = addon("animation.lip_detail").coordinates(detailed.data.shape_keys.reference_key.points)
+    moved = addon("animation.lip_detail").coordinates(block.points)
     assert np.array_equal(moved, rest + other.offset_fields[2])
     assert (mine.value, mine.slider_max) == (pytest.approx(0.4), 2.0)
-    assert np.array_equal(addon("lip_detail").coordinates(mine.points), before)
+    assert np.array_equal(addon("animation.lip_detail").coordinates(mine.points), before)
 
 
 def test_switched_off_the_keys_are_muted_and_still(
@@ -108,8 +108,8 @@ def test_switched_off_the_keys_are_muted_and_still(
     expected = make_face(fields=3).posed(resampled.weights[8])
     assert np.abs(_shown(blender, detailed) - expected).max() < 2e-6
     path = tmp_path / "plain.glb"
-    addon("exporting").export_glb(blender.context, [detailed], path)
-    document, _ = addon("glb_times").read_glb(path)
+    addon("animation.exporting").export_glb(blender.context, [detailed], path)
+    document, _ = addon("animation.glb_times").read_glb(path)
     assert document["meshes"][0]["extras"]["targetNames"] == list(addon("shared.arkit").ARKIT_NAMES)
     # And back on again.
     _bake(blender, addon, spoken, make_plan(detailed))
@@ -131,7 +131,7 @@ def test_a_mesh_without_lip_keys_is_keyed_and_the_report_says_so(
     blender, addon, head, spoken, make_take, make_plan
 ):
     report = _bake(blender, addon, spoken, make_plan(head))
-    assert addon("lip_detail").NOWHERE in report.sentences
+    assert addon("animation.lip_detail").NOWHERE in report.sentences
     assert len(_names(head)) == 53
     assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) > 10
     # Nothing to leave out, nothing to say; nor where it is not wanted.
@@ -139,7 +139,9 @@ def test_a_mesh_without_lip_keys_is_keyed_and_the_report_says_so(
         (make_take(1.0), make_plan(head)),
         (spoken, make_plan(head, lip_detail=False)),
     ):
-        assert addon("lip_detail").NOWHERE not in _bake(blender, addon, take, plan).sentences
+        assert (
+            addon("animation.lip_detail").NOWHERE not in _bake(blender, addon, take, plan).sentences
+        )
 
 
 def test_fields_of_another_version_are_not_keyed(
@@ -161,9 +163,9 @@ def test_they_come_out_of_glb_and_fbx_with_their_curves(
     wanted = resampled.offset_weights
     names = [f"vk_offset_{number:02d}" for number in (1, 2, 3)]
     files = tmp_path / "head.glb", tmp_path / "head.fbx"
-    addon("exporting").export_glb(blender.context, [detailed], files[0])
-    addon("exporting").export_fbx(blender.context, [detailed], files[1])
-    document, _ = addon("glb_times").read_glb(files[0])
+    addon("animation.exporting").export_glb(blender.context, [detailed], files[0])
+    addon("animation.exporting").export_fbx(blender.context, [detailed], files[1])
+    document, _ = addon("animation.glb_times").read_glb(files[0])
     assert document["meshes"][0]["extras"]["targetNames"][52:] == names
     for path in files:
         blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -179,7 +181,7 @@ def test_they_come_out_of_glb_and_fbx_with_their_curves(
 
 
 def test_a_plan_of_an_earlier_session_keeps_the_choice(addon, detailed, make_plan):
-    baking = addon("baking")
+    baking = addon("animation.baking")
     values = baking.plan_to_json(make_plan(detailed, lip_detail=False))
     assert baking.plan_from_json(values).lip_detail is False
     del values["lip_detail"]
@@ -187,7 +189,7 @@ def test_a_plan_of_an_earlier_session_keeps_the_choice(addon, detailed, make_pla
 
 
 def test_the_backend_is_told_the_landmarks_of_our_head(blender, addon, detailed, make_face):
-    requests, heads = addon("shared.requests"), addon("heads")
+    requests, heads = addon("shared.requests"), addon("heads.scene")
     sent = requests.face_arrays(heads.face_for_voice(detailed))
     assert sum(array.nbytes for array in sent.values()) < 400_000
     face = requests.face_of(sent)

@@ -35,7 +35,7 @@ def figure(blender):
 
 def key_offsets(addon, piece, name):
     """What a key does [V,3], in the world's axes."""
-    coordinates = addon("lip_detail").coordinates
+    coordinates = addon("animation.lip_detail").coordinates
     keys = piece.data.shape_keys
     local = coordinates(keys.key_blocks[name].points) - coordinates(keys.reference_key.points)
     return local @ np.array(piece.matrix_world)[:3, :3].T
@@ -67,12 +67,12 @@ def test_every_object_gets_the_keys_that_move_it(blender, addon, transferring, f
         offsets = key_offsets(addon, eye, name)
         assert np.abs(offsets - shapes[arkit.index(name), sent.piece == 1]).max() < 1e-6
     assert not key_offsets(addon, figure, STILL).any()
-    told = addon("work").state().notice.sentences
+    told = addon("jobs.work").state().notice.sentences
     assert told[:2] == ("'Figur' has 52 new shape keys.", "'Auge' has 8 new shape keys.")
     assert f"Nothing of this character moves with {STILL}." in told
     # The mapping knows them at once.
-    assert addon("properties").target_meshes(blender.context) == [figure, eye]
-    match = addon("baking").preview_match([figure, eye])
+    assert addon("settings.properties").target_meshes(blender.context) == [figure, eye]
+    match = addon("animation.baking").preview_match([figure, eye])
     assert len(match.matched_channels) == 52 and not match.unmatched_keys
 
 
@@ -166,7 +166,7 @@ def test_every_convention_is_recognised(blender, addon, transferring, figure, co
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     names = names_of(figure)
     assert names[1] == expected and len(set(names)) == 53 + FIELDS
-    match = addon("baking").preview_match([figure])
+    match = addon("animation.baking").preview_match([figure])
     assert match.sentence == "52 of 52 channels drive 52 shape keys."
 
 
@@ -189,7 +189,7 @@ def worked_on(blender, figure):
 def test_keys_that_are_there_are_kept_with_all_that_hangs_on_them(
     blender, addon, transferring, worked_on
 ):
-    coordinates = addon("lip_detail").coordinates
+    coordinates = addon("animation.lip_detail").coordinates
     blocks = worked_on.data.shape_keys.key_blocks
     before = {block.name: coordinates(block.points) for block in blocks}
     action = worked_on.data.shape_keys.animation_data.action
@@ -203,16 +203,16 @@ def test_keys_that_are_there_are_kept_with_all_that_hangs_on_them(
     assert blocks["jawOpen"].value == pytest.approx(0.25)
     assert blocks["browDown_L"].slider_max == 2.0
     assert worked_on.active_shape_key_index == 2
-    told = addon("work").state().notice.sentences
+    told = addon("jobs.work").state().notice.sentences
     kept = next(sentence for sentence in told if "were kept" in sentence)
     for name in ("jawOpen", "browDown_L", "mouthPucker"):
         assert name in kept
     assert told[0] == "'Figur' has 49 new shape keys."
-    assert addon("baking").preview_match([worked_on]).matched_channels
+    assert addon("animation.baking").preview_match([worked_on]).matched_channels
 
 
 def test_replacing_gives_new_shapes_but_not_to_locked_keys(blender, addon, transferring, worked_on):
-    coordinates = addon("lip_detail").coordinates
+    coordinates = addon("animation.lip_detail").coordinates
     blocks = worked_on.data.shape_keys.key_blocks
     blocks["mouthPucker"].lock_shape = True
     locked, smirk = (coordinates(blocks[name].points) for name in ("mouthPucker", "Smirk"))
@@ -225,7 +225,7 @@ def test_replacing_gives_new_shapes_but_not_to_locked_keys(blender, addon, trans
     assert np.array_equal(coordinates(blocks["mouthPucker"].points), locked)
     assert np.array_equal(coordinates(blocks["Smirk"].points), smirk)
     assert blocks["jawOpen"].value == pytest.approx(0.25)
-    told = addon("work").state().notice.sentences
+    told = addon("jobs.work").state().notice.sentences
     assert "Locked keys were not replaced: mouthPucker." in told
 
 
@@ -233,7 +233,7 @@ def test_twice_is_as_good_as_once(blender, addon, transferring, figure):
     for _ in range(2):
         assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert len(figure.data.shape_keys.key_blocks) == 53 + FIELDS
-    told = addon("work").state().notice.sentences
+    told = addon("jobs.work").state().notice.sentences
     assert told[0] == "Every key was there already; none was added."
 
 
@@ -243,7 +243,7 @@ def test_keys_of_several_channels_are_named_when_they_would_add_up(
     figure.shape_key_add(name="Basis", from_mix=False)
     figure.shape_key_add(name="Fcl_BRW_Angry", from_mix=False)
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    told = " ".join(addon("work").state().notice.sentences)
+    told = " ".join(addon("jobs.work").state().notice.sentences)
     assert "Fcl_BRW_Angry will move together with the new keys" in told
 
 
@@ -254,7 +254,7 @@ def test_it_is_one_undo_step(blender, addon, transferring, figure):
     blender.ops.ed.undo()
     again = blender.data.objects["Figur"]
     assert again.data.shape_keys is None and "vividkeys_landmarks" not in again
-    assert addon("properties").target_meshes(blender.context) == []
+    assert addon("settings.properties").target_meshes(blender.context) == []
 
 
 def test_what_the_backend_says_about_the_face_is_told(blender, addon, transferring, figure):
@@ -262,7 +262,7 @@ def test_what_the_backend_says_about_the_face_is_told(blender, addon, transferri
     settings = blender.context.scene.vividkeys
     settings.face_style, settings.surface_only = "STYLISED", True
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    assert "The tongue has no mesh." in addon("work").state().notice.sentences
+    assert "The tongue has no mesh." in addon("jobs.work").state().notice.sentences
     params = transferring.submits[-1].params
     expected = {"only_landmarks": False, "style": "stylised", "surface_only": True}
     assert params == {**expected, "shapes_of": ""}

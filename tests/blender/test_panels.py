@@ -88,7 +88,7 @@ def draw(blender, addon):
 
     def drawn() -> Recorder:
         recorder = Recorder(blender)
-        for panel in addon("panels").CLASSES:
+        for panel in addon("interface.panels").CLASSES:
             if panel.__name__.startswith("VIVIDKEYS_PT"):
                 panel.draw(SimpleNamespace(layout=recorder), blender.context)
         return recorder
@@ -139,13 +139,15 @@ def test_the_backend_that_was_installed_is_found(draw, preferences, location_not
 
 def test_consent_stands_beside_the_photo(blender, addon):
     recorder = Recorder(blender)
-    addon("panels").VIVIDKEYS_PT_head.draw(SimpleNamespace(layout=recorder), blender.context)
+    addon("interface.panels").VIVIDKEYS_PT_head.draw(
+        SimpleNamespace(layout=recorder), blender.context
+    )
     assert recorder.fields == ["image_file", "head", "head_objects"]
-    assert " ".join(recorder.texts).startswith(addon("panels").CONSENT)
+    assert " ".join(recorder.texts).startswith(addon("interface.panels").CONSENT)
 
 
 def test_every_tab_is_in_the_sidebar_under_one_name(addon):
-    for panel in addon("panels").CLASSES:
+    for panel in addon("interface.panels").CLASSES:
         if hasattr(panel, "bl_category"):
             assert (panel.bl_category, panel.bl_space_type, panel.bl_region_type) == (
                 "VividKeys",
@@ -155,8 +157,8 @@ def test_every_tab_is_in_the_sidebar_under_one_name(addon):
 
 
 def _connect(addon, monkeypatch):
-    work = addon("work").state()
-    events = addon("events")
+    work = addon("jobs.work").state()
+    events = addon("connection.events")
     state = events.StateChanged(events.SessionState.CONNECTED, "Connected to tcp://x:1.", "")
     monkeypatch.setattr(work.session, "_state", state)
     return work
@@ -200,14 +202,14 @@ def test_the_reason_why_animate_is_grey(
     spoil(settings, head)
     shown = draw()
     assert shown.buttons["vividkeys.animate"] is False
-    assert reason in addon("availability").disabled_reason(blender.context, "animate")
+    assert reason in addon("interface.availability").disabled_reason(blender.context, "animate")
     assert reason.split()[0] in shown.text
 
 
 def test_polls_refuse_without_a_connection_and_say_so(blender, addon, preferences):
     for name in ("animate", "create_head", "cancel", "fetch", "apply_take", "export"):
         assert not getattr(blender.ops.vividkeys, name).poll(), name
-        assert addon("availability").disabled_reason(blender.context, name), name
+        assert addon("interface.availability").disabled_reason(blender.context, name), name
     with pytest.raises(RuntimeError, match="Start the local backend or connect to one"):
         blender.ops.vividkeys.animate()
 
@@ -216,7 +218,7 @@ def test_a_job_under_way_shows_its_progress_and_a_cancel_button(
     blender, addon, draw, head, monkeypatch
 ):
     work = _connect(addon, monkeypatch)
-    work.job = addon("work").Job("1" * 32, "animate", "voice", None, 0.4, "Listening ...")
+    work.job = addon("jobs.work").Job("1" * 32, "animate", "voice", None, 0.4, "Listening ...")
     shown = draw()
     assert shown.bars == [(0.4, "Listening ...")]
     assert shown.buttons["vividkeys.cancel"] and "vividkeys.animate" not in shown.buttons
@@ -226,7 +228,7 @@ def test_a_job_under_way_shows_its_progress_and_a_cancel_button(
 
 def test_an_error_shows_its_sentence_its_next_step_and_the_log(addon, draw):
     errors = addon("shared.errors")
-    addon("work").state().tell_error(
+    addon("jobs.work").state().tell_error(
         errors.VividKeysError("no_face", "The photo shows no face.", "Choose another photo.")
     )
     shown = draw()
@@ -236,8 +238,8 @@ def test_an_error_shows_its_sentence_its_next_step_and_the_log(addon, draw):
 
 
 def test_unfinished_jobs_are_offered(addon, draw):
-    unfinished = addon("unfinished")
-    work = addon("work").state()
+    unfinished = addon("connection.unfinished")
+    work = addon("jobs.work").state()
     work.offers = (unfinished.UnfinishedJob("1" * 32, "animate", "Monday", 0.0),)
     shown = draw()
     assert "Unfinished: Monday" in shown.text
@@ -253,13 +255,13 @@ def test_a_mapping_file_that_is_broken_shows_in_the_panel(blender, addon, draw, 
 
 def test_a_deleted_target_is_no_target(blender, addon, draw, head):
     blender.data.objects.remove(head)
-    assert addon("properties").target_meshes(blender.context) == []
+    assert addon("settings.properties").target_meshes(blender.context) == []
     draw()
 
 
 def test_use_selected_takes_meshes_with_keys_the_active_first(blender, addon, head, make_face):
     scene, layer = blender.context.scene, blender.context.view_layer
-    other = addon("heads").create_head(scene, make_face(1), "Zwei")
+    other = addon("heads.scene").create_head(scene, make_face(1), "Zwei")
     plain = blender.data.objects.new("Plain", blender.data.meshes.new("Plain"))
     scene.collection.objects.link(plain)
     layer.update()
@@ -267,9 +269,9 @@ def test_use_selected_takes_meshes_with_keys_the_active_first(blender, addon, he
         member.select_set(True)
     layer.objects.active = other
     assert blender.ops.vividkeys.use_selected() == {"FINISHED"}
-    assert addon("properties").target_meshes(blender.context) == [other, head]
+    assert addon("settings.properties").target_meshes(blender.context) == [other, head]
     assert blender.ops.vividkeys.remove_target() == {"FINISHED"}
-    assert addon("properties").target_meshes(blender.context) == [head]
+    assert addon("settings.properties").target_meshes(blender.context) == [head]
 
 
 def test_save_mapping_writes_what_bake_reads(blender, addon, head, make_take, make_plan, tmp_path):
@@ -280,7 +282,7 @@ def test_save_mapping_writes_what_bake_reads(blender, addon, head, make_take, ma
     plan = make_plan(head, mapping_file=path)
     blender.context.scene.render.fps = 60
     take = make_take(0.5)
-    addon("baking").bake_take(blender.context, take, plan, {})
+    addon("animation.baking").bake_take(blender.context, take, plan, {})
     blender.context.scene.frame_set(10)
     jaw = addon("shared.arkit").INDEX["jawOpen"]
     shown = head.data.shape_keys.key_blocks["jawOpen"].value

@@ -53,7 +53,7 @@ def local(blender, addon):
     addon("folders").unfinished_file().unlink(missing_ok=True)
     result = blender.ops.vividkeys.connect_local(python=str(INTERPRETER), folder=str(REPOSITORY))
     assert result == {"FINISHED"}
-    return addon("work").state()
+    return addon("jobs.work").state()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
     assert 0.12 < head.dimensions.x < 0.25, "a head is measured in metres"
     blender.context.scene.render.fps = 30
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
-    take = addon("delivery").performance_on(blender.context)
+    take = addon("jobs.delivery").performance_on(blender.context)
     resampled = addon("shared.take").resample_take(take, 30.0)
     for column, name in enumerate(addon("shared.arkit").ARKIT_NAMES):
         keys = shape_curve(addon, head.data.shape_keys, name)
@@ -94,7 +94,7 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
     assert take.weights[:, index["jawOpen"]].max() > 0.15, "the mouth does not open"
     assert take.weights[:, index["eyeBlinkLeft"]].max() > 0.5, "the eyes do not blink"
     assert np.abs(take.head_rotation).max() > 0.005, "the head does not move"
-    strip = addon("sequencer").our_strip(blender.context.scene, head.name)
+    strip = addon("video.sequencer").our_strip(blender.context.scene, head.name)
     _, first, end = addon("versions").strip_frames(strip)
     assert first == 1 and abs((end - first) - len(resampled.weights)) <= 2
     for file_format, suffix in (("TAKE", ".take.npz"), ("GLB", ".glb")):
@@ -102,7 +102,7 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
         assert (tmp_path / f"out{suffix}").stat().st_size > 10_000
     # The same voice and seed again: the same performance.
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
-    again = addon("delivery").performance_on(blender.context)
+    again = addon("jobs.delivery").performance_on(blender.context)
     assert np.array_equal(again.weights, take.weights)
 
 
@@ -192,7 +192,7 @@ def test_blender_quits_in_mid_job_and_the_result_waits(blender, addon, served, h
     addon("folders").unfinished_file().unlink(missing_ok=True)
     connect = {"address": served.address, "key_file": str(served.key_file)}
     blender.ops.vividkeys.connect_address(**connect)
-    work = addon("work").state()
+    work = addon("jobs.work").state()
     sample = str(SAMPLES / "speech.flac")
     modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=sample)
     deadline = time.monotonic() + 60
@@ -200,10 +200,10 @@ def test_blender_quits_in_mid_job_and_the_result_waits(blender, addon, served, h
         work.pump()
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
-    addon("work").close()
+    addon("jobs.work").close()
     blender.ops.wm.open_mainfile(filepath=path)
     blender.ops.vividkeys.connect_address(**connect)
-    work = addon("work").state()
+    work = addon("jobs.work").state()
     assert [offer.label for offer in work.offers] == ["speech"]
     assert blender.ops.vividkeys.fetch() == {"FINISHED"}
     again = blender.data.objects["Kopf"]
@@ -215,10 +215,10 @@ def test_a_character_without_keys_gets_them(blender, addon, local):
     """A head of ours, stripped of all that we know about it, stands for a stranger's character."""
     if "transfer" not in local.session.welcome.kinds:
         pytest.skip("this backend does not know the job 'transfer'")
-    ops, coordinates = blender.ops.vividkeys, addon("lip_detail").coordinates
+    ops, coordinates = blender.ops.vividkeys, addon("animation.lip_detail").coordinates
     assert ops.create_head(image_file=str(SAMPLES / "portrait.jpg")) == {"FINISHED"}
     head = blender.data.objects["portrait Head"]
-    landmarks = addon("heads").landmarks_at_rest(head)
+    landmarks = addon("heads.scene").landmarks_at_rest(head)
     stranger = blender.data.objects.new("Stranger", head.data.copy())
     stranger.shape_key_clear()
     blender.context.scene.collection.objects.link(stranger)
@@ -228,11 +228,11 @@ def test_a_character_without_keys_gets_them(blender, addon, local):
     choose(blender, stranger)
     assert ops.find_face_points() == {"FINISHED"}
     assert not any("guessed" in sentence for sentence in local.notice.sentences)
-    for landmark, point in addon("face_points").of(stranger).items():
+    for landmark, point in addon("heads.face_points").of(stranger).items():
         apart = np.linalg.norm(np.array(point.location) - landmarks[landmark])
         assert apart < 0.012, f"{point.name} is {1000 * apart:.0f} mm off"
     assert ops.make_face_keys() == {"FINISHED"}
-    assert addon("properties").target_meshes(blender.context) == [stranger]
+    assert addon("settings.properties").target_meshes(blender.context) == [stranger]
     names = addon("shared.arkit").ARKIT_NAMES
     made, known = stranger.data.shape_keys.key_blocks, head.data.shape_keys.key_blocks
     assert set(names) < set(made.keys())

@@ -21,7 +21,7 @@ def connect_to(blender, addon, tmp_path):
     started, data = [], tmp_path / "data"
 
     def connect(modules: str):
-        process = addon("backend_process").BackendProcess(
+        process = addon("connection.backend_process").BackendProcess(
             INTERPRETER,
             REPOSITORY,
             tmp_path / "backend.log",
@@ -31,14 +31,14 @@ def connect_to(blender, addon, tmp_path):
         process.start()
         started.append(process)
         process.wait_until_ready()
-        work = addon("work").state()
+        work = addon("jobs.work").state()
         work.session.connect(process.keys.address, process.keys)
         work.wait_until_connected(20)
         return work
 
     addon("folders").unfinished_file().unlink(missing_ok=True)
     yield connect
-    addon("work").close()
+    addon("jobs.work").close()
     for process in started:
         process.stop()
 
@@ -63,7 +63,7 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
     scene = blender.context.scene
     scene.vividkeys.video_photo = str(SAMPLES / "portrait.jpg")
     shown = []
-    picture = addon("first_picture")
+    picture = addon("jobs.first_picture")
     show = picture.show
     monkeypatch.setattr(picture, "show", lambda arrays: (shown.append(arrays), show(arrays)))
     cls, operator = modal(
@@ -78,7 +78,7 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
     assert movie.fps == pytest.approx(30 / 1.001, rel=1e-4)
     assert movie.filepath == "//vividkeys/speech.mp4"
     _, first, end = addon("versions").strip_frames(movie)
-    sound = addon("sequencer").our_strip(scene, "Kopf")
+    sound = addon("video.sequencer").our_strip(scene, "Kopf")
     _, heard_from, heard_to = addon("versions").strip_frames(sound)
     # In sync: the same first frame, and one frame of the film for each of the scene.
     assert first == heard_from == 10 and abs(end - heard_to) <= 2

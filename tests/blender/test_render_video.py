@@ -33,8 +33,8 @@ def test_the_take_with_its_style_the_photo_and_the_voice_are_sent(
     }  # fmt: skip
     assert (params["image_name"], params["audio_name"]) == ("Anna.jpg", voice.name)
     take = addon("shared.requests").take_of(dict(sent.arrays))
-    styled = addon("delivery").performance_on(blender.context)
-    plain = addon("delivery").plain_performance_on(blender.context)
+    styled = addon("jobs.delivery").performance_on(blender.context)
+    plain = addon("jobs.delivery").plain_performance_on(blender.context)
     assert np.array_equal(take.weights, styled.weights)
     assert not np.array_equal(take.weights, plain.weights), "the style was left out"
 
@@ -64,14 +64,14 @@ def test_only_what_a_trimmed_strip_lets_hear_is_rendered(
     blender, addon, connected, backend, head, voice, photo, films
 ):
     scene = blender.context.scene
-    strip = addon("sequencer").lay_sound(scene, voice, 30, "by hand")
+    strip = addon("video.sequencer").lay_sound(scene, voice, 30, "by hand")
     del strip["vividkeys"]
     newer = hasattr(strip, "left_handle_offset")
     setattr(strip, "left_handle_offset" if newer else "frame_offset_start", 6)
     strip.select = True
     scene.vividkeys.audio_source, scene.vividkeys.image_file = "STRIP", str(photo)
     blender.ops.vividkeys.animate()
-    whole = addon("delivery").performance_on(blender.context)
+    whole = addon("jobs.delivery").performance_on(blender.context)
     backend.files["render"] = films["large"]
     assert blender.ops.vividkeys.render_video() == {"FINISHED"}
     sent = backend.submits[-1]
@@ -87,7 +87,7 @@ def test_only_what_a_trimmed_strip_lets_hear_is_rendered(
 def test_without_its_voice_the_video_is_silent_and_that_is_said(
     blender, addon, connected, backend, speaking, voice
 ):
-    addon("sequencer").remove_strip(
+    addon("video.sequencer").remove_strip(
         addon("versions").strips_of(speaking.sequence_editor), sounds(addon, speaking)[0]
     )
     blender.ops.vividkeys.render_video()

@@ -78,7 +78,7 @@ def test_cancelled_it_leaves_the_sequencer_as_it_was(blender, addon, connected, 
     assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert backend.cancelled == [backend.submits[0].job]
     assert list(strips_of(addon, speaking)) == before and not connected.busy
-    assert addon("unfinished").read_unfinished(addon("folders").unfinished_file()) == []
+    assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
 
 
 def test_a_full_film_that_is_cancelled_leaves_the_preview(
@@ -136,7 +136,7 @@ def test_no_room_here_keeps_the_film_at_the_backend_and_offers_it(
     blender, addon, connected, backend, speaking, films, monkeypatch
 ):
     usage = SimpleNamespace(free=100)
-    receipts = addon("receipts")
+    receipts = addon("connection.receipts")
     monkeypatch.setattr(receipts.shutil, "disk_usage", lambda _folder: usage)
     with pytest.raises(RuntimeError, match="no room on this computer"):
         blender.ops.vividkeys.render_video()
@@ -158,12 +158,12 @@ def test_a_film_is_fetched_after_blender_was_started_again(
     cls, operator = as_modal(addon, blender, video_preview=False)
     run(cls, operator, blender.context, until=lambda: len(backend.submits) == 1)
     job = backend.submits[0].job
-    addon("work").close()  # as if Blender had quit
+    addon("jobs.work").close()  # as if Blender had quit
     backend.holds_back.clear()
     backend.kept[job] = "render"
     keys = str(backend.key_file)
     blender.ops.vividkeys.connect_address(address=backend.address, key_file=keys)
-    assert [offer.job for offer in addon("work").state().offers] == [job]
+    assert [offer.job for offer in addon("jobs.work").state().offers] == [job]
     assert blender.ops.vividkeys.fetch() == {"FINISHED"}
     (movie,) = movies(addon, speaking)
     assert frames(addon, movie) == (5, 5 + FRAMES) and len(sounds(addon, speaking)) == 1
@@ -174,14 +174,14 @@ def test_when_another_file_was_opened_the_film_is_kept_and_told(
 ):
     as_modal(addon, blender, video_preview=False)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    work = addon("work")
+    work = addon("jobs.work")
     while not connected.job.finished:
         connected.pump()
         time.sleep(0.01)
     connected.job.looked_at -= 10.0
     work.tick()
     assert not connected.notice.is_error and "is saved as" in connected.notice.sentences[0]
-    assert not addon("video_strips").strips_of_owner(blender.context.scene, "Kopf")
+    assert not addon("video.video_strips").strips_of_owner(blender.context.scene, "Kopf")
     assert connected.job is None
 
 
@@ -192,7 +192,9 @@ def draw(blender, addon):
     from .test_panels import Recorder
 
     recorder = Recorder(blender)
-    addon("panels_video").VIVIDKEYS_PT_video.draw(SimpleNamespace(layout=recorder), blender.context)
+    addon("interface.panels_video").VIVIDKEYS_PT_video.draw(
+        SimpleNamespace(layout=recorder), blender.context
+    )
     return recorder
 
 
@@ -217,7 +219,9 @@ def test_the_panel_asks_for_consent_and_can_be_pressed(blender, addon, speaking)
 def test_the_reason_why_it_is_grey(blender, addon, connected, speaking, spoil, reason):
     spoil(speaking, connected)
     assert draw(blender, addon).buttons["vividkeys.render_video"] is False
-    assert reason in addon("availability").disabled_reason(blender.context, "render_video")
+    assert reason in addon("interface.availability").disabled_reason(
+        blender.context, "render_video"
+    )
 
 
 def test_a_backend_without_the_job_is_named_as_the_reason(
@@ -227,7 +231,7 @@ def test_a_backend_without_the_job_is_named_as_the_reason(
 
     older = dataclasses.replace(connected.session.welcome, kinds=("animate",))
     monkeypatch.setattr(connected.session, "_welcome", older)
-    reason = addon("availability").disabled_reason(blender.context, "render_video")
+    reason = addon("interface.availability").disabled_reason(blender.context, "render_video")
     assert reason == "This backend cannot make videos; update it"
 
 
@@ -239,7 +243,7 @@ def test_the_first_picture_is_taken_for_the_panel_and_leaves_nothing_in_the_file
     backend.chunks["render"] = {"picture": picture}
     backend.holds_back.set()
     cls, operator = as_modal(addon, blender, video_preview=False)
-    first = addon("first_picture")
+    first = addon("jobs.first_picture")
     run(cls, operator, blender.context, until=lambda: bool(first._collections))
     preview = first._collections[-1]["first"]
     assert tuple(preview.image_size) == (6, 4)
@@ -254,7 +258,7 @@ def test_the_first_picture_is_taken_for_the_panel_and_leaves_nothing_in_the_file
 
 
 def test_a_plan_survives_as_json(addon):
-    delivery, targets = addon("video_delivery"), addon("targets")
+    delivery, targets = addon("jobs.video_delivery"), addon("animation.targets")
     plan = delivery.VideoPlan(
         "Satz", "Kopf", targets.Reference("scenes", targets.NO_UID, "Scene"), 7, 29.97, "mov",
         Path("/x/y.wav"), True, True, False, True, ("a note",),

@@ -34,7 +34,7 @@ def _strips(blender, addon):
 
 
 def test_it_starts_at_its_frame(blender, addon, voice):
-    strip = addon("sequencer").lay_sound(blender.context.scene, voice, 12, "Head")
+    strip = addon("video.sequencer").lay_sound(blender.context.scene, voice, 12, "Head")
     assert _first(strip) == 12 and strip.channel == 1
     assert addon("versions").strip_frames(strip) == (12, 12, 36)
 
@@ -45,14 +45,14 @@ def test_it_takes_a_free_channel_and_moves_nothing(blender, addon, voice):
     strips = addon("versions").strips_of(editor)
     strips.new_sound("music", str(voice), channel=1, frame_start=5)
     strips.new_sound("later", str(voice), channel=2, frame_start=500)
-    strip = addon("sequencer").lay_sound(scene, voice, 10, "Head")
+    strip = addon("video.sequencer").lay_sound(scene, voice, 10, "Head")
     assert strip.channel == 2
     places = {s.name: (s.channel, _first(s)) for s in strips}
     assert places["music"] == (1, 5) and places["later"] == (2, 500)
 
 
 def test_it_replaces_its_own_and_only_its_own(blender, addon, voice):
-    scene, sequencer = blender.context.scene, addon("sequencer")
+    scene, sequencer = blender.context.scene, addon("video.sequencer")
     sequencer.lay_sound(scene, voice, 1, "Anna")
     sequencer.lay_sound(scene, voice, 1, "Berta")
     sequencer.lay_sound(scene, voice, 40, "Anna")
@@ -64,7 +64,7 @@ def test_it_replaces_its_own_and_only_its_own(blender, addon, voice):
 
 
 def test_a_strip_says_where_its_sound_begins_and_what_is_heard(blender, addon, voice):
-    scene, sequencer = blender.context.scene, addon("sequencer")
+    scene, sequencer = blender.context.scene, addon("video.sequencer")
     strip = sequencer.lay_sound(scene, voice, 10, "Head")
     new_names = hasattr(strip, "left_handle_offset")
     setattr(strip, "left_handle_offset" if new_names else "frame_offset_start", 6)
@@ -78,7 +78,7 @@ def test_a_strip_says_where_its_sound_begins_and_what_is_heard(blender, addon, v
 
 
 def test_a_packed_sound_is_read_from_the_file(blender, addon, voice):
-    sequencer = addon("sequencer")
+    sequencer = addon("video.sequencer")
     strip = sequencer.lay_sound(blender.context.scene, voice, 1, "Head")
     strip.sound.pack()
     data = voice.read_bytes()
@@ -88,7 +88,7 @@ def test_a_packed_sound_is_read_from_the_file(blender, addon, voice):
 
 
 def test_a_missing_sound_is_named(blender, addon, voice):
-    errors, sequencer = addon("shared.errors"), addon("sequencer")
+    errors, sequencer = addon("shared.errors"), addon("video.sequencer")
     strip = sequencer.lay_sound(blender.context.scene, voice, 1, "Head")
     voice.unlink()
     with pytest.raises(errors.VividKeysError, match="cannot be found") as caught:
@@ -102,7 +102,7 @@ def test_a_file_that_blender_cannot_play_does_not_cost_the_keys(
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"not a sound")
     plan = make_plan(head, sound_file=broken)
-    report = addon("baking").bake_take(blender.context, make_take(0.5), plan, {})
+    report = addon("animation.baking").bake_take(blender.context, make_take(0.5), plan, {})
     assert report.keys > 0
     assert any("broken.wav" in sentence for sentence in report.sentences)
     assert not _strips(blender, addon)
@@ -113,7 +113,7 @@ def test_baking_lays_the_sound_at_the_first_frame(
 ):
     plan = make_plan(head, sound_file=voice, start_frame=33)
     for _ in range(2):
-        addon("baking").bake_take(blender.context, make_take(0.5), plan, {})
+        addon("animation.baking").bake_take(blender.context, make_take(0.5), plan, {})
     (strip,) = _strips(blender, addon)
     assert _first(strip) == 33
     assert addon("versions").sequencer_scene(blender.context) == blender.context.scene

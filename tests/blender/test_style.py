@@ -46,7 +46,7 @@ def blinking(addon, speech):
     """The same Take with eyes, and what they were drawn from."""
     from dataclasses import replace
 
-    note = addon("shared.redrawn_eyes").EyesNote(
+    note = addon("shared.performance.redrawn_eyes").EyesNote(
         7, speech.fps, 1.0, 1.0, 0, speech.frame_count, (0.9, 2.1)
     )
     weights = np.minimum(speech.weights + note.drawn(), 1.0)
@@ -76,23 +76,23 @@ def _column(addon, take, name):
 
 def test_neutral_dials_key_the_take_as_it_is(blender, addon, animated, speech):
     assert np.array_equal(_keys(addon, animated, "jawOpen"), _column(addon, speech, "jawOpen"))
-    action = addon("exporting").performance_actions([animated])[0]
-    assert addon("keying").action_description(action)["style"] == {}
+    action = addon("animation.exporting").performance_actions([animated])[0]
+    assert addon("animation.keying").action_description(action)["style"] == {}
 
 
 def test_another_dial_keys_the_same_take_anew_without_a_backend(blender, addon, animated, speech):
     settings = blender.context.scene.vividkeys
     settings.joy, settings.jaw, settings.asymmetry = 0.8, 0.5, 0.3
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
-    dials = addon("shared.style").StyleDials(
+    dials = addon("shared.performance.style").StyleDials(
         joy=settings.joy, jaw=0.5, asymmetry=settings.asymmetry
     )
-    expected = addon("shared.style").restyle_take(speech, dials)
+    expected = addon("shared.performance.style").restyle_take(speech, dials)
     for name in ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft"):
         assert np.array_equal(_keys(addon, animated, name), _column(addon, expected, name)), name
     assert _keys(addon, animated, "mouthSmileLeft").max() > 0.3
     assert np.array_equal(
-        addon("delivery").performance_on(blender.context).weights, expected.weights
+        addon("jobs.delivery").performance_on(blender.context).weights, expected.weights
     )
     # Back to neutral: the dials never add up.
     for name in ("joy", "jaw", "asymmetry"):
@@ -108,14 +108,14 @@ def test_zero_removes_a_motion(blender, addon, animated):
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     for name in ("jawOpen", "mouthLowerDownLeft", "browInnerUp"):
         assert not _keys(addon, animated, name).any(), name
-    performance = addon("delivery").performance_on(blender.context)
+    performance = addon("jobs.delivery").performance_on(blender.context)
     assert not performance.head_rotation.any() and not performance.head_translation.any()
 
 
 @pytest.mark.parametrize("mood", ["joy", "sadness", "anger", "fear", "surprise", "disgust"])
 def test_closed_lips_stay_closed_on_the_head(blender, addon, animated, speech, mood):
     assert blender.ops.vividkeys.apply_take(**{mood: 1.0}) == {"FINISHED"}
-    performance = addon("delivery").performance_on(blender.context)
+    performance = addon("jobs.delivery").performance_on(blender.context)
     lips = addon("shared.lips")
     closed = lips.aperture(np.ascontiguousarray(speech.weights.T)) == 0.0
     after = lips.aperture(np.ascontiguousarray(performance.weights.T))
@@ -145,10 +145,10 @@ def test_blinks_and_gaze_are_drawn_anew_without_a_backend(
         for curve in (_keys(addon, head, lid), _column(addon, blinking, lid))
     ]
     assert onsets[0] > onsets[1]
-    expected = addon("shared.style").restyle_take(
-        blinking, addon("shared.style").StyleDials(blinks=3.0)
+    expected = addon("shared.performance.style").restyle_take(
+        blinking, addon("shared.performance.style").StyleDials(blinks=3.0)
     )
-    performance = addon("delivery").performance_on(blender.context)
+    performance = addon("jobs.delivery").performance_on(blender.context)
     assert np.array_equal(performance.weights, expected.weights)
 
 
@@ -160,7 +160,7 @@ def test_a_mood_that_is_keyed_comes_and_goes(blender, addon, animated, speech):
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     smile = _keys(addon, animated, "mouthSmileLeft")
     assert not smile[:60].any() and smile[160:].max() > 0.3
-    performance = addon("delivery").performance_on(blender.context)
+    performance = addon("jobs.delivery").performance_on(blender.context)
     assert np.allclose(_column(addon, performance, "mouthSmileLeft"), smile, atol=1e-6)
     # What a script says counts more than the curve.
     assert blender.ops.vividkeys.apply_take(joy=0.0) == {"FINISHED"}
@@ -174,8 +174,8 @@ def test_a_script_turns_a_dial_for_one_call(blender, addon, animated):
 
 
 def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, make_plan):
-    baking = addon("baking")
-    dials = addon("shared.style").StyleDials(joy=0.5, jaw=2.0)
+    baking = addon("animation.baking")
+    dials = addon("shared.performance.style").StyleDials(joy=0.5, jaw=2.0)
     values = baking.plan_to_json(make_plan(animated, style=dials))
     assert baking.plan_from_json(values).style == dials
     del values["style"]
@@ -187,8 +187,10 @@ def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, 
 
 def test_the_panel_shows_every_dial_and_applies_it(blender, addon, animated):
     recorder = Recorder(blender)
-    addon("panels").VIVIDKEYS_PT_style.draw(SimpleNamespace(layout=recorder), blender.context)
-    assert sorted(recorder.fields) == sorted(addon("shared.style").RANGES)
+    addon("interface.panels").VIVIDKEYS_PT_style.draw(
+        SimpleNamespace(layout=recorder), blender.context
+    )
+    assert sorted(recorder.fields) == sorted(addon("shared.performance.style").RANGES)
     assert recorder.buttons["vividkeys.apply_take"] is True
 
 
@@ -199,12 +201,12 @@ def test_the_panel_says_when_animate_has_to_run_again(blender, addon, head, make
     asked = {"seed": 4, "effort": 0.0, "jaw_share": 0.0, "parted": 0.25, "head_liveliness": 0.0}
     settings.seed, settings.parted = 4, 0.25
     made = replace(speech, meta={"seed": 4, "settings": {**asked, "fps": 60.0}})
-    pending = addon("work").PendingTake(made, "", None, None)
-    addon("delivery").apply_take(blender.context, pending, make_plan(head))
+    pending = addon("jobs.work").PendingTake(made, "", None, None)
+    addon("jobs.delivery").apply_take(blender.context, pending, make_plan(head))
 
     def said():
         recorder = Recorder(blender)
-        panel = addon("panels").VIVIDKEYS_PT_performance
+        panel = addon("interface.panels").VIVIDKEYS_PT_performance
         panel.draw(SimpleNamespace(layout=recorder), blender.context)
         assert set(asked) <= set(recorder.fields)
         return "Animate" in " ".join(recorder.texts)

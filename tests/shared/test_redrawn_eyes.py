@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.arkit import ARKIT_NAMES, EYES, INDEX
-from shared.eyes import EyeProcess, eye_weights
-from shared.redrawn_eyes import EyesNote, redrawn
-from shared.style import StyleDials, restyle_take
+from shared.performance.eyes import EyeProcess, eye_weights
+from shared.performance.redrawn_eyes import EyesNote, redrawn
+from shared.performance.style import StyleDials, restyle_take
 from shared.take import Take, resample_take, slice_take
 
 FPS = 60.0

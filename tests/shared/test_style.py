@@ -9,7 +9,7 @@ import pytest
 from shared.arkit import ARKIT_NAMES, BROWS, INDEX, LEFT_RIGHT_PAIRS
 from shared.errors import ErrorKind, VividKeysError
 from shared.lips import PARTING, TUCK, aperture, usual_opening, weighted
-from shared.style import (
+from shared.performance.style import (
     MOODS,
     RANGES,
     StyleDials,

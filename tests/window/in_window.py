@@ -29,7 +29,7 @@ facts: dict[str, Any] = {}
 
 
 def work() -> Any:
-    return importlib.import_module(f"{PACKAGE}.work").state()
+    return importlib.import_module(f"{PACKAGE}.jobs.work").state()
 
 
 def view() -> dict[str, Any]:
@@ -182,7 +182,7 @@ def talking_video() -> Iterator[Callable[[], bool]]:
 
 def show_the_film() -> None:
     """The section of the panel alone, the film beside it, its strips below."""
-    panels = importlib.import_module(f"{PACKAGE}.panels").CLASSES
+    panels = importlib.import_module(f"{PACKAGE}.interface.panels").CLASSES
     for panel in panels:
         if issubclass(panel, bpy.types.Panel) and not getattr(panel, "bl_parent_id", ""):
             bpy.utils.unregister_class(panel)

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from backend.evaluation.video.clips import RealClip
 from backend.evaluation.video.pictures import Pixels
+from backend.mesh_to_video.frame.performance import (
+    Performance,
+    take_performance,
+    tracked_performance,
+)
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.frame_renderer import FrameRenderer
-from backend.mesh_to_video.performance import Performance, take_performance, tracked_performance
-from backend.mesh_to_video.portrait import Portrait, portrait_from_pixels
+from backend.mesh_to_video.networks.weights import VideoNetworks, load_networks
 from backend.mesh_to_video.settings import Parts, RenderSettings
-from backend.mesh_to_video.weights import VideoNetworks, load_networks
 from backend.models import FOLDER
 from shared.take import Take
 

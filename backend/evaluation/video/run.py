@@ -32,7 +32,7 @@ from backend.evaluation.video.reenact import ClipFigures, clip_figures
 from backend.evaluation.video.renders import ClipRenders, networks, take_renders
 from backend.evaluation.video.tables import VideoTable, as_dict, rich_tables
 from backend.evaluation.video.write_sheets import write_people, write_video, write_worst
-from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_photo
 from backend.mesh_to_video.settings import Parts
 from shared.errors import VividKeysError
 from shared.take import Take

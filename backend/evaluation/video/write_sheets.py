@@ -22,7 +22,7 @@ from backend.evaluation.video.sheets import (
     sheet,
     square,
 )
-from backend.mesh_to_video.portrait import Portrait
+from backend.mesh_to_video.frame.portrait import Portrait
 
 # Frames of a watched video: side in pixels, and how many in a row.
 _FRAME, _ACROSS = 160, 12

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from backend.face.head.eyes import lid_ring
 from backend.face.topology import FACE_OVAL, OUTER_LIP_LOWER, OUTER_LIP_UPPER
-from backend.mesh_to_video.motion_field import LIP_ROWS, MotionField
-from backend.mesh_to_video.surroundings import CELLS, ROUNDS, Surroundings
-from backend.mesh_to_video.view import View
+from backend.mesh_to_video.frame.motion_field import LIP_ROWS, MotionField
+from backend.mesh_to_video.frame.surroundings import CELLS, ROUNDS, Surroundings
+from backend.mesh_to_video.frame.view import View
 from backend.rasterize import TensorFragments, on_torch
 
 from .pictures import box_blurred, ellipse, eroded

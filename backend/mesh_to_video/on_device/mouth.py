@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.face.topology import INNER_LIP_UPPER
-from backend.mesh_to_video.lip_passage import passage_of
-from backend.mesh_to_video.mouth_interior import (
+from backend.mesh_to_video.frame.lip_passage import passage_of
+from backend.mesh_to_video.frame.mouth_interior import (
     CORNER_DARK,
     DIM_DEPTH,
     DIM_PER_OPENING,
@@ -29,7 +29,7 @@ from backend.mesh_to_video.mouth_interior import (
     lip_opening,
     up_of,
 )
-from backend.mesh_to_video.view import View
+from backend.mesh_to_video.frame.view import View
 from backend.rasterize import on_torch
 
 from .motion import Motions, Poses

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.mesh_to_video.driven_frame import FaceCrop
-from backend.mesh_to_video.motion_vae import motion_inputs
-from backend.mesh_to_video.network_stage import BESIDE_FACE, PAINTED, fade
-from backend.mesh_to_video.projection_texture import (
+from backend.mesh_to_video.networks.driven_frame import FaceCrop
+from backend.mesh_to_video.networks.motion_vae import motion_inputs
+from backend.mesh_to_video.networks.network_stage import BESIDE_FACE, PAINTED, fade
+from backend.mesh_to_video.networks.projection_texture import (
     BELONGS,
     DOT,
     LIP_LANDMARKS,
     projection_texture,
 )
+from backend.mesh_to_video.networks.weights import VideoNetworks
 from backend.mesh_to_video.settings import (
     MOTION_SIDE,
     NETWORK_SIDE,
@@ -28,7 +29,6 @@ from backend.mesh_to_video.settings import (
     PAINTED_SIDE,
     Parts,
 )
-from backend.mesh_to_video.weights import VideoNetworks
 
 from .motion import DeviceMotion, DeviceSurroundings, Poses
 from .mouth import DeviceMouth

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.face.head.eyes import lid_ring
-from backend.mesh_to_video.photo_warp import EYE_MARGIN, FINER, PhotoWarp, light_between_lids
+from backend.mesh_to_video.frame.photo_warp import EYE_MARGIN, FINER, PhotoWarp, light_between_lids
 from backend.rasterize import on_torch
 
 from .motion import DeviceMotion, DeviceSurroundings, Motions, Poses

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from backend.mesh_to_video.mouth_interior import box_around
-from backend.mesh_to_video.view import View
+from backend.mesh_to_video.frame.mouth_interior import box_around
+from backend.mesh_to_video.frame.view import View
 
 Singles = NDArray[np.float32]
 

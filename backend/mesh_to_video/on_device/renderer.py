@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.mesh_to_video.frame.portrait import Portrait
 from backend.mesh_to_video.frame_renderer import FrameRenderer
-from backend.mesh_to_video.portrait import Portrait
+from backend.mesh_to_video.networks.weights import VideoNetworks
 from backend.mesh_to_video.settings import RenderSettings
-from backend.mesh_to_video.weights import VideoNetworks
 
 from .motion import DeviceSurroundings, Poses
 from .networks import DeviceCrop, DeviceNetworks

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.mesh_to_video.soft_lips import SoftLips
+from backend.mesh_to_video.frame.soft_lips import SoftLips
 
 from .motion import Poses
 from .pictures import blurred, gaussians

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.mesh_to_video.frame_stream import frames_in_order
+from backend.mesh_to_video.film.frame_stream import frames_in_order
 from shared.errors import ErrorKind, VividKeysError
 
 Singles = NDArray[np.float32]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from backend.mesh_to_video.layers import activate, conv
+from backend.mesh_to_video.networks.layers import activate, conv
 
 
 class PatchCritic(nn.Module):

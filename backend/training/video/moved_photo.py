@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from backend.mesh_to_video.motion_vae import MotionInputs, motion_inputs
-from backend.mesh_to_video.warping import enlarge_flow, lay_in, sample, sampling_grid, warp
+from backend.mesh_to_video.networks.motion_vae import MotionInputs, motion_inputs
+from backend.mesh_to_video.networks.warping import enlarge_flow, lay_in, sample, sampling_grid, warp
 from backend.training.video.windows import Windows
 
 

@@ -23,9 +23,9 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.template import load_template
 from backend.face.topology import LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
+from backend.mesh_to_video.frame.performance import take_performance
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.frame_renderer import FrameRenderer
-from backend.mesh_to_video.performance import take_performance
-from backend.mesh_to_video.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, RenderSettings
 from shared.arkit import INDEX
 from shared.arrays import load_npz, save_npz

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.mesh_to_video.layers import activate, conv, double
+from backend.mesh_to_video.networks.layers import activate, conv, double
 
 
 class PictureFeatures(nn.Module):

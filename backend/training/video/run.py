@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from backend.training.parallel import Worker
+from backend.training.loop.parallel import Worker
 from shared.errors import ErrorKind, VividKeysError
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.mesh_to_video.driven_frame import FaceCrop
-from backend.mesh_to_video.performance import tracked_performance
-from backend.mesh_to_video.portrait import Portrait, portrait_from_pixels
-from backend.mesh_to_video.projection_texture import projection_texture
+from backend.mesh_to_video.frame.performance import tracked_performance
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
+from backend.mesh_to_video.networks.driven_frame import FaceCrop
+from backend.mesh_to_video.networks.projection_texture import projection_texture
 from shared.errors import VividKeysError
 
 from .pairs import Singles, TrainingPair

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.mesh_to_video.generator import DetailRefiner, Generator, GeneratorShape
-from backend.mesh_to_video.layers import shrink
-from backend.mesh_to_video.motion_vae import DualBranchMotionVAE
-from backend.mesh_to_video.warping import enlarge_flow, sampling_grid
-from backend.mesh_to_video.weights import (
+from backend.mesh_to_video.networks.generator import DetailRefiner, Generator, GeneratorShape
+from backend.mesh_to_video.networks.layers import shrink
+from backend.mesh_to_video.networks.motion_vae import DualBranchMotionVAE
+from backend.mesh_to_video.networks.warping import enlarge_flow, sampling_grid
+from backend.mesh_to_video.networks.weights import (
     GENERATOR,
     load_generator,
     load_motion_vae,
     save_generator,
 )
-from backend.training.parallel import Worker
+from backend.training.loop.parallel import Worker
 from backend.training.video.critic import PatchCritic
 from backend.training.video.losses import (
     charbonnier,

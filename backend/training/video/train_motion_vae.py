@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from backend.mesh_to_video.layers import shrink
-from backend.mesh_to_video.motion_vae import DualBranchMotionVAE, Motion, MotionShape
-from backend.mesh_to_video.warping import enlarge_flow, warp
-from backend.mesh_to_video.weights import MOTION_VAE, load_motion_vae, save_motion_vae
-from backend.training.parallel import Worker
+from backend.mesh_to_video.networks.layers import shrink
+from backend.mesh_to_video.networks.motion_vae import DualBranchMotionVAE, Motion, MotionShape
+from backend.mesh_to_video.networks.warping import enlarge_flow, warp
+from backend.mesh_to_video.networks.weights import MOTION_VAE, load_motion_vae, save_motion_vae
+from backend.training.loop.parallel import Worker
 from backend.training.video.losses import (
     divergence,
     flow_error,

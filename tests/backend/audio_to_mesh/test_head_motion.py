@@ -16,7 +16,7 @@ from backend.audio_to_mesh.head_motion import head_motion
 from backend.audio_to_mesh.loudness import loudness
 from backend.evaluation.head_pose import evaluate_head_pose, figures, run
 from backend.samples import SPEECH
-from backend.training.head_windows import read_track
+from backend.training.head_pose.windows import read_track
 from shared.errors import VividKeysError
 
 FPS = 60.0

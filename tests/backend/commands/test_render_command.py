@@ -9,7 +9,7 @@ import av
 import pytest
 
 from backend.commands.main import main
-from backend.mesh_to_video.provenance import read_provenance
+from backend.mesh_to_video.film.provenance import read_provenance
 from backend.samples import PORTRAIT, SPEECH
 from shared.take import Take, save_take
 

@@ -16,7 +16,7 @@ from backend.models import __file__ as models_file
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import VividKeysError
 from shared.lips import PARTING, aperture, usual_opening, weighted
-from shared.style import MOODS, StyleDials, restyle
+from shared.performance.style import MOODS, StyleDials, restyle
 from shared.take import Take, load_take, save_take
 
 SPEECH = Path(__file__).resolve().parents[3] / "backend" / "samples" / "speech.flac"

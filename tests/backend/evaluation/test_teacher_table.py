@@ -28,8 +28,8 @@ from backend.evaluation.teacher import (
     teacher_figures,
 )
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
-from backend.training.driven_mesh import lesson_lips
-from backend.training.teacher import Lesson
+from backend.training.teacher.articulation import Lesson
+from backend.training.teacher.driven_mesh import lesson_lips
 from shared.take import Take
 
 

@@ -19,7 +19,7 @@ def test_the_chosen_thresholds_are_kept_and_the_network_is_not_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from backend.training.corpus.espeak import speak
-    from backend.training.held_out import write_recording
+    from backend.training.corpus.held_out import write_recording
 
     write_recording(speak("Maybe Bob and Pam bump my map.", "en-us", 160, 50, 50), tmp_path / "set")
     weights = tmp_path / "motion.safetensors"

@@ -12,9 +12,9 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.mesh_to_video.encode import exact_rate
-from backend.mesh_to_video.movie_writer import MovieForm
-from backend.mesh_to_video.provenance import Provenance
+from backend.mesh_to_video.film.encode import exact_rate
+from backend.mesh_to_video.film.movie_writer import MovieForm
+from backend.mesh_to_video.film.provenance import Provenance
 
 Pixels = NDArray[np.uint8]
 SOURCE = Provenance(take="a1" * 32, photo="b2" * 32)

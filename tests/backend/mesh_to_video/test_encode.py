@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from small_films import form, picture, psnr, read_film
 
-from backend.mesh_to_video.encode import exact_rate, open_writer
-from backend.mesh_to_video.provenance import top_boxes
+from backend.mesh_to_video.film.encode import exact_rate, open_writer
+from backend.mesh_to_video.film.provenance import top_boxes
 from shared.errors import ErrorKind, VividKeysError
 
 

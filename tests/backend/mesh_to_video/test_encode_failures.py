@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from small_films import SOURCE, clicks, form, noise, picture, psnr, read_film
 
-from backend.mesh_to_video import partial_file
-from backend.mesh_to_video.encode import check_writable, open_writer
-from backend.mesh_to_video.provenance import read_provenance
+from backend.mesh_to_video.film import partial_file
+from backend.mesh_to_video.film.encode import check_writable, open_writer
+from backend.mesh_to_video.film.provenance import read_provenance
 from shared.errors import ErrorKind, VividKeysError
 
 OUTPUTS = ["film.mp4", "film.mov", "shot.png", "folder"]

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from small_films import clicks, form, read_film
 
-from backend.mesh_to_video.encode import exact_rate, open_writer
-from backend.mesh_to_video.film_writer import FilmWriter
-from backend.mesh_to_video.sound_track import SoundTrack
+from backend.mesh_to_video.film.encode import exact_rate, open_writer
+from backend.mesh_to_video.film.film_writer import FilmWriter
+from backend.mesh_to_video.film.sound_track import SoundTrack
 
 DARK = np.zeros((32, 32, 3), np.uint8)
 BRIGHT = np.full((32, 32, 3), 255, np.uint8)

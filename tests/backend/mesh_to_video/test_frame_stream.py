@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from backend.mesh_to_video.frame_stream import AHEAD, WORKERS, frames_in_order
+from backend.mesh_to_video.film.frame_stream import AHEAD, WORKERS, frames_in_order
 from shared.errors import ErrorKind, VividKeysError
 
 

@@ -12,10 +12,8 @@ import pytest
 from backend.face.head.parts import PART_NAMES
 from backend.face.template import load_template
 from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
-from backend.mesh_to_video.driven_frame import FaceCrop
-from backend.mesh_to_video.frame_renderer import GREEN, FrameRenderer
-from backend.mesh_to_video.lip_passage import passage_of
-from backend.mesh_to_video.performance import (
+from backend.mesh_to_video.frame.lip_passage import passage_of
+from backend.mesh_to_video.frame.performance import (
     LARGEST_TURN,
     LARGEST_WHOLE,
     kept_weights,
@@ -24,11 +22,13 @@ from backend.mesh_to_video.performance import (
     take_performance,
     tracked_performance,
 )
-from backend.mesh_to_video.photo_warp import PhotoWarp
-from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.frame.photo_warp import PhotoWarp
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.frame.surroundings import Surroundings
+from backend.mesh_to_video.frame.view import View
+from backend.mesh_to_video.frame_renderer import GREEN, FrameRenderer
+from backend.mesh_to_video.networks.driven_frame import FaceCrop
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, PLAIN_WARP, RenderSettings
-from backend.mesh_to_video.surroundings import Surroundings
-from backend.mesh_to_video.view import View
 from backend.samples import PORTRAIT
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.take import Take

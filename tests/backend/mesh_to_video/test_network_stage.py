@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from backend.face.template import load_template
-from backend.mesh_to_video.driven_frame import FaceCrop
+from backend.mesh_to_video.frame.performance import take_performance
+from backend.mesh_to_video.frame.portrait import portrait_from_photo
 from backend.mesh_to_video.frame_renderer import FrameRenderer
-from backend.mesh_to_video.generator import DetailRefiner, Generator
-from backend.mesh_to_video.network_stage import BESIDE_FACE
-from backend.mesh_to_video.performance import take_performance
-from backend.mesh_to_video.portrait import portrait_from_photo
+from backend.mesh_to_video.networks.driven_frame import FaceCrop
+from backend.mesh_to_video.networks.generator import DetailRefiner, Generator
+from backend.mesh_to_video.networks.network_stage import BESIDE_FACE
+from backend.mesh_to_video.networks.weights import VideoNetworks
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, Parts, RenderSettings
-from backend.mesh_to_video.weights import VideoNetworks
 from backend.samples import PORTRAIT
 from shared.arkit import INDEX
 from shared.take import Take

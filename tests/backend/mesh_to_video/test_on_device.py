@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from small_films import psnr
 
 from backend.face.head.eyes import lid_ring
-from backend.mesh_to_video.generator import DetailRefiner, Generator
-from backend.mesh_to_video.motion_vae import DualBranchMotionVAE
-from backend.mesh_to_video.mouth_interior import RING, box_around
+from backend.mesh_to_video.frame.mouth_interior import RING, box_around
+from backend.mesh_to_video.frame.performance import take_performance
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.frame.view import View
+from backend.mesh_to_video.networks.generator import DetailRefiner, Generator
+from backend.mesh_to_video.networks.motion_vae import DualBranchMotionVAE
+from backend.mesh_to_video.networks.weights import VideoNetworks
 from backend.mesh_to_video.on_device.pictures import (
     Placing,
     as_planes,
@@ -26,11 +30,7 @@ from backend.mesh_to_video.on_device.pictures import (
     sampled,
 )
 from backend.mesh_to_video.on_device.renderer import DeviceRenderer
-from backend.mesh_to_video.performance import take_performance
-from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, PLAIN_WARP, Parts, RenderSettings
-from backend.mesh_to_video.view import View
-from backend.mesh_to_video.weights import VideoNetworks
 from backend.rasterize import TensorFragments, on_torch
 from backend.samples import PORTRAIT
 from shared.arkit import INDEX

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.face import topology
-from backend.mesh_to_video.projection_texture import (
+from backend.mesh_to_video.networks.projection_texture import (
     DOT,
     LIP_LANDMARKS,
     coordinate_code,

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from small_films import SOURCE, form, picture
 
-from backend.mesh_to_video.encode import open_writer
-from backend.mesh_to_video.provenance import (
+from backend.mesh_to_video.film.encode import open_writer
+from backend.mesh_to_video.film.provenance import (
     XMP_CHUNK,
     photo_sha256,
     read_provenance,
@@ -23,7 +23,7 @@ from backend.mesh_to_video.provenance import (
     top_boxes,
     xmp_packet,
 )
-from backend.mesh_to_video.visible_mark import VisibleMark
+from backend.mesh_to_video.film.visible_mark import VisibleMark
 from backend.samples import PORTRAIT
 from shared.errors import VividKeysError
 from shared.take import Take, load_take, save_take

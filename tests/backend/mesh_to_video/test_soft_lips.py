@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from backend.face.template import load_template
+from backend.mesh_to_video.frame.performance import take_performance
+from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_photo
+from backend.mesh_to_video.frame.soft_lips import MOST, MOST_PIXELS, SoftLips
+from backend.mesh_to_video.frame.surroundings import Surroundings
 from backend.mesh_to_video.frame_renderer import FrameRenderer
-from backend.mesh_to_video.performance import take_performance
-from backend.mesh_to_video.portrait import Portrait, portrait_from_photo
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, Parts, RenderSettings
-from backend.mesh_to_video.soft_lips import MOST, MOST_PIXELS, SoftLips
-from backend.mesh_to_video.surroundings import Surroundings
 from backend.samples import PORTRAIT
 from shared.arkit import INDEX
 from shared.take import Take

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from small_films import clicks, picture, psnr, read_film
 
 from backend.mesh_to_video.check_settings import checked_settings
-from backend.mesh_to_video.provenance import photo_sha256, read_provenance, take_sha256
+from backend.mesh_to_video.film.provenance import photo_sha256, read_provenance, take_sha256
 from backend.mesh_to_video.settings import RenderSettings
 from backend.mesh_to_video.video import FrameSource, preview_settings, render_video
 from backend.samples import PORTRAIT

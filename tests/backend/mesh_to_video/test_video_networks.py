@@ -10,23 +10,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from backend.mesh_to_video.generator import DetailRefiner, Generator, GeneratorShape
-from backend.mesh_to_video.layers import shrink
-from backend.mesh_to_video.motion_vae import (
+from backend.mesh_to_video.networks.generator import DetailRefiner, Generator, GeneratorShape
+from backend.mesh_to_video.networks.layers import shrink
+from backend.mesh_to_video.networks.motion_vae import (
     DualBranchMotionVAE,
     MotionInputs,
     MotionShape,
     motion_inputs,
 )
-from backend.mesh_to_video.settings import PAINTED_SIDE, Parts
-from backend.mesh_to_video.warping import lay_in, sampling_grid, warp
-from backend.mesh_to_video.weights import (
+from backend.mesh_to_video.networks.warping import lay_in, sampling_grid, warp
+from backend.mesh_to_video.networks.weights import (
     load_generator,
     load_motion_vae,
     load_networks,
     save_generator,
     save_motion_vae,
 )
+from backend.mesh_to_video.settings import PAINTED_SIDE, Parts
 from shared.errors import ErrorKind, VividKeysError
 
 SMALL = GeneratorShape(photo=(8, 8, 8), frame=(8, 16, 16), refiner=8)

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from blender_addon.backend_process import BackendProcess, BackendState
+from blender_addon.connection.backend_process import BackendProcess, BackendState
 from shared.connection import ClientKeys
 from shared.errors import ErrorKind
 from shared.messages import Accepted, Attach, Done, Failed, Progress
@@ -207,8 +207,8 @@ def test_when_blender_is_gone_the_running_job_is_finished_and_kept(
 _BLENDER = """
 import sys, time
 from pathlib import Path
-from blender_addon.backend_process import BackendProcess
-from blender_addon.session import Session
+from blender_addon.connection.backend_process import BackendProcess
+from blender_addon.connection.session import Session
 from shared.messages import Progress
 
 folder = Path(sys.argv[1])

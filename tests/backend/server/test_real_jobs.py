@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from backend.models import __file__ as models_file
-from blender_addon.backend_process import BackendProcess
-from blender_addon.connection_check import check_connection
-from blender_addon.session import Event, Session
+from blender_addon.connection.backend_process import BackendProcess
+from blender_addon.connection.connection_check import check_connection
+from blender_addon.connection.session import Event, Session
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT, face_from_arrays
 from shared.messages import Chunk, Progress
@@ -176,7 +176,7 @@ def test_lip_offsets_are_made_for_the_face_that_was_sent(
 
 
 def test_style_dials_are_applied_to_the_result(session: Session) -> None:
-    from shared.style import StyleDials, restyle_take
+    from shared.performance.style import StyleDials, restyle_take
 
     speech = {"audio": SAMPLES / "speech.flac"}
     takes = []

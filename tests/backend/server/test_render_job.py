@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from backend.server.render_job import JOB_KINDS, small_picture
-from blender_addon.events import Event, FileReceived
-from blender_addon.session import Session
+from blender_addon.connection.events import Event, FileReceived
+from blender_addon.connection.session import Session
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import CANCEL_SECONDS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.mesh_to_video.warping import lay_in, warp
+from backend.mesh_to_video.networks.warping import lay_in, warp
 
 Batch = dict[str, Tensor]
 

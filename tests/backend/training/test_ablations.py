@@ -15,11 +15,11 @@ from train_together import RECIPE
 
 from backend.evaluation.ablations import ablations, read_scores, score_table, train_one
 from backend.training.corpus.espeak import speak
+from backend.training.corpus.held_out import write_recording
 from backend.training.corpus.utterance import save_corpus
-from backend.training.drawing import TrainingSet
-from backend.training.held_out import write_recording
-from backend.training.prepare import PrepareRecipe, prepare
-from backend.training.train_motion import Trainer
+from backend.training.motion.draw_ahead import TrainingSet
+from backend.training.motion.prepare import PrepareRecipe, prepare
+from backend.training.motion.train import Trainer
 
 COPIES = (("real", 2), ("native-*", 1), ("espeak", 1), ("flite", 0))
 

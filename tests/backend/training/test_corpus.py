@@ -17,7 +17,7 @@ from backend.training.corpus.utterance import (
     load_corpus,
     save_corpus,
 )
-from backend.training.teacher import phone_names
+from backend.training.teacher.articulation import phone_names
 
 
 def _covers_the_clip(utterance: Utterance) -> None:

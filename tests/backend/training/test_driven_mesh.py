@@ -19,9 +19,9 @@ from backend.audio_to_mesh.lip_offsets import OFFSET_COUNT, offset_basis, offset
 from backend.face.lip_contact import PAIR_COUNT, gaps, lip_region
 from backend.face.topology import INNER_LIP_LOWER
 from backend.training.corpus.utterance import Phone
-from backend.training.driven_mesh import face_pool, lesson_lips, press_of
-from backend.training.fit_lip_offsets import measure, random_lesson
-from backend.training.teacher import Lesson, teach
+from backend.training.fits.lip_offsets import measure, random_lesson
+from backend.training.teacher.articulation import Lesson, teach
+from backend.training.teacher.driven_mesh import face_pool, lesson_lips, press_of
 from shared.arkit import ARKIT_NAMES, INDEX
 
 MILLIMETRE = 1e-3

@@ -16,7 +16,7 @@ from backend.training.corpus.utterance import (
     load_corpus,
     save_corpus,
 )
-from backend.training.teacher import phone_names
+from backend.training.teacher.articulation import phone_names
 
 _INSTALLED = festival.installed_voices()
 _VOWELS = set("iy ih ey eh ae aa ao ow uh uw ue ah er ay aw oy".split())

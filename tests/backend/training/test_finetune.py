@@ -17,13 +17,13 @@ from backend.audio.log_mel import frame_count, log_mel
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, arkit_columns
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
-from backend.training import finetune
 from backend.training.capture.dataset import Capture
 from backend.training.corpus.espeak import speak
 from backend.training.corpus.utterance import to_float
-from backend.training.export import export
-from backend.training.finetune import FinetuneRecipe, adapt, captured_channels
-from backend.training.teacher import loudness, phone_names
+from backend.training.motion import finetune
+from backend.training.motion.export import export
+from backend.training.motion.finetune import FinetuneRecipe, adapt, captured_channels
+from backend.training.teacher.articulation import loudness, phone_names
 from shared.arkit import INDEX
 from shared.errors import VividKeysError
 

@@ -12,8 +12,13 @@ import pytest
 from backend.audio.log_mel import BANDS
 from backend.training.corpus import align
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
-from backend.training.prepare import PrepareRecipe, choose_corpora, prepare, store_native_corpora
-from backend.training.prepared import load_prepared
+from backend.training.motion.prepare import (
+    PrepareRecipe,
+    choose_corpora,
+    prepare,
+    store_native_corpora,
+)
+from backend.training.motion.prepared import load_prepared
 from shared.errors import VividKeysError
 
 

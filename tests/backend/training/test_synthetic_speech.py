@@ -12,7 +12,7 @@ import pytest
 
 from backend.training.corpus import espeak, flite, synthesise, text
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, load_corpus
-from backend.training.teacher import phone_names
+from backend.training.teacher.articulation import phone_names
 
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed"

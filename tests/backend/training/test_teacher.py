@@ -12,8 +12,8 @@ import pytest
 from backend.audio_to_mesh.channels import CHANNEL, CLASSES
 from backend.audio_to_mesh.speaker import SpeakerStyle
 from backend.training.corpus.utterance import Phone
-from backend.training.manner import random_style
-from backend.training.teacher import Lesson, phone_classes, phone_names, targets, teach
+from backend.training.teacher.articulation import Lesson, phone_classes, phone_names, targets, teach
+from backend.training.teacher.manner import random_style
 from shared.arkit import INDEX
 from shared.lips import PARTING, weighted
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from backend.audio_to_mesh.head_codebook import HEARD, HOP, WINDOW, HeadPoseShape
 from backend.audio_to_mesh.head_model import HeadPoseModel
 from backend.training.corpus.utterance import Phone, Utterance, save_corpus
-from backend.training.head_pose_run import run
-from backend.training.head_windows import (
+from backend.training.head_pose.run import run
+from backend.training.head_pose.train import HeadPoseRecipe, HeadPoseTrainer, perplexity, train
+from backend.training.head_pose.windows import (
     WindowRecipe,
     Windows,
     make_windows,
@@ -24,7 +25,6 @@ from backend.training.head_windows import (
     speech_levels,
     steady,
 )
-from backend.training.train_head_pose import HeadPoseRecipe, HeadPoseTrainer, perplexity, train
 from shared.errors import VividKeysError
 
 RECIPE = HeadPoseRecipe(

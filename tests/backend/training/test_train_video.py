@@ -15,9 +15,9 @@ import torch
 from made_up_samples import MadeUpSamples
 from torch import distributed
 
-from backend.mesh_to_video.generator import GeneratorShape
-from backend.mesh_to_video.motion_vae import MotionShape
-from backend.mesh_to_video.weights import load_generator, load_motion_vae
+from backend.mesh_to_video.networks.generator import GeneratorShape
+from backend.mesh_to_video.networks.motion_vae import MotionShape
+from backend.mesh_to_video.networks.weights import load_generator, load_motion_vae
 from backend.training.video.recipes import generator_recipe, motion_recipe
 from backend.training.video.run import CHECKPOINT, Run, Schedule, run_to_the_end
 from backend.training.video.train_generator import GeneratorLoss, GeneratorRecipe, GeneratorRun
@@ -206,7 +206,7 @@ def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
 
 
 def _train_together(folder: Path) -> None:
-    from backend.training.parallel import join_workers
+    from backend.training.loop.parallel import join_workers
 
     worker = join_workers("cpu")
     run = GeneratorRun(MadeUpSamples(), GENERATOR, worker)

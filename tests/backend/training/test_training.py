@@ -24,18 +24,18 @@ from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
 from backend.audio_to_mesh.speaker import OFFSETS, STYLE_SIZE, style_vector
-from backend.training import export
-from backend.training.batches import draw_batch, warp_bands
 from backend.training.corpus.espeak import speak
+from backend.training.corpus.held_out import write_held_out
 from backend.training.corpus.utterance import Utterance, save_corpus, to_float
-from backend.training.drawing import TrainingSet
-from backend.training.export import amplitude_gains, export_checkpoint
-from backend.training.held_out import write_held_out
-from backend.training.losses import LossRecipe, losses
-from backend.training.prepare import PrepareRecipe, prepare
-from backend.training.set_statistics import measure, phone_poses
-from backend.training.teacher import phone_names, teach
-from backend.training.train_motion import Trainer, train
+from backend.training.motion import export
+from backend.training.motion.batches import draw_batch, warp_bands
+from backend.training.motion.draw_ahead import TrainingSet
+from backend.training.motion.export import amplitude_gains, export_checkpoint
+from backend.training.motion.losses import LossRecipe, losses
+from backend.training.motion.prepare import PrepareRecipe, prepare
+from backend.training.motion.set_statistics import measure, phone_poses
+from backend.training.motion.train import Trainer, train
+from backend.training.teacher.articulation import phone_names, teach
 from shared.errors import VividKeysError
 
 SENTENCES = ("The boat was mine.", "Five warm puppies.", "Who knew about it?")

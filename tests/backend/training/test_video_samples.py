@@ -11,7 +11,7 @@ import torch
 
 from backend.face import template_face
 from backend.face.template import load_template
-from backend.mesh_to_video.projection_texture import lip_maps
+from backend.mesh_to_video.networks.projection_texture import lip_maps
 from backend.training.video.head_cache import training_head
 from backend.training.video.make_samples import SampleRecipe, make_samples, shard_pairs
 from backend.training.video.pairs import TrainingPair

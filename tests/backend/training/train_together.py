@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from backend.audio_to_mesh.network import NetworkShape
-from backend.training.batches import BatchRecipe
-from backend.training.drawing import TrainingSet
-from backend.training.parallel import join_workers
-from backend.training.teacher import phone_names
-from backend.training.train_motion import MotionRecipe, train
+from backend.training.loop.parallel import join_workers
+from backend.training.motion.batches import BatchRecipe
+from backend.training.motion.draw_ahead import TrainingSet
+from backend.training.motion.train import MotionRecipe, train
+from backend.training.teacher.articulation import phone_names
 
 # A network that is small enough for tests.
 RECIPE = MotionRecipe(

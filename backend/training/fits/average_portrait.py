@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make `backend/samples/portrait.jpg`: a face of nobody, the average of many licensed faces.
+
+    python -m backend.training.fits.average_portrait PHOTO_DIR [--out FILE]
+
+PHOTO_DIR holds `NNN_03.jpg` of the Face Research Lab London Set (DeBruine and Jones, 2017,
+CC BY 4.0). Every photo is warped so that its landmarks, the outline of hair and shoulders and
+the picture's border lie where they lie on average; then each pixel becomes the mean of its
+middle values, and the whole is sharpened a little.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.spatial import Delaunay
+
+from backend.face.landmarks import find_face
+from backend.face.load_image import load_image
+from backend.face.template import load_template
+from backend.face.texture.photo_crop import person_mask
+
+Floats = NDArray[np.float64]
+
+# Front photos with hair that leaves the face free, of people from many places.
+PHOTOS = (
+    "002 006 009 010 016 019 020 027 030 032 034 083 086 090 094 099 100 102 118 122 124 127 "
+    "139 144"
+).split()
+# Share of the darkest and of the brightest values that a pixel's average leaves out: loose
+# strands of hair and single shadows.
+TRIM = 0.25
+WIDTH, HEIGHT = 640, 768
+# Height of the face (forehead to chin) in the picture, and where its middle lies.
+FACE_HEIGHT, FACE_MIDDLE = 330.0, (WIDTH / 2, 372.0)
+RAYS = 48
+SHARPEN = 0.9
+QUALITY = 90
+
+
+def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats, Floats, Floats]:
+    """Turn, scale and shift a photo onto the frame of the portrait.
+
+    Returns landmarks [478,2], pixels [H,W,3] and the mask of the person [H,W].
+    """
+    eyes = landmarks[263, :2] - landmarks[33, :2]
+    angle = np.arctan2(eyes[1], eyes[0])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = landmarks[:, :2] @ turn.T
+    scale = FACE_HEIGHT / (points[152, 1] - points[10, 1])
+    middle = np.array([points[[234, 454], 0].mean(), points[[10, 152], 1].mean()])
+    shift = np.array(FACE_MIDDLE) - scale * middle
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    back = (np.stack([columns, rows], axis=-1) - shift) / scale @ turn
+    places = [back[..., 1], back[..., 0]]
+    pixels = np.stack(
+        [map_coordinates(picture[..., c], places, order=3, mode="nearest") for c in range(3)],
+        axis=-1,
+    )
+    mask = map_coordinates(person, places, order=1, mode="nearest")
+    return points * scale + shift, pixels, mask
+
+
+def outline(points: Floats, person: Floats) -> Floats:
+    """Where rays from the middle of the face leave the person, [RAYS,2]; upward and sideways."""
+    centre = points[[10, 152, 234, 454]].mean(axis=0)
+    angles = np.radians(np.linspace(-200, 20, RAYS))
+    steps = np.arange(60.0, 700.0, 1.0)
+    found = []
+    for way in np.stack([np.cos(angles), np.sin(angles)], axis=-1):
+        path = centre + steps[:, None] * way
+        column = np.clip(path[:, 0].astype(int), 0, WIDTH - 1)
+        row = np.clip(path[:, 1].astype(int), 0, HEIGHT - 1)
+        outside = np.flatnonzero(person[row, column] < 0.5)
+        inside_frame = (path >= 1).all(axis=1) & (path < (WIDTH - 1, HEIGHT - 1)).all(axis=1)
+        last = int(np.flatnonzero(inside_frame)[-1])
+        found.append(path[min(int(outside[0]) if len(outside) else last, last)])
+    return np.array(found)
+
+
+def border() -> Floats:
+    """Points on the frame, which stay where they are."""
+    across = np.linspace(0, WIDTH - 1, 7)
+    down = np.linspace(0, HEIGHT - 1, 8)
+    sides = [(x, y) for x in across for y in (0.0, HEIGHT - 1.0)]
+    return np.array(sides + [(x, y) for y in down[1:-1] for x in (0.0, WIDTH - 1.0)])
+
+
+def average(folder: Path) -> NDArray[np.uint8]:
+    """The average face of the photos in a folder, uint8 [HEIGHT,WIDTH,3]."""
+    faces = []
+    for number in PHOTOS:
+        photo = load_image(folder / f"{number}_03.jpg").pixels
+        picture = photo.astype(np.float64) / 255.0
+        faces.append(upright(find_face(photo).landmarks, picture, person_mask(photo)))
+    shapes = np.stack([points for points, _, _ in faces])
+    outlines = np.stack([outline(points, mask) for points, _, mask in faces])
+    # A face of nobody is symmetric: nobody's habit decides.
+    mirror = load_template().mirror
+    mean = shapes.mean(axis=0)
+    flipped = mean[mirror] * (-1, 1) + (2 * FACE_MIDDLE[0], 0)
+    mean = (mean + flipped) / 2
+    rim = outlines.mean(axis=0)
+    rim = (rim + rim[::-1] * (-1, 1) + (2 * FACE_MIDDLE[0], 0)) / 2
+    target = np.concatenate([mean, rim, border()])
+    triangles = Delaunay(target)
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    pixels = np.stack([columns.ravel(), rows.ravel()], axis=-1).astype(np.float64)
+    warped = np.zeros((len(faces), HEIGHT, WIDTH, 3), np.float32)
+    for index, ((points, picture, _), edge) in enumerate(zip(faces, outlines, strict=True)):
+        source = np.concatenate([points, edge, border()])
+        place = LinearNDInterpolator(triangles, source)(pixels).reshape(HEIGHT, WIDTH, 2)
+        for channel in range(3):
+            warped[index, ..., channel] = map_coordinates(
+                picture[..., channel], [place[..., 1], place[..., 0]], order=1, mode="nearest"
+            )
+    warped.sort(axis=0)
+    leave = int(TRIM * len(faces))
+    return _finished(warped[leave : len(faces) - leave].mean(axis=0, dtype=np.float64))
+
+
+def _finished(picture: Floats) -> NDArray[np.uint8]:
+    """Sharpened at two sizes, with a little more contrast."""
+    for radius, amount in ((1.2, SHARPEN), (4.0, 0.25)):
+        smooth = np.stack([gaussian_filter(picture[..., c], radius) for c in range(3)], axis=-1)
+        picture = picture + amount * (picture - smooth)
+    return np.asarray(np.clip(picture * 1.04 - 0.01, 0, 1) * 255 + 0.5, np.uint8)
+
+
+def main(arguments: list[str]) -> None:
+    """Average and write."""
+    if not arguments:
+        raise SystemExit(__doc__)
+    default = Path(__file__).resolve().parents[2] / "samples" / "portrait.jpg"
+    target = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else default
+    unfinished = target.with_suffix(".tmp")
+    Image.fromarray(average(Path(arguments[0]))).save(unfinished, "JPEG", quality=QUALITY)
+    unfinished.replace(target)
+    print(f"{target}: average of {len(PHOTOS)} faces, {target.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

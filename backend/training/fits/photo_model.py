@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make `backend/models/face_fit.safetensors`: who people are and how they look into a camera.
+
+    python -m backend.training.fits.photo_model NEUTRAL_DIR SMILING_DIR PORTRAITS_DIR
+
+NEUTRAL_DIR and SMILING_DIR hold the same people at rest and smiling, told apart by the start of
+the file name. Their difference is what a photo smile does and how else one person's photos vary;
+the neutral ones decide what a face at rest is. PORTRAITS_DIR holds other people, whose faces at
+rest are found with the model so far and add variety. Every face counts together with its mirror
+image. Only these averages and components are written: no face can be told from them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from backend.face.close_mouth import close_mouth
+from backend.face.draw import draw_face
+from backend.face.fit_photo import fit_photo
+from backend.face.from_photo import face_from_photo
+from backend.face.identity import closed_template
+from backend.face.landmarks import find_face
+from backend.face.load_image import load_image
+from backend.face.photo_model import (
+    FIT_MODEL_PATH,
+    TURN,
+    PhotoModel,
+    identity_coordinates,
+    write_photo_model,
+)
+from backend.face.pose import fit_similarity, head_angles, image_to_axes
+from backend.face.template import load_template
+from backend.face.topology import LANDMARK_COUNT
+from shared.errors import VividKeysError
+from shared.face import FaceMesh
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+MODES, HABITS = 60, 35
+# How much the portraits weigh together in the modes, the pairs being 1: their smiles are guessed.
+OTHERS_SHARE = 0.3
+# Share of the unexplained rest that comes again in a person's next photo.
+KEPT = 0.5
+# How many times less sure depth is than the picture, by yaw in degrees.
+DEPTH_YAW, DEPTH = (0.0, 20.0, 45.0), (1.5, 2.0, 3.0)
+# Degrees at which heads are drawn; pixels and metres of the pictures.
+YAWS = (-45.0, -37.5, -30.0, -22.5, -15.0, 15.0, 22.5, 30.0, 37.5, 45.0)
+DRAWN_SIZE, DRAWN_HEIGHT = 512, 0.34
+# Every which neutral photo is drawn.
+DRAWN_EVERY = 3
+
+
+def bony(landmarks: Floats) -> Floats:
+    """Tracked landmarks [478,3] on the template by their bony points, robustly, metres."""
+    template = load_template()
+    target = np.concatenate([closed_template(), template.irises])
+    points = image_to_axes(landmarks)
+    weights = template.rigidity
+    for _ in range(8):
+        aligned = fit_similarity(points, target, weights).apply(points)
+        away = np.linalg.norm(aligned - target, axis=1)
+        weights = template.rigidity / (1.0 + (away / 0.002) ** 2)
+    return aligned
+
+
+def mirrored(faces: Floats) -> Floats:
+    """Faces or offsets [...,478,3] as a mirror shows them."""
+    return np.asarray(faces[..., load_template().mirror, :] * np.array((-1, 1, 1)))
+
+
+def with_mirror(faces: Floats) -> Floats:
+    return np.concatenate([faces, mirrored(faces)])
+
+
+def components(offsets: Floats, count: int) -> Floats:
+    """Principal components [count,478,3] of offsets [N,478,3], one standard deviation each."""
+    flat = offsets.reshape(len(offsets), -1)
+    _, sizes, directions = np.linalg.svd(flat, full_matrices=False)
+    scaled = directions[:count] * sizes[:count, None] / np.sqrt(len(flat))
+    signs = np.sign(scaled[np.arange(len(scaled)), np.abs(scaled).argmax(axis=1)])
+    return (scaled * signs[:, None]).reshape(-1, *offsets.shape[1:])
+
+
+def outside(offsets: Floats, fields: Floats) -> Floats:
+    """What of offsets [N,478,3] no combination of `fields` [F,478,3] makes."""
+    flat = offsets.reshape(len(offsets), -1)
+    axes, _ = np.linalg.qr(fields.reshape(len(fields), -1).T)
+    return (flat - (flat @ axes) @ axes.T).reshape(offsets.shape)
+
+
+def closed(faces: Floats) -> Floats:
+    result = faces.copy()
+    for face in result:
+        face[:LANDMARK_COUNT] = close_mouth(face[:LANDMARK_COUNT])
+    return result
+
+
+def learned(neutral: Floats, smiling: Floats, others: Floats | None = None,
+            turned: Floats | None = None) -> PhotoModel:  # fmt: skip
+    """The model of the same people's faces [N,478,3] at rest and smiling, on the template.
+
+    `others` [M,478,3]: more faces at rest, which together weigh OTHERS_SHARE of the pairs';
+    `turned` [2,478,3] as in PhotoModel.
+    """
+    at_rest = with_mirror(closed(neutral))
+    mean = at_rest.mean(axis=0)
+    difference = with_mirror(smiling) - at_rest
+    smile = difference.mean(axis=0)
+    people = at_rest - mean
+    if others is not None:
+        more = with_mirror(others) - mean
+        more -= more.mean(axis=0)
+        weights = np.array([1.0, OTHERS_SHARE * len(people) / len(more)])
+        weights *= (len(people) + len(more)) / (len(people) + OTHERS_SHARE * len(people))
+        people = np.concatenate(
+            [offsets * np.sqrt(w) for offsets, w in zip((people, more), weights, strict=True)]
+        )
+    turned = np.zeros((2, *mean.shape)) if turned is None else turned
+    identity = components(people, MODES)
+    habits = components(difference - smile, HABITS)
+    rest = outside(difference - smile, np.concatenate([identity, habits]))
+    noise = np.sqrt((rest**2).mean(axis=(0, 2)) / 2)
+    return PhotoModel(
+        mean=mean, modes=identity, smile=smile, habits=habits, turned=turned, noise=noise,
+        depth=np.array(DEPTH), depth_yaw=np.array(DEPTH_YAW), kept=np.full(len(mean), KEPT),
+    )  # fmt: skip
+
+
+def drawn_turned(photos: list[Path]) -> tuple[Floats, Floats]:
+    """Reconstructed heads drawn at YAWS and tracked: yaw in radians [N], and what the tracker
+    sees more than before the head straight ahead [N,478,3], in the head's frame, metres.
+
+    Here the truth about the pose is known.
+    """
+    angles, errors = [], []
+    for photo in photos:
+        head = face_from_photo(photo)
+        straight = _drawn_landmarks(head, 0.0)
+        for yaw in YAWS:
+            turn = Rotation.from_euler("z", yaw, degrees=True)
+            seen = turn.inv().apply(_drawn_landmarks(head, yaw))
+            angles.append(np.radians(yaw))
+            errors.append(seen - straight)
+    return np.array(angles), np.array(errors)
+
+
+def _drawn_landmarks(head: FaceMesh, yaw: float) -> Floats:
+    """Tracked landmarks [478,3] of a drawn head in metres before the camera."""
+    picture = draw_face(head, yaw=yaw, size=DRAWN_SIZE, view_height=DRAWN_HEIGHT, shaded=False)
+    return image_to_axes(find_face(picture).landmarks) * (DRAWN_HEIGHT / DRAWN_SIZE)
+
+
+def turned_fields(angles: Floats, errors: Floats) -> Floats:
+    """Odd and even field [2,478,3] of the tracker's errors [N,478,3] about heads turned by
+    `angles` [N]; where a head is along the line of sight is no error."""
+    errors = errors.copy()
+    bone = load_template().rigidity
+    errors -= np.average(errors, axis=1, weights=bone)[:, None]
+    both = np.concatenate([errors, mirrored(errors)])
+    turn = np.sin(np.concatenate([angles, -angles])) / TURN
+    known = np.stack([turn, turn**2], axis=1)
+    found, *_ = np.linalg.lstsq(known, both.reshape(len(both), -1), rcond=None)
+    return np.asarray(found.reshape(2, *errors.shape[1:]))
+
+
+def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
+    """Aligned faces [N,478,3] less what the tracker usually gets wrong at their yaw."""
+    result = []
+    for face, points in zip(faces, landmarks, strict=True):
+        move = fit_similarity(image_to_axes(points), face, np.ones(len(face)))
+        turn = np.sin(head_angles(move.rotation)[2]) / TURN
+        result.append(face - turn * turned[0] - turn**2 * turned[1])
+    return np.array(result)
+
+
+def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places) -> float:
+    """Share of the smiling photos [P,478,3] of `people` [P] whose neutral mesh is nearest to that
+    of the same person's neutral photo among all `neutral` ones [N,478,3]."""
+    known = identity_coordinates(at_rest(neutral, model), model)
+    asked = identity_coordinates(at_rest(smiling, model), model)
+    away = np.linalg.norm(asked[:, None] - known[None], axis=2)
+    return float((away.argmin(axis=1) == people).mean())
+
+
+def at_rest(landmarks: Floats, model: PhotoModel) -> Floats:
+    """Neutral meshes [N,468,3] of tracked photos [N,478,3]."""
+    return np.array([fit_photo(points, model).vertices for points in landmarks])
+
+
+def held_out_rank_one(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> float:
+    """Rank-1 of each half of the people with a model of the other half; tracked landmarks."""
+    halves = np.arange(len(neutral)) % 2
+    scores = []
+    for half in (0, 1):
+        seen, unseen = halves != half, np.flatnonzero(halves == half)
+        model = full_model(neutral[seen], smiling[seen], others, turned)
+        scores.append(rank_one(smiling[unseen], neutral, model, unseen))
+    return float(np.mean(scores))
+
+
+def full_model(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> PhotoModel:
+    """The model of tracked pairs [N,478,3] and other people [M,478,3]."""
+    first, second = (
+        without_turn(np.array([bony(points) for points in photos]), photos, turned)
+        for photos in (neutral, smiling)
+    )
+    model = learned(first, second, turned=turned)
+    if not len(others):
+        return model
+    more = np.array([_rest_of(points, model) for points in others])
+    return learned(first, second, more, turned)
+
+
+def _rest_of(landmarks: Floats, model: PhotoModel) -> Floats:
+    """A photo's face at rest with irises, [478,3]; what the modes cannot say is half kept."""
+    fit = fit_photo(landmarks, model)
+    modelled = model.mean + np.tensordot(fit.identity, model.modes, axes=1)
+    modelled[:LANDMARK_COUNT] = fit.vertices
+    return np.asarray(modelled)
+
+
+def tracked_people(folder: Path) -> tuple[list[Path], Floats]:
+    """Photos with a face and their landmarks [N,478,3]; the others are named."""
+    photos, faces = [], []
+    for photo in sorted(folder.glob("*.jpg")):
+        try:
+            faces.append(find_face(load_image(photo).pixels).landmarks)
+        except VividKeysError as error:
+            print(f"skipped: {photo.name}: {error}")
+            continue
+        photos.append(photo)
+    return photos, np.array(faces)
+
+
+def main(arguments: list[str]) -> None:
+    """Track, learn, draw turned heads, learn again, write, print the figures."""
+    if len(arguments) != 3:
+        raise SystemExit(__doc__)
+    folders = [tracked_people(Path(folder)) for folder in arguments]
+    (neutral_photos, neutral), (smiling_photos, smiling), (_, others) = folders
+    first, second = ([p.name.split("_")[0] for p in ps] for ps in (neutral_photos, smiling_photos))
+    both = sorted(set(first) & set(second))
+    neutral = neutral[[first.index(name) for name in both]]
+    smiling = smiling[[second.index(name) for name in both]]
+    no_turn = np.zeros((2, *neutral[0].shape))
+    # Turned heads are drawn from reconstructions, which need a first model.
+    write_photo_model(full_model(neutral, smiling, others[:0], no_turn), {"stage": "first"})
+    angles, errors = drawn_turned(neutral_photos[::DRAWN_EVERY])
+    turned = turned_fields(angles, errors)
+    print(
+        f"turned heads: {len(angles)} drawn; fields {_rms(turned[0])} and {_rms(turned[1])} mm rms"
+    )
+    model = full_model(neutral, smiling, others, turned)
+    write_photo_model(model, {"pairs": str(len(both)), "portraits": str(len(others))})
+    print(f"{FIT_MODEL_PATH.name}: {len(both)} pairs, {len(others)} portraits, "
+          f"{FIT_MODEL_PATH.stat().st_size / 1000:.0f} kB")  # fmt: skip
+    everyone = np.arange(len(both))
+    print(f"rank-1, these people: {100 * rank_one(smiling, neutral, model, everyone):.1f} %")
+    held_out = held_out_rank_one(neutral, smiling, others, turned)
+    print(f"rank-1, held out: {100 * held_out:.1f} %")
+
+
+def _rms(offsets: Floats) -> str:
+    return f"{1000 * np.sqrt((offsets**2).sum(axis=-1).mean()):.2f}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

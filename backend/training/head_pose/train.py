@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the head-pose codebook, then the network that chooses its codes. Resumable; on a CPU.
+
+`python -m backend train head-pose`. The two phases are VividTalk's (arXiv 2312.01841, section
+3.2): first the VQ-VAE over windows of motion; then, with codebook and decoder frozen, the mapping
+from sound, earlier codes and pose to the odds of the next codes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from backend.audio_to_mesh.beats import GRID
+from backend.audio_to_mesh.head_codebook import UNITS, HeadPoseMapping, HeadPoseShape, HeadPoseVae
+from backend.audio_to_mesh.head_model import HeadPoseModel, HeadPoseSettings
+from backend.audio_to_mesh.loudness import LOUDNESS_RATE
+from backend.training.head_pose.windows import WindowRecipe, Windows
+
+
+@dataclass(frozen=True)
+class HeadPoseRecipe:
+    """Everything a run depends on beside its data."""
+
+    codebook_steps: int = 4000
+    mapping_steps: int = 4000
+    batch: int = 512
+    seed: int = 0
+    threads: int = 1
+    learning_rate: float = 1e-3
+    final_share: float = 0.01
+    decay: float = 0.01
+    commitment: float = 0.25
+    code_decay: float = 0.99
+    revive_every: int = 50
+    least_use: float = 0.3
+    """Codes that fewer than this many of a batch choose are replaced, in the first two thirds."""
+    still_units: float = 0.012
+    """Motion per step (in units of 3 degrees) below which errors do not count for more."""
+    forget: float = 0.06
+    """Share of examples in which a window before is hidden, or the pose is shaken."""
+    pose_noise: float = 0.15
+    livelier: float = 1.065
+    """On the fitted gain: at the fit itself the quickest 5 % stay slower than those of tracks."""
+    save_every: int = 500
+    shape: HeadPoseShape = field(default_factory=HeadPoseShape)
+    windows: WindowRecipe = field(default_factory=WindowRecipe)
+
+
+class HeadPoseTrainer:
+    """One run: both networks, the optimiser of the phase it is in, and where it stands."""
+
+    def __init__(self, windows: Windows, recipe: HeadPoseRecipe) -> None:
+        torch.set_num_threads(recipe.threads)
+        torch.manual_seed(recipe.seed)  # the first weights
+        self.recipe = recipe
+        self.vae = HeadPoseVae(recipe.shape)
+        self.mapping = HeadPoseMapping(recipe.shape)
+        self.motion = torch.from_numpy(windows.motion)
+        self.pose = torch.from_numpy(windows.pose)
+        self.heard = torch.from_numpy(windows.heard)
+        self.place = torch.from_numpy(windows.place)
+        self.liveliness = torch.from_numpy(windows.liveliness)
+        self.chosen: Tensor | None = None
+        self.step = 0
+        self.optimiser = self._optimiser()
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        net = self.vae if self.step < self.recipe.codebook_steps else self.mapping
+        return torch.optim.AdamW(
+            net.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.decay
+        )
+
+    def done(self) -> bool:
+        """Are both phases over?"""
+        return self.step >= self.recipe.codebook_steps + self.recipe.mapping_steps
+
+    def optimise(self) -> dict[str, float]:
+        """One step of the phase that it is the turn of; returns the parts of the loss."""
+        recipe = self.recipe
+        phase, steps = self.step, recipe.codebook_steps
+        if self.step >= recipe.codebook_steps:
+            phase, steps = self.step - recipe.codebook_steps, recipe.mapping_steps
+            if phase == 0:
+                self.optimiser = self._optimiser()
+        # Seeds per step: a resumed run draws what the unbroken one would have drawn.
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * phase / steps)
+        rate = recipe.learning_rate * (recipe.final_share + (1.0 - recipe.final_share) * cosine)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * min((phase + 1) / 50, 1.0)
+        rows = torch.randint(len(self.motion), (recipe.batch,))
+        if self.step < recipe.codebook_steps:
+            total, parts = self._codebook_loss(rows)
+        else:
+            total, parts = self._mapping_loss(rows)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.step += 1
+        return {"total": float(total.detach()), **parts}
+
+    def _codebook_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Reconstruction of motion and its steps, and the encoder's commitment to its codes.
+
+        Errors count relative to how much a window moves: a calm window is not noise.
+        """
+        recipe, motion = self.recipe, self.motion[rows]
+        z = self.vae.encode(motion)
+        with torch.no_grad():
+            chosen, codes = self.vae.codebook(z.detach())
+            self.vae.codebook.follow(z.detach(), chosen, recipe.code_decay)
+            if self.step % recipe.revive_every == 0 and self.step < recipe.codebook_steps * 2 / 3:
+                self.vae.codebook.revive(z.detach(), recipe.least_use)
+        decoded = self.vae.decode(z + (codes - z).detach())
+        errors = relative_error(decoded, motion, recipe.still_units)
+        commitment = functional.mse_loss(z, codes)
+        total = errors + recipe.commitment * commitment
+        parts = {"error": float(errors.detach()), "commitment": float(commitment.detach())}
+        return total, parts
+
+    def codes_of(self, motion: Tensor) -> Tensor:
+        """Codes [N, 2] of windows [N, WINDOW, 6]."""
+        with torch.no_grad():
+            chosen: Tensor = self.vae.codebook(self.vae.encode(motion))[0]
+        return chosen
+
+    def _mapping_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
+        recipe = self.recipe
+        if self.chosen is None:
+            self.chosen = self.codes_of(self.motion)
+        chosen = self.chosen
+        none = recipe.shape.codes
+        hide = torch.rand(recipe.batch, 2) < recipe.forget
+        last_hidden = (self.place[rows] < 1) | hide[:, 0]
+        older_hidden = (self.place[rows] < 2) | hide[:, 1] | last_hidden
+        last = torch.where(last_hidden[:, None], none, chosen[(rows - 1).clamp(min=0)])
+        older = torch.where(older_hidden[:, None], none, chosen[(rows - 2).clamp(min=0)])
+        pose = self.pose[rows] + recipe.pose_noise * torch.randn(recipe.batch, 6)
+        style = self.liveliness[rows, None]
+        first, second = self.mapping(
+            self.heard[rows], torch.cat([last, older], 1), pose, style, chosen[rows, 0]
+        )
+        loss_first = functional.cross_entropy(first, chosen[rows, 0])
+        loss_second = functional.cross_entropy(second, chosen[rows, 1])
+        parts = {"first": float(loss_first.detach()), "second": float(loss_second.detach())}
+        return loss_first + loss_second, parts
+
+    def save(self, path: Path) -> None:
+        """Everything needed to go on, in one safetensors file; `path` is replaced at once."""
+        tensors = networks(self.vae, self.mapping)
+        for number, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser.{key}.{number}"] = value
+        _write(tensors, {"step": str(self.step)}, path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        with safe_open(path, "pt") as stream:
+            self.step = int(stream.metadata()["step"])
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        for prefix, net in (("vae.", self.vae), ("mapping.", self.mapping)):
+            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            net.load_state_dict(own)
+        # A checkpoint at the border of the phases holds the optimiser of the first.
+        if self.step != self.recipe.codebook_steps:
+            self.optimiser = self._optimiser()
+            for number, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
+                names = {
+                    key: f"optimiser.{key}.{number}" for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+                if all(name in tensors for name in names.values()):
+                    self.optimiser.state[parameter] = {k: tensors[n] for k, n in names.items()}
+
+
+def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
+    """Squared error of windows [B, WINDOW, 6] and of their steps, against the windows' own size."""
+    steps = torch.diff(motion, dim=1, prepend=torch.zeros_like(motion[:, :1]))
+    found = torch.diff(decoded, dim=1, prepend=torch.zeros_like(decoded[:, :1]))
+    size = steps.square().mean((1, 2)) + still**2
+    error = (found - steps).square().mean((1, 2)) / size
+    # A window goes about as far as three of its steps, were each in a direction of its own.
+    placed = (decoded - motion).square().mean((1, 2)) / (10.0 * size)
+    return (error + placed).mean()
+
+
+def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
+    """How many of `codes` codes are in use, counted by entropy: e ^ H; `chosen` [N]."""
+    share = np.bincount(chosen, minlength=codes) / max(len(chosen), 1)
+    share = share[share > 0]
+    return float(np.exp(-np.sum(share * np.log(share))))
+
+
+def networks(vae: HeadPoseVae, mapping: HeadPoseMapping) -> dict[str, Tensor]:
+    """The weights of both under one roof."""
+    tensors = {f"vae.{name}": value for name, value in vae.state_dict().items()}
+    tensors |= {f"mapping.{name}": value for name, value in mapping.state_dict().items()}
+    return tensors
+
+
+def _write(tensors: dict[str, Tensor], about: dict[str, str], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, about)
+    os.replace(partial, path)
+
+
+def fitting_settings(
+    vae: HeadPoseVae,
+    mapping: HeadPoseMapping,
+    levels: list[NDArray[np.float32]],
+    windows: Windows,
+) -> HeadPoseSettings:
+    """Gain and expansion with which generated heads are as quick as what they were learned from,
+    at the median and at the 95th percentile of the speed.
+
+    Two windows share each moment; where they disagree their mean is slower than either.
+    """
+    wanted = _speeds(np.diff(windows.motion[:, :, :3] * UNITS[0], axis=1))
+    settings = HeadPoseSettings()
+    for _ in range(6):
+        model = HeadPoseModel(vae, mapping, settings)
+        poses = [
+            model.motion(
+                level, len(level) * GRID // LOUDNESS_RATE, seed, liveliness=(seed % 3 - 1) * 0.8
+            )[:, :3]
+            for seed, level in enumerate(levels[:24])
+        ]
+        missing = wanted - _speeds(np.concatenate([np.diff(pose, axis=0) for pose in poses]))
+        expansion = settings.expansion + 0.4 * float(missing[1] - missing[0])
+        settings = HeadPoseSettings(
+            gain=round(min(max(settings.gain * float(np.exp(missing[0])), 0.7), 1.6), 3),
+            expansion=round(min(max(expansion, 0.0), 0.5), 3),
+        )
+    return settings
+
+
+def _speeds(steps: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Logarithms of the median and the 95th percentile of the lengths of steps [..., 3]."""
+    lengths = np.linalg.norm(steps, axis=-1)
+    result: NDArray[np.floating] = np.log(np.percentile(lengths, [50, 95]) + 1e-6)
+    return result
+
+
+def export(
+    vae: HeadPoseVae, mapping: HeadPoseMapping, settings: HeadPoseSettings, path: Path, version: str
+) -> None:
+    """Write shipped weights in half precision; the averages behind the codes stay behind."""
+    tensors = {k: v.half() for k, v in networks(vae, mapping).items()}
+    about = {
+        "name": "head_pose",
+        "version": version,
+        "shape": json.dumps(vae_shape(vae, mapping).as_dict()),
+        "settings": json.dumps(asdict(settings)),
+    }
+    _write(tensors, about, path)
+
+
+def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
+    """The sizes of two networks, read off their weights."""
+    _, codes, code_size = vae.codebook.codes.shape
+    first = vae.encoder[0]
+    assert isinstance(first, torch.nn.Linear)
+    return HeadPoseShape(codes, code_size, first.out_features, mapping.hidden.in_features)
+
+
+def train(
+    windows: Windows, levels: list[NDArray[np.float32]], output: Path, recipe: HeadPoseRecipe
+) -> HeadPoseTrainer:
+    """Run both phases, or go on with the checkpoint found in `output`; export at the end."""
+    trainer = HeadPoseTrainer(windows, recipe)
+    checkpoint = output / "checkpoint.safetensors"
+    if checkpoint.is_file():
+        trainer.resume(checkpoint)
+        print(f"going on from step {trainer.step}", flush=True)
+    sums: dict[str, float] = {}
+    while not trainer.done():
+        for name, value in trainer.optimise().items():
+            sums[name] = sums.get(name, 0.0) + value / 250
+        if trainer.step % 250 == 0:
+            print(trainer.step, *(f"{k} {v:.3f}" for k, v in sums.items()), flush=True)
+            sums = {}
+        if trainer.step % recipe.save_every == 0:
+            trainer.save(checkpoint)
+    trainer.save(checkpoint)
+    codes = trainer.codes_of(trainer.motion).numpy()
+    used = [perplexity(codes[:, level], recipe.shape.codes) for level in range(2)]
+    print(f"perplexity {used[0]:.1f} and {used[1]:.1f} of {recipe.shape.codes}", flush=True)
+    settings = fitting_settings(trainer.vae, trainer.mapping, levels, windows)
+    settings = replace(settings, gain=round(settings.gain * recipe.livelier, 3))
+    print(settings, flush=True)
+    export(trainer.vae, trainer.mapping, settings, output / "head_pose.safetensors", "2")
+    return trainer

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the file that ships from a checkpoint: averaged weights in half precision, described.
+
+python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from backend.audio.log_mel import log_mel
+from backend.audio_to_mesh.decoder import DecoderSettings, blended
+from backend.audio_to_mesh.listener import hear
+from backend.audio_to_mesh.motion_model import MotionModel
+from backend.training.corpus.utterance import Utterance, load_corpus, to_float
+from backend.training.teacher.articulation import loudness, phone_names, teach
+from shared.errors import ErrorKind, VividKeysError
+
+
+def export(
+    weights: dict[str, Tensor],
+    shape: dict[str, object],
+    path: Path,
+    *,
+    steps: int,
+    version: str,
+    decoder: DecoderSettings | None = None,
+) -> None:
+    """Write shipped weights, `phones.poses` and `phones.share` among them; `path` is replaced at
+    once.
+
+    Half precision is enough for the network: it changes curves by less than .002.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {
+        "name": "motion",
+        "version": version,
+        "steps": str(steps),
+        "shape": json.dumps(shape),
+        "phones": json.dumps(phone_names()),
+        "decoder": json.dumps(asdict(decoder or DecoderSettings())),
+    }
+    # The smallest shares would lose their digits.
+    tensors = {k: v if k.startswith("phones.") else v.half() for k, v in weights.items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, about)
+    os.replace(partial, path)
+
+
+def export_checkpoint(
+    checkpoint: Path, path: Path, version: str, cache: Path | None = None
+) -> None:
+    """Write the averaged weights of a checkpoint as they ship; with a `cache` that has the corpus
+    `real-tune` also the gains that its speakers ask for.
+
+    Raises VividKeysError(bad_file) for what is not a checkpoint of the trainer.
+    """
+    weights: dict[str, Tensor] = {}
+    try:
+        with safe_open(checkpoint, "pt") as stream:
+            state = json.loads(stream.metadata()["state"])
+            for name in stream.keys():  # noqa: SIM118
+                if name.startswith("average."):
+                    weights[name.removeprefix("average.")] = stream.get_tensor(name)
+                elif name.startswith("fixed.phones."):
+                    weights[name.removeprefix("fixed.")] = stream.get_tensor(name)
+        steps, shape = int(state["step"]), dict(state["shape"])
+        if "phones.share" not in weights:
+            raise KeyError("phones.share")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE,
+            f"{checkpoint} is not a whole checkpoint of the motion network.",
+            "Go on with the run for a step, or name the checkpoint of another.",
+        ) from error
+    export(weights, shape, path, steps=steps, version=version)
+    if cache is not None:
+        gains = amplitude_gains(MotionModel.load(path), load_corpus(cache / "real-tune"))
+        decoder = replace(DecoderSettings(), gains=gains)
+        export(weights, shape, path, steps=steps, version=version, decoder=decoder)
+
+
+def amplitude_gains(
+    model: MotionModel, utterances: Iterable[Utterance], most: float = 1.4
+) -> tuple[float, ...]:
+    """Factor per channel that brings the spread of what is shown to the teacher's, both in the
+    usual style and before contacts.
+
+    A regression answers with the mean of what might be, so where it is unsure it moves too little.
+    Most of the loss is given back, at most `most` times, since errors are amplified too.
+    """
+    shown, taught = [], []
+    for utterance in utterances:
+        samples = to_float(utterance.samples)
+        shown.append(blended(hear(samples, model), model.decoder))
+        taught.append(teach(utterance.phones, loudness(log_mel(samples))).curves)
+    wanted, found = np.concatenate(taught).std(axis=0), np.concatenate(shown).std(axis=0)
+    ratio = np.where(found > 1e-4, wanted / np.maximum(found, 1e-4), 1.0)
+    gains = np.clip(ratio**0.85, 1.0, most)
+    return tuple(round(float(gain), 3) for gain in gains)
+
+
+def main(arguments: list[str]) -> None:
+    """The command line; an error is a sentence, not a traceback."""
+    torch.set_num_threads(1)
+    if not 3 <= len(arguments) <= 4:
+        sys.exit("python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]")
+    checkpoint, path, version = Path(arguments[0]), Path(arguments[1]), arguments[2]
+    try:
+        export_checkpoint(checkpoint, path, version, *(Path(a) for a in arguments[3:]))
+    except VividKeysError as error:
+        sys.exit(f"{error.sentence} {error.next_step}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapt the motion network to an actor, from captured footage with sound.
+
+What the network hears stays as it is: only the way from there to lips and face learns, together
+with the style layer. So half a minute of footage is enough, and it takes seconds.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from backend.audio.log_mel import log_mel, normalise
+from backend.audio.reference import references
+from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, EVENTS, MOUTH_CHANNELS, arkit_columns
+from backend.audio_to_mesh.decoder import RATE, DecoderSettings, blended, contacts, decode
+from backend.audio_to_mesh.heard import Heard
+from backend.audio_to_mesh.listener import hear
+from backend.audio_to_mesh.motion_model import SHIPPED, MotionModel
+from backend.audio_to_mesh.network import MotionNetwork
+from backend.audio_to_mesh.speaker import style_vector
+from backend.training.capture.dataset import Capture, load_captures
+from backend.training.corpus.utterance import to_float
+from backend.training.motion.losses import opening_error
+from shared.errors import ErrorKind, VividKeysError
+from shared.lips import aperture
+
+Singles = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+# Contact that is stronger than this decides what a mouth channel is; nothing can be learned there.
+_TOUCHING = 0.05
+# How much a channel's measurement is worth; the others 1.
+_TRUST = {"mouthFunnel": 0.25}
+# A channel that moves less in the footage cannot be measured there (the tongue, mostly).
+_STILL = 0.005
+# Speech is held out in stretches of so many frames.
+_BLOCK = 50
+_SILENCE = EVENTS.index("silence")
+
+
+@dataclass(frozen=True)
+class FinetuneRecipe:
+    """`held_out`: the share of the speech that is not learned from but decides."""
+
+    steps: int = 1500
+    seed: int = 0
+    threads: int = 1
+    learning_rate: float = 1e-3
+    size: int = 16
+    frames: int = 200
+    held_out: float = 0.1
+    dropout: float = 0.1
+    velocity: float = 0.2
+    opening: float = 0.5
+    # How strongly the curves are held near those of the weights that it began with.
+    pull: float = 0.15
+    look_every: int = 25
+    patience: int = 12
+    shares: tuple[float, ...] = (0.0, 0.2, 0.4)
+
+
+@dataclass(frozen=True)
+class FootageError:
+    """On frames where the face was seen: mean absolute error of the weights that the network
+    drives, mean absolute error of the gap between the lips in units of jawOpen, and Pearson's r
+    of that gap in time."""
+
+    weights: float
+    gap: float
+    gap_correlation: float
+
+    def __str__(self) -> str:
+        return (
+            f"weights {self.weights:.4f}, gap {self.gap:.4f}, r of gap {self.gap_correlation:.2f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """All clips in a row with unknown frames between them: `hidden` [T, H], `wanted` [T, C],
+    `known` [T, C] how much a measurement counts, `base` [T, C] and `offsets` [T, K] of the weights
+    it begins with, `held` [T] 1 where it is held out."""
+
+    hidden: Tensor
+    wanted: Tensor
+    known: Tensor
+    base: Tensor
+    offsets: Tensor
+    held: Tensor
+
+
+def captured_channels(weights: Singles) -> Singles:
+    """ARKit weights [T, 52] to channels [T, C]: left and right are averaged."""
+    columns = [weights[:, list(arkit_columns(name))].mean(axis=1) for name in CHANNELS]
+    return np.asarray(np.stack(columns, axis=1), np.float32)
+
+
+def held_out(captures: Sequence[Capture], heard: Sequence[Heard], share: float) -> list[Flags]:
+    """Frames [T] of each clip that decide instead of being learned from: every so often half a
+    second of speech, pauses not counted."""
+    blocks = max(round(1.0 / share), 2)
+    passed, result = 0, []
+    for capture, sounds in zip(captures, heard, strict=True):
+        speech = capture.valid & (sounds.events[:, _SILENCE] < 0.5)
+        number = (passed + np.cumsum(speech)) // _BLOCK
+        result.append(speech & (number % blocks == blocks // 2))
+        passed += int(speech.sum())
+    return result
+
+
+def listen(captures: Sequence[Capture], model: MotionModel) -> list[Heard]:
+    """What a model hears in each clip, in as many frames as were captured."""
+    return [hear(to_float(c.samples), model).slice(0, len(c.valid)) for c in captures]
+
+
+def collect(
+    captures: Sequence[Capture],
+    heard: Sequence[Heard],
+    held: Sequence[Flags],
+    model: MotionModel,
+    recipe: FinetuneRecipe,
+) -> Footage:
+    """What is to be learned. Raises VividKeysError(bad_request) where nothing was seen."""
+    rows: list[list[Singles]] = [[] for _ in range(6)]
+    for capture, sounds, decides in zip(captures, heard, held, strict=True):
+        count = len(capture.valid)
+        base = blended(sounds, model.decoder) * np.array(model.decoder.gains, np.float32)
+        # A row is shown `lead` frames earlier, so that is when its measurement was made.
+        made = np.clip(np.arange(count) - model.decoder.lead, 0, None)
+        known = np.repeat(capture.valid[made, None].astype(np.float32), len(CHANNELS), axis=1)
+        touching = np.max(contacts(sounds.events, model.decoder), axis=0) > _TOUCHING
+        known[np.ix_(touching, MOUTH_CHANNELS)] = 0.0
+        values = (
+            _hidden(capture, model),
+            captured_channels(capture.weights)[made],
+            known,
+            np.clip(base, 0.0, 1.0),
+            sounds.offsets,
+            decides[made].astype(np.float32)[:, None],
+        )
+        for kept, array in zip(rows, values, strict=True):
+            kept.append(np.pad(array, ((0, recipe.frames), (0, 0))))
+    hidden, wanted, known_rows, base_rows, offsets, decisive = (
+        torch.from_numpy(np.concatenate(kept)) for kept in rows
+    )
+    footage = Footage(hidden, wanted, known_rows, base_rows, offsets, decisive[:, 0])
+    for name, trust in _TRUST.items():
+        footage.known[:, CHANNEL[name]] *= trust
+    seen = footage.known.amax(dim=1) > 0
+    if not ((seen & (footage.held == 0)).any() and (seen & (footage.held == 1)).any()):
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST,
+            "There is too little footage in which a face is seen and speaks.",
+            "Capture at least ten seconds of speech in which the face is not covered.",
+        )
+    footage.known.mul_(footage.wanted[seen].std(dim=0) > _STILL)
+    return footage
+
+
+def _hidden(capture: Capture, model: MotionModel) -> Singles:
+    """What the encoder makes of a clip, [T, H]."""
+    features = log_mel(to_float(capture.samples))
+    normal = normalise(features, references(features, model.profile))
+    padded = np.pad(normal, ((0, len(normal) % 2), (0, 0)))[None]
+    with torch.inference_mode():
+        hidden = model.network.encode(torch.from_numpy(padded))[0, : len(capture.valid)]
+    return np.asarray(hidden.numpy(), np.float32)
+
+
+def footage_error(
+    captures: Sequence[Capture],
+    heard: Sequence[Heard],
+    decoder: DecoderSettings,
+    use: Sequence[Flags],
+) -> FootageError:
+    """What is shown against what was measured, on the frames [T] of each clip to `use`."""
+    columns = sorted({column for name in CHANNELS for column in arkit_columns(name)})
+    shown, seen = [], []
+    for capture, sounds, chosen in zip(captures, heard, use, strict=True):
+        count = len(capture.valid)
+        at = np.minimum(np.arange(count) + decoder.lead, count - 1)
+        weights = decode(sounds, decoder)[at, : capture.weights.shape[1]]
+        shown.append(weights[chosen & capture.valid])
+        seen.append(capture.weights[chosen & capture.valid])
+    one, other = np.concatenate(shown), np.concatenate(seen)
+    gap, true_gap = aperture(one.T), aperture(other.T)
+    moving = len(gap) > 2 and gap.std() > 1e-6 and true_gap.std() > 1e-6
+    return FootageError(
+        float(np.abs(one - other)[:, columns].mean()),
+        float(np.abs(gap - true_gap).mean()),
+        float(np.corrcoef(gap, true_gap)[0, 1]) if moving else 0.0,
+    )
+
+
+def _loss(
+    curves: Tensor, footage: Footage, rows: Tensor, use: Tensor, recipe: FinetuneRecipe
+) -> Tensor:
+    """Position, velocity and opening against what was measured; `rows` [B, L], `use` [B, L]."""
+    wanted, known = footage.wanted[rows], footage.known[rows] * use[..., None]
+    error = curves - wanted
+    position = ((error / 0.1) ** 2 * known).sum() / known.sum().clamp(min=1.0)
+    both = torch.minimum(known[:, 1:], known[:, :-1])
+    change = ((error[:, 1:] - error[:, :-1]) / 0.02) ** 2
+    velocity = (change * both).sum() / both.sum().clamp(min=1.0)
+    apart = known[..., CHANNEL["jawOpen"]]
+    opening = (opening_error(error, wanted) * apart).sum() / apart.sum().clamp(min=1.0)
+    return position + recipe.velocity * velocity + recipe.opening * opening
+
+
+def learn(network: MotionNetwork, footage: Footage, recipe: FinetuneRecipe) -> int:
+    """Adapt the branches of lips and face and the style layer; returns the step that was best on
+    what is held out, whose weights the network has then."""
+    torch.manual_seed(recipe.seed)
+    network.eval().requires_grad_(False)
+    learned = [network.lips, network.face, network.style]
+    parameters = [p for part in learned for p in part.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
+    style = torch.from_numpy(style_vector())[None]
+    everything = torch.arange(len(footage.hidden))[None]
+    last = len(footage.hidden) - recipe.frames
+    chosen, least, best, waited = copy.deepcopy(network.state_dict()), float("inf"), 0, 0
+    for step in range(recipe.steps + 1):
+        if step % recipe.look_every == 0:
+            with torch.no_grad():
+                curves, _ = network.move(footage.hidden[everything], style)
+                found = float(_loss(curves, footage, everything, footage.held[everything], recipe))
+            if found < least:
+                chosen, least, best, waited = copy.deepcopy(network.state_dict()), found, step, 0
+            else:
+                waited += 1
+            if waited > recipe.patience:
+                break
+        first = torch.randint(0, last + 1, (recipe.size, 1))
+        rows = first + torch.arange(recipe.frames)
+        hidden = functional.dropout(footage.hidden[rows], recipe.dropout)
+        curves, offsets = network.move(hidden, style)
+        loss = _loss(curves, footage, rows, 1.0 - footage.held[rows], recipe)
+        away = (((curves - footage.base[rows]) / 0.1) ** 2).mean()
+        away = away + ((offsets - footage.offsets[rows]) ** 2).mean()
+        optimiser.zero_grad(set_to_none=True)
+        (loss + recipe.pull * away).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    network.load_state_dict(chosen)
+    return best
+
+
+def adapt(
+    folder: Path, output: Path, initial: Path | None = None, recipe: FinetuneRecipe | None = None
+) -> Path:
+    """Fine-tune on the footage in `folder`, print what it brought, and write the weights.
+
+    Clips that cannot be read are named and left out. Returns the path of the weights.
+    """
+    recipe = recipe or FinetuneRecipe()
+    torch.set_num_threads(recipe.threads)
+    captures = load_captures(folder, lambda error: print(f"passed over: {error.sentence}"))
+    base, model = MotionModel.load(initial), MotionModel.load(initial)
+    heard = listen(captures, base)
+    held = held_out(captures, heard, recipe.held_out)
+    footage = collect(captures, heard, held, base, recipe)
+    seconds = sum(float(capture.valid.sum()) for capture in captures) / RATE
+    print(f"{len(captures)} clips, {seconds:.0f} s in which the face is seen")
+    best = learn(model.network, footage, recipe)
+    now = listen(captures, model)
+    plain = replace(base.decoder, gains=(1.0,) * len(CHANNELS))
+    choices = [replace(plain, expected=share) for share in recipe.shares]
+    errors = [footage_error(captures, now, choice, held) for choice in choices]
+    least = int(np.argmin([error.weights for error in errors]))
+    model.decoder = choices[least]
+    path = output / "motion.safetensors"
+    write_weights(model, initial or SHIPPED, path)
+    print(f"{best} steps; share of the expected pose {model.decoder.expected:g}")
+    print(f"held out, before: {footage_error(captures, heard, base.decoder, held)}")
+    print(f"held out, after:  {errors[least]}")
+    print(f"wrote {path}; use it with: python -m backend animate --weights {path}")
+    return path
+
+
+def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
+    """Write a model that began as the file `initial`, with its new network and decoder."""
+    try:
+        with safe_open(initial, "pt") as stream:
+            about = dict(stream.metadata() or {})
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise VividKeysError(
+            ErrorKind.BAD_FILE, f"The weights {initial} cannot be read any more.", "Try again."
+        ) from error
+    for name, value in model.network.state_dict().items():
+        tensors[name] = value.to(tensors[name].dtype).contiguous()
+    about["version"] = f"{model.version.split('+')[0]}+finetuned"
+    about["decoder"] = json.dumps(asdict(model.decoder))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, about)
+    os.replace(partial, path)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the motion network is asked for, as one number and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.audio_to_mesh.channels import CHANNEL, CLASSES
+from backend.audio_to_mesh.network import Outputs
+from backend.training.motion.batches import Batch
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights of the parts. Event weights: how much a positive frame counts over a negative."""
+
+    classes: float = 1.0
+    phones: float = 0.4
+    events: float = 0.5
+    positive: tuple[float, float, float] = (4.0, 6.0, 2.0)
+    moments: float = 0.15
+    position: float = 1.0
+    velocity: float = 0.2
+    opening: float = 0.5
+    offsets: float = 0.5
+    stillness: float = 0.1
+
+
+# Usual change of an offset weight from frame to frame, in units of its deviation.
+_OFFSET_STEP = 0.2
+# An error of the lips' distance counts up to this much more where they are nearly shut.
+_NEAR_CLOSURE, _CLOSURE_REACH = 2.0, 0.08
+
+
+# Change of the gap between the lips per channel, relative to jawOpen (measured on a head scan;
+# left and right count twice where a channel drives both).
+_OPENING = {
+    "jawOpen": 1.0,
+    "mouthFunnel": 0.375,
+    "mouthPucker": -0.045,
+    "mouthLowerDown": 0.2,
+    "mouthUpperUp": 0.24,
+}
+_EVENT_CLASSES = (CLASSES.index("bilabial"), CLASSES.index("labiodental"), CLASSES.index("silence"))
+
+
+def _grow(mask: Tensor, frames: int) -> Tensor:
+    """Widen the ones of a mask [B, T] by `frames` on both sides."""
+    return functional.max_pool1d(mask[:, None], 2 * frames + 1, 1, frames)[:, 0]
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Tensor, Tensor]:
+    """Frame loss and moment loss of the three events; logits [B, T, 3]."""
+    frames, moments = logits.new_zeros(()), logits.new_zeros(())
+    for number, class_number in enumerate(_EVENT_CLASSES):
+        logit = logits[..., number]
+        positive = (batch.classes == class_number).float() * batch.known
+        negative = (1.0 - positive) * batch.known
+        if number < 2:
+            # The labels are off by 10 ms on average: frames at a border teach nothing.
+            inner = 1.0 - _grow(1.0 - positive, 1)
+            negative = (1.0 - _grow(positive, 2)) * batch.known
+        else:
+            inner = positive
+        frames = frames + _mean(
+            recipe.positive[number] * inner * functional.softplus(-logit)
+            + negative * functional.softplus(logit),
+            inner + negative,
+        )
+        if number == 2:
+            continue
+        best = functional.max_pool1d(logit[:, None], 5, 1, 2)[:, 0]
+        # Somewhere in each contact it has to fire, and nowhere far from one.
+        start = positive * (1.0 - functional.pad(positive, (1, 0))[:, :-1])
+        middle = functional.pad(start, (2, 0))[:, :-2] * positive
+        far = (1.0 - _grow(positive, 6)) * batch.known
+        moments = moments + _mean(functional.softplus(-best), middle)
+        moments = moments + 2.0 * _mean(functional.softplus(best), far)
+    return frames, moments
+
+
+def losses(
+    outputs: Outputs, batch: Batch, spread: Tensor, recipe: LossRecipe
+) -> tuple[Tensor, dict[str, float]]:
+    """Total loss and its parts. `spread` [2, C]: standard deviation of the curves and of their
+    change per frame, which puts the channels on one scale."""
+    known = batch.known
+    parts: dict[str, Tensor] = {}
+    for name, logits, wanted in (
+        ("classes", outputs.classes, batch.classes),
+        ("phones", outputs.phones, batch.phones),
+    ):
+        entropy = functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
+        parts[name] = _mean(entropy, known)
+    parts["events"], parts["moments"] = _event_losses(outputs.events, batch, recipe)
+    error = outputs.curves - batch.curves
+    parts["position"] = _mean(((error / spread[0]) ** 2).mean(-1), known)
+    both = known[:, 1:] * known[:, :-1]
+    change = (error[:, 1:] - error[:, :-1]) / spread[1]
+    parts["velocity"] = _mean((change**2).mean(-1), both)
+    parts["opening"] = _mean(opening_error(error, batch.curves), known)
+    # In silence nothing moves, whatever the pose is.
+    silent = (batch.classes == _EVENT_CLASSES[2]).float()
+    motion = (outputs.curves[:, 1:] - outputs.curves[:, :-1]) / spread[1]
+    parts["stillness"] = _mean((motion**2).mean(-1), both * silent[:, 1:] * silent[:, :-1])
+    wrong = outputs.offsets - batch.offsets
+    moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
+    parts["offsets"] = _mean((wrong**2).mean(-1), known)
+    parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
+    # A part of no weight is not to move anything, its branch included.
+    parts = {name: value for name, value in parts.items() if getattr(recipe, name) > 0.0}
+    total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
+    return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def opening_error(error: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of the gap between the lips [B, T], more where it is small.
+
+    The weight falls exponentially with the true distance, as in Audio2Face-3D's lip loss.
+    """
+    weights = error.new_zeros(error.shape[-1])
+    for name, value in _OPENING.items():
+        weights[CHANNEL[name]] = value
+    distance = (wanted @ weights).clamp(min=0.0)
+    closeness = 1.0 + _NEAR_CLOSURE * torch.exp(-distance / _CLOSURE_REACH)
+    return closeness * ((error @ weights) / 0.15) ** 2

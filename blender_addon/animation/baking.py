@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Take onto the targets: mapping, keys, head motion and sound, in one go, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import mapping, versions
+from ..contracts import errors, style, take
+from ..mapping.presets import viseme_names
+from ..video import sequencer
+from . import animated_moods, head_pose, keying, lip_detail, targets
+
+
+@dataclass(frozen=True)
+class HeadGoal:
+    """Where head motion goes: an object or empty, or a bone of an armature."""
+
+    owner: targets.Reference
+    bone: str = ""
+    forward: str = "-Y"
+
+
+@dataclass(frozen=True)
+class BakePlan:
+    """Everything that is decided when a job is sent, so that later edits of the panel do not
+    change a result that is under way.
+
+    `heard` limits the keys to the frames [first, end) of a trimmed strip. `moving_moods` are those
+    that the scene's own curves give while the performance is keyed, in place of their dials.
+    """
+
+    name: str
+    scene: targets.Reference
+    meshes: tuple[targets.Reference, ...]
+    head: HeadGoal | None = None
+    start_frame: int = 1
+    heard: tuple[int, int] | None = None
+    sound_file: Path | None = None
+    extend_scene: bool = True
+    mapping_file: Path | None = None
+    style: style.StyleDials = style.StyleDials()
+    moving_moods: tuple[str, ...] = ()
+    lip_detail: bool = True
+
+
+@dataclass(frozen=True)
+class BakeReport:
+    """What baking did, in words for the panel and in numbers for scripts."""
+
+    action: str
+    keys: int
+    first_frame: int
+    last_frame: int
+    match: mapping.MatchReport
+    set_aside: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        frames = f"Frames {self.first_frame} to {self.last_frame} in the Action '{self.action}'."
+        kept = tuple(
+            f"Your Action '{name}' was set aside unchanged; it is still in the file."
+            for name in self.set_aside
+        )
+        return (self.match.sentence, frames, *kept, *self.warnings)
+
+
+def bake_take(
+    context: Any, performance: take.Take, plan: BakePlan, description: Mapping[str, Any]
+) -> BakeReport:
+    """Key the plan's meshes and head motion, lay the sound, and say what was done.
+
+    The plan's style is applied to the performance on its way; `description` is noted in the
+    Action. Everything that can fail is checked before the first
+    change, so that a failure leaves the file as it was. Raises VividKeysError(bad_target) when a
+    target is gone, has no fitting keys, or is linked.
+    """
+    scene = targets.find(plan.scene)
+    meshes = [targets.find(reference) for reference in plan.meshes]
+    bindings = _bindings(meshes, plan.mapping_file)
+    pose_owner = _pose_owner(plan.head)
+    fps = scene.render.fps / scene.render.fps_base
+    moods = animated_moods.sampled(
+        scene, plan.moving_moods, plan.start_frame, performance.duration, fps
+    )
+    curves_of_moods = animated_moods.at_frames(moods, fps, performance)
+    styled = style.restyle_take(performance, plan.style, curves_of_moods)
+    resampled, start_frame = heard_part(
+        take.resample_take(styled, fps), plan.start_frame, plan.heard
+    )
+
+    match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
+    warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
+    # A mesh that nothing moves keeps the Action it has.
+    moving = [bound for bound in bindings if _moved_keys(bound)]
+    set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
+
+    noted = {**description, **_place(plan), "fps": fps, "style": plan.style.turned()}
+    if moods:
+        noted["moods"] = moods
+    action = keying.new_action(f"VividKeys {plan.name}", noted)
+    written = 0
+    for mesh, keys, binding in moving:
+        curves = mapping.mapped_curves(binding, resampled.weights)
+        if plan.lip_detail:
+            curves.update(lip_detail.curves(mesh, resampled))
+        for name in keying.driven_shape_keys(keys):
+            curves.pop(name, None)
+        written += keying.write_shape_keys(action, keys, curves, start_frame)
+        lip_detail.settle(keys, plan.lip_detail, set(curves))
+    if pose_owner is not None:
+        count, warning = head_pose.key_head_motion(action, pose_owner, resampled, start_frame)
+        written += count
+        warnings += [warning] if warning else []
+    last_frame = start_frame + resampled.frame_count - 1
+    if plan.extend_scene and scene.frame_end < last_frame:
+        scene.frame_end = last_frame
+        warnings.append(f"The scene now ends at frame {last_frame}.")
+    warnings += _lay_sound(context, scene, plan, meshes)
+    _refresh(meshes, scene)
+    return BakeReport(
+        action=action.name,
+        keys=written,
+        first_frame=start_frame,
+        last_frame=last_frame,
+        match=match,
+        set_aside=set_aside,
+        warnings=tuple(warnings),
+    )
+
+
+def _place(plan: BakePlan) -> dict[str, Any]:
+    return {"start_frame": plan.start_frame, "heard": list(plan.heard) if plan.heard else None}
+
+
+def noted_place(
+    description: Mapping[str, Any], first_key: int
+) -> tuple[int, tuple[int, int] | None]:
+    """Start frame and heard part that an Action was baked with, from its description.
+
+    An Action whose description was lost starts where its first key is.
+    """
+    start, heard = description.get("start_frame"), description.get("heard")
+    if not isinstance(start, int):
+        return first_key, None
+    if isinstance(heard, list) and len(heard) == 2 and all(isinstance(x, int) for x in heard):
+        return start, (heard[0], heard[1])
+    return start, None
+
+
+def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, mapping.Mapping]:
+    """The mapping of each mesh object by its name: from the file where it has one."""
+    chosen = mapping.load_mapping(mapping_file, viseme_names()) if mapping_file else {}
+    proposed = {}
+    for mesh in meshes:
+        names = _key_names(targets.shape_keys_of(mesh))
+        rules = chosen.get(mesh.name)
+        if rules is None:
+            proposed[mesh.name] = mapping.match_keys(names)
+        else:
+            present = tuple(rule for rule in rules.rules if rule.key in names)
+            proposed[mesh.name] = mapping.Mapping(present)
+    return proposed
+
+
+def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mapping.MatchReport:
+    """What baking would reach, before it is done."""
+    mappings = propose_mappings(meshes, mapping_file)
+    return mapping.match_report(
+        [(_key_names(mesh.data.shape_keys), mappings[mesh.name]) for mesh in meshes]
+    )
+
+
+def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchReport:
+    """`preview_match` for a path as text, '' for none; cached, because panels draw often."""
+    names = tuple((mesh.name, tuple(_key_names(targets.shape_keys_of(mesh)))) for mesh in meshes)
+    changed_at = Path(mapping_path).stat().st_mtime_ns if Path(mapping_path).is_file() else 0
+    question = (names, mapping_path, changed_at)
+    if _last_preview.get("question") != question:
+        _last_preview["question"] = question
+        path = Path(mapping_path) if mapping_path else None
+        _last_preview["answer"] = preview_match(meshes, path)
+    answer: mapping.MatchReport = _last_preview["answer"]
+    return answer
+
+
+_last_preview: dict[str, Any] = {}
+
+
+def _key_names(keys: Any) -> list[str]:
+    # Lip keys follow no channel, so no mapping asks for them.
+    aside = {keys.reference_key.name, *(block.name for block in lip_detail.keys_of(keys).values())}
+    return [block.name for block in keys.key_blocks if block.name not in aside]
+
+
+def _bindings(
+    meshes: list[Any], mapping_file: Path | None
+) -> list[tuple[Any, Any, mapping.Mapping]]:
+    mappings = propose_mappings(meshes, mapping_file)
+    bindings, seen = [], set()
+    for mesh in meshes:
+        keys = targets.shape_keys_of(mesh)
+        # Objects that share a mesh share its keys: these get one slot, not two.
+        if keys.session_uid not in seen:
+            seen.add(keys.session_uid)
+            bindings.append((mesh, keys, mappings[mesh.name]))
+    if not any(_moved_keys(bound) for bound in bindings):
+        names = ", ".join(f"'{mesh.name}'" for mesh in meshes)
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"No shape key of {names} has a name that VividKeys knows and is free to move.",
+            "Save the mapping to a file, fill it in, and choose it under 'Mapping'.",
+        )
+    return bindings
+
+
+def _moved_keys(bound: tuple[Any, Any, mapping.Mapping]) -> set[str]:
+    _, keys, binding = bound
+    return set(binding.key_names) - keying.driven_shape_keys(keys)
+
+
+def _warnings(
+    bindings: list[tuple[Any, Any, mapping.Mapping]], match: mapping.MatchReport
+) -> list[str]:
+    warnings = []
+    if match.missing_channels and not match.visemes:
+        shown = ", ".join(match.missing_channels[:6])
+        more = len(match.missing_channels) - 6
+        warnings.append(f"No shape key for {shown}" + (f" and {more} more." if more > 0 else "."))
+    for mesh, keys, binding in bindings:
+        driven = keying.driven_shape_keys(keys).intersection(binding.key_names)
+        if driven:
+            warnings.append(f"{len(driven)} keys of '{mesh.name}' follow drivers and were left.")
+        muted = [name for name in binding.key_names if keys.key_blocks[name].mute]
+        if muted:
+            warnings.append(f"{len(muted)} keys of '{mesh.name}' are muted and will not move.")
+        if mesh.show_only_shape_key:
+            warnings.append(f"'{mesh.name}' shows only its active shape key (the pin button).")
+        if not binding.rules:
+            warnings.append(f"No shape key of '{mesh.name}' matched; it will not move.")
+    return warnings
+
+
+def _about_lip_detail(
+    bindings: list[tuple[Any, Any, mapping.Mapping]], performance: take.Take, plan: BakePlan
+) -> list[str]:
+    if not plan.lip_detail or not performance.offset_weights.any():
+        return []
+    detailed = [mesh for mesh, keys, _ in bindings if lip_detail.has_keys(keys)]
+    if not detailed:
+        return [lip_detail.NOWHERE]
+    return [
+        lip_detail.OTHER_FIELDS.format(name=mesh.name)
+        for mesh in detailed
+        if not lip_detail.fits(mesh, performance)
+    ]
+
+
+def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
+    if goal is None:
+        return None
+    owner = targets.find(goal.owner)
+    keying.check_editable(owner, f"'{owner.name}'")
+    pose_owner = head_pose.PoseOwner(owner, goal.bone, goal.forward)
+    _ = pose_owner.posed  # raises when the bone is gone
+    return pose_owner
+
+
+def heard_part(
+    performance: take.Take, start_frame: int, heard: tuple[int, int] | None
+) -> tuple[take.Take, int]:
+    """What a trimmed strip lets hear of a performance at the scene's rate, and its first frame.
+
+    Raises VividKeysError(bad_audio) when that is nothing.
+    """
+    if heard is None:
+        return performance, start_frame
+    first = max(heard[0] - start_frame, 0)
+    end = min(heard[1] - start_frame, performance.frame_count)
+    if first >= end:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            "The chosen strip shows no part of its sound.",
+            "Lengthen the strip or choose another one.",
+        )
+    return take.slice_take(performance, first, end), start_frame + first
+
+
+def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:
+    if plan.sound_file is None:
+        return []
+    try:
+        sequencer.lay_sound(scene, plan.sound_file, plan.start_frame, meshes[0].name)
+    except errors.VividKeysError as problem:
+        # The keys are good without the sound; say so and keep them.
+        return [f"{problem.sentence} {problem.next_step}"]
+    versions.show_in_sequencer(context, scene)
+    return []
+
+
+def _refresh(meshes: list[Any], scene: Any) -> None:
+    for mesh in meshes:
+        mesh.data.update_tag()
+        mesh.update_tag()
+    # Show the performance at the current frame right away.
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+
+
+def plan_to_json(plan: BakePlan) -> dict[str, Any]:
+    """The plan as JSON values, for the list of unfinished jobs."""
+    values = asdict(plan)
+    for name in ("sound_file", "mapping_file"):
+        values[name] = "" if values[name] is None else str(values[name])
+    values["style"] = plan.style.turned()
+    return values
+
+
+def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
+    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+
+    Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
+    """
+    try:
+        head, heard = values["head"], values["heard"]
+        return BakePlan(
+            name=str(values["name"]),
+            scene=targets.by_name(values["scene"]),
+            meshes=tuple(targets.by_name(mesh) for mesh in values["meshes"]),
+            head=None
+            if head is None
+            else HeadGoal(targets.by_name(head["owner"]), str(head["bone"]), str(head["forward"])),
+            start_frame=int(values["start_frame"]),
+            heard=None if heard is None else (int(heard[0]), int(heard[1])),
+            sound_file=Path(values["sound_file"]) if values["sound_file"] else None,
+            extend_scene=bool(values["extend_scene"]),
+            mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
+            style=style.dials_from(values.get("style", {})),
+            moving_moods=tuple(map(str, values.get("moving_moods", ()))),
+            lip_detail=bool(values.get("lip_detail", True)),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, errors.VividKeysError) as problem:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_FILE,
+            "The list of unfinished jobs does not say where this performance belongs.",
+            "Choose a target mesh and press 'Apply Take'.",
+        ) from problem

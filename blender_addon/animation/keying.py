@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Curves become keys, in bulk, in an Action of ours with a slot for each datablock.
+
+One Action for the whole performance: exporters make one animation of it. An Action that was there
+before is never written to. It keeps a fake user, so that it is saved with the file, and the
+datablock remembers it under the custom property 'vividkeys_previous_action'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .. import versions
+from ..contracts import errors
+
+ACTION_PROPERTY = "vividkeys"
+PREVIOUS_ACTION_PROPERTY = "vividkeys_previous_action"
+TRACK_NAME = "VividKeys"
+
+_LINEAR = 1
+_AUTO_CLAMPED = 4
+
+
+def new_action(name: str, description: Mapping[str, Any]) -> Any:
+    """An empty Action of ours; Blender numbers it when the name is taken."""
+    action = bpy.data.actions.new(name)
+    action[ACTION_PROPERTY] = json.dumps(dict(description))
+    return action
+
+
+def is_our_action(action: Any) -> bool:
+    """Whether VividKeys made this Action."""
+    return action is not None and ACTION_PROPERTY in action
+
+
+def action_description(action: Any) -> dict[str, Any]:
+    """What `new_action` noted; empty when it is not ours or was edited beyond reading."""
+    try:
+        description = json.loads(action[ACTION_PROPERTY])
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return description if isinstance(description, dict) else {}
+
+
+def check_editable(datablock: Any, what: str) -> None:
+    """Raises VividKeysError(bad_target) for data linked from another file."""
+    if not datablock.is_editable:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"{what} is linked from another file and cannot be keyed here.",
+            "Make it local or make a library override, then animate again.",
+        )
+
+
+def write_shape_keys(
+    action: Any, keys: Any, curves: Mapping[str, np.ndarray], start_frame: int
+) -> int:
+    """Key shape keys of the datablock `keys` and assign the action; returns how many keys.
+
+    `curves` holds one value a frame by shape key name. Keys sit on whole frames from
+    `start_frame`, with linear interpolation.
+    """
+    check_editable(keys, f"The shape key data '{keys.name}'")
+    slot, bag = versions.new_channelbag(action, keys)
+    group = bag.groups.new("VividKeys")
+    written = 0
+    for name, values in curves.items():
+        path = f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+        written += _write_curve(bag, group, path, 0, values, start_frame)
+    _assign(keys, action, slot)
+    return written
+
+
+def write_channels(
+    action: Any,
+    owner: Any,
+    channels: Mapping[str, np.ndarray],
+    start_frame: int,
+) -> int:
+    """Key vector properties of an object (data path -> values [T, n]); returns how many keys.
+
+    The owner's own Action, where it has one, stays in place: ours then goes into an NLA track
+    beneath it. Check `conflicting_paths` first.
+    """
+    check_editable(owner, f"'{owner.name}'")
+    slot, bag = versions.new_channelbag(action, owner)
+    group = bag.groups.new("VividKeys head")
+    written = 0
+    for path, values in channels.items():
+        for index in range(values.shape[1]):
+            written += _write_curve(bag, group, path, index, values[:, index], start_frame)
+    _remove_our_tracks(owner)
+    if _foreign_action(owner) is None:
+        _assign(owner, action, slot)
+    else:
+        _add_track(owner, action, slot, start_frame)
+    return written
+
+
+def conflicting_paths(owner: Any, paths: set[str]) -> set[str]:
+    """Which of the data paths the owner's own Action already animates."""
+    if _foreign_action(owner) is None:
+        return set()
+    bag = versions.channelbag_of(owner)
+    return set() if bag is None else {curve.data_path for curve in bag.fcurves} & paths
+
+
+def driven_shape_keys(keys: Any) -> set[str]:
+    """Names of shape keys whose value follows a driver: keys on them would do nothing."""
+    animation = keys.animation_data
+    if animation is None:
+        return set()
+    paths = {driver.data_path for driver in animation.drivers}
+    return {
+        block.name
+        for block in keys.key_blocks
+        if f'key_blocks["{bpy.utils.escape_identifier(block.name)}"].value' in paths
+    }
+
+
+def displaced_actions(datablocks: list[Any]) -> tuple[str, ...]:
+    """Names of the artist's own Actions that keying these datablocks would set aside."""
+    actions = [_foreign_action(datablock) for datablock in datablocks]
+    return tuple(dict.fromkeys(action.name for action in actions if action is not None))
+
+
+def _foreign_action(datablock: Any) -> Any | None:
+    animation = datablock.animation_data
+    action = animation.action if animation is not None else None
+    return None if action is None or is_our_action(action) else action
+
+
+def _assign(datablock: Any, action: Any, slot: Any) -> None:
+    animation = datablock.animation_data_create()
+    if animation.use_tweak_mode:
+        animation.use_tweak_mode = False
+    before = animation.action
+    if before is not None and before != action:
+        # Also an older one of ours: somebody may have edited it by hand.
+        before.use_fake_user = True
+        if not is_our_action(before):
+            datablock[PREVIOUS_ACTION_PROPERTY] = before
+    animation.action = action
+    animation.action_slot = slot
+
+
+def _add_track(owner: Any, action: Any, slot: Any, start_frame: int) -> None:
+    animation = owner.animation_data
+    track = animation.nla_tracks.new()
+    track.name = TRACK_NAME
+    strip = track.strips.new(action.name, start_frame, action)
+    strip.action_slot = slot
+    strip.name = action.name
+
+
+def _remove_our_tracks(owner: Any) -> None:
+    animation = owner.animation_data
+    if animation is None:
+        return
+    for track in list(animation.nla_tracks):
+        if track.strips and all(is_our_action(strip.action) for strip in track.strips):
+            for strip in track.strips:
+                strip.action.use_fake_user = True
+            animation.nla_tracks.remove(track)
+
+
+def _write_curve(
+    bag: Any, group: Any, path: str, index: int, values: np.ndarray, start_frame: int
+) -> int:
+    curve = bag.fcurves.new(path, index=index)
+    curve.group = group
+    count = len(values)
+    points = np.empty((count, 2), np.float32)
+    points[:, 0] = np.arange(start_frame, start_frame + count)
+    points[:, 1] = values
+    keys = curve.keyframe_points
+    keys.add(count)
+    keys.foreach_set("co", points.ravel())
+    keys.foreach_set("interpolation", np.full(count, _LINEAR, np.int32))
+    # Handles matter once an artist makes a key Bezier; then they should already fit.
+    keys.foreach_set("handle_left_type", np.full(count, _AUTO_CLAMPED, np.int32))
+    keys.foreach_set("handle_right_type", np.full(count, _AUTO_CLAMPED, np.int32))
+    curve.update()
+    return count

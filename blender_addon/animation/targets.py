@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remember things in the file across a job that takes a while.
+
+A pointer dies when its datablock does, and an index means another one after a deletion. Blender's
+session uid survives renaming and undo; the name helps after a file was loaded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from ..contracts import errors
+
+# Of a reference from an earlier session of Blender: only its name counts.
+NO_UID = -1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One object or scene as it was when the job was sent."""
+
+    collection: str  # the name of the bpy.data collection: "objects" or "scenes"
+    session_uid: int
+    name: str
+
+
+NOTHING = Reference("objects", NO_UID, "")
+
+
+def remember(datablock: Any) -> Reference:
+    """A reference to an object or a scene."""
+    collection = "scenes" if datablock.id_type == "SCENE" else "objects"
+    return Reference(collection, datablock.session_uid, datablock.name)
+
+
+def find(reference: Reference) -> Any:
+    """The datablock again. Raises VividKeysError(bad_target) when it is gone."""
+    candidates = bpy.data.scenes if reference.collection == "scenes" else bpy.data.objects
+    for candidate in candidates:
+        if candidate.session_uid == reference.session_uid:
+            return candidate
+    # Uids are new after a file was loaded; a name is the best that is left.
+    found = candidates.get(reference.name)
+    if found is None:
+        what = "scene" if reference.collection == "scenes" else "object"
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"The {what} '{reference.name}' is not in the file any more.",
+            "Choose another target, then press 'Apply Take'.",
+        )
+    return found
+
+
+def by_name(values: Mapping[str, Any]) -> Reference:
+    """A reference that was saved as JSON by an earlier session of Blender."""
+    return Reference(str(values["collection"]), NO_UID, str(values["name"]))
+
+
+def shape_keys_of(target: Any) -> Any:
+    """The shape key datablock of a mesh object that can be animated.
+
+    Raises VividKeysError(bad_target) with what is wrong and what to do.
+    """
+    problem = target_problem(target)
+    if problem:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET, problem, "Choose another target mesh."
+        )
+    return target.data.shape_keys
+
+
+def target_problem(target: Any) -> str:
+    """Why this object cannot be a target, as a sentence; '' when it can."""
+    if target is None:
+        return "No target mesh is chosen."
+    if target.type != "MESH":
+        return f"'{target.name}' is not a mesh."
+    keys = target.data.shape_keys
+    if keys is None or len(keys.key_blocks) < 2:
+        return f"'{target.name}' has no shape keys."
+    if not keys.use_relative:
+        return f"The shape keys of '{target.name}' are absolute; only relative ones can be mixed."
+    if not keys.is_editable and target.is_editable:
+        return f"The mesh of '{target.name}' is still linked; make a library override of it too."
+    if not keys.is_editable:
+        return f"'{target.name}' is linked from another file; make it local or override it."
+    return ""

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character of the user's own: which objects it is, whether they can get keys, and its shape.
+
+The shape is sent as it was modelled: the base mesh, with the objects' places and scales, without
+pose and modifiers. Offsets that come back are turned into each object's own space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from .. import mapping
+from ..animation import lip_detail, targets
+from ..contracts import arkit, character, errors
+from ..mapping.conventions import keys_of_channels
+
+FACE_POINT_PROPERTY = "vividkeys_face_point"
+PIECES_PROPERTY = "vividkeys_pieces"
+FEWEST_VERTICES = 100
+# A coordinate beyond is a mistake; its square would be beyond single precision.
+_FARTHEST = 1e9
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One object of a character as it was when it was sent.
+
+    `matrix` [4,4], row by row, leads from the object's own space into the one that was sent;
+    `shape` tells whether the mesh is still the same.
+    """
+
+    object: targets.Reference
+    vertices: int
+    matrix: tuple[float, ...]
+    shape: str
+
+    @property
+    def to_sent(self) -> np.ndarray:
+        return np.array(self.matrix, np.float64).reshape(4, 4)
+
+    def to_local(self, places: np.ndarray) -> np.ndarray:
+        """Places [..., 3] that came back, in the object's own space."""
+        inverse = np.linalg.inv(self.to_sent)
+        return np.asarray(places @ inverse[:3, :3].T + inverse[:3, 3], np.float32)
+
+    def offsets_to_local(self, offsets: np.ndarray) -> np.ndarray:
+        """Offsets [..., 3] that came back, in the object's own space."""
+        return np.asarray(offsets @ np.linalg.inv(self.to_sent[:3, :3]).T, np.float32)
+
+
+# --- which objects ---------------------------------------------------------------------------
+
+
+def face_of(context: Any, name: str = "") -> Any | None:
+    """The object with the face: the one called `name`, or the active one, or the one whose face
+    point is active; None when there is none."""
+    if name:
+        return bpy.data.objects.get(name)
+    active = context.view_layer.objects.active if context.view_layer is not None else None
+    if active is not None and FACE_POINT_PROPERTY in active and active.parent is not None:
+        return active.parent
+    return active
+
+
+def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
+    """The face and the meshes that go with it: those selected; while its face points are being
+    dragged, those that were selected when the points were made."""
+    active = context.view_layer.objects.active
+    if not name and active is not None and active != face:
+        return [face, *noted_pieces(face)]
+    selected = [
+        member
+        for member in context.view_layer.objects
+        if member != face and member.type == "MESH" and member.select_get()
+    ]
+    return [face, *selected]
+
+
+def note_pieces(pieces: Sequence[Any]) -> None:
+    """Remember on the face which objects go with it: dragging a point changes the selection, and
+    those that got no keys, such as upper teeth, are no targets but belong into a file."""
+    pieces[0][PIECES_PROPERTY] = {str(number): other for number, other in enumerate(pieces[1:])}
+
+
+def noted_pieces(face: Any) -> list[Any]:
+    """The objects that were last sent together with this face and are still in the file."""
+    noted = face.get(PIECES_PROPERTY)
+    others = list(noted.values()) if noted is not None else []
+    return [other for other in others if other is not None and other.users_scene]
+
+
+def choice_problem(context: Any, pieces: Sequence[Any]) -> str:
+    """Why these objects cannot be sent, as a sentence; '' when they can."""
+    face = pieces[0] if pieces else None
+    problem = piece_problem(face)
+    if problem or face is None:
+        return problem
+    if face.name not in context.view_layer.objects:
+        return f"'{face.name}' is not in the current view layer; enable its collection first."
+    if not face.visible_get():
+        return f"'{face.name}' is hidden; show it first."
+    if len(face.data.vertices) < FEWEST_VERTICES:
+        return (
+            f"'{face.name}' has {len(face.data.vertices)} vertices; "
+            f"a face needs at least {FEWEST_VERTICES}."
+        )
+    problem = next(filter(None, map(piece_problem, pieces[1:])), "")
+    if problem:
+        return f"{problem.rstrip('.')}. Or deselect it."
+    if len(pieces) > character.MAX_PIECES:
+        return f"{len(pieces)} meshes are selected; at most {character.MAX_PIECES} go together."
+    return ""
+
+
+def piece_problem(piece: Any) -> str:
+    """Why this object cannot get keys, as a sentence; '' when it can."""
+    if piece is None:
+        return "Select the mesh with the face."
+    name = piece.name
+    if piece.type != "MESH":
+        return f"'{name}' is not a mesh; select the mesh with the face."
+    mesh = piece.data
+    if not piece.is_editable:
+        return f"'{name}' is linked from another file; make it local first."
+    if not mesh.is_editable:
+        return f"The mesh of '{name}' is linked from another file; make it local first."
+    if mesh.override_library is not None:
+        return (
+            f"The mesh of '{name}' is a library override, which takes no new keys; make it local."
+        )
+    if piece.mode in ("EDIT", "SCULPT"):
+        return f"'{name}' is in {piece.mode.lower()} mode; leave it first."
+    if not mesh.polygons:
+        return f"'{name}' has no faces."
+    if mesh.users > 1:
+        shared = sum(1 for o in bpy.data.objects if o.data == mesh and o.users_scene)
+        if shared > 1:
+            return f"{shared} objects share the mesh of '{name}'; make it a single user first."
+    if mesh.shape_keys is not None and not mesh.shape_keys.use_relative:
+        return f"The shape keys of '{name}' are absolute; make them relative first."
+    if any(m.type == "MIRROR" and (m.show_viewport or m.show_render) for m in piece.modifiers):
+        return (
+            f"'{name}' is mirrored by a modifier, so both sides would move alike; apply it first."
+        )
+    return ""
+
+
+def key_count(pieces: Sequence[Any]) -> int:
+    """How many of the 52 channels have a key of their own on these meshes."""
+    found: set[str] = set()
+    for piece in pieces:
+        if piece.type == "MESH" and piece.data.shape_keys is not None:
+            found.update(keys_of_channels(key_names(piece.data.shape_keys)))
+    return len(found.intersection(arkit.ARKIT_NAMES))
+
+
+def has_all_keys(pieces: Sequence[Any]) -> bool:
+    """Whether there is nothing to add: all of the 52 keys are there, and those for lip detail."""
+    keys = pieces[0].data.shape_keys
+    whole = key_count(pieces) == len(arkit.ARKIT_NAMES)
+    return whole and keys is not None and lip_detail.has_keys(keys)
+
+
+def key_names(keys: Any) -> tuple[str, ...]:
+    """The names of a datablock's shape keys but for the reference and our lip keys."""
+    aside = {keys.reference_key.name, *(b.name for b in lip_detail.keys_of(keys).values())}
+    return tuple(block.name for block in keys.key_blocks if block.name not in aside)
+
+
+def match_of(piece: Any) -> mapping.Mapping:
+    """What the keys of a piece follow by their names."""
+    return mapping.match_keys(key_names(piece.data.shape_keys))
+
+
+# --- their shape -----------------------------------------------------------------------------
+
+
+def read(
+    pieces: Sequence[Any], point_ids: np.ndarray, point_places: np.ndarray
+) -> tuple[character.Character, tuple[Piece, ...]]:
+    """The character to send, and where each piece is. `point_places` [P,3] are in the space of
+    the first piece. Raises VividKeysError(bad_target, too_large)."""
+    count = sum(len(piece.data.vertices) for piece in pieces)
+    if count > character.MAX_VERTICES:
+        raise errors.VividKeysError(
+            errors.ErrorKind.TOO_LARGE,
+            f"The meshes have {count:,} vertices; at most {character.MAX_VERTICES:,} are keyed.",
+            "Deselect what does not belong to the face, or use a coarser mesh.",
+        )
+    rest = [rest_coordinates(piece) for piece in pieces]
+    matrices = [np.array(rest_matrix(piece), np.float64) for piece in pieces]
+    for piece, places, matrix in zip(pieces, rest, matrices, strict=True):
+        _check_numbers(piece, places, matrix)
+    # Far from the origin, single precision would be too coarse for lips.
+    middle = _moved(rest[0], matrices[0])
+    centre = (middle.min(axis=0) + middle.max(axis=0)) / 2.0
+    vertices, triangles, notes, first = [], [], [], 0
+    for piece, places, matrix in zip(pieces, rest, matrices, strict=True):
+        matrix[:3, 3] -= centre
+        corners = _triangles(piece.data) + first
+        # A mirrored object shows its faces from the other side.
+        triangles.append(corners[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0.0 else corners)
+        vertices.append(_moved(places, matrix))
+        notes.append(_note(piece, places, matrix))
+        first += len(places)
+    sent = character.Character(
+        vertices=np.concatenate(vertices).astype(np.float32),
+        triangles=np.ascontiguousarray(np.concatenate(triangles), np.int32),
+        piece=np.repeat(np.arange(len(pieces), dtype=np.int32), [len(r) for r in rest]),
+        piece_names=tuple(piece.name for piece in pieces),
+        point_ids=point_ids,
+        point_places=_moved(point_places, matrices[0]).astype(np.float32),
+    )
+    return sent, tuple(notes)
+
+
+def found_again(piece: Piece) -> Any:
+    """The object of a piece, ready to get keys. Raises VividKeysError(bad_target) when it is gone,
+    cannot be changed just now, or has another shape than the one that was sent."""
+    step = "Then fetch the keys again: they are listed under 'Backend'."
+    try:
+        found = targets.find(piece.object)
+        if not found.users_scene:
+            # Deleted, but something still points to it, e.g. our list of targets.
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_TARGET, f"The object '{found.name}' is in no scene any more."
+            )
+    except errors.VividKeysError as error:
+        raise errors.VividKeysError(
+            error.kind, error.sentence, f"Open the file that has it. {step}"
+        ) from error
+    problem = piece_problem(found)
+    if problem:
+        raise errors.VividKeysError(errors.ErrorKind.BAD_TARGET, problem, step)
+    if _shape(found, rest_coordinates(found)) != piece.shape:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"The mesh '{found.name}' was changed since it was sent; its keys do not fit it.",
+            "Undo the change and fetch the keys again, or press 'Make Face Keys' again.",
+        )
+    return found
+
+
+def rest_coordinates(piece: Any) -> np.ndarray:
+    """The mesh without keys and modifiers [V,3], in its own space."""
+    keys = piece.data.shape_keys
+    if keys is not None:
+        return lip_detail.coordinates(keys.reference_key.points)
+    flat = np.empty(len(piece.data.vertices) * 3, np.float32)
+    piece.data.vertices.foreach_get("co", flat)
+    return flat.reshape(-1, 3)
+
+
+def rest_matrix(piece: Any) -> Any:
+    """The object's place in the world, with the bone it may hang on in its rest place.
+
+    Eyes that hang on a head bone would otherwise be sent where the pose has them, away from a
+    skin that an armature modifier poses.
+    """
+    if piece.parent is None or piece.constraints:
+        return piece.matrix_world.copy()
+    own = piece.matrix_parent_inverse @ piece.matrix_basis
+    if piece.parent_type == "OBJECT":
+        return rest_matrix(piece.parent) @ own
+    bones = piece.parent.data.bones if piece.parent.type == "ARMATURE" else {}
+    bone = bones.get(piece.parent_bone) if piece.parent_type == "BONE" else None
+    if bone is None or bone.use_relative_parent:
+        return piece.matrix_world.copy()
+    tail = bone.matrix_local @ Matrix.Translation((0.0, bone.length, 0.0))
+    return rest_matrix(piece.parent) @ tail @ own
+
+
+def _moved(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(places @ matrix[:3, :3].T + matrix[:3, 3], np.float64)
+
+
+def _triangles(mesh: Any) -> np.ndarray:
+    mesh.calc_loop_triangles()
+    flat = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+    mesh.loop_triangles.foreach_get("vertices", flat)
+    return flat.reshape(-1, 3)
+
+
+def _note(piece: Any, places: np.ndarray, matrix: np.ndarray) -> Piece:
+    return Piece(
+        object=targets.remember(piece),
+        vertices=len(places),
+        matrix=tuple(map(float, matrix.ravel())),
+        shape=_shape(piece, places),
+    )
+
+
+def _shape(piece: Any, places: np.ndarray) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(places).tobytes())
+    digest.update(str(len(piece.data.polygons)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _check_numbers(piece: Any, places: np.ndarray, matrix: np.ndarray) -> None:
+    # A NaN is not less than anything.
+    if not (np.abs(places) < _FARTHEST).all():
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"Some vertices of '{piece.name}' lie nowhere: their places are no numbers, or huge.",
+            "Delete or repair them: 'Mesh > Clean Up' in edit mode.",
+        )
+    linear = matrix[:3, :3]
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(linear)) < 1e-12 * max(
+        float(np.abs(linear).max()) ** 3, 1e-30
+    ):
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"The scale of '{piece.name}' is zero along an axis.",
+            "Give it a size first.",
+        )

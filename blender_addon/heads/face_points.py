@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Twelve empties that say where the parts of a face are, for the user to drag.
+
+They hang on the character's object and are known by a custom property, so they may be renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..contracts import character
+from . import characters
+from . import scene as heads
+from .characters import FACE_POINT_PROPERTY, Piece
+
+GUESS_PROPERTY = "vividkeys_guessed"
+STILL_GUESSED = "The face points were only guessed; drag them to their places first."
+
+# Of a template's head as it looks along -Y: across as shares of its width, from its middle to its
+# left; up as shares of its height, from the chin.
+_TEMPLATE: dict[int, tuple[float, float]] = {
+    33: (-0.295, 0.51),
+    133: (-0.113, 0.51),
+    362: (0.113, 0.51),
+    263: (0.295, 0.51),
+    105: (-0.275, 0.63),
+    334: (0.275, 0.63),
+    4: (0.0, 0.375),
+    61: (-0.162, 0.205),
+    291: (0.162, 0.205),
+    13: (0.0, 0.22),
+    14: (0.0, 0.20),
+    152: (0.0, 0.01),
+}
+_HEIGHT_OF_WIDTH = 1.4
+_NEAR = 0.06
+_SHARE_OF_HEAD = 0.03
+# An empty's radius as a share of the distance between the eyes' outer corners.
+_RADIUS = 0.06
+_RIGHT_EYE, _LEFT_EYE = 33, 263
+# A guessed point that lies nearer than this share of that distance was not dragged.
+_STILL = 1e-4
+
+
+def of(face: Any) -> dict[int, Any]:
+    """The face points of a character: landmark -> empty."""
+    found: dict[int, Any] = {}
+    for child in sorted(face.children, key=lambda child: child.name):
+        landmark = child.get(FACE_POINT_PROPERTY)
+        if isinstance(landmark, int) and landmark in character.FACE_POINTS and child.users_scene:
+            found.setdefault(landmark, child)
+    return found
+
+
+def places(face: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The landmarks that have a point [P], and where the points are in the face's own space."""
+    points = of(face)
+    inverse = face.matrix_world.inverted_safe()
+    where = [inverse @ point.matrix_world.translation for point in points.values()]
+    return np.array(list(points), np.int32), np.array(where, np.float32).reshape(-1, 3)
+
+
+def are_only_guessed(face: Any) -> bool:
+    """Whether the points were guessed and nobody has dragged one of them yet."""
+    points = of(face)
+    guesses = [point.get(GUESS_PROPERTY) for point in points.values()]
+    if not points or any(guess is None for guess in guesses):
+        return False
+    apart = _apart({landmark: np.array(point.location) for landmark, point in points.items()})
+    return all(
+        np.linalg.norm(np.array(point.location) - np.array(guess)) < _STILL * apart
+        for point, guess in zip(points.values(), guesses, strict=True)
+    )
+
+
+def put(scene: Any, face: Any, where: Mapping[int, np.ndarray], guessed: bool) -> list[Any]:
+    """Make the points anew at places [3] in the face's own space."""
+    remove(face)
+    collection = _collection(scene)
+    scale = abs(face.matrix_world.determinant()) ** (1.0 / 3.0) or 1.0
+    radius = _RADIUS * _apart(where)
+    made = []
+    for landmark, name in character.FACE_POINTS.items():
+        point = bpy.data.objects.new(f"Face Point: {name}", None)
+        point.empty_display_type = "SPHERE"
+        point.empty_display_size = max(radius, 1e-6 / scale)
+        point.show_in_front = True
+        point.parent = face
+        point.location = where[landmark]
+        point[FACE_POINT_PROPERTY] = landmark
+        if guessed:
+            point[GUESS_PROPERTY] = list(map(float, point.location))
+        collection.objects.link(point)
+        made.append(point)
+    return made
+
+
+def remove(face: Any) -> int:
+    """Take this character's points out of the file; returns how many there were."""
+    ours = [child for child in face.children if FACE_POINT_PROPERTY in child]
+    for point in ours:
+        bpy.data.objects.remove(point)
+    return len(ours)
+
+
+def from_landmarks(piece: Piece, landmarks: np.ndarray) -> dict[int, np.ndarray]:
+    """Places for `put` of landmarks [468,3] that the backend found."""
+    local = piece.to_local(landmarks)
+    return {landmark: local[landmark] for landmark in character.FACE_POINTS}
+
+
+def guess(piece: Piece, face: Any) -> dict[int, np.ndarray]:
+    """Places for `put` where nothing was found: a template's proportions in the upper end of the
+    mesh, which is taken to look along -Y."""
+    rest = characters.rest_coordinates(face)
+    to_sent = piece.to_sent
+    seen = np.asarray(rest @ to_sent[:3, :3].T + to_sent[:3, 3], np.float64)
+    low, high = _head_box(seen)
+    middle, size = (low + high) / 2.0, high - low
+    found = {}
+    for landmark, (across, up) in _TEMPLATE.items():
+        place = np.array([middle[0] + across * size[0], low[1], low[2] + up * size[2]])
+        near = np.abs(seen[:, [0, 2]] - place[[0, 2]]).max(axis=1) < _NEAR * size[0]
+        near &= seen[:, 2] >= low[2]
+        if near.any():
+            place[1] = seen[near, 1].min()
+        found[landmark] = piece.to_local(place)
+    return found
+
+
+def _head_box(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two corners of the head's box: of a whole body, or of a bust, the upper end that is as
+    high as a head of its width is."""
+    top, bottom = vertices[:, 2].max(), vertices[:, 2].min()
+    head = vertices
+    for share in np.linspace(0.04, 1.0, 97):
+        floor = top - share * (top - bottom)
+        part = vertices[vertices[:, 2] >= floor]
+        width = float(np.ptp(part[:, 0]))
+        if len(part) < _SHARE_OF_HEAD * len(vertices):
+            continue  # an antenna, a tuft of hair
+        if width > 0.0 and top - floor >= _HEIGHT_OF_WIDTH * width:
+            head = part
+            break
+    low, high = head.min(axis=0), head.max(axis=0)
+    low[2] = min(low[2], high[2] - 1e-6)
+    return low, high
+
+
+def _collection(scene: Any) -> Any:
+    name = heads.COLLECTION_NAME
+    collection = next((child for child in scene.collection.children if child.name == name), None)
+    if collection is None:
+        collection = bpy.data.collections.new(name)
+        scene.collection.children.link(collection)
+    return collection
+
+
+def _apart(where: Mapping[int, np.ndarray]) -> float:
+    if _RIGHT_EYE not in where or _LEFT_EYE not in where:
+        return 1.0
+    return float(np.linalg.norm(np.asarray(where[_LEFT_EYE]) - np.asarray(where[_RIGHT_EYE])))

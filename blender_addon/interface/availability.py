@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a button is grey: one sentence per operator, '' when it can be pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import versions
+from ..animation import targets
+from ..animation.exporting import performance_actions
+from ..heads import characters, face_points
+from ..jobs.work import state
+from ..settings import head_choice, properties
+from ..settings.preferences import local_backend, preferences
+from ..video import sequencer
+
+MOST_FPS = 120
+
+
+def disabled_reason(context: Any, operator: str) -> str:
+    """The reason why `vividkeys.<operator>` cannot run with the scene's settings now, or ''."""
+    reason = blocking_reason(context, operator)
+    check = _MISSING_INPUT.get(operator)
+    return reason or (check(context) if check is not None else "")
+
+
+def blocking_reason(context: Any, operator: str) -> str:
+    """The reason why it cannot run whatever its properties say, or ''.
+
+    Files and targets may also come from the operator's own properties, so what is missing in the
+    panel must not keep a script from calling it.
+    """
+    if not versions.is_supported():
+        return "VividKeys needs Blender 4.5 or newer"
+    if context.scene is None:
+        return "There is no scene"
+    check = _BLOCKED.get(operator)
+    return check(context) if check is not None else ""
+
+
+def poll(operator_class: Any, context: Any) -> bool:
+    """For `poll` of every operator: sets the reason as the button's tooltip."""
+    reason = blocking_reason(context, operator_class.bl_idname.removeprefix("vividkeys."))
+    if reason:
+        operator_class.poll_message_set(reason)
+    return not reason
+
+
+def _not_busy(_context: Any) -> str:
+    return "Wait for the job under way, or cancel it" if state().busy else ""
+
+
+def _local_backend(context: Any) -> str:
+    if all(local_backend(context)):
+        return ""
+    return "No backend was found: run 'python install.py backend', or set it in the preferences"
+
+
+def _something_to_check(context: Any) -> str:
+    process = state().process
+    return "" if process is not None and process.keys is not None else _remote_backend(context)
+
+
+def _remote_backend(context: Any) -> str:
+    if not preferences(context).address:
+        return "Enter the address of the backend first"
+    if not preferences(context).key_file:
+        return "Choose the key file of the backend first"
+    return ""
+
+
+def _may_disconnect(_context: Any) -> str:
+    work = state()
+    if work.connected or work.connecting or work.process is not None:
+        return ""
+    return "There is no connection"
+
+
+def _may_send(_context: Any) -> str:
+    work = state()
+    if work.busy:
+        return "Another job is under way"
+    if work.connecting:
+        return "Wait until the backend answers"
+    return "" if work.connected else "Start the local backend or connect to one first"
+
+
+def _may_transfer(context: Any) -> str:
+    reason = _may_send(context)
+    welcome = state().session.welcome
+    if not reason and welcome is not None and "transfer" not in welcome.kinds:
+        return "This backend cannot make face keys; update it"
+    return reason
+
+
+def _may_render(context: Any) -> str:
+    reason = _may_send(context)
+    welcome = state().session.welcome
+    if not reason and welcome is not None and "render" not in welcome.kinds:
+        return "This backend cannot make videos; update it"
+    return reason
+
+
+def _photo_and_take(context: Any) -> str:
+    if not performance_actions(properties.target_meshes(context)) and state().pending is None:
+        return "Animate a target first: the photo speaks as it does"
+    render = context.scene.render
+    if render.fps / render.fps_base > MOST_FPS:
+        return f"Videos have at most {MOST_FPS} frames per second; the scene has more"
+    chosen = properties.settings(context)
+    return _file_problem(chosen.video_photo or chosen.image_file, "a photo")
+
+
+def _character(context: Any) -> str:
+    face = characters.face_of(context)
+    if face is None:
+        return characters.piece_problem(None).rstrip(".")
+    return characters.choice_problem(context, characters.pieces_of(context, face)).rstrip(".")
+
+
+def _character_with_points(context: Any) -> str:
+    reason = _character(context)
+    if reason:
+        return reason
+    face = characters.face_of(context)
+    if face_points.are_only_guessed(face):
+        return face_points.STILL_GUESSED.rstrip(".")
+    if not properties.settings(context).shapes_of:
+        return " ".join(head_choice.NO_SHAPES).rstrip(".")
+    if not properties.settings(context).replace_keys:
+        if characters.has_all_keys(characters.pieces_of(context, face)):
+            return "All keys are there; tick 'Replace Keys' to give them new shapes"
+    return ""
+
+
+def _face_points(context: Any) -> str:
+    face = characters.face_of(context)
+    return "" if face is not None and face_points.of(face) else "There are no face points"
+
+
+def _photo(context: Any) -> str:
+    if not properties.settings(context).head:
+        return " ".join(head_choice.NO_HEAD).rstrip(".")
+    return _file_problem(properties.settings(context).image_file, "a photo")
+
+
+def _voice_and_targets(context: Any) -> str:
+    reason = _target_problem(context)
+    if reason:
+        return reason
+    chosen = properties.settings(context)
+    if chosen.audio_source == "STRIP":
+        if sequencer.selected_sound_strip(context) is None:
+            return "Select a sound strip in the sequencer first"
+    else:
+        reason = _file_problem(chosen.audio_file, "a sound file")
+        if reason:
+            return reason
+    if chosen.head_target == "OBJECT" and chosen.head_object is None:
+        return "Choose the object for the head motion"
+    if chosen.head_target == "BONE" and (chosen.head_armature is None or not chosen.head_bone):
+        return "Choose the armature and the bone for the head motion"
+    return ""
+
+
+def _may_cancel(_context: Any) -> str:
+    return "" if state().busy else "Nothing is under way"
+
+
+def _may_apply_take(context: Any) -> str:
+    if state().pending is None and not performance_actions(properties.target_meshes(context)):
+        return "There is no Take to apply"
+    return _target_problem(context)
+
+
+def _may_fetch(context: Any) -> str:
+    if not state().offers:
+        return "There is no unfinished job"
+    return _may_send(context)
+
+
+def _may_export(context: Any) -> str:
+    if performance_actions(properties.target_meshes(context)) or state().pending is not None:
+        return ""
+    return "Animate a target first"
+
+
+def _target_problem(context: Any) -> str:
+    meshes = properties.target_meshes(context)
+    if not meshes:
+        return "Choose a target mesh, or create a head from a photo"
+    for mesh in meshes:
+        problem = targets.target_problem(mesh)
+        if problem:
+            return problem.rstrip(".")
+    return ""
+
+
+def _file_problem(path: str, what: str) -> str:
+    if not path:
+        return f"Choose {what} first"
+    if not Path(bpy.path.abspath(path)).is_file():
+        return f"There is no file '{Path(path).name}'"
+    return ""
+
+
+def _may_forget(_context: Any) -> str:
+    return "" if state().offers else "There is no unfinished job"
+
+
+_BLOCKED: dict[str, Callable[[Any], str]] = {
+    "connect_local": _not_busy,
+    "connect_address": _not_busy,
+    "disconnect": _may_disconnect,
+    "create_head": _may_send,
+    "find_face_points": _may_transfer,
+    "make_face_keys": _may_transfer,
+    "remove_face_points": _face_points,
+    "animate": _may_send,
+    "render_video": _may_render,
+    "cancel": _may_cancel,
+    "apply_take": _may_apply_take,
+    "fetch": _may_fetch,
+    "forget": _may_forget,
+    "export": _may_export,
+    "save_mapping": _target_problem,
+}
+_MISSING_INPUT: dict[str, Callable[[Any], str]] = {
+    "connect_local": _local_backend,
+    "connect_address": _remote_backend,
+    "check_connection": _something_to_check,
+    "create_head": _photo,
+    "find_face_points": _character,
+    "make_face_keys": _character_with_points,
+    "animate": _voice_and_targets,
+    "render_video": _photo_and_take,
+}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels are put together from: sentences, buttons with reasons, progress."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import bpy
+
+from ..jobs.work import state
+from .availability import disabled_reason
+
+CATEGORY = "VividKeys"
+# A label does not wrap, so sentences are cut to the sidebar's width. Pixels at a scale of 1.
+_PIXELS_PER_CHARACTER = 5.5
+_PIXELS_BESIDE_TEXT = 58
+_CHARACTERS_OF_AN_ICON = 4
+_FEWEST_CHARACTERS, _MOST_CHARACTERS = 24, 120
+_USUAL_CHARACTERS = 38
+
+
+class SidebarPanel:
+    """Where all panels are."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+
+def draw_progress(layout: Any, kind: str) -> bool:
+    """A bar and a cancel button while a job of this kind is under way."""
+    work = state()
+    if not work.busy or work.job is None or work.job.kind != kind:
+        return False
+    layout.progress(factor=work.job.fraction, type="BAR", text=work.job.sentence)
+    layout.operator("vividkeys.cancel", icon="CANCEL")
+    return True
+
+
+def button(layout: Any, context: Any, operator: str, icon: str) -> None:
+    """A button, and under a grey one the reason why it is grey."""
+    reason = disabled_reason(context, operator)
+    row = layout.row()
+    row.enabled = not reason
+    row.operator(f"vividkeys.{operator}", icon=icon)
+    if reason:
+        lines(layout, reason)
+
+
+def lines(layout: Any, text: str, icon: str = "NONE") -> None:
+    """A sentence in as many labels as it needs: Blender's labels do not wrap."""
+    column = layout.column(align=True)
+    column.scale_y = 0.85
+    width = _characters_per_line()
+    # The icon takes room on the first line only.
+    indent = " " * (0 if icon == "NONE" else _CHARACTERS_OF_AN_ICON)
+    for number, line in enumerate(textwrap.wrap(text, width, initial_indent=indent) or [""]):
+        column.label(text=line.strip(), icon=icon if number == 0 else "NONE")
+
+
+def shorten(text: str) -> str:
+    width = _characters_per_line() - 2 * _CHARACTERS_OF_AN_ICON
+    text = text.replace("tcp://", "")
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
+
+
+def _characters_per_line() -> int:
+    region = getattr(bpy.context, "region", None)
+    if region is None or region.type != "UI" or region.width <= 1:
+        return _USUAL_CHARACTERS
+    scale = bpy.context.preferences.system.ui_scale
+    room = (region.width / scale - _PIXELS_BESIDE_TEXT) / _PIXELS_PER_CHARACTER
+    return int(min(max(room, _FEWEST_CHARACTERS), _MOST_CHARACTERS))

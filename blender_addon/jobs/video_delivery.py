@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of a finished `render` job: a file of the user's, and strips in the sequencer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import folders, versions
+from ..animation import targets
+from ..contracts import errors
+from ..video import movie_files, sequencer, video_strips
+from .work import Job, state
+
+# Less than a frame in an hour, which is what single precision leaves of a frame rate.
+_SAME_RATE = 1e-5
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """Where a video goes, decided when its job is sent.
+
+    `owner` is the name of the target it belongs to; `sound_file` is laid beside it, unless it is
+    heard there already; with `sound_in_film` alone the film's own sound is.
+    """
+
+    name: str
+    owner: str
+    scene: targets.Reference
+    start_frame: int = 1
+    fps: float = 24.0
+    container: str = "mp4"
+    sound_file: Path | None = None
+    sound_in_film: bool = False
+    replace: bool = False
+    extend_scene: bool = True
+    is_preview: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def plan_to_json(plan: VideoPlan) -> dict[str, Any]:
+    """The plan as JSON values, for the list of unfinished jobs."""
+    return {**asdict(plan), "sound_file": "" if plan.sound_file is None else str(plan.sound_file)}
+
+
+def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
+    """A plan out of an earlier session of Blender; what is missing has its usual value."""
+    scene = values.get("scene")
+    fps, start = values.get("fps", 24.0), values.get("start_frame", 1)
+    sound = values.get("sound_file")
+    return VideoPlan(
+        name=str(values.get("name", "Video")),
+        owner=str(values.get("owner", "")),
+        scene=targets.by_name({"collection": "scenes", "name": "", **scene})
+        if isinstance(scene, dict)
+        else targets.Reference("scenes", targets.NO_UID, ""),
+        start_frame=start if isinstance(start, int) else 1,
+        fps=float(fps) if isinstance(fps, int | float) else 24.0,
+        container="mov" if values.get("container") == "mov" else "mp4",
+        sound_file=Path(sound) if isinstance(sound, str) and sound else None,
+        sound_in_film=values.get("sound_in_film") is True,
+        replace=values.get("replace") is True,
+        extend_scene=values.get("extend_scene", True) is True,
+        is_preview=values.get("is_preview") is True,
+        notes=tuple(map(str, values.get("notes", ()))),
+    )
+
+
+def deliver(context: Any, job: Job) -> tuple[str, ...]:
+    """Save the film, lay its strips, and say so.
+
+    Raises VividKeysError: the job's own error, or why the film is in no sequencer; then it lies in
+    a file all the same, or at the backend, where it can be fetched again.
+    """
+    film = save_film(job)
+    plan: VideoPlan = job.plan
+    try:
+        return (*_lay(context, film, plan), *plan.notes, *_warnings(job))
+    except errors.VividKeysError as error:
+        raise errors.VividKeysError(
+            error.kind, f"{error.sentence} The video is saved as {film}.", error.next_step
+        ) from error
+
+
+def save_film(job: Job) -> Path:
+    """The film in a file of the user's; the job is settled then, or set aside.
+
+    Raises VividKeysError as `deliver`.
+    """
+    work = state()
+    if job.error is not None:
+        if job.error.kind is errors.ErrorKind.BACKEND_LOST:
+            work.job = None
+        elif job.result_waits and job.error.kind is not errors.ErrorKind.CANCELLED:
+            work.set_aside(job)
+        else:
+            work.settle(job)
+        raise job.error
+    plan: VideoPlan = job.plan
+    if job.file is None:
+        work.settle(job)
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_FILE, "The backend made no video.", "Send the job again."
+        )
+    try:
+        if plan.is_preview:
+            where = [folders.previews_folder()]
+            movie_files.drop_old_previews(where[0])
+        else:
+            where = list(folders.film_folders())
+        film = movie_files.keep_film(job.file, where, plan.name, f".{plan.container}")
+    except BaseException:
+        work.set_aside(job)
+        raise
+    work.settle(job)
+    return film
+
+
+def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
+    try:
+        scene = targets.find(plan.scene)
+    except errors.VividKeysError as error:
+        raise errors.VividKeysError(
+            error.kind, error.sentence, "Add the video to a sequencer by hand."
+        ) from error
+    strip = video_strips.lay_video(
+        scene,
+        film,
+        plan.start_frame,
+        plan.owner,
+        is_preview=plan.is_preview,
+        replace=plan.replace,
+    )
+    _, first, end = versions.strip_frames(strip)
+    sentences = [f"The video is on channel {strip.channel}, frames {first} to {end - 1}."]
+    if plan.is_preview:
+        sentences[0] = f"A preview is on channel {strip.channel}, frames {first} to {end - 1}."
+    else:
+        sentences.append(f"It is saved as {film}.")
+    fps = scene.render.fps / scene.render.fps_base
+    if abs(fps - plan.fps) > _SAME_RATE * fps:
+        sentences.append(
+            f"It was made for {plan.fps:g} frames per second and the scene has {fps:g} now: "
+            "make it again to be in sync."
+        )
+    if not plan.is_preview:
+        sentences += _lay_sound(scene, film, plan)
+    if plan.extend_scene and scene.frame_end < end - 1:
+        scene.frame_end = end - 1
+        sentences.append(f"The scene now ends at frame {end - 1}.")
+    versions.show_in_sequencer(context, scene)
+    return tuple(sentences)
+
+
+def _lay_sound(scene: Any, film: Path, plan: VideoPlan) -> list[str]:
+    sound = plan.sound_file
+    if sound is not None and not sound.is_file():
+        sound = None
+    if sound is None and plan.sound_in_film:
+        sound = film
+    if sound is None:
+        return []
+    try:
+        video_strips.lay_video_sound(scene, sound, plan.start_frame, plan.owner)
+    except errors.VividKeysError as problem:
+        # The picture is good without the sound; say so and keep it.
+        return [f"{problem.sentence} {problem.next_step}"]
+    return []
+
+
+def _warnings(job: Job) -> tuple[str, ...]:
+    assert job.done is not None
+    warnings = job.done.info.get("warnings", [])
+    return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+
+
+def voice_near(scene: Any, owner: str, voice: str, start_frame: int) -> sequencer.StripSound | None:
+    """The sound that a performance was made from, where the sequencer has it.
+
+    That is the strip that was laid with the performance, or one of the same name that begins where
+    the performance does.
+    """
+    ours = sequencer.our_strip(scene, owner)
+    candidates = [] if ours is None else [ours]
+    if scene.sequence_editor is not None:
+        candidates += [
+            strip
+            for strip in versions.strips_of(scene.sequence_editor)
+            if strip.type == "SOUND" and versions.strip_frames(strip)[0] == start_frame
+        ]
+    for strip in candidates:
+        try:
+            sound = sequencer.read_sound_strip(strip)
+        except errors.VividKeysError:
+            continue  # its file is gone; another strip may have it
+        if sound.name == voice:
+            return sound
+    return None

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which heads the backend offers: for a photo, and for the shapes of a character's keys."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from ..contracts import errors
+from ..jobs.work import state
+
+Item = tuple[str, str, str, str, int]
+
+OWN = "own"
+_OWN_HEAD: Item = (OWN, "VividKeys Head", "The head that is made for each photo", "USER", 0)
+_OWN_SHAPES: Item = (OWN, "VividKeys", "Shapes that are made for each face anew", "USER", 0)
+
+# A sentence and the next step.
+NO_HEAD = (
+    "The head that was chosen is not installed at this backend.",
+    "Choose another one under 'Head'.",
+)
+NO_SHAPES = (
+    "The head whose shapes the keys were to have is not installed at this backend.",
+    "Choose another one under 'Shapes'.",
+)
+
+# Blender keeps no reference to the texts of a changing enum, so the module has to.
+_kept: dict[str, list[Item]] = {}
+
+
+def items(_settings: Any, _context: Any) -> list[Item]:
+    """The heads in the backend's welcome as items of an enum; our own first, and always there."""
+    return _items(_OWN_HEAD)
+
+
+def shape_items(_settings: Any, _context: Any) -> list[Item]:
+    """The same heads as those whose shapes the keys of a character may have."""
+    return _items(_OWN_SHAPES)
+
+
+def _items(own: Item) -> list[Item]:
+    welcome = state().session.welcome
+    found = {OWN: own}
+    numbers = {own[-1]}
+    for model in welcome.models if welcome is not None else ():
+        name = str(model.get("name", ""))
+        if model.get("task") != "reconstruct" or not name or name in found:
+            continue
+        # The number is what is saved, so it must not depend on which others there are.
+        number = zlib.crc32(name.encode()) & 0x7FFFFFFF
+        if number in numbers:
+            continue
+        numbers.add(number)
+        title, licence = str(model.get("title") or name), str(model.get("licence", ""))
+        label = title if title.lower() == name.lower() else f"{title} ({name})"
+        text = f"An installed head{'; ' + licence if licence else ''}"
+        found[name] = (name, label, text, "MESH_MONKEY", number)
+    made = list(found.values())
+    if made != _kept.get(own[1]):
+        _kept[own[1]] = made
+    return _kept[own[1]]
+
+
+def chosen(settings: Any) -> str:
+    """The head to send for a photo: '' for our own. Raises VividKeysError(bad_request) when the
+    one that was chosen is not offered now: another head than asked for would be a surprise."""
+    return _sent(str(settings.head), NO_HEAD)
+
+
+def chosen_shapes(settings: Any) -> str:
+    """The head to send whose shapes the keys are to have, as in `chosen`."""
+    return _sent(str(settings.shapes_of), NO_SHAPES)
+
+
+def _sent(name: str, problem: tuple[str, str]) -> str:
+    if not name:
+        raise errors.VividKeysError(errors.ErrorKind.BAD_REQUEST, *problem)
+    return "" if name == OWN else name

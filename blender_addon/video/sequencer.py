@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The voice in Blender's sequencer: lay a sound at a frame, read the sound of a strip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import versions
+from ..contracts import errors
+
+STRIP_PROPERTY = "vividkeys"
+HIGHEST_CHANNEL = 128
+
+
+@dataclass(frozen=True)
+class StripSound:
+    """The sound of a strip, and which part of it is heard.
+
+    `file` is None for a sound that is packed into the .blend; then `packed` holds its bytes.
+    Frame `start_frame` of the scene is the first sample of the file, also when the strip's
+    start is trimmed; it is heard from `first_frame` until just before `end_frame`.
+    """
+
+    name: str
+    file: Path | None
+    packed: bytes
+    start_frame: int
+    first_frame: int
+    end_frame: int
+
+
+def selected_sound_strip(context: Any) -> Any | None:
+    """The active strip of the sequencer if it is a sound, else the first selected sound."""
+    editor = versions.sequencer_scene(context).sequence_editor
+    if editor is None:
+        return None
+    active = editor.active_strip
+    if active is not None and active.type == "SOUND":
+        return active
+    sounds = [s for s in versions.strips_of(editor) if s.type == "SOUND" and s.select]
+    return sounds[0] if sounds else None
+
+
+def read_sound_strip(strip: Any) -> StripSound:
+    """Where a strip's sound lies. Raises VividKeysError(bad_audio) when it is missing."""
+    sound = strip.sound
+    packed = bytes(sound.packed_file.data) if sound is not None and sound.packed_file else b""
+    path = None
+    if sound is not None and not packed:
+        path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
+    if not packed and (path is None or not path.is_file()):
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_AUDIO,
+            f"The sound file of the strip '{strip.name}' cannot be found.",
+            "Choose the file again in the strip's properties.",
+        )
+    content, first, end = versions.strip_frames(strip)
+    return StripSound(
+        name=Path(sound.filepath).stem or strip.name,
+        file=path,
+        packed=packed,
+        start_frame=content,
+        first_frame=first,
+        end_frame=end,
+    )
+
+
+def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
+    """Put the sound into the scene's sequencer and return the strip.
+
+    A strip that was laid for the same `owner` (a target's name) is replaced; every other strip
+    stays where it is: the new one goes to the lowest channel that is free for its length.
+    Raises VividKeysError(bad_audio) when Blender cannot read the file.
+    """
+    editor = scene.sequence_editor_create()
+    strips = versions.strips_of(editor)
+    for strip in [s for s in strips if s.get(STRIP_PROPERTY) == owner]:
+        remove_strip(strips, strip)
+    strip = new_sound_strip(strips, file, start_frame)
+    strip[STRIP_PROPERTY] = owner
+    strip.channel = free_channel(strips, strip)
+    return strip
+
+
+def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:
+    """A sound on the highest channel. Raises VividKeysError(bad_audio) when it cannot be read."""
+    try:
+        strip = strips.new_sound(
+            file.stem, str(file), channel=HIGHEST_CHANNEL, frame_start=start_frame
+        )
+    except RuntimeError as problem:
+        raise _cannot_play(file) from problem
+    if strip.sound is None or strip.sound.samplerate == 0:
+        # Blender makes a strip of one frame out of what it cannot decode.
+        remove_strip(strips, strip)
+        raise _cannot_play(file)
+    return strip
+
+
+def our_strip(scene: Any, owner: str) -> Any | None:
+    """The strip that `lay_sound` laid for this owner."""
+    if scene.sequence_editor is None:
+        return None
+    strips = versions.strips_of(scene.sequence_editor)
+    return next((strip for strip in strips if strip.get(STRIP_PROPERTY) == owner), None)
+
+
+def _cannot_play(file: Path) -> errors.VividKeysError:
+    return errors.VividKeysError(
+        errors.ErrorKind.BAD_AUDIO,
+        f"Blender cannot play the sound file {file.name}.",
+        "Convert it to wav or flac to hear it in the sequencer.",
+    )
+
+
+def free_channel(strips: Any, new: Any, wished: Sequence[int] = (), above: int = 0) -> int:
+    """A channel on which nothing else lies while the strip `new` does: the first of those wished
+    for, else the lowest one above `above`."""
+    _, start, end = versions.strip_frames(new)
+    occupied = set()
+    for strip in strips:
+        _, first, after = versions.strip_frames(strip)
+        if strip != new and first < end and start < after:
+            occupied.add(strip.channel)
+    candidates = [*wished, *range(above + 1, HIGHEST_CHANNEL + 1), *range(1, above + 1)]
+    return next(channel for channel in candidates if channel not in occupied)
+
+
+def remove_strip(strips: Any, strip: Any) -> None:
+    """Take a strip away, and its sound when nothing else uses it."""
+    sound = strip.sound if strip.type == "SOUND" else None
+    strips.remove(strip)
+    if sound is not None and sound.users == 0:
+        bpy.data.sounds.remove(sound)

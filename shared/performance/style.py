@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Style dials on finished curves: amplitude, smile, asymmetry and moods, without the networks.
+
+A pure function of the curves, so that a dial can be turned again and again on the same Take, in
+the backend and inside Blender alike. Whatever the dials say, lips that meet still meet and a
+tucked lip stays tucked. Which muscles a mood moves stands in `moods.json` (facial actions by
+their FACS numbers); when they move follows the activity of the mouth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arkit import ARKIT_NAMES, BROWS, INDEX, JAW, LEFT_RIGHT_PAIRS, MOUTH, TONGUE
+from ..arrays import FloatArray
+from ..errors import ErrorKind, VividKeysError
+from ..lips import APERTURE, CLOSED, PARTING, aperture, columns, usual_opening, weighted
+from ..style_dials import MOODS, RANGES, StyleDials, dials_from
+from ..take import Take
+from .redrawn_eyes import redrawn
+
+__all__ = [
+    "MOODS",
+    "RANGES",
+    "StyleDials",
+    "activity",
+    "dials_from",
+    "mood_table",
+    "offset_gain",
+    "restyle",
+    "restyle_take",
+]
+
+_ARTICULATED = tuple(INDEX[name] for name in MOUTH + JAW + TONGUE)
+_JAW = tuple(INDEX[name] for name in (*JAW, "mouthClose"))
+_EXPRESSION = tuple(
+    INDEX[name]
+    for name in ARKIT_NAMES
+    if name in BROWS or name.startswith(("cheek", "noseSneer", "eyeSquint"))
+)
+_SIDED = tuple(
+    (INDEX[left], INDEX[right])
+    for left, right in LEFT_RIGHT_PAIRS
+    if not left.startswith("eye") and left not in ("jawLeft", "mouthLeft")
+)
+# What frees a lower lip that is tucked under the teeth.
+_UNTUCKS = tuple(
+    column
+    for name in ("jawOpen", "mouthLowerDown", "mouthFunnel", "mouthPucker")
+    + ("mouthShrugLower", "mouthPress")
+    for column in columns(name)
+)
+# Lips nearer than this count as closed where openings are compared, in units of a full jawOpen.
+_SLIT = np.float32(0.01)
+_LOPSIDED = 0.6  # the weaker side keeps 1 - this at full asymmetry
+_SMILE, _SMILE_CHEEKS, _FROWN = 0.55, 0.2, 0.5
+# A rounded mouth cannot smile or stretch at the same time; a wide open one cannot press.
+_ROUND_LESS, _OPEN_LESS = 0.65, 0.8
+_WIDENING = ("mouthSmile", "mouthStretch", "mouthDimple")
+_CLOSING = ("mouthPress", "mouthShrugLower", "mouthRollLower")
+# Share of a mood that stays in a pause.
+_IN_PAUSES = 0.7
+# What a mood parts the lips with comes and goes around a closure within about this time.
+_PARTING_SECONDS = 0.07
+# Percentile of the mouth's motion that counts as fully lively.
+_LIVELY = 70.0
+# Three running means of this length rise within 300 ms and pass 4 % of a 3 Hz change.
+_MEAN_SECONDS = 0.24
+_TUCK_BEGINS, _TUCK_FULL = 0.16, 0.32
+
+
+def restyle_take(
+    take: Take, dials: StyleDials, moods: Mapping[str, ArrayLike] | None = None
+) -> Take:
+    """The same performance with the dials applied; neutral dials give the very same Take.
+
+    `moods` as in `restyle`. What was turned is noted in `meta["style"]`.
+    """
+    if dials.neutral and not moods:
+        return take
+    noted: dict[str, Any] = dials.turned()
+    noted.update({name: "curve" for name in moods or {}})
+    head = np.float32(dials.head_motion)
+    gain = offset_gain(take.weights, dials)
+    take = redrawn(take, dials.blinks, dials.gaze)
+    return dataclasses.replace(
+        take,
+        weights=restyle(take.weights, take.fps, dials, moods),
+        head_rotation=take.head_rotation * head,
+        head_translation=take.head_translation * head,
+        offset_weights=take.offset_weights * gain[:, None],
+        meta={**take.meta, "style": noted},
+    )
+
+
+def offset_gain(weights: FloatArray, dials: StyleDials) -> FloatArray:
+    """How much of its lip offsets each frame [T] keeps: they go with the mouth's own amplitude.
+
+    `weights` [T, 52] are the raw ones. Offsets that hold closed lips together never grow, and no
+    mood changes any.
+    """
+    rows = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    gap = aperture(rows)
+    gain = np.full(len(gap), dials.articulation, np.float32)
+    if dials.jaw != 1.0:
+        # What offsets close is mostly what the jaw has opened.
+        _scale(rows, _JAW, dials.jaw)
+        gain *= (aperture(rows) + _SLIT) / (gap + _SLIT)
+    if len(gain) and gain.max() > 1.0:
+        freedom = _freedom(gap, usual_opening(gap))
+        gain = np.minimum(gain, 1.0) + freedom * np.maximum(gain - 1.0, 0.0)
+    return np.asarray(gain, np.float32)
+
+
+def restyle(
+    weights: FloatArray,
+    fps: float,
+    dials: StyleDials,
+    moods: Mapping[str, ArrayLike] | None = None,
+) -> FloatArray:
+    """Curves [T, 52] in 0..1 with the dials applied, [T, 52] in 0..1; the input is not changed.
+
+    `moods` gives moods that change over time: name to a number or a curve [T] in 0..1, in place
+    of the dial of that name. Neutral dials return the input itself. Head motion, blinks and gaze
+    are those of a Take: `restyle_take` turns them.
+    """
+    frames = len(weights)
+    strengths = _strengths(dials, moods, frames)
+    if frames == 0 or (not strengths and _of_curves(dials).neutral):
+        return weights
+    raw = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    rows = raw.copy()
+    gap = aperture(raw)
+    usual = usual_opening(gap)
+    _scale(rows, _ARTICULATED, dials.articulation)
+    _scale(rows, _JAW, dials.jaw)
+    _scale(rows, _EXPRESSION, dials.expressiveness)
+    if strengths or dials.smile:
+        gates = _Gates(raw, gap / np.float32(usual), fps)
+        _bias_smile(rows, gates, dials.smile)
+        if strengths:
+            active = activity(raw, fps)
+            for name, strength in strengths.items():
+                _add_mood(rows, gates, name, _felt(strength, active, fps))
+    if dials.asymmetry:
+        for left, right in _SIDED:
+            rows[left] *= np.float32(1.0 + _LOPSIDED * min(dials.asymmetry, 0.0))
+            rows[right] *= np.float32(1.0 - _LOPSIDED * max(dials.asymmetry, 0.0))
+    np.clip(rows, 0.0, 1.0, out=rows)
+    _keep_contacts(rows, raw, gap, usual)
+    return np.ascontiguousarray(rows.T)
+
+
+def _of_curves(dials: StyleDials) -> StyleDials:
+    """The dials without those that only a whole Take has."""
+    return dataclasses.replace(dials, head_motion=1.0, blinks=1.0, gaze=1.0)
+
+
+def activity(rows: FloatArray, fps: float) -> FloatArray:
+    """How lively the mouth is, [T] in 0..1: near 1 within phrases, 0 in long pauses.
+
+    `rows` [52, T], one row per shape. Smooth: nothing of it changes faster than about 3 Hz.
+    """
+    mouth = np.zeros(rows.shape[1], np.float32)
+    for column in _ARTICULATED:
+        mouth += rows[column]
+    speed = np.abs(np.diff(mouth, prepend=mouth[:1])) * np.float32(fps)
+    lively = _smooth(_smooth(speed, fps), fps)
+    moving = lively[lively > 0.02]
+    if not len(moving):
+        return np.zeros_like(mouth)
+    usual = float(np.percentile(moving, _LIVELY))
+    return _smooth(np.minimum(lively / np.float32(usual), 1.0), fps)
+
+
+@cache
+def mood_table() -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """By mood: what full strength adds to each shape or stem, and the share that it takes away."""
+    text = Path(__file__).with_name("moods.json").read_text("utf-8")
+    table: dict[str, dict[str, dict[str, float]]] = json.loads(text)
+    return {name: (table[name]["adds"], table[name]["lessens"]) for name in MOODS}
+
+
+class _Gates:
+    """How much room the mouth leaves at each frame [T], 0..1, from the raw curves [52, T]."""
+
+    def __init__(self, raw: FloatArray, opening: FloatArray, fps: float) -> None:
+        rounding = raw[INDEX["mouthPucker"]] + 0.75 * raw[INDEX["mouthFunnel"]]
+        free = 1.0 - _tucked(raw)
+        self.widening = _smooth_below(1.0 - _ROUND_LESS * _step(rounding / np.float32(0.5)), fps)
+        self.closing = _smooth_below((1.0 - _OPEN_LESS * _step(opening)) * free, fps)
+        self.parting = _smooth_below(_step((opening - CLOSED) / 0.5) * free, fps)
+        self.lids = 1.0 - np.maximum(raw[INDEX["eyeBlinkLeft"]], raw[INDEX["eyeBlinkRight"]])
+
+    def of(self, name: str) -> FloatArray | float:
+        if name in _WIDENING:
+            return self.widening
+        if name in _CLOSING:
+            return self.closing
+        if PARTING.get(name, 0.0) > 0:
+            return self.parting
+        return self.lids if name in ("eyeWide", "eyeBlink", "eyeLookDown") else 1.0
+
+
+def _strengths(
+    dials: StyleDials, moods: Mapping[str, ArrayLike] | None, frames: int
+) -> dict[str, FloatArray]:
+    """The moods that are felt at all, each as a curve [T]."""
+    wanted: dict[str, ArrayLike] = {name: getattr(dials, name) for name in MOODS}
+    for name, given in (moods or {}).items():
+        if name not in MOODS:
+            raise VividKeysError(
+                ErrorKind.BAD_REQUEST,
+                f"There is no mood '{name[:40]}'.",
+                f"Choose one of {', '.join(MOODS)}.",
+            )
+        wanted[name] = given
+    found = {}
+    for name, value in wanted.items():
+        curve = np.asarray(value, np.float32)
+        if curve.shape not in ((), (frames,)):
+            raise VividKeysError(
+                ErrorKind.BAD_ARRAY,
+                f"The curve of '{name}' has the shape {curve.shape}; the Take has {frames} frames.",
+            )
+        if not (np.isfinite(curve).all() and (curve >= 0).all() and (curve <= 1).all()):
+            raise VividKeysError(
+                ErrorKind.BAD_REQUEST, f"The mood '{name}' is not between 0 and 1 everywhere."
+            )
+        if curve.any():
+            found[name] = np.broadcast_to(curve, (frames,))
+    return found
+
+
+def _felt(strength: FloatArray, active: FloatArray, fps: float) -> FloatArray:
+    """A mood's strength [T] as the face shows it: more within phrases, and never sudden."""
+    shown = strength * (_IN_PAUSES + (1.0 - _IN_PAUSES) * active)
+    return _smooth(np.asarray(shown, np.float32), fps)
+
+
+def _scale(rows: FloatArray, which: tuple[int, ...], factor: float) -> None:
+    if factor != 1.0:
+        rows[list(which)] *= np.float32(factor)
+
+
+def _bias_smile(rows: FloatArray, gates: _Gates, smile: float) -> None:
+    if smile > 0:
+        _blend(rows, "mouthSmile", _SMILE * smile * gates.widening)
+        _blend(rows, "cheekSquint", _SMILE_CHEEKS * smile)
+    elif smile < 0:
+        for column in columns("mouthSmile"):
+            rows[column] *= np.float32(1.0 + smile)
+        _blend(rows, "mouthFrown", -_FROWN * smile)
+
+
+def _add_mood(rows: FloatArray, gates: _Gates, name: str, felt: FloatArray) -> None:
+    adds, lessens = mood_table()[name]
+    for shape, share in lessens.items():
+        for column in columns(shape):
+            rows[column] *= 1.0 - np.float32(share) * felt
+    for shape, amount in adds.items():
+        _blend(rows, shape, np.float32(amount) * felt * gates.of(shape))
+
+
+def _blend(rows: FloatArray, shape: str, amount: FloatArray | float) -> None:
+    """Move a shape towards 1 by `amount`, so that sums stay in range."""
+    for column in columns(shape):
+        rows[column] += np.asarray(amount, np.float32) * np.maximum(1.0 - rows[column], 0.0)
+
+
+def _tucked(raw: FloatArray) -> FloatArray:
+    """How far the lower lip is under the upper teeth, [T] in 0..1."""
+    return _step((raw[INDEX["mouthRollLower"]] - _TUCK_BEGINS) / (_TUCK_FULL - _TUCK_BEGINS))
+
+
+def _keep_contacts(rows: FloatArray, raw: FloatArray, gap: FloatArray, usual: float) -> None:
+    """Where the raw lips are closed or tucked, take back what would part or free them."""
+    tucked = _tucked(raw)
+    if tucked.any():
+        for column in _UNTUCKS:
+            rows[column] -= tucked * np.maximum(rows[column] - raw[column], 0.0)
+    freedom = _freedom(gap, usual)
+    _limit_opening(rows, APERTURE, gap, freedom)
+    _limit_opening(rows, PARTING, np.maximum(weighted(raw, PARTING), 0.0), freedom)
+
+
+def _freedom(gap: FloatArray, usual: float) -> FloatArray:
+    """How far dials may open each frame [T], 0..1: closed ones not at all, then more and more."""
+    return _step((gap / np.float32(usual) - CLOSED) / 0.35)
+
+
+def _limit_opening(
+    rows: FloatArray, table: dict[str, float], before: FloatArray, freedom: FloatArray
+) -> None:
+    """Let the lips open beyond `before` [T] by no more than the share `freedom` [T] of what the
+    dials ask: first the lips' own shapes give way, then the jaw. The opening is that of `table`."""
+    styled = weighted(rows, table)
+    limit = before + freedom * np.maximum(styled - before, 0.0)
+    frames = np.flatnonzero(styled > limit + 1e-6)
+    if not len(frames):
+        return
+    limit, excess = limit[frames], (styled - limit)[frames]
+    parting = [
+        (column, np.float32(coefficient))
+        for name, coefficient in table.items()
+        if coefficient > 0 and name != "jawOpen"
+        for column in columns(name)
+    ]
+    opened = np.zeros(len(frames), np.float32)
+    for column, coefficient in parting:
+        opened += coefficient * rows[column, frames]
+    share = np.clip(1.0 - excess / np.maximum(opened, np.float32(1e-6)), 0.0, 1.0)
+    for column, _ in parting:
+        rows[column, frames] *= share
+    jaw = rows[INDEX["jawOpen"]]
+    jaw[frames] = np.maximum(jaw[frames] - np.maximum(excess - opened, 0.0), 0.0)
+
+
+def _step(x: FloatArray) -> FloatArray:
+    """0 below 0, 1 above 1, a smooth step between."""
+    x = np.clip(x, 0.0, 1.0)
+    return np.asarray(x * x * (3.0 - 2.0 * x), np.float32)
+
+
+def _smooth_below(gate: FloatArray, fps: float) -> FloatArray:
+    """A smooth curve [T] that is nowhere above `gate` [T]."""
+    half = round(_PARTING_SECONDS * fps)
+    padded = np.pad(gate, half, mode="edge")
+    lowest = gate.copy()
+    for shift in range(2 * half + 1):
+        np.minimum(lowest, padded[shift : shift + len(gate)], out=lowest)
+    # Every mean of `half` frames to either side holds only values that are not above the gate.
+    return _mean(_mean(lowest, half - half // 2, 1), half // 2, 1)
+
+
+def _smooth(values: FloatArray, fps: float) -> FloatArray:
+    """Three centred running means over `_MEAN_SECONDS`, [T]."""
+    return _mean(values, round(_MEAN_SECONDS * fps / 2), 3)
+
+
+def _mean(values: FloatArray, half: int, times: int) -> FloatArray:
+    """Running mean over `half` frames to either side, [T]; the ends are carried on."""
+    result = np.asarray(values, np.float64)
+    if half == 0 or not len(values) or result.min() == result.max():
+        return np.asarray(values, np.float32)
+    length = 2 * half + 1
+    for _ in range(times):
+        sums = np.cumsum(np.pad(result, (half + 1, half), mode="edge"))
+        result = (sums[length:] - sums[:-length]) / length
+    return np.asarray(result, np.float32)
