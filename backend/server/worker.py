@@ -23,10 +23,11 @@ from typing import IO, Any
 from backend.server.folders import as_disk_error, private_folder
 from backend.server.job_kinds import JobKind, job_kinds
 from backend.server.pipe import PipeEndedError, read_message, write_message
-from shared.arrays import Arrays, load_npz
+from shared.arrays import Arrays
 from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import SENTENCE_CHARACTERS
+from shared.npz import load_npz
 
 _log = logging.getLogger("backend.worker")
 _PROGRESS_SECONDS = 0.05
