@@ -304,7 +304,7 @@ class JobStore:
         try:
             with self._table:
                 yield self._table
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if "full" in str(error):
                 raise disk_full(what) from error
             raise VividKeysError(

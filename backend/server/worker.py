@@ -76,8 +76,12 @@ class Worker:
                 # The server is gone, so nobody wants what is being computed. No clean-up: other
                 # threads may be deep inside a network.
                 os._exit(0)
-            if header["do"] == "cancel":
-                self._cancelled.add(header["job"])
+            except Exception:
+                # Without its ears the worker would work on for nobody; the server starts another.
+                _log.exception("Something unreadable came from the server.")
+                os._exit(1)
+            if header.get("do") == "cancel":
+                self._cancelled.add(str(header.get("job")))
             else:
                 self._tasks.put((header, arrays))
 
