@@ -105,14 +105,14 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _array_of(data: bytes) -> NDArray[Any]:
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         read = np.lib.format.read_array_header_1_0
     elif version == (2, 0):
         read = np.lib.format.read_array_header_2_0
     else:
         raise ValueError("an array is of an unknown version")
-    shape, in_columns, dtype = read(stream)  # type: ignore[no-untyped-call]
+    shape, in_columns, dtype = read(stream)
     start = stream.tell()
     if dtype.kind not in _KINDS or dtype.hasobject or dtype.subdtype or dtype.fields:
         raise ValueError("an array holds something else than numbers or names")
