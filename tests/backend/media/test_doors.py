@@ -32,6 +32,7 @@ from backend.mesh_files import read_mesh
 from backend.mesh_to_video.provenance import read_provenance
 from backend.training.capture.read_video import read_pictures, video_facts
 from shared.errors import ErrorKind, VividKeysError
+from tests.mutations import spoilt
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CASES = REPOSITORY / "tests" / "cases"
@@ -254,3 +255,47 @@ def test_formats_that_nobody_records_in_are_not_libsndfiles_to_read() -> None:
         buffer.seek(0)
         with pytest.raises(CannotDecodeError):
             SoundfileStream(buffer)
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def picture_bytes(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    more = {"exif": exif} if kind in ("JPEG", "WEBP") else {}
+    Image.fromarray(noise).save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def sound_bytes(container: str) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as film:
+        stream = film.add_stream("pcm_s16le", rate=16_000)
+        noise = np.random.default_rng(0).integers(-3000, 3000, (1, 8000)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16", "mono")
+        frame.sample_rate = 16_000
+        film.mux([*stream.encode(frame), *stream.encode(None)])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", PHOTO_FORMATS)
+def test_spoilt_photos_are_photos_or_errors(kind: str) -> None:
+    for data in spoilt(picture_bytes(kind), 60):
+        try:
+            load_image(data)
+        except VividKeysError as error:
+            assert error.kind in (ErrorKind.BAD_IMAGE, ErrorKind.TOO_LARGE)
+            assert error.sentence and error.next_step
+
+
+@pytest.mark.parametrize("container", ["wav", "avi", "mov", "matroska", "w64", "caf"])
+def test_spoilt_sounds_are_sounds_or_errors(container: str) -> None:
+    for data in spoilt(sound_bytes(container), 40):
+        try:
+            load_audio(data)
+        except VividKeysError as error:
+            assert error.kind in (ErrorKind.BAD_AUDIO, ErrorKind.TOO_LARGE)
+            assert error.sentence and error.next_step
