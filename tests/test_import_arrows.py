@@ -12,26 +12,27 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # A folder of the backend may import those before it in its own row, itself, and shared.
 MAY_IMPORT = {
-    "audio": set(),
+    "media": set(),
+    "audio": {"media"},
     "models": set(),
     "samples": set(),
-    "mesh_files": set(),
+    "mesh_files": {"media"},
     "rasterize": set(),
-    "face": {"rasterize", "models"},
+    "face": {"rasterize", "media", "models"},
     "transfer": {"rasterize", "face", "models"},
     "heads": {"rasterize", "mesh_files", "face", "transfer", "models"},
     "audio_to_mesh": {"audio", "face", "models"},
-    "mesh_to_video": {"rasterize", "audio", "face", "models"},
+    "mesh_to_video": {"rasterize", "media", "audio", "face", "models"},
     "server": {
         "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
     },
     "training": {
-        "rasterize", "audio", "mesh_files", "face", "heads", "audio_to_mesh", "mesh_to_video",
-        "models",
+        "rasterize", "media", "audio", "mesh_files", "face", "heads", "audio_to_mesh",
+        "mesh_to_video", "models",
     },
     "evaluation": {
-        "rasterize", "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
-        "models", "samples", "server", "training",
+        "rasterize", "media", "audio", "face", "transfer", "heads", "audio_to_mesh",
+        "mesh_to_video", "models", "samples", "server", "training",
     },
     "commands": {
         "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",

@@ -20,6 +20,7 @@ from backend.server.worker_process import WorkerEnded, WorkerProcess, WorkerSaid
 from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import CANCEL_SECONDS
+from shared.protocol import unforeseen
 
 _log = logging.getLogger(__name__)
 
@@ -147,14 +148,25 @@ class Dispatcher:
             job = self._turns.take()
             if job is None:
                 break
+            self._begin(job)
+        self._outcome.queue_moved()
+
+    def _begin(self, job: str) -> None:
+        """Give a job to the worker; one that cannot be given ends here, and is in nobody's way."""
+        try:
             task = self._outcome.task_of(job)
             if task is None:
-                continue
+                return
             self._running = _Running(job)
             self._outcome.job_started(job)
             assert self._worker is not None
             self._worker.tell(task)
-        self._outcome.queue_moved()
+        except Exception as error:
+            self._running = None
+            if not isinstance(error, VividKeysError):
+                _log.exception("The job %s could not be begun.", job)
+                error = unforeseen("job", job)
+            self._outcome.job_failed(job, error)
 
     def cancel(self, job: str) -> None:
         """Stop a job that waits or runs; its end is reported soon, whatever the worker does."""
@@ -170,6 +182,11 @@ class Dispatcher:
         if self._worker is not None:
             self._worker.end(seconds)
             self._worker = None
+
+    def replace_worker(self, serial: int) -> None:
+        """End the worker of this number, which cannot be trusted; another one follows."""
+        if self._worker is not None and serial == self._serial:
+            self._worker.kill()
 
     def next_deadline(self) -> float | None:
         """When `keep_time` has something to do, on the clock of time.monotonic."""

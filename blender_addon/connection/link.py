@@ -7,6 +7,7 @@ pieces, and keeps a list of the jobs under way so that it can attach to them aga
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from .events import (
 from .sockets import fallen_silent, gone_away, nobody_there, open_socket, refused_key, wrong_server
 from .under_way import JobsUnderWay
 
+_log = logging.getLogger(__name__)
 _WELCOME_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _HELD_UP_SECONDS = 1.0
@@ -81,7 +83,12 @@ class Link:
             poller.register(self._monitor, self._zmq.POLLIN)
         poller.poll(0 if self._jobs.is_hashing else 200)
         for command in self.commands.take_all():
-            self._obey(command)
+            try:
+                self._obey(command)
+            except Exception:
+                _log.exception("A command could not be carried out.")
+                if isinstance(command, SubmitJob):
+                    self._jobs.fail(command.job, protocol.unforeseen("submit", command.job))
         self._receive()
         self._watch()
         self._keep_time()
@@ -119,12 +126,19 @@ class Link:
             except self._zmq.Again:
                 return
             self._heard_at = time.monotonic()
+            about = job = ""
             try:
                 message = protocol.decode_from_server([frame.buffer for frame in frames])
+                about, job = message.TYPE, getattr(message, "job", "")
+                self._hear(message)
             except protocol.MessageError as error:
                 self._hear_nonsense(error)
-            else:
-                self._hear(message)
+            except Exception:
+                # Nobody knows a message that gets here. The thread lives on, and the job that it
+                # was about does not wait for ever.
+                _log.exception("A message '%s' from the backend could not be taken in.", about)
+                if job:
+                    self._jobs.fail(job, protocol.unforeseen(about, job))
 
     def _watch(self) -> None:
         """What ZeroMQ says about the connection itself: the quickest sign that it broke."""
