@@ -20,6 +20,7 @@ from .arrays import (
     IntArray,
     checked_floats,
     checked_triangles,
+    json_text,
     load_npz,
     pack_json,
     save_npz,
@@ -214,8 +215,14 @@ def take_from_arrays(arrays: Arrays) -> Take:
 
 
 def save_take(take: Take, path: Path) -> None:
-    """Write a *.take.npz; it can be read by numpy alone, without pickle."""
+    """Write a *.take.npz for numpy alone, without pickle: `float(z["fps"])`, and `meta` is JSON.
+
+    Two arrays differ from those of `take_to_arrays`: `fps` is a number and `meta` a text, both of
+    shape (); older files have them as they are there.
+    """
     arrays = take_to_arrays(take)
+    arrays["fps"] = arrays["fps"].reshape(())
+    arrays["meta"] = json_text(arrays["meta"])
     arrays["names"] = np.array(ARKIT_NAMES)
     save_npz(path, arrays)
 
