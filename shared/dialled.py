@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from .dials import Dial
 from .errors import ErrorKind, VividKeysError
@@ -18,7 +18,8 @@ class Dialled:
         @dataclass(frozen=True)
         class StyleDials(Dialled, dials=STYLE): ...
 
-    Their fields come after the class's own, with the dials' defaults, and are floats.
+    Their fields come after the class's own, with the dials' defaults, and are floats. No type
+    checker sees them: a class whose dials are used by name says so `if TYPE_CHECKING`.
     """
 
     DIALS: ClassVar[tuple[Dial, ...]] = ()
@@ -32,11 +33,6 @@ class Dialled:
     def field_type(cls, dial: Dial) -> Any:
         """The annotation of a dial's field: a number and its check."""
         return Annotated[float, dial.check]
-
-    if TYPE_CHECKING:
-        # The fields are made from a table, where no type checker sees them.
-        def __init__(self, **values: Any) -> None: ...
-        def __getattr__(self, name: str) -> float: ...
 
     def dial_values(self, dials: Iterable[Dial] | None = None) -> dict[str, Any]:
         """By name the values of all dials of this class, or of some: floats, to be passed on."""

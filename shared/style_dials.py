@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .dialled import Dialled
 from .dials import MOODS, STYLE
@@ -23,6 +23,11 @@ class StyleDials(Dialled, dials=STYLE):
 
     Raises VividKeysError(bad_request) for a value outside its range.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **dials: float) -> None: ...
+        def __getattr__(self, name: str) -> float: ...
 
     def __post_init__(self) -> None:
         self.check_dials()

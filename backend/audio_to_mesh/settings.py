@@ -34,6 +34,7 @@ class AnimateSettings(Dialled, dials=HEARD_OR_MADE):
         def __init__(
             self, *, seed: int = 0, fps: float = 60.0, style: StyleDials = ..., **dials: Any
         ) -> None: ...
+        def __getattr__(self, name: str) -> float: ...
 
     def __post_init__(self) -> None:
         low, high = FRAME_RATES
