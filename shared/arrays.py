@@ -92,9 +92,27 @@ def pack_json(value: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
 
 
+def json_text(packed: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """What `pack_json` gave as one text, shape (): `json.loads(str(it))` is all a reader needs."""
+    return np.array(packed.tobytes().decode("utf-8"))
+
+
+def _text_bytes(value: Any) -> Any:
+    """The UTF-8 bytes [n] of a `json_text`; anything else as it is."""
+    array = np.asarray(value)
+    if array.dtype.kind != "U" or array.ndim:
+        return value
+    try:
+        # Not `str(array)`: it raises SystemError for code points that are no characters.
+        text = array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
+    except ValueError:
+        text = ""
+    return np.array(list(text.rstrip("\0").encode("utf-8")), np.uint8)
+
+
 def unpack_json(name: str, value: Any) -> dict[str, Any]:
-    """The object that `pack_json` packed, or a bad_array error."""
-    array = _checked(name, value, (None,), "u")
+    """The object that `pack_json` or `json_text` packed, or a bad_array error."""
+    array = _checked(name, _text_bytes(value), (None,), "u")
     try:
         parsed = parse_json(array.astype(np.uint8).tobytes())
     except ValueError:

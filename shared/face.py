@@ -22,6 +22,7 @@ from .arrays import (
     checked_floats,
     checked_triangles,
     count_of,
+    json_text,
     pack_json,
     save_npz,
     unpack_json,
@@ -186,8 +187,10 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
 
 
 def save_face(face: FaceMesh, path: Path) -> None:
-    """Write a face as .npz."""
-    save_npz(path, face_to_arrays(face))
+    """Write a face as .npz; `meta` is there a JSON text of shape ()."""
+    arrays = face_to_arrays(face)
+    arrays["meta"] = json_text(arrays["meta"])
+    save_npz(path, arrays)
 
 
 def load_face(path: Path) -> FaceMesh:

@@ -21,6 +21,7 @@ from .arrays import (
     checked_floats,
     checked_triangles,
     count_of,
+    json_text,
     pack_json,
     save_npz,
     unpack_json,
@@ -215,8 +216,14 @@ def take_from_arrays(arrays: Arrays) -> Take:
 
 
 def save_take(take: Take, path: Path) -> None:
-    """Write a *.take.npz; it can be read by numpy alone, without pickle."""
+    """Write a *.take.npz for numpy alone, without pickle: `float(z["fps"])`, and `meta` is JSON.
+
+    Two arrays differ from those of `take_to_arrays`: `fps` is a number and `meta` a text, both of
+    shape (); older files have them as they are there.
+    """
     arrays = take_to_arrays(take)
+    arrays["fps"] = arrays["fps"].reshape(())
+    arrays["meta"] = json_text(arrays["meta"])
     arrays["names"] = np.array(ARKIT_NAMES)
     save_npz(path, arrays)
 

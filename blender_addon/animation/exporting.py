@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for other programs: the Take itself, Live Link Face CSV, GLB and FBX.
+"""Files for other programs: what a Take can be written as, and the targets as GLB and FBX.
 
-The settings of the two exporters are those with which shape key names, order, key times and
-values come out equal to the Take; the tests read the files back.
+The settings of Blender's two exporters are those with which shape key names, order, key times
+and values come out equal to the Take; the tests read the files back.
 """
 
 from __future__ import annotations
@@ -10,23 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..contracts import errors, formats, take
+from ..contracts import errors, take_formats
 from . import glb_times, keying
-
-
-def export_take(performance: take.Take, path: Path) -> None:
-    """The Take as *.take.npz, at its own frame rate."""
-    take.save_take(performance, path)
-
-
-def export_live_link(performance: take.Take, path: Path) -> None:
-    """The Take as a Live Link Face CSV, at its own frame rate."""
-    formats.save_livelink_csv(performance, path)
 
 
 def export_glb(context: Any, exported: list[Any], path: Path) -> None:
@@ -83,6 +74,31 @@ def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
                 embed_textures=True,
             ),
         )
+
+
+@dataclass(frozen=True)
+class SceneFormat:
+    """A kind of file that holds objects with their animation, as Blender's exporters write it.
+
+    `name`, `suffix`, `label` and `description` as in a `TakeFormat`.
+    """
+
+    name: str
+    suffix: str
+    label: str
+    description: str
+    write: Callable[[Any, list[Any], Path], None]
+
+
+_IN_PANEL_ORDER: tuple[SceneFormat | take_formats.TakeFormat, ...] = (
+    SceneFormat(
+        "GLB", ".glb", "GLB", "The targets with their animation, as one glTF file", export_glb
+    ),
+    SceneFormat("FBX", ".fbx", "FBX", "The targets with their animation and textures", export_fbx),
+    *take_formats.TAKE_FORMATS,
+)
+FORMATS = {form.name: form for form in _IN_PANEL_ORDER}
+"""All that the extension writes, by the name that scripts say."""
 
 
 def with_relations(objects: list[Any]) -> list[Any]:

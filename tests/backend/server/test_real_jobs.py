@@ -86,7 +86,7 @@ def test_the_check_of_the_connection_goes_well_to_its_end(backend: BackendProces
 
 def test_speech_becomes_a_take_piece_by_piece(session: Session) -> None:
     heard: list[Event] = []
-    request = {"audio_name": "speech.flac", "seed": 5, "fps": 30.0}
+    request = {"audio_name": "speech.flac", "seed": 5, "fps": 30.0, "stream": True}
     job = session.submit("animate", request, uploads={"audio": SAMPLES / "speech.flac"})
     done = session.wait(job, timeout=WAIT, on_event=heard.append)
     take = take_from_arrays(done.arrays)
@@ -103,6 +103,15 @@ def test_speech_becomes_a_take_piece_by_piece(session: Session) -> None:
     for name in ("weights", "head_rotation", "head_translation", "offset_weights"):
         joined = np.concatenate([getattr(piece, name) for piece in pieces])
         np.testing.assert_array_equal(joined, getattr(take, name))
+    fractions = [e.fraction for e in heard if isinstance(e, Progress) and e.stage == "animating"]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
+def test_nothing_is_sent_twice_to_a_client_that_did_not_ask(session: Session) -> None:
+    heard: list[Event] = []
+    job = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
+    session.wait(job, timeout=WAIT, on_event=heard.append)
+    assert not any(isinstance(event, Chunk) for event in heard)
     fractions = [e.fraction for e in heard if isinstance(e, Progress) and e.stage == "animating"]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
 
@@ -159,7 +168,7 @@ def test_lip_offsets_are_made_for_the_face_that_was_sent(
     speech = {"audio": SAMPLES / "speech.flac"}
     takes = []
     for params in ({}, {"face_job": portrait_job}):
-        job = session.submit("animate", params, uploads=speech)
+        job = session.submit("animate", {**params, "stream": True}, uploads=speech)
         heard: list[Event] = []
         take = take_from_arrays(session.wait(job, timeout=WAIT, on_event=heard.append).arrays)
         pieces = [motion_slice(e.info, e.arrays) for e in heard if isinstance(e, Chunk)]
@@ -196,7 +205,7 @@ def test_cancel_stops_a_long_animation_without_losing_the_worker(
     long = tmp_path / "long.wav"
     write_noise(long, seconds=1200)
     workers = psutil.Process(backend.pid).children()
-    job = session.submit("animate", {}, uploads={"audio": long})
+    job = session.submit("animate", {"stream": True}, uploads={"audio": long})
     while not any(isinstance(e, Chunk) for e in session.pump()):
         pass
     session.cancel(job)
@@ -245,6 +254,7 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
         {"head_liveliness": 2},
         {"jaw": "1"},
         {"volume": 1},
+        {"stream": 1},
         {"audio_name": "../../etc/passwd"},
         {"face_job": "x"},
         {"face_job": "0" * 32},
@@ -266,7 +276,7 @@ def test_a_face_that_does_not_fit_is_refused(session: Session) -> None:
 
 
 def test_a_request_survives_its_way_as_params() -> None:
-    request = AnimateRequest("0" * 64, "a.wav", "1" * 32, 7, 25.0, 0.5, 0.0, 2.0)
+    request = AnimateRequest("0" * 64, "a.wav", "1" * 32, 7, 25.0, True, 0.5, 0.0, 2.0)
     assert from_params(AnimateRequest, as_params(request)) == request
 
 
