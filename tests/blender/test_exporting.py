@@ -137,8 +137,7 @@ def test_an_fbx_comes_back_into_blender_as_it_was(blender, addon, head, performa
     assert [block.name for block in again.data.shape_keys.key_blocks] == ["Basis", *names]
     for column, name in enumerate(names):
         keys = shape_curve(addon, again.data.shape_keys, name)
-        # An FBX keeps the scene's frames: the performance starts at frame 11.
-        assert np.abs(keys[:, 0] - np.arange(11, 11 + resampled.frame_count)).max() < 1e-3
+        assert np.abs(keys[:, 0] - np.arange(resampled.frame_count)).max() < 1e-3
         assert np.abs(keys[:, 1] - resampled.weights[:, column]).max() < 1e-6
     turns = keyed_values(addon, again)[("rotation_euler", 2)]
     assert len(turns) == resampled.frame_count
