@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import demo, doctor, environments, extension_zip, setup_steps
+from . import demo, doctor, environments, extension_zip, locking, setup_steps
 from .environments import BACKEND
 from .failure import SetupError
 from .paths import DEMO_OUT, ROOT, SAMPLE_AUDIO, SAMPLE_IMAGE, shown
@@ -24,6 +24,7 @@ COMMANDS = {
     "backend": "set up only the backend and say how to start it",
     "addon": "build the extension's zips for every platform into dist/",
     "doctor": "say what is installed, what is missing and how to mend it",
+    "lock": "write the digests of the pinned packages into requirements/ (after changing a pin)",
 }
 
 
@@ -127,6 +128,8 @@ def main(arguments: Sequence[str]) -> int:
         return _guarded(lambda: _addon(options.this_machine))
     if options.command == "doctor":
         return doctor.run()
+    if options.command == "lock":
+        return _guarded(locking.run)
     parser.print_help()
     return 2
 
