@@ -9,7 +9,17 @@ from typing import Any
 
 import bpy
 
-from . import characters, face_points, head_choice, properties, sequencer, targets, versions
+from . import (
+    characters,
+    face_points,
+    head_choice,
+    online_access,
+    properties,
+    sequencer,
+    targets,
+    versions,
+)
+from .contracts import errors
 from .exporting import performance_actions
 from .preferences import local_backend, preferences
 from .work import state
@@ -66,7 +76,11 @@ def _remote_backend(context: Any) -> str:
         return "Enter the address of the backend first"
     if not preferences(context).key_file:
         return "Choose the key file of the backend first"
-    return ""
+    try:
+        refused = online_access.refusal(preferences(context).address)
+    except errors.VividKeysError as error:
+        return error.sentence.rstrip(".")
+    return f"{refused.sentence} {refused.next_step}".rstrip(".") if refused else ""
 
 
 def _may_disconnect(_context: Any) -> str:
