@@ -21,6 +21,7 @@ from ..connection.backend_process import BackendProcess, BackendState
 from ..connection.events import FileReceived, ResultWaits
 from ..connection.session import Session, SessionState, StateChanged, UploadSource
 from ..contracts import connection, errors, messages
+from ..settings import online_access
 from . import first_picture
 
 TICK_SECONDS = 0.1
@@ -78,6 +79,7 @@ class Work:
         self.session = Session()
         self.process: BackendProcess | None = None
         self._knocked = False
+        self._address = ""  # of a backend that somebody else started
         self.job: Job | None = None
         self.notice: Notice | None = None
         self.pending: PendingTake | None = None
@@ -123,9 +125,13 @@ class Work:
         self.keep_pumping()
 
     def connect(self, address: str, key_file: Path, patience: float) -> None:
-        """Connect to a backend that somebody else started."""
+        """Connect to a backend that somebody else started. Raises VividKeysError."""
         keys = connection.load_client_keys(key_file)
+        refused = online_access.refusal(address)
+        if refused is not None:
+            raise refused
         self.disconnect()
+        self._address = address
         self.session.connect(address, keys, patience=patience)
         self.keep_pumping()
 
@@ -142,6 +148,7 @@ class Work:
             self.process.stop()
             self.process = None
         self.offers = ()
+        self._address = ""
 
     def close(self) -> None:
         """For unregister: nothing of ours stays behind."""
@@ -236,7 +243,7 @@ class Work:
 
     def pump(self) -> bool:
         """Take what the backend said since the last time; True when anything changed."""
-        changed = self._watch_process()
+        changed = self._watch_process() or self._heed_online_access()
         for event in self.session.pump(PUMP_SECONDS):
             changed = True
             self._hear(event)
@@ -305,6 +312,19 @@ class Work:
                 self.tell_error(error)
                 return True
         return False
+
+    def _heed_online_access(self) -> bool:
+        """A lost connection is not sought again once the user has taken Blender offline."""
+        if not self._address or self.session.state is not SessionState.LOST:
+            return False
+        refused = online_access.refusal(self._address)
+        if refused is None:
+            return False
+        self.session.give_up(refused.sentence, refused.next_step)
+        self.session.disconnect(refused.sentence)
+        self._address = ""
+        self.tell_error(refused)
+        return True
 
     def _hear(self, event: Any) -> None:
         match event:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from installer.environments import BLENDER45, BLENDER52, Environment
 
 # One line per Blender run, shown above pytest's closing line: that line counts only one test for
 # each Blender, so this says how many ran inside.
@@ -41,3 +44,23 @@ def write_program(tmp_path: Path):  # type: ignore[no-untyped-def]
         return path
 
     return write
+
+
+@pytest.fixture(params=[BLENDER45, BLENDER52], ids=["blender-4.5", "blender-5.2"])
+def extension_tool(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    """Runs Blender's own program for extensions, as `blender --command extension` does."""
+    environment: Environment = request.param
+    program = next(environment.folder.rglob("bl_pkg/cli/blender_ext.py"), None)
+    if program is None:
+        pytest.skip(f".venv/{environment.name} is not set up; python install.py test does it")
+    tags = next(environment.folder.rglob("_bpy_internal/extensions/tags.py"))
+
+    def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if command == "validate":  # Blender gives its program the list of tags that it knows
+            arguments = (f"--valid-tags={tags}", *arguments)
+        return subprocess.run(
+            [str(environment.interpreter), str(program), command, *arguments],
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    return run
