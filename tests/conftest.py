@@ -18,9 +18,7 @@ if importlib.util.find_spec("hypothesis") is not None:  # Blender's environments
     from hypothesis import HealthCheck, settings
 
     # An example may take as long as it takes: how fast the machine is is not what is tested.
-    settings.register_profile(
-        "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
+    settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("steady")
 
 

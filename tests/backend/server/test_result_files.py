@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.server.job_kinds import MadeFile
 from backend.server.job_desk import MOST_UNSENT_PIECES
+from backend.server.job_kinds import MadeFile
 from backend.server.job_store import JobStore
 from shared.errors import ErrorKind
 from shared.limits import FILE_PIECE_BYTES, FILE_WINDOW
