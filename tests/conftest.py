@@ -8,6 +8,11 @@ import os
 import sys
 from pathlib import Path
 
+# Before numpy and torch are loaded, here and in every process that a test starts: sums come out
+# the same however many cores there are, and the runs inside Blender have a core of their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 import pytest
 

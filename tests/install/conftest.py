@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from blender_suites import BlenderSuites, why_missing
 
+SUITES = pytest.StashKey[BlenderSuites]()
 # One line per Blender run, shown above pytest's closing line: that line counts only one test for
 # each Blender, so this says how many ran inside.
 BLENDER_RUNS = pytest.StashKey[list[str]]()
@@ -19,6 +21,31 @@ def pytest_terminal_summary(
 ) -> None:
     for line in config.stash.get(BLENDER_RUNS, []):
         terminalreporter.write_line(line)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the runs inside Blender now: the tests that wait for them come last."""
+    wanted = [
+        item.callspec.params["version"]
+        for item in session.items
+        if isinstance(item, pytest.Function) and item.originalname == "test_suite_inside_blender"
+    ]
+    if wanted and not session.config.option.collectonly:
+        suites = session.config.stash[SUITES] = BlenderSuites()
+        for version in wanted:
+            if not why_missing(version):
+                suites.begin(version)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SUITES in session.config.stash:
+        session.config.stash[SUITES].close()
+
+
+@pytest.fixture
+def blender_suites(pytestconfig: pytest.Config) -> BlenderSuites:
+    """The runs inside Blender, begun."""
+    return pytestconfig.stash[SUITES]
 
 
 @pytest.fixture
