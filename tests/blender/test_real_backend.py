@@ -31,8 +31,6 @@ INTERPRETER = (
     / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 )
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def real_backend_is_there(tmp_path_factory: pytest.TempPathFactory):

@@ -13,7 +13,6 @@ from .conftest import REPOSITORY
 from .modal_operators import modal, run
 from .test_real_backend import INTERPRETER, SAMPLES, real_backend_is_there  # noqa: F401
 
-pytestmark = pytest.mark.timeout(300)
 VIDEO = REPOSITORY / "backend" / "mesh_to_video" / "video.py"
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from blender_suites import BlenderSuites, why_missing
+from beside import MYPY, Beside, inside_blender, why_missing
 
-SUITES = pytest.StashKey[BlenderSuites]()
+BESIDE = pytest.StashKey[Beside]()
 # One line per Blender run, shown above pytest's closing line: that line counts only one test for
 # each Blender, so this says how many ran inside.
 BLENDER_RUNS = pytest.StashKey[list[str]]()
@@ -24,28 +24,30 @@ def pytest_terminal_summary(
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the runs inside Blender now: the tests that wait for them come last."""
-    wanted = [
-        item.callspec.params["version"]
-        for item in session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_suite_inside_blender"
-    ]
-    if wanted and not session.config.option.collectonly:
-        suites = session.config.stash[SUITES] = BlenderSuites()
-        for version in wanted:
-            if not why_missing(version):
-                suites.begin(version)
+    """Begin what runs beside the tests now: the tests that wait for it come last."""
+    if session.config.option.collectonly:
+        return
+    beside = session.config.stash[BESIDE] = Beside()
+    functions = [item for item in session.items if isinstance(item, pytest.Function)]
+    if any(item.originalname == "test_mypy" for item in functions):
+        beside.begin("mypy", MYPY)
+    for item in functions:
+        if item.originalname == "test_suite_inside_blender":
+            version = item.callspec.params["version"]
+            beside.missing[version] = why_missing(version)
+            if not beside.missing[version]:
+                beside.begin(version, inside_blender(version))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if SUITES in session.config.stash:
-        session.config.stash[SUITES].close()
+    if BESIDE in session.config.stash:
+        session.config.stash[BESIDE].close()
 
 
 @pytest.fixture
-def blender_suites(pytestconfig: pytest.Config) -> BlenderSuites:
-    """The runs inside Blender, begun."""
-    return pytestconfig.stash[SUITES]
+def beside(pytestconfig: pytest.Config) -> Beside:
+    """What runs beside the tests, begun."""
+    return pytestconfig.stash[BESIDE]
 
 
 @pytest.fixture

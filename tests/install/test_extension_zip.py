@@ -17,6 +17,7 @@ from installer.environments import BLENDER45
 from installer.extension_zip import TARGETS, Target
 from installer.failure import SetupError
 from installer.paths import ROOT
+from tests.patience import PATIENCE
 
 
 def cached_targets() -> list[Target]:
@@ -120,7 +121,7 @@ def test_blenders_own_validator(tmp_path: Path) -> None:
     def validate(path: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(BLENDER45.interpreter), str(validator), "validate", str(path)],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
 
     for one in cached_targets():

@@ -195,7 +195,6 @@ whole = pytest.mark.skipif(not has_pipeline, reason="backend.mesh_to_video.video
 
 
 @whole
-@pytest.mark.timeout(300)
 def test_a_voice_and_a_photo_become_a_film_that_speaks(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "backend", modules=WHOLE)
     session = Session("a test")
