@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 KILL_SECONDS = 2.0
 """A worker that has not let go of a cancelled job by then is killed and replaced."""
-_START_SECONDS = 60.0
+_START_SECONDS = 600.0
+"""A worker that is not ready by then hangs; a slow one, killed, would only begin again."""
 _MOST_FAILED_STARTS = 3
 _ANSWER_BEFORE = 0.05  # the answer has to reach the client within CANCEL_SECONDS
 

@@ -38,12 +38,11 @@ QUICK_JOBS = ("tests.backend.server.quick_jobs",)
 
 
 def be_patient(set_value: Callable[[Any, str, float], None]) -> None:
-    """Give the limits of the server that a busy machine could break the time of `PATIENCE`.
+    """Make the limits of the server that a busy machine could break as long as a test waits.
 
     `set_value` is setattr, or that of a MonkeyPatch.
     """
     set_value(dispatch, "KILL_SECONDS", PATIENCE)
-    set_value(dispatch, "_START_SECONDS", PATIENCE)
     set_value(reception, "SILENCE_SECONDS", PATIENCE)
     set_value(reception, "HANDSHAKE_SECONDS", PATIENCE)
     set_value(uploads, "LEFT_SECONDS", PATIENCE)

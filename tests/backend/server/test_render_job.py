@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from shared.messages import Chunk, Done, Progress
 from shared.requests import RenderRequest, as_params, first_picture, take_arrays
 from shared.take import Take
 from tests.backend.server.real_server import RunningServer
-from tests.backend.server.stand_in_frames import ENDLESS, PAUSING
+from tests.backend.server.stand_in_frames import ENDLESS, PAUSING, REAL
 from tests.patience import PATIENCE, wait_until
 
 SAMPLES = Path(__file__).resolve().parents[3] / "backend" / "samples"
 SHA = "0123456789abcdef" * 4
 STAND_IN = ("tests.backend.server.stand_in_frames",)
-WHOLE = ("backend.server.jobs", "backend.server.render_job")
 
 
 @pytest.fixture(scope="module")
@@ -190,42 +188,29 @@ def test_a_first_picture_is_made_small_by_whole_squares() -> None:
 
 # --- the whole pipeline ------------------------------------------------------------------------
 
-has_pipeline = importlib.util.find_spec("backend.mesh_to_video.video") is not None
-whole = pytest.mark.skipif(not has_pipeline, reason="backend.mesh_to_video.video is not there")
+
+def test_a_voice_and_a_photo_become_a_film_that_speaks(session: Session, tmp_path: Path) -> None:
+    animate = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
+    session.wait(animate, timeout=PATIENCE)
+    made = render(
+        session,
+        tmp_path,
+        take_job=animate,
+        preview=True,
+        size=96,
+        fps=12.0,
+        image=(SAMPLES / "portrait.jpg").read_bytes() + REAL,
+        audio=SAMPLES / "speech.flac",
+    )
+    assert "It is only a stand-in." not in made.info["warnings"]
+    shown = np.stack([picture.astype(np.float32) for picture in pictures(made.path)])
+    assert len(shown) == made.info["frames"] > 12
+    assert max(shown.shape[1:3]) == 96
+    motion = shown.std(axis=0).mean(axis=-1)
+    height = shown.shape[1]
+    assert motion[height // 3 :].max() > 10, "nothing moves"
 
 
-@whole
-def test_a_voice_and_a_photo_become_a_film_that_speaks(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "backend", modules=WHOLE)
-    session = Session("a test")
-    try:
-        assert server.ready.wait(PATIENCE)
-        session.connect(server.address, server.client_keys("anna"))
-        session.wait_until_connected(PATIENCE)
-        animate = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
-        session.wait(animate, timeout=PATIENCE)
-        made = render(
-            session,
-            tmp_path,
-            take_job=animate,
-            preview=True,
-            size=96,
-            fps=12.0,
-            image=SAMPLES / "portrait.jpg",
-            audio=SAMPLES / "speech.flac",
-        )
-        shown = np.stack([picture.astype(np.float32) for picture in pictures(made.path)])
-        assert len(shown) == made.info["frames"] > 12
-        assert max(shown.shape[1:3]) == 96
-        motion = shown.std(axis=0).mean(axis=-1)
-        height = shown.shape[1]
-        assert motion[height // 3 :].max() > 10, "nothing moves"
-    finally:
-        session.close()
-        server.stop()
-
-
-@whole
 def test_warming_up_draws_a_picture_of_nobody() -> None:
     (kind,) = JOB_KINDS
     assert kind.warm is not None
