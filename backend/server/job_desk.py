@@ -29,7 +29,7 @@ from shared.protocol import unforeseen
 
 _log = logging.getLogger(__name__)
 # Of one client; a client that keeps to its window never gets there.
-_MOST_UNSENT_PIECES = 4 * FILE_WINDOW
+MOST_UNSENT_PIECES = 4 * FILE_WINDOW
 
 
 class JobDesk:
@@ -113,7 +113,7 @@ class JobDesk:
                 "Install the add-on and the backend from the same release.",
             )
         unsent = self._pieces[client.identity] + len(client.outbox)
-        if unsent >= _MOST_UNSENT_PIECES:
+        if unsent >= MOST_UNSENT_PIECES:
             raise VividKeysError(
                 ErrorKind.BUSY, "Too many pieces of files are asked for.", "Wait for some."
             )

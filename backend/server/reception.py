@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 60.0
 """A client that was silent for this long is sent something, to find out whether it is there."""
+HANDSHAKE_SECONDS = 5.0
+"""A connection that has not shown its key by then is closed."""
 _WAITING_CHUNKS = 32
 """Chunks that wait for a slow client; further ones are left out, `done` has everything."""
 _WAITING_MESSAGES = 4096
@@ -59,7 +61,7 @@ class Reception:
         self.socket.maxmsgsize = TO_SERVER.array_bytes
         # Without this ROUTER throws away what it cannot send, in silence.
         self.socket.router_mandatory = 1
-        self.socket.handshake_ivl = 5000
+        self.socket.handshake_ivl = int(HANDSHAKE_SECONDS * 1000)
         self.socket.heartbeat_ivl = 1000
         self.socket.heartbeat_timeout = int(SILENCE_SECONDS * 1000)
         try:

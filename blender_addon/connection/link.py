@@ -40,11 +40,18 @@ _MESSAGES_PER_TURN = 64
 class Link:
     """Runs on a thread of its own; `commands` and `stop` are for other threads."""
 
-    def __init__(self, zmq: Any, program: str, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        zmq: Any,
+        program: str,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.commands: inbox.Inbox[Command] = inbox.Inbox()
         self._zmq = zmq
         self._program = program
         self._emit = emit
+        self._clock = clock
         self._context: Any = None
         self._socket: Any = None
         self._monitor: Any = None
@@ -53,7 +60,7 @@ class Link:
         self._state = SessionState.DISCONNECTED
         self._jobs = JobsUnderWay(emit, self._send, lambda: self._is_connected)
         self._opened_at = self._heard_at = self._pinged_at = self._retry_at = 0.0
-        self._turned_at = time.monotonic()
+        self._turned_at = self._clock()
         self._lost_at: float | None = None
         self._shook_hands = False
         self._stopping = False
@@ -125,7 +132,7 @@ class Link:
                 frames = self._socket.recv_multipart(self._zmq.NOBLOCK, copy=False)
             except self._zmq.Again:
                 return
-            self._heard_at = time.monotonic()
+            self._heard_at = self._clock()
             about = job = ""
             try:
                 message = protocol.decode_from_server([frame.buffer for frame in frames])
@@ -159,7 +166,7 @@ class Link:
                 self._lose(nobody_there(self._address))
 
     def _keep_time(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         held_up = now - self._turned_at
         self._turned_at = now
         if held_up > _HELD_UP_SECONDS:
@@ -202,7 +209,7 @@ class Link:
         self._socket = open_socket(self._zmq, self._context, self._target.keys)
         self._monitor = self._socket.get_monitor_socket()
         self._shook_hands = False
-        self._opened_at = time.monotonic()
+        self._opened_at = self._clock()
         if self._lost_at is None:
             self._change(SessionState.CONNECTING, f"Connecting to {self._address} ...")
         try:
@@ -222,7 +229,7 @@ class Link:
 
     def _lose(self, error: errors.VividKeysError) -> None:
         self._drop_socket()
-        now = time.monotonic()
+        now = self._clock()
         self._retry_at = now + _RETRY_SECONDS
         if self._lost_at is None:
             self._lost_at = now
@@ -249,7 +256,7 @@ class Link:
         match message:
             case messages.Welcome():
                 self._lost_at = None
-                self._pinged_at = time.monotonic()
+                self._pinged_at = self._clock()
                 self._change(SessionState.CONNECTED, f"Connected to {self._address}.")
                 self._emit(message)
                 self._jobs.resume()

@@ -8,12 +8,13 @@ Blender would call it, with TIMER events.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from tests.patience import wait_until
 
 from .conftest import shape_curve
 from .modal_operators import modal, run
@@ -45,9 +46,7 @@ def test_results_are_forgotten_at_the_backend_once_they_are_safe(
     blender, addon, connected, backend, head, voice
 ):
     blender.ops.vividkeys.animate(audio_file=str(voice))
-    deadline = time.monotonic() + 5
-    while not backend.forgotten and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: backend.forgotten)
     assert backend.forgotten == [backend.submits[0].job]
     assert addon("connection.unfinished").read_unfinished(addon("folders").unfinished_file()) == []
 

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from beside import MYPY, Beside, inside_blender, why_missing
 
 from installer.environments import BLENDER45, BLENDER52, Environment
 
+BESIDE = pytest.StashKey[Beside]()
 # One line per Blender run, shown above pytest's closing line: that line counts only one test for
 # each Blender, so this says how many ran inside.
 BLENDER_RUNS = pytest.StashKey[list[str]]()
@@ -22,6 +24,33 @@ def pytest_terminal_summary(
 ) -> None:
     for line in config.stash.get(BLENDER_RUNS, []):
         terminalreporter.write_line(line)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin what runs beside the tests now: the tests that wait for it come last."""
+    if session.config.option.collectonly:
+        return
+    beside = session.config.stash[BESIDE] = Beside()
+    functions = [item for item in session.items if isinstance(item, pytest.Function)]
+    if any(item.originalname == "test_mypy" for item in functions):
+        beside.begin("mypy", MYPY)
+    for item in functions:
+        if item.originalname == "test_suite_inside_blender":
+            version = item.callspec.params["version"]
+            beside.missing[version] = why_missing(version)
+            if not beside.missing[version]:
+                beside.begin(version, inside_blender(version))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if BESIDE in session.config.stash:
+        session.config.stash[BESIDE].close()
+
+
+@pytest.fixture
+def beside(pytestconfig: pytest.Config) -> Beside:
+    """What runs beside the tests, begun."""
+    return pytestconfig.stash[BESIDE]
 
 
 @pytest.fixture
