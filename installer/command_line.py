@@ -19,6 +19,7 @@ from . import (
     extension_repository,
     extension_zip,
     locking,
+    releasing,
     setup_steps,
     wheels,
 )
@@ -34,6 +35,7 @@ COMMANDS = {
     "addon": "build the extension's zips for every platform into dist/",
     "doctor": "say what is installed, what is missing and how to mend it",
     "lock": "write the digests of the pinned packages into requirements/ (after changing a pin)",
+    "release": "build what a version's tag publishes into dist/release/",
 }
 
 
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--repository", type=Path, metavar="DIR",
         help="write the zips and an index into this folder, for any web server to offer",
     )  # fmt: skip
+    parts["release"].add_argument("tag", help="v and the version, for example v1.2.3")
     return parser
 
 
@@ -153,6 +156,8 @@ def main(arguments: Sequence[str]) -> int:
         return _guarded(lambda: _addon(options.this_machine, folder))
     if options.command == "doctor":
         return doctor.run()
+    if options.command == "release":
+        return _guarded(lambda: releasing.run(options.tag))
     if options.command == "lock":
         return _guarded(locking.run)
     parser.print_help()

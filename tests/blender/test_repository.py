@@ -24,7 +24,17 @@ from installer.extension_zip import TARGETS, Target
 from .conftest import REPOSITORY
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and sends whoever asks below /latest/ there, as pages of releases do."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/latest/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/latest"))
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -73,11 +83,11 @@ def serve() -> Iterator[Callable[[Path], str]]:
     servers = []
 
     def start(folder: Path) -> str:
-        handler = functools.partial(_Quiet, directory=str(folder))
+        handler = functools.partial(_Handler, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/{extension_repository.INDEX}"
+        return f"http://127.0.0.1:{server.server_port}/latest/{extension_repository.INDEX}"
 
     yield start
     for server in servers:
