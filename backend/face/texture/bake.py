@@ -20,6 +20,7 @@ from ..surface import vertex_normals
 from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from . import atlas
 from .fill import carried_on, grain, roughness, uneven
+from .layout_file import ISLANDS
 from .photo_crop import PhotoCrop
 from .shading import (
     LUMINANCE,
@@ -31,7 +32,6 @@ from .shading import (
     smooth_step,
 )
 from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
-from .unwrap import ISLANDS
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]

@@ -13,10 +13,10 @@ from scipy.ndimage import gaussian_filter
 from backend.face import reconstruct, template_face
 from backend.face.build_head import template_layout
 from backend.face.texture import atlas
-from backend.face.texture.fill import carried_on
+from backend.face.texture.fill import blurred_round, carried_on
+from backend.face.texture.layout_file import EARS
 from backend.face.texture.shading import light_gain
 from backend.face.texture.texels import COARSE, STEP, mirrored
-from backend.face.texture.unwrap import EARS
 from backend.rasterize import rasterize
 
 LEFT_CHEEK, RIGHT_CHEEK, FOREHEAD, NOSE = 280, 50, 151, 4
@@ -210,6 +210,12 @@ def test_the_border_of_what_is_filled_in_is_soft(portrait_face) -> None:  # type
     path = start * (1 - share) + end * share
     line = texture[(2048 - path[:, 1]).astype(int), path[:, 0].astype(int)]
     assert np.abs(np.diff(line, axis=0)).max() < 4.0
+
+
+def test_grain_has_no_seam_where_it_is_repeated() -> None:
+    noise = np.random.default_rng(3).normal(size=(60, 90)).astype(np.float32)
+    wanted = gaussian_filter(noise.astype(np.float64), (5.0, 0.8), mode="wrap")
+    np.testing.assert_allclose(blurred_round(noise, 5.0, 0.8), wanted, atol=1e-5)
 
 
 def test_mirroring_twice_gives_the_same_picture() -> None:
