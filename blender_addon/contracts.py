@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         shape_names,
         take,
         version,
+        whole_files,
     )
     from shared.performance import style
 else:
@@ -53,6 +54,7 @@ else:
     style = import_module(f"{_PACKAGE}.performance.style")
     take = import_module(f"{_PACKAGE}.take")
     version = import_module(f"{_PACKAGE}.version")
+    whole_files = import_module(f"{_PACKAGE}.whole_files")
 
 __all__ = [
     "arkit",
@@ -72,4 +74,5 @@ __all__ = [
     "style",
     "take",
     "version",
+    "whole_files",
 ]

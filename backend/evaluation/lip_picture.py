@@ -4,7 +4,6 @@ mesh, to be looked at."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from backend.training.corpus.utterance import Phone
 from backend.training.teacher.articulation import teach
 from backend.training.teacher.driven_mesh import lesson_lips
 from shared.arkit import INDEX
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.floating]
 
@@ -126,6 +126,5 @@ def _draw(pen: ImageDraw.ImageDraw, face: DrivenFace, pose: Pose, left: int, top
 def save_picture(path: Path) -> None:
     """Draw the mean face's lips into a PNG."""
     face = face_of(np.zeros(8))
-    unfinished = path.with_name(path.name + ".tmp")
-    draw_poses(face, poses(face)).save(unfinished, format="PNG")
-    os.replace(unfinished, path)
+    with written_whole(path) as temporary:
+        draw_poses(face, poses(face)).save(temporary, format="PNG")

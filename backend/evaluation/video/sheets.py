@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from backend.evaluation.video.pictures import Pixels, luminance
 from backend.evaluation.video.regions import FACE_OVAL
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -75,8 +76,6 @@ def error_picture(one: Pixels, other: Pixels) -> Pixels:
 
 def save(pixels: Pixels, path: Path) -> Path:
     """Write a sheet as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    Image.fromarray(pixels).save(unfinished, format="PNG")
-    unfinished.replace(path)
+    with written_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
     return path

@@ -143,7 +143,8 @@ def blurred_round(field: Image, down: float, across: float) -> Image:
         cv2.getGaussianKernel(2 * reach_down + 1, down, cv2.CV_32F),
     )
     height, width = field.shape
-    return smooth[reach_down : reach_down + height, reach_across : reach_across + width]
+    inside = smooth[reach_down : reach_down + height, reach_across : reach_across + width]
+    return np.asarray(inside, np.float32)
 
 
 def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -156,7 +157,7 @@ def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
     locks = noise.normal(size=(height // 4, width // 4)).astype(np.float32)
     locks = blurred_round(locks, 24.0, 2.2)
     locks = np.repeat(np.repeat(locks, 4, axis=0), 4, axis=1)[:height, :width]
-    field = _unit(fine) + 0.8 * _unit(cv2.GaussianBlur(locks, (13, 13), 1.5))
+    field = _unit(fine) + 0.8 * _unit(np.asarray(cv2.GaussianBlur(locks, (13, 13), 1.5)))
     rows = np.arange(height)[:, None]
     columns = np.arange(width)[None]
     wave = 6.0 * np.sin(rows / 95.0 + 3.0 * np.sin(columns / 210.0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def save_layout(layout: LayoutFile, path: Path) -> None:
     places, corners = np.unique(
         layout.uvs.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True
     )
-    numbers = {
+    numbers: dict[str, NDArray[Any]] = {
         "vertices": layout.vertices.astype(np.float32),
         "vertex_part": layout.vertex_part.astype(np.uint8),
         "triangles": layout.triangles.astype(np.uint16),

@@ -25,6 +25,7 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.template import load_template
 from backend.face.texture.photo_crop import person_mask
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -139,9 +140,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(__doc__)
     default = Path(__file__).resolve().parents[2] / "samples" / "portrait.jpg"
     target = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else default
-    unfinished = target.with_suffix(".tmp")
-    Image.fromarray(average(Path(arguments[0]))).save(unfinished, "JPEG", quality=QUALITY)
-    unfinished.replace(target)
+    with written_whole(target) as temporary:
+        Image.fromarray(average(Path(arguments[0]))).save(temporary, "JPEG", quality=QUALITY)
     print(f"{target}: average of {len(PHOTOS)} faces, {target.stat().st_size / 1000:.0f} kB")
 
 

@@ -29,6 +29,7 @@ from backend.face.pose import fit_similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template
 from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
+from shared.whole_files import written_whole
 
 from .ear import Ear, fit_ear
 
@@ -394,9 +395,8 @@ def main(arguments: list[str]) -> None:
     points = fair_rim(points, grid)
     points = symmetric(close_collar(points, grid), grid)
     numbers = {"vertices": points[LANDMARK_COUNT:].astype(np.float32)}
-    unfinished = SHELL_PATH.with_suffix(".tmp")
-    save_file(numbers, unfinished, metadata={"unit": "metre", "rows": str(ROWS)})
-    unfinished.replace(SHELL_PATH)
+    with written_whole(SHELL_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"unit": "metre", "rows": str(ROWS)})
     print(f"{SHELL_PATH}: {len(points) - LANDMARK_COUNT} vertices")
 
 

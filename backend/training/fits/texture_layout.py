@@ -6,8 +6,6 @@ python -m backend.training.fits.texture_layout
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, identity
@@ -27,6 +25,7 @@ from backend.face.texture.layout_file import (
     save_layout,
 )
 from backend.training.fits.unwrap import corner_uvs, islands
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
@@ -95,9 +94,8 @@ def _above_hairline(vertices: Floats, triangles: Triangles, on_ear: NDArray[np.b
 def main() -> None:
     """Make the map of the shipped head and write it."""
     layout = texture_layout(mean_head())
-    unfinished = LAYOUT_PATH.with_suffix(f".{os.getpid()}.tmp")
-    save_layout(layout, unfinished)
-    unfinished.replace(LAYOUT_PATH)
+    with written_whole(LAYOUT_PATH) as temporary:
+        save_layout(layout, temporary)
     size = LAYOUT_PATH.stat().st_size
     print(f"{LAYOUT_PATH.name}: {len(layout.triangles)} triangles, {size} bytes")
 

@@ -7,7 +7,6 @@ python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ from backend.audio_to_mesh.motion_model import MotionModel
 from backend.training.corpus.utterance import Utterance, load_corpus, to_float
 from backend.training.teacher.articulation import loudness, phone_names, teach
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import written_whole
 
 
 def export(
@@ -42,7 +42,6 @@ def export(
 
     Half precision is enough for the network: it changes curves by less than .002.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "name": "motion",
         "version": version,
@@ -53,9 +52,8 @@ def export(
     }
     # The smallest shares would lose their digits.
     tensors = {k: v if k.startswith("phones.") else v.half() for k, v in weights.items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, about)
-    os.replace(partial, path)
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, about)
 
 
 def export_checkpoint(
