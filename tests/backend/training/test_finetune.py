@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from train_together import RECIPE
 
 from backend.audio.log_mel import frame_count, log_mel
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, arkit_columns
+from backend.audio_to_mesh.decoder_settings import decoder_beside, load_decoder
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
 from backend.training.capture.dataset import Capture
@@ -94,8 +93,8 @@ def test_the_actor_is_learned_and_hearing_stays(
     old, new = base.network.state_dict(), model.network.state_dict()
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert changed == {"lips", "face", "style"}
-    with safe_open(path, "pt") as stream:
-        assert json.loads(stream.metadata()["decoder"])["expected"] in QUICK.shares
+    assert load_decoder(decoder_beside(path)) == model.decoder
+    assert model.decoder.expected in QUICK.shares
 
 
 def test_contacts_unseen_frames_and_what_is_held_out_teach_nothing(
