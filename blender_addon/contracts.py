@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         face,
         formats,
         inbox,
+        landmarks,
         limits,
         messages,
         protocol,
@@ -46,6 +47,7 @@ else:
     face = import_module(f"{_PACKAGE}.face")
     formats = import_module(f"{_PACKAGE}.formats")
     inbox = import_module(f"{_PACKAGE}.inbox")
+    landmarks = import_module(f"{_PACKAGE}.landmarks")
     limits = import_module(f"{_PACKAGE}.limits")
     messages = import_module(f"{_PACKAGE}.messages")
     protocol = import_module(f"{_PACKAGE}.protocol")
@@ -66,6 +68,7 @@ __all__ = [
     "face",
     "formats",
     "inbox",
+    "landmarks",
     "limits",
     "messages",
     "protocol",

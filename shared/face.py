@@ -27,8 +27,8 @@ from .arrays import (
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
+from .landmarks import LANDMARK_COUNT
 
-LANDMARK_COUNT = 468
 MAX_TEXTURE_SIDE = 8192
 MAX_FIELDS = 64
 

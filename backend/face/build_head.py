@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
 from shared.face import FaceMesh
+from shared.landmarks import LANDMARK_COUNT
 
 from .arkit_basis import landmark_basis
 from .head.eyes import Eyeball, eye_parts, place_eyeball
@@ -29,7 +30,6 @@ from .texture.paint import GREY_SKIN, face_light, paint_mouth
 from .texture.photo_crop import PhotoCrop
 from .texture.plain_skin import plain_skin
 from .texture.texels import HeadLayout, head_layout
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

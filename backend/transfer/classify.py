@@ -9,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from backend.face.topology import (
+from shared.character import Character
+from shared.landmarks import (
+    CHIN,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
+    LIP_CORNERS,
+    LIP_EDGES,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
+    UNDER_NOSE,
+    UPPER_LIP_EDGE,
 )
-from shared.character import Character
 
 from .find_landmarks import FaceLandmarks
 from .head_parts import Parts, take_apart
@@ -124,17 +129,18 @@ def _at_brows(box: _Box, points: Floats) -> str:
 
 def _mouth_frame(points: Floats) -> tuple[Floats, float]:
     """The middle of the line where the lips meet, and the mouth's width."""
-    return (points[13] + points[14]) / 2, float(np.linalg.norm(points[291] - points[61]))
+    corners = points[list(LIP_CORNERS)]
+    return points[list(LIP_EDGES)].mean(axis=0), float(np.linalg.norm(corners[1] - corners[0]))
 
 
 def _in_mouth(box: _Box, points: Floats) -> bool:
     middle, width = _mouth_frame(points)
-    high = points[2, 2] + 0.1 * width
-    low = points[152, 2]
+    high = points[UNDER_NOSE, 2] + 0.1 * width
+    low = points[CHIN, 2]
     return bool(
         abs(box.middle[0] - middle[0]) < 0.75 * width
         and low < box.middle[2] < high
-        and -0.05 * width < box.middle[1] - points[13, 1] < 2.2 * width
+        and -0.05 * width < box.middle[1] - points[UPPER_LIP_EDGE, 1] < 2.2 * width
         and box.size[0] < 1.7 * width
     )
 

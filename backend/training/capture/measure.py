@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from backend.face.head.eyes import LOOK, RADIUS
 from backend.face.template import face_size, load_template
-from backend.face.topology import (
+from shared.arkit import INDEX
+from shared.landmarks import (
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LEFT_IRIS,
@@ -19,7 +20,6 @@ from backend.face.topology import (
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
-from shared.arkit import INDEX
 
 Floats = NDArray[np.float64]
 

@@ -26,8 +26,8 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.neutral import straightened_face
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]

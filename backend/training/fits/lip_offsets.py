@@ -27,11 +27,11 @@ from backend.audio_to_mesh.lip_offsets import (
     offset_targets,
 )
 from backend.face.lip_contact import gaps, lip_metric, lip_region, lip_vertices
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.corpus.utterance import Phone
 from backend.training.teacher.articulation import Lesson, phone_classes, phone_names, teach
 from backend.training.teacher.driven_mesh import face_pool, lesson_lips
 from backend.training.teacher.manner import random_style
+from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]

@@ -23,7 +23,7 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.pose import fit_similarity, image_to_axes
 from backend.face.template import TEMPLATE_PATH
-from backend.face.topology import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
+from shared.landmarks import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]

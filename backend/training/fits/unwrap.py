@@ -23,6 +23,7 @@ from backend.face.texture import atlas
 from backend.face.texture.atlas import around_head
 from backend.face.texture.layout_file import EARS, ISLANDS
 from shared.arkit import INDEX
+from shared.landmarks import CHIN, NOSE_TIP
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
@@ -44,7 +45,6 @@ NECK_FROM = (-58.0, -44.0)
 # apart.
 PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
-NOSE_TIP, CHIN = 4, 152
 
 
 def islands(mesh: Assembly) -> NDArray[np.int32]:

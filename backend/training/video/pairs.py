@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.topology import TRACKED_COUNT
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

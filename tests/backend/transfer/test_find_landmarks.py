@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from known_characters import errors, one_piece, turned
 
-from backend.face.topology import (
+from backend.transfer import find_landmarks as module
+from backend.transfer.find_landmarks import find_landmarks
+from shared.character import FACE_POINTS, Character
+from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import (
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LEFT_LID_UPPER,
     RIGHT_LID_UPPER,
 )
-from backend.transfer import find_landmarks as module
-from backend.transfer.find_landmarks import find_landmarks
-from shared.character import FACE_POINTS, Character
-from shared.errors import ErrorKind, VividKeysError
 
 LIPS = [*INNER_LIP_UPPER, *INNER_LIP_LOWER]
 IDS = np.array(sorted(FACE_POINTS), np.int32)
