@@ -16,7 +16,7 @@ from .arrays import Arrays
 from .checks import Check
 from .errors import ErrorKind, VividKeysError
 from .framing import Frame, FrameLimits, decode_arrays, decode_header, encode_frames
-from .limits import PROTOCOL_VERSION, SENTENCE_CHARACTERS, TO_CLIENT, TO_SERVER
+from .limits import PROTOCOL_VERSION, TO_CLIENT, TO_SERVER
 from .messages import FIELDS, FROM_CLIENT, FROM_SERVER, Failed, Message
 
 _FROM_CLIENT = {message.TYPE: message for message in FROM_CLIENT}
@@ -50,16 +50,6 @@ class MessageError(VividKeysError):
     def __init__(self, error: VividKeysError, about: str, job: str, sha256: str) -> None:
         super().__init__(error.kind, error.sentence, error.next_step)
         self.about, self.job, self.sha256 = about, job, sha256
-
-    def as_failed(self) -> Failed:
-        return Failed(
-            kind=self.kind,
-            sentence=checks.printable(self.sentence, SENTENCE_CHARACTERS),
-            next_step=checks.printable(self.next_step, SENTENCE_CHARACTERS),
-            about=self.about,
-            job=self.job,
-            sha256=self.sha256,
-        )
 
 
 def _decode(

@@ -27,18 +27,17 @@ from .head_parts import Parts, take_apart
 
 Floats = NDArray[np.float64]
 
-# "mouth" is one part that belongs to both jaws, e.g. gums and tongue in one.
-ROLES = (
-    "face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "mouth",
-    "lashes", "brows", "hair", "other",
-)  # fmt: skip
 _BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 _NAMED = {"lashes", "brows", "hair", "other", "tongue", "upper_teeth", "lower_teeth"}
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """Vertices [N] (rising) that hang together, and one of `ROLES`."""
+    """Vertices [N] (rising) that hang together, and what they are.
+
+    The role is face, eye_left, eye_right, upper_teeth, lower_teeth, tongue, mouth (one part that
+    belongs to both jaws, e.g. gums and tongue in one), lashes, brows, hair or other.
+    """
 
     vertices: NDArray[np.int64]
     role: str

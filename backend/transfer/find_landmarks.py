@@ -61,11 +61,6 @@ class FaceLandmarks:
     method: str
     warnings: tuple[str, ...] = ()
 
-    @property
-    def eye_distance(self) -> float:
-        """Distance of the outer eye corners in the character's unit."""
-        return face_size(load_template().vertices) / self.to_frontal.scale
-
 
 def find_landmarks(
     character: Character,

@@ -31,7 +31,6 @@ class KeyRule:
     offset: float = 0.0
     low: float = 0.0
     high: float = 1.0
-    how: str = ""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -85,7 +84,6 @@ def rule_from_json(entry: Any, visemes: frozenset[str]) -> KeyRule:
         offset=_number(entry.get("offset", 0.0), key),
         low=low,
         high=high,
-        how="mapping file",
     )
 
 

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
 from backend.training.corpus.utterance import (
-    Phone,
     Utterance,
     is_complete,
     load_corpus,
@@ -226,13 +225,6 @@ def _prepare_corpus(
             if number % 10 == 0 or number == n - 1:
                 print(f"{corpus}: {number + 1} of {n} shares, {start / 100:.0f} s", flush=True)
     write_whole(part / CLIPS, json.dumps(clips))
-
-
-def phones_from_labels(labels: list[list[object]]) -> tuple[Phone, ...]:
-    """`[start, end, label]` rows, as evaluation files have them, to phones."""
-    return tuple(
-        Phone(float(str(a)), float(str(b)), str(c).lower().rstrip("012")) for a, b, c in labels
-    )
 
 
 if __name__ == "__main__":

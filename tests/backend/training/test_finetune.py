@@ -13,7 +13,12 @@ from train_together import RECIPE
 
 from backend.audio.log_mel import frame_count, log_mel
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, arkit_columns
-from backend.audio_to_mesh.decoder_settings import decoder_beside, load_decoder
+from backend.audio_to_mesh.decoder_settings import (
+    decoder_beside,
+    load_decoder,
+    save_decoder,
+    shipped_decoder,
+)
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
 from backend.training.capture.dataset import Capture
@@ -43,6 +48,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     path = tmp_path_factory.mktemp("weights") / "motion.safetensors"
     export(network.state_dict() | table, RECIPE.shape.as_dict(), path, steps=0, version="7")
+    # Its guesses at events are those of a network that was never asked to be sure.
+    unsure = replace(shipped_decoder(), seal_on=0.4, seal_off=0.25)
+    save_decoder(unsure, decoder_beside(path))
     return path
 
 
