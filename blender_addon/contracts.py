@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         face,
         formats,
         inbox,
+        landmarks,
         limits,
         messages,
         protocol,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         take,
         take_formats,
         version,
+        whole_files,
     )
     from shared.performance import style
 else:
@@ -48,6 +50,7 @@ else:
     face = import_module(f"{_PACKAGE}.face")
     formats = import_module(f"{_PACKAGE}.formats")
     inbox = import_module(f"{_PACKAGE}.inbox")
+    landmarks = import_module(f"{_PACKAGE}.landmarks")
     limits = import_module(f"{_PACKAGE}.limits")
     messages = import_module(f"{_PACKAGE}.messages")
     protocol = import_module(f"{_PACKAGE}.protocol")
@@ -57,6 +60,7 @@ else:
     take = import_module(f"{_PACKAGE}.take")
     take_formats = import_module(f"{_PACKAGE}.take_formats")
     version = import_module(f"{_PACKAGE}.version")
+    whole_files = import_module(f"{_PACKAGE}.whole_files")
 
 __all__ = [
     "arkit",
@@ -69,6 +73,7 @@ __all__ = [
     "face",
     "formats",
     "inbox",
+    "landmarks",
     "limits",
     "messages",
     "protocol",
@@ -78,4 +83,5 @@ __all__ = [
     "take",
     "take_formats",
     "version",
+    "whole_files",
 ]

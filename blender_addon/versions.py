@@ -135,16 +135,6 @@ def ensure_nodes(material: Any) -> None:
         material.use_nodes = True
 
 
-def set_film_output(render: Any) -> None:
-    """H.264 and AAC in an mp4; since 5.0 the media type has to be chosen before the format."""
-    if hasattr(render.image_settings, "media_type"):
-        render.image_settings.media_type = "VIDEO"
-    render.image_settings.file_format = "FFMPEG"
-    render.ffmpeg.format = "MPEG4"
-    render.ffmpeg.codec = "H264"
-    render.ffmpeg.audio_codec = "AAC"
-
-
 def is_supported() -> bool:
     """Blender 4.4 and older have no slotted Actions."""
     return tuple(bpy.app.version) >= OLDEST

@@ -17,6 +17,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.whole_files import write_whole
+
 from . import interpreters
 from .exclusive import only_one
 from .failure import SetupError
@@ -129,9 +131,7 @@ def read_stamp(environment: Environment) -> dict[str, str]:
 
 
 def write_stamp(environment: Environment, stamp: dict[str, str]) -> None:
-    temporary = environment.stamp.with_suffix(".tmp")
-    temporary.write_text(json.dumps(stamp, indent=1, sort_keys=True) + "\n", "utf-8")
-    os.replace(temporary, environment.stamp)
+    write_whole(environment.stamp, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
 
 
 def wanted_stamp(

@@ -12,6 +12,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.whole_files import written_whole
+
 from . import wheels
 from .failure import SetupError
 from .paths import DIST, ROOT, shown
@@ -119,16 +121,13 @@ def contents(target: Target, root: Path = ROOT) -> dict[str, bytes]:
 def build(target: Target, folder: Path = DIST, root: Path = ROOT) -> Path:
     """Writes one zip and returns its path; the old one stays if it is the same."""
     path = folder / target.file_name(product_version(root))
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with zipfile.ZipFile(temporary, "w") as archive:
+    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in contents(target, root).items():
             entry = zipfile.ZipInfo(name, _FIXED_TIME)
             entry.create_system = 3  # the same on Windows
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data, compresslevel=9)
-    os.replace(temporary, path)
     return path
 
 

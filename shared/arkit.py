@@ -7,9 +7,6 @@ columns the other way round; `formats.py` goes by column names.)
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 def _both_sides(*stems: str) -> tuple[str, ...]:
     return tuple(stem + side for stem in stems for side in ("Left", "Right"))
@@ -42,13 +39,3 @@ INDEX: dict[str, int] = {name: position for position, name in enumerate(ARKIT_NA
 LEFT_RIGHT_PAIRS: tuple[tuple[str, str], ...] = tuple(
     (name, name.removesuffix("Left") + "Right") for name in ARKIT_NAMES if name.endswith("Left")
 )
-
-_MIRRORED_ORDER: NDArray[np.int64] = np.arange(len(ARKIT_NAMES))
-for _left, _right in LEFT_RIGHT_PAIRS:
-    _MIRRORED_ORDER[INDEX[_left]] = INDEX[_right]
-    _MIRRORED_ORDER[INDEX[_right]] = INDEX[_left]
-
-
-def mirror_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Swap the two sides of a face: weights [..., 52] in, weights [..., 52] out."""
-    return np.ascontiguousarray(weights[..., _MIRRORED_ORDER])

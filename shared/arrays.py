@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checks every array passes before it is used, and files that never exist half-written."""
+"""The checks every array passes before it is used, and named arrays in files."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .disk_errors import told_of_the_disk
 from .errors import ErrorKind, VividKeysError
 from .strict_json import parse_json
+from .whole_files import written_whole
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -122,43 +121,11 @@ def unpack_json(name: str, value: Any) -> dict[str, Any]:
     return parsed
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays as a compressed .npz, all or nothing.
 
     Raises VividKeysError(disk_full) when the disk is full, bad_file when the folder refuses.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
-    except OSError as error:
-        raise _as_file_error(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _as_file_error(path, error) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _as_file_error(path: Path, error: OSError) -> VividKeysError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return VividKeysError(
-            ErrorKind.DISK_FULL,
-            f"There is no room left on the disk for '{path.name}'.",
-            "Free some space or choose another folder, then save again.",
-        )
-    return VividKeysError(
-        ErrorKind.BAD_FILE,
-        f"'{path}' cannot be written: {error.strerror or error}.",
-        "Choose a folder in which you may write.",
-    )
-
-
-def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays as a compressed .npz, all or nothing."""
     members: dict[str, Any] = dict(arrays)
-    write_atomically(path, lambda stream: np.savez_compressed(stream, **members))
+    with told_of_the_disk(path), written_whole(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **members)

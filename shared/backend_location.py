@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from .whole_files import write_whole
+
 
 class BackendLocation(NamedTuple):
     """The interpreter of the backend's environment, and the folder `python -m backend` works in."""
@@ -35,12 +37,8 @@ def location_file() -> Path:
 
 def note_location(python: Path, folder: Path) -> None:
     """Write the note; the last backend that was set up is the one that is found."""
-    path = location_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     note = {"python": str(python), "folder": str(folder)}
-    temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(location_file(), json.dumps(note, indent=1))
 
 
 def find_location() -> Optional[BackendLocation]:  # noqa: UP045

@@ -28,7 +28,22 @@ from .arrays import (
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
-from .face import LANDMARK_COUNT, MAX_FIELDS
+from .face import MAX_FIELDS
+from .landmarks import (
+    CHIN,
+    LANDMARK_COUNT,
+    LEFT_BROW,
+    LEFT_EYE_INNER_CORNER,
+    LEFT_EYE_OUTER_CORNER,
+    LEFT_LIP_CORNER,
+    LOWER_LIP_EDGE,
+    NOSE_TIP,
+    RIGHT_BROW,
+    RIGHT_EYE_INNER_CORNER,
+    RIGHT_EYE_OUTER_CORNER,
+    RIGHT_LIP_CORNER,
+    UPPER_LIP_EDGE,
+)
 
 MAX_VERTICES = 500_000
 MAX_PIECES = 64
@@ -36,18 +51,18 @@ MAX_PIECES = 64
 # Points that a user sets by hand when the face was not found, or to correct it: the landmark, and
 # what the user is told. Twelve are enough.
 FACE_POINTS: dict[int, str] = {
-    33: "right eye, outer corner",
-    133: "right eye, inner corner",
-    362: "left eye, inner corner",
-    263: "left eye, outer corner",
-    105: "right brow, middle",
-    334: "left brow, middle",
-    4: "tip of the nose",
-    61: "right corner of the mouth",
-    291: "left corner of the mouth",
-    13: "upper lip, where the lips meet",
-    14: "lower lip, where the lips meet",
-    152: "chin",
+    RIGHT_EYE_OUTER_CORNER: "right eye, outer corner",
+    RIGHT_EYE_INNER_CORNER: "right eye, inner corner",
+    LEFT_EYE_INNER_CORNER: "left eye, inner corner",
+    LEFT_EYE_OUTER_CORNER: "left eye, outer corner",
+    RIGHT_BROW: "right brow, middle",
+    LEFT_BROW: "left brow, middle",
+    NOSE_TIP: "tip of the nose",
+    RIGHT_LIP_CORNER: "right corner of the mouth",
+    LEFT_LIP_CORNER: "left corner of the mouth",
+    UPPER_LIP_EDGE: "upper lip, where the lips meet",
+    LOWER_LIP_EDGE: "lower lip, where the lips meet",
+    CHIN: "chin",
 }
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .disk_errors import told_of_the_disk
 from .errors import ErrorKind, VividKeysError
 from .limits import DEFAULT_PORT
+from .whole_files import write_whole
 
 KEY_FILE_FORMAT = "vividkeys-client-key"
 CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -128,25 +128,11 @@ def client_keys_from(values: dict[str, Any]) -> ClientKeys:
 def write_private_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file that only its owner may read, all or nothing.
 
-    `mkstemp` makes files with mode 0600, so there is no moment at which others could read it.
-    Raises VividKeysError(bad_file).
+    Raises VividKeysError(bad_file), or disk_full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(values, stream, indent=2, ensure_ascii=False)
-                stream.write("\n")
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE,
-            f"'{path}' cannot be written: {error.strerror or error}.",
-            "Choose a folder in which you may write.",
-        ) from error
+    with told_of_the_disk(path):
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_whole(path, text + "\n", private=True)
 
 
 def _bad_address(text: str, reason: str) -> VividKeysError:

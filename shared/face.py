@@ -28,9 +28,9 @@ from .arrays import (
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
+from .landmarks import LANDMARK_COUNT
 from .npz import load_npz, unusable_file
 
-LANDMARK_COUNT = 468
 MAX_TEXTURE_SIDE = 8192
 MAX_FIELDS = 64
 

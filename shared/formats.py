@@ -23,10 +23,12 @@ import numpy as np
 
 from . import checks
 from .arkit import ARKIT_NAMES, INDEX
-from .arrays import FloatArray, write_atomically
+from .arrays import FloatArray
+from .disk_errors import told_of_the_disk
 from .errors import ErrorKind, VividKeysError
 from .strict_json import parse_json
 from .take import Take
+from .whole_files import write_whole
 
 # The Live Link Face app lists these two pairs right before left.
 _SWAPPED = {
@@ -218,11 +220,11 @@ def _not(what: str) -> VividKeysError:
 
 def save_livelink_csv(take: Take, path: Path) -> None:
     """Write a Live Link Face CSV, all or nothing."""
-    text = take_to_livelink_csv(take).encode("utf-8")
-    write_atomically(path, lambda stream: stream.write(text))
+    with told_of_the_disk(path):
+        write_whole(path, take_to_livelink_csv(take))
 
 
 def save_audio2face_json(take: Take, path: Path) -> None:
     """Write an Audio2Face blendshape file, all or nothing."""
-    text = take_to_audio2face_json(take).encode("utf-8")
-    write_atomically(path, lambda stream: stream.write(text))
+    with told_of_the_disk(path):
+        write_whole(path, take_to_audio2face_json(take))

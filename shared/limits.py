@@ -7,7 +7,6 @@ from .framing import FrameLimits
 
 PROTOCOL_VERSION = 1
 DEFAULT_PORT = 7761
-DEFAULT_ADDRESS = f"tcp://127.0.0.1:{DEFAULT_PORT}"
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30

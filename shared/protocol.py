@@ -62,6 +62,7 @@ class MessageError(VividKeysError):
         self.about, self.job, self.sha256 = about, job, sha256
 
     def as_failed(self) -> Failed:
+        """The message that tells the sender."""
         return Failed(
             kind=self.kind,
             sentence=checks.printable(self.sentence, SENTENCE_CHARACTERS),

@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.decoder import BEHIND, RATE, DecoderSettings, at_frame_rate, decode
+from backend.audio_to_mesh.decoder import BEHIND, RATE, at_frame_rate, decode
+from backend.audio_to_mesh.decoder_settings import DecoderSettings
 from backend.audio_to_mesh.heard import Heard, silent_frames
 from backend.audio_to_mesh.lip_motion import DrivenFace, mean_face
 from backend.audio_to_mesh.listener import Listener

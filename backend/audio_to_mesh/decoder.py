@@ -7,13 +7,12 @@ can be made piece by piece with the very result of the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, MOUTH_CHANNELS
+from backend.audio_to_mesh.channels import CHANNEL, MOUTH_CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
+from backend.audio_to_mesh.decoder_settings import DecoderSettings
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.lip_motion import DrivenFace, hold_contact
 from shared.arkit import ARKIT_NAMES
@@ -23,63 +22,6 @@ RATE = 100
 _LONGEST_TAIL = 60
 BEHIND = 100
 _PARTING = [CHANNEL[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
-
-
-@dataclass(frozen=True)
-class DecoderSettings:
-    """Thresholds on event probabilities; times in frames of 10 ms. Tuned on held-out speakers."""
-
-    seal_on: float = 0.4
-    seal_off: float = 0.25
-    # How long before its certain part a contact or a pause may begin.
-    seal_early: int = 25
-    seal_gap: int = 2
-    seal_shortest: int = 4
-    seal_attack: int = 4
-    seal_release: int = 3
-    # Lips that may be about to meet come nearer: by this share at this probability and above.
-    narrowing: float = 0.5
-    narrowed_at: float = 0.15
-    rest_on: float = 0.5
-    rest_off: float = 0.35
-    rest_early: int = 10
-    rest_shortest: int = 20
-    rest_trim: int = 3
-    rest_ramp: int = 7
-    tuck_floor: float = 0.03
-    tuck_power: float = 1.0
-    smoothing: int = 3
-    # Share of the phones' expected pose in the curves of lips and jaw, and its own smoothing.
-    expected: float = 0.4
-    expected_smoothing: int = 7
-    # Frames by which curves are taken earlier: what smoothing and labels delay.
-    lead: int = 1
-    # Per channel: a network that is unsure says less than what it means (see `training.export`).
-    gains: tuple[float, ...] = (1.0,) * len(CHANNELS)
-
-    def __post_init__(self) -> None:
-        # JSON has no tuples.
-        object.__setattr__(self, "gains", tuple(self.gains))
-
-    @property
-    def ahead(self) -> int:
-        """Frames of the future that a frame depends on."""
-        seal = self.seal_early + self.seal_gap + self.seal_shortest + self.seal_attack + 1
-        rest = self.rest_early + self.rest_shortest + self.rest_trim + self.rest_ramp + 1
-        return max(seal, rest, self.smoothing // 2, self.expected_smoothing // 2, 2)
-
-    def live(self) -> DecoderSettings:
-        """The same thresholds with less than .12 s of future, for a live performance."""
-        return replace(
-            self,
-            seal_early=2,
-            seal_gap=1,
-            seal_attack=3,
-            rest_early=0,
-            rest_shortest=3,
-            rest_trim=1,
-            rest_ramp=4,
-        )
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

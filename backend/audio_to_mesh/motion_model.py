@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from backend.audio_to_mesh.channels import CLASSES, EVENTS
-from backend.audio_to_mesh.decoder import DecoderSettings
+from backend.audio_to_mesh.decoder_settings import DecoderSettings, decoder_of
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from shared.errors import ErrorKind, VividKeysError
@@ -58,7 +58,10 @@ class MotionModel:
 
     @classmethod
     def load(cls, path: Path | None = None) -> MotionModel:
-        """Read weights. Raises VividKeysError(bad_file) when they are missing or damaged."""
+        """Read weights, and the decoder's values that belong to them.
+
+        Raises VividKeysError(bad_file) when either are missing or damaged.
+        """
         path = SHIPPED if path is None else path
         try:
             with safe_open(path, "pt") as stream:
@@ -71,8 +74,8 @@ class MotionModel:
                 tensors.pop("phones.poses").numpy(), tensors.pop("phones.share").numpy()
             )
             network.load_state_dict(tensors)
-            decoder = DecoderSettings(**json.loads(about.get("decoder", "{}")))
             phones = tuple(json.loads(about["phones"]))
+            decoder = decoder_of(path, about.get("decoder", ""))
             return cls(network, phones, poses, decoder, about["name"], about["version"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise VividKeysError(

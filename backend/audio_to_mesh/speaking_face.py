@@ -10,7 +10,8 @@ from backend.face.close_mouth import close_mouth
 from backend.face.pose import fit_similarity
 from backend.face.template import load_template
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT, FaceMesh
+from shared.face import FaceMesh
+from shared.landmarks import LANDMARK_COUNT
 
 # A face that differs from the mean one by less in size (factor) and turn (cosine) stands as ours.
 _SAME_SIZE, _SAME_WAY = 1.4, 0.94

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from backend.evaluation.speech import as_dict, evaluate_speech, model_system, re
 from backend.training.motion.draw_ahead import TrainingSet
 from backend.training.motion.train import WEIGHTS, MotionRecipe, train
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import write_whole
 
 SCORES = "scores.json"
 _SYNTHETIC = ("espeak*", "flite*", "festival*", "noise")
@@ -82,9 +82,7 @@ def train_one(name: str, ablation: Ablation, out: Path, held: Path, on: tuple[st
     train(ablation.source, folder, ablation.recipe)
     scores = {"steps": ablation.recipe.steps, "seed": ablation.recipe.seed}
     found = scores | {"corpora": evaluate(folder / WEIGHTS, held, on)}
-    partial = folder / f"{SCORES}.partial"
-    partial.write_text(json.dumps(found, indent=1))
-    os.replace(partial, folder / SCORES)
+    write_whole(folder / SCORES, json.dumps(found, indent=1))
 
 
 def read_scores(out: Path, names: tuple[str, ...]) -> dict[str, Any]:
@@ -159,9 +157,7 @@ class Ablations:
         for name in self.only or tuple(known):
             train_one(name, known[name], self.out, self.held_out, self.on)
         found = read_scores(self.out, tuple(known))
-        partial = self.out / f"ablations.{os.getpid()}.partial"
-        partial.write_text(json.dumps(found, indent=1))
-        os.replace(partial, self.out / "ablations.json")
+        write_whole(self.out / "ablations.json", json.dumps(found, indent=1))
         Console(width=150).print(score_table(found, _SHOWN))
 
 

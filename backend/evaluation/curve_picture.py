@@ -16,7 +16,8 @@ from backend.audio.load import SAMPLE_RATE
 from backend.evaluation.lip_metric import aperture, tuck
 from backend.evaluation.phones import BILABIAL, LABIODENTAL, Phone
 from shared.arkit import INDEX
-from shared.arrays import write_atomically
+from shared.disk_errors import told_of_the_disk
+from shared.whole_files import write_whole
 
 _SECONDS_A_ROW = 6.0
 _COLOURS = {
@@ -83,8 +84,8 @@ def curve_picture(
     all_axes[-1].set_xlabel("seconds")
     memory = io.BytesIO()
     canvas.print_png(memory)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda stream: stream.write(memory.getvalue()))
+    with told_of_the_disk(path):
+        write_whole(path, memory.getvalue())
 
 
 def _draw_phones(axes: Any, phones: Sequence[Phone], start: float) -> None:

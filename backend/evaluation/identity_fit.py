@@ -22,8 +22,8 @@ from backend.face.photo_model import identity_coordinates
 from backend.face.pose import head_angles, image_to_axes
 from backend.face.surface import vertex_normals
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

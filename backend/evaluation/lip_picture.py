@@ -4,7 +4,6 @@ mesh, to be looked at."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,22 +13,31 @@ from PIL import Image, ImageDraw
 
 from backend.audio_to_mesh.lip_motion import DrivenFace, driven_lips, face_of, linear_lips
 from backend.face.lip_contact import lip_region
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
 from backend.training.corpus.utterance import Phone
 from backend.training.teacher.articulation import teach
 from backend.training.teacher.driven_mesh import lesson_lips
 from shared.arkit import INDEX
+from shared.landmarks import (
+    INNER_LIP_RING,
+    LOWER_LIP,
+    LOWER_LIP_EDGE,
+    OUTER_LIP_RING,
+    UNDER_NOSE,
+    UPPER_LIP,
+    UPPER_LIP_EDGE,
+)
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.floating]
 
 LINEAR, DRIVEN, TEETH = (90, 150, 255), (255, 140, 60), (210, 210, 200)
 _CELL_WIDTH, _CELL_HEIGHT, _SIDE_WIDTH, _SCALE = 260, 290, 150, 4300.0
 _PAPER, _INK = (24, 25, 28), (230, 230, 230)
+# The profile in the middle: skin, red and inner edge of each lip, chin below.
+_PROFILES = (
+    (UNDER_NOSE, 164, UPPER_LIP, 11, 12, UPPER_LIP_EDGE),
+    (LOWER_LIP_EDGE, 15, 16, LOWER_LIP, 18, 200),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +84,8 @@ def poses(face: DrivenFace) -> list[Pose]:
 
 def _rings() -> list[list[int]]:
     return [
-        [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[::-1][1:]],
-        [*INNER_LIP_UPPER, *INNER_LIP_LOWER[::-1][1:]],
+        list(OUTER_LIP_RING),
+        list(INNER_LIP_RING),
     ]
 
 
@@ -99,7 +107,7 @@ def draw_poses(face: DrivenFace, chosen: list[Pose]) -> Image.Image:
 
 
 def _draw(pen: ImageDraw.ImageDraw, face: DrivenFace, pose: Pose, left: int, top: int) -> None:
-    middle = face.neutral[13]
+    middle = face.neutral[UPPER_LIP_EDGE]
     teeth = face.lips.under[face.lips.under.shape[0] // 2]
     for offsets, colour in ((pose.linear, LINEAR), (pose.driven, DRIVEN)):
         points = face.neutral.copy()
@@ -112,8 +120,7 @@ def _draw(pen: ImageDraw.ImageDraw, face: DrivenFace, pose: Pose, left: int, top
             pen.line(line, colour, 1)
             for x, y in line:
                 pen.ellipse((x - 1.6, y - 1.6, x + 1.6, y + 1.6), fill=colour)
-        # The profile in the middle: skin, red, inner edge of each lip, chin below.
-        for profile in ((2, 164, 0, 11, 12, 13), (14, 15, 16, 17, 18, 200)):
+        for profile in _PROFILES:
             line = [tuple(side[v]) for v in profile]
             pen.line(line, colour, 1)
             for x, y in line:
@@ -126,6 +133,5 @@ def _draw(pen: ImageDraw.ImageDraw, face: DrivenFace, pose: Pose, left: int, top
 def save_picture(path: Path) -> None:
     """Draw the mean face's lips into a PNG."""
     face = face_of(np.zeros(8))
-    unfinished = path.with_name(path.name + ".tmp")
-    draw_poses(face, poses(face)).save(unfinished, format="PNG")
-    os.replace(unfinished, path)
+    with written_whole(path) as temporary:
+        draw_poses(face, poses(face)).save(temporary, format="PNG")

@@ -22,6 +22,7 @@ from backend.transfer.mesh_graph import mesh_graph
 from backend.transfer.shape_source import ShapeSource
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.character import Character
+from shared.landmarks import CHIN
 from shared.npz import load_npz
 
 from .transfer_style import shared_shapes, source_of
@@ -163,7 +164,7 @@ def _measure(
         if offset.any():
             direction, size = _compare(made[INDEX[name]][counts], offset[counts])
             rows.append(TransferRow(title, name, direction, size))
-    chin = keys.landmarks[152]
+    chin = keys.landmarks[CHIN]
     face = float(np.linalg.norm(keys.landmarks[10] - chin))
     below = reference.vertices[:, 2] < chin[2] - 0.5 * face
     largest = float(np.linalg.norm(made[:, below], axis=2).max(initial=0.0))

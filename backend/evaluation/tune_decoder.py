@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choose the decoder's settings on held-out tuning speakers, and write them into weights.
+"""Choose the decoder's settings on held-out tuning speakers, and write them beside weights.
 
     python -m backend.evaluation.tune_decoder WEIGHTS FOLDER [FOLDER ...]
 
@@ -15,20 +15,17 @@ closures of the best.
 from __future__ import annotations
 
 import itertools
-import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-from backend.audio_to_mesh.decoder import RATE, DecoderSettings, at_frame_rate, decode
+from backend.audio_to_mesh.decoder import RATE, at_frame_rate, decode
+from backend.audio_to_mesh.decoder_settings import DecoderSettings, decoder_beside, save_decoder
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import MotionModel
@@ -100,7 +97,7 @@ def _best(worth: Sequence[Merit]) -> int:
 def tune(
     weights: Path, folders: Sequence[Path], show: Callable[[Table], None] = lambda table: None
 ) -> DecoderSettings:
-    """Try all thresholds, then all shares, and keep the best in the weights' description.
+    """Try all thresholds, then all shares, and keep the best in the file beside the weights.
 
     `show` gets a table of each of the two rounds.
     """
@@ -122,7 +119,7 @@ def tune(
     best = _best(worth)
     labels = [f"{settings.expected:.1f} expected" for settings in shares]
     show(_table("Share of the expected pose", labels, worth, names, best))
-    _describe(weights, shares[best])
+    save_decoder(shares[best], decoder_beside(weights))
     return shares[best]
 
 
@@ -143,16 +140,6 @@ def _table(
             *(f"{value:.3f}" for value in values),
         )
     return view
-
-
-def _describe(weights: Path, settings: DecoderSettings) -> None:
-    with safe_open(weights, "pt") as stream:
-        about = dict(stream.metadata())
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    about["decoder"] = json.dumps(asdict(settings))
-    partial = weights.with_suffix(".partial")
-    save_file(tensors, partial, about)
-    os.replace(partial, weights)
 
 
 if __name__ == "__main__":

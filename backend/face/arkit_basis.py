@@ -10,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
-
-from .muscles import JawMotion, Muscle, MuscleTable, jaw_share, load_table, pull_field
-from .surface import laplacian, spread_operator
-from .template import Template, face_size, load_template
-from .topology import (
+from shared.landmarks import (
     EARS,
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
@@ -26,6 +22,10 @@ from .topology import (
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
+
+from .muscles import JawMotion, Muscle, MuscleTable, jaw_share, load_table, pull_field
+from .surface import laplacian, spread_operator
+from .template import Template, face_size, load_template
 
 Floats = NDArray[np.float64]
 

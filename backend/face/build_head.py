@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
 from shared.face import FaceMesh
+from shared.landmarks import LANDMARK_COUNT
 
 from .arkit_basis import landmark_basis
 from .head.eyes import Eyeball, eye_parts, place_eyeball
 from .head.head_shell import shell_parts
 from .head.mouth import mouth_parts
-from .head.parts import MATERIALS, Assembly, Part, assemble
+from .head.parts import MATERIALS, Part, assemble
 from .head.refine import refine_skin
-from .identity import closed_template
 from .lip_fields import offset_basis
 from .template import face_size, load_template
 from .texture import atlas
 from .texture.bake import bake_skin
 from .texture.eye_texture import eye_tile
+from .texture.layout_file import load_layout, made_for_another_head
 from .texture.paint import GREY_SKIN, face_light, paint_mouth
 from .texture.photo_crop import PhotoCrop
 from .texture.plain_skin import plain_skin
 from .texture.texels import HeadLayout, head_layout
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +45,11 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
     lips = offset_basis(vertices)
     shown = vertices if crop is None else crop.aligned[:LANDMARK_COUNT]
     basis = np.concatenate([landmark_basis(vertices), lips, (shown - vertices)[None]])
-    whole, balls = _assembled(vertices, irises, crop, basis)
+    parts, balls = head_parts(vertices, irises, crop)
+    whole = refine_skin(assemble(vertices, basis, parts))
     layout = template_layout()
+    if not np.array_equal(whole.triangles, layout.head_triangles):
+        raise made_for_another_head()
     # The painted tiles need none of the skin, so both are made at the same time.
     with ThreadPoolExecutor(1) as beside:
         painted = beside.submit(inner_tiles, crop, vertices, balls)
@@ -78,18 +81,11 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
 
 @lru_cache(maxsize=1)
 def template_layout() -> HeadLayout:
-    """The texture's layout, made for the mean head; all our heads have its triangles."""
-    face = closed_template()
-    whole, _ = _assembled(face, load_template().irises, None, landmark_basis(face))
-    return head_layout(whole)
+    """The texture's layout, made for the mean head; all our heads have its triangles.
 
-
-def _assembled(
-    vertices: Floats, irises: Floats, crop: PhotoCrop | None, basis: Floats
-) -> tuple[Assembly, dict[str, Eyeball]]:
-    """All parts around landmarks with shapes [S,468,3], and the eyeballs."""
-    parts, balls = head_parts(vertices, irises, crop)
-    return refine_skin(assemble(vertices, basis, parts)), balls
+    Raises VividKeysError(bad_file) where its file is missing or not made for the shipped head.
+    """
+    return head_layout(load_layout())
 
 
 def head_parts(

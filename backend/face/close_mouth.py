@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from shared.arkit import INDEX
+from shared.landmarks import LANDMARK_COUNT
 
 from .arkit_basis import contacts, landmark_basis
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

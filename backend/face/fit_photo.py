@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 from .arkit_basis import contacts, landmark_basis
 from .close_mouth import CLOSED, close_mouth
@@ -27,7 +28,6 @@ from .photo_model import LEAST_NOISE, TURN, PhotoModel, load_photo_model
 from .pose import Similarity, fit_similarity, image_to_axes
 from .surface import vertex_normals
 from .template import load_template
-from .topology import LANDMARK_COUNT, TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 

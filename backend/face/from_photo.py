@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
+from shared.landmarks import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 
 from .build_head import build_head
 from .close_mouth import close_mouth
@@ -20,7 +21,6 @@ from .load_image import load_image
 from .neutral import NeutralFace, neutral_face
 from .template import load_template
 from .texture.photo_crop import crop_photo
-from .topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]

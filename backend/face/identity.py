@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .close_mouth import close_mouth
 from .pose import fit_similarity
 from .template import load_template
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import ErrorKind, VividKeysError
-
-from .topology import TRACKED_COUNT
+from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -104,13 +103,13 @@ def warm_up() -> None:
 
 def _largest(faces: list[Floats], pixels: Pixels) -> TrackedFace:
     def size(face: Floats) -> float:
-        return float(np.ptp(face[:468, 0]) * np.ptp(face[:468, 1]))
+        return float(np.ptp(face[:LANDMARK_COUNT, 0]) * np.ptp(face[:LANDMARK_COUNT, 1]))
 
     faces = sorted(faces, key=size, reverse=True)
     face, notes = faces[0], []
     if len(faces) > 1:
         notes.append(f"The picture shows {len(faces)} faces; the largest one was used.")
-    width = float(np.ptp(face[:468, 0]))
+    width = float(np.ptp(face[:LANDMARK_COUNT, 0]))
     if width < MIN_FACE_PIXELS:
         raise VividKeysError(
             ErrorKind.BAD_IMAGE,
@@ -120,7 +119,7 @@ def _largest(faces: list[Floats], pixels: Pixels) -> TrackedFace:
     if width < SMALL_FACE_PIXELS:
         notes.append(f"The face is only {width:.0f} pixels wide; the texture will be coarse.")
     height, across = pixels.shape[:2]
-    outside = (face[:468, :2] < 0) | (face[:468, :2] >= (across, height))
+    outside = (face[:LANDMARK_COUNT, :2] < 0) | (face[:LANDMARK_COUNT, :2] >= (across, height))
     if outside.any(axis=1).mean() > 0.02:
         notes.append("A part of the face lies outside the picture; it was guessed.")
     return TrackedFace(face, tuple(notes))

@@ -18,6 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arkit import INDEX
+from shared.landmarks import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LIP_EDGES,
+    LIP_LANDMARKS,
+    UPPER_LIP_EDGE,
+)
 
 from .arkit_basis import contacts, hinge_point
 from .head.mouth import ARCH_DEPTH, ARCH_HALF_WIDTH
@@ -25,12 +32,6 @@ from .head.teeth import TEETH_BEHIND_LIPS
 from .muscles import jaw_share, load_table
 from .surface import fade
 from .template import face_size, load_template
-from .topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -70,7 +71,7 @@ def _chin_share() -> Floats:
 @lru_cache(maxsize=1)
 def lip_distance() -> Floats:
     """Metres along the template's skin to the nearest point of the lips' borders, [468]."""
-    rings = {*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER}
+    rings = set(LIP_LANDMARKS)
     return np.asarray(load_template().distances[sorted(rings)].min(axis=0))
 
 
@@ -174,7 +175,7 @@ def _press_field(neutral: Floats, scale: float) -> Floats:
     height = np.interp(neutral[:, 0], neutral[line, 0][order], neutral[line, 2][order])
     # Nothing is pressed at the corners, nor beyond them.
     half = abs(neutral[line[-1], 0] - neutral[line[0], 0]) / 2
-    across = np.clip(1.0 - ((neutral[:, 0] - neutral[13, 0]) / half) ** 2, 0.0, 1.0)
+    across = np.clip(1.0 - ((neutral[:, 0] - neutral[UPPER_LIP_EDGE, 0]) / half) ** 2, 0.0, 1.0)
     field = np.zeros_like(neutral)
     field[:, 1] = -_PRESS_BULGE * scale * near
     field[:, 2] = -_PRESS_THIN * (neutral[:, 2] - height) * near
@@ -183,7 +184,7 @@ def _press_field(neutral: Floats, scale: float) -> Floats:
 
 def _under_teeth(neutral: Floats, lower: Floats, scale: float) -> Floats:
     """Just below the cutting edge of the upper teeth at each lower lip point [9,3]."""
-    middle = (neutral[13] + neutral[14]) / 2
+    middle = neutral[list(LIP_EDGES)].mean(axis=0)
     along = np.clip(np.abs(lower[:, 0] - middle[0]) / (ARCH_HALF_WIDTH * scale), 0.0, 0.95)
     behind = TEETH_BEHIND_LIPS + ARCH_DEPTH * (1.0 - np.sqrt(1.0 - along**2))
     places = lower.copy()

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .arkit_basis import landmark_basis
 from .muscles import MuscleTable
 from .pose import fit_similarity
 from .template import load_template
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .surface import fade
 from .template import Template, load_template
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

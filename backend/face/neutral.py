@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.landmarks import LANDMARK_COUNT
+
 from .arkit_basis import contacts
 from .close_mouth import close_mouth
 from .fit_photo import fit_photo
 from .pose import Similarity, fit_similarity, head_angles, image_to_axes
 from .template import load_template
-from .topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -81,9 +82,8 @@ def write_photo_model(model: PhotoModel, note: dict[str, str]) -> None:
     for name, array in vars(model).items():
         scaled = array * (1000.0 if name in MILLIMETRES else 1.0)
         numbers[name] = scaled.astype(np.float32 if name == "mean" else np.float16)
-    unfinished = FIT_MODEL_PATH.with_suffix(".tmp")
-    save_file(numbers, unfinished, metadata={"unit": "millimetre", **note})
-    unfinished.replace(FIT_MODEL_PATH)
+    with written_whole(FIT_MODEL_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"unit": "millimetre", **note})
     load_photo_model.cache_clear()
 
 

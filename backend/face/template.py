@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import OUTER_EYE_CORNERS
 
 from .surface import surface_distances
-from .topology import OUTER_EYE_CORNERS
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from backend.mesh_files import MeshFile, read_mesh
 from backend.transfer.find_landmarks import find_landmarks
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 from shared.npz import load_npz
 from shared.shape_names import channel_by_words
 
@@ -90,7 +90,7 @@ def _numbers(array: NDArray[Any], file: Path) -> Floats:
 def _bad_landmarks(file: Path) -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_FILE,
-        f"'{file.name}' does not say where the 468 landmarks of this mesh are.",
+        f"'{file.name}' does not say where the {LANDMARK_COUNT} landmarks of this mesh are.",
         "It needs `landmarks` [468,3], or `triangles` and `barycentric` [468,3].",
     )
 

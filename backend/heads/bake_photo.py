@@ -18,6 +18,7 @@ from backend.face.texture.eye_texture import eye_tile
 from backend.face.texture.paint import GUM, THROAT, TOOTH, face_light
 from backend.face.texture.photo_crop import PhotoCrop
 from shared.face import FaceMesh
+from shared.landmarks import UPPER_LIP_EDGE
 
 from .carry_skin import STEP, carried_skin, skin_texels
 from .eyeballs import Ball, tile_places
@@ -120,7 +121,7 @@ def _painted_colours(
     """Colours [V,3] of what is not skin."""
     light = face_light(crop.skin)
     colour = np.tile(crop.skin, (len(vertices), 1)).astype(np.float64)
-    depth = vertices[:, 1] - landmarks[13, 1]
+    depth = vertices[:, 1] - landmarks[UPPER_LIP_EDGE, 1]
     gum = part == "gums_and_tongue"
     shade = np.clip(1.05 - depth / 0.06, 0.18, 1.0)
     colour[gum] = GUM * light * shade[gum, None]

@@ -21,6 +21,7 @@ from backend.face.surface import vertex_normals
 from backend.face.texture.atlas import NECK, SIDE
 from backend.rasterize import rasterize
 from shared.face import FaceMesh
+from shared.landmarks import CHIN
 
 from .warp import spread
 
@@ -45,8 +46,8 @@ _SOFTNESS = 0.002
 _ASTRAY = 0.010
 # Places of neighbouring texels that are further apart lie on both sides of a seam, our pixels.
 _JUMP = 40.0
-# So far, in metres, below the chin (a landmark) the neck begins that may be longer than ours.
-_CHIN, _BELOW_CHIN = 152, 0.02
+# So far, in metres, below the chin the neck begins that may be longer than ours.
+_BELOW_CHIN = 0.02
 # Shoulders this far from our neck, in metres, begin to take, and take, its colour without detail.
 _FAR = (0.008, 0.025)
 # As evened out as a picture of so few pixels, across and down.
@@ -138,7 +139,7 @@ def _even_neck(texture: Pixels) -> Pixels:
 
 def _on_our_neck(heights: Floats, ours: Floats, landmarks: NDArray[np.float32]) -> Floats:
     """Heights [V] such that a longer neck, or shoulders, end where our neck ends."""
-    chin = float(landmarks[_CHIN, 2]) - _BELOW_CHIN
+    chin = float(landmarks[CHIN, 2]) - _BELOW_CHIN
     share = min(1.0, (chin - ours.min()) / max(chin - heights.min(), 1e-6))
     return np.where(heights < chin, chin + share * (heights - chin), heights)
 

@@ -22,7 +22,8 @@ from backend.face.template import face_size, load_template
 from backend.face.texture.photo_crop import PhotoCrop, crop_photo
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT, FaceMesh
+from shared.face import FaceMesh
+from shared.landmarks import LANDMARK_COUNT
 
 from .bake_photo import bake
 from .eyeballs import Ball, find_ball, turns

@@ -16,7 +16,7 @@ from backend.face.template import load_template
 from backend.mesh_files import MeshFile
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 from shared.shape_names import channel_by_spelling, channel_by_words
 
 from . import pictures_atlas

@@ -23,7 +23,7 @@ from shared.arrays import (
     unpack_json,
 )
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 from shared.npz import load_npz
 
 # Landmarks from which a vertex near the lips takes over the lip fields.

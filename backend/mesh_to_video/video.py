@@ -20,6 +20,7 @@ from backend.mesh_to_video.film.provenance import Provenance, photo_sha256, take
 from backend.mesh_to_video.film.visible_mark import VisibleMark
 from backend.mesh_to_video.settings import RenderSettings
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from shared.take import Take
 
 Progress = Callable[[float, str], None]
@@ -274,7 +275,8 @@ def warm_up() -> None:
     face = load_template().vertices.astype(np.float64)
     # The irises: a middle and four points around it, between the corners of each eye.
     ring = 0.005 * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])
-    irises = [face[list(corners)].mean(axis=0) + ring for corners in ((33, 133), (263, 362))]
+    eyes = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+    irises = [face[list(corners)].mean(axis=0) + ring for corners in eyes]
     points = np.concatenate([face, *irises])
     points = np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1)
     points *= 0.5 * side / np.ptp(points[:, 1])

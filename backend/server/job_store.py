@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
 from backend.server.job_kinds import MadeFile
 from backend.server.job_table import open_table
-from shared.arrays import Arrays, write_atomically
+from shared.arrays import Arrays
+from shared.disk_errors import told_of_the_disk
 from shared.errors import ErrorKind, VividKeysError
 from shared.npz import load_npz
+from shared.whole_files import written_whole
 
 
 @dataclass(frozen=True)
@@ -339,12 +341,14 @@ def _save_arrays(path: Path, arrays: Arrays) -> None:
     # Not compressed: curves shrink little and an hour of them would take seconds.
     members: dict[str, Any] = dict(arrays)
 
-    def write(stream: Any) -> None:
-        np.savez(stream, **members)
-        sync_to_disk(stream)
-
     try:
-        write_atomically(path, write)
+        with (
+            told_of_the_disk(path),
+            written_whole(path, private=True) as temporary,
+            temporary.open("wb") as stream,
+        ):
+            np.savez(stream, **members)
+            sync_to_disk(stream)
     except VividKeysError as error:
         if error.kind is ErrorKind.DISK_FULL:
             raise disk_full("the arrays of a job") from error

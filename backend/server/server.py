@@ -73,7 +73,6 @@ class Server:
     """Made, run and closed on one thread; `ask_to_stop` and `call` are for other threads."""
 
     def __init__(self, settings: ServerSettings, keys: KeyPair, known: KnownKeys) -> None:
-        self._settings = settings
         self._kinds: dict[str, JobKind] = job_kinds(settings.job_modules)
         self._inbox: Inbox[WorkerSaid | WorkerEnded | Callable[[], None]] = Inbox()
         self._stop_at: float | None = None

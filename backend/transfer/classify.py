@@ -9,31 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from backend.face.topology import (
+from shared.character import Character
+from shared.landmarks import (
+    CHIN,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
+    LIP_CORNERS,
+    LIP_EDGES,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
+    UNDER_NOSE,
+    UPPER_LIP_EDGE,
 )
-from shared.character import Character
 
 from .find_landmarks import FaceLandmarks
 from .head_parts import Parts, take_apart
 
 Floats = NDArray[np.float64]
 
-# "mouth" is one part that belongs to both jaws, e.g. gums and tongue in one.
-ROLES = (
-    "face", "eye_left", "eye_right", "upper_teeth", "lower_teeth", "tongue", "mouth",
-    "lashes", "brows", "hair", "other",
-)  # fmt: skip
 _BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 _NAMED = {"lashes", "brows", "hair", "other", "tongue", "upper_teeth", "lower_teeth"}
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """Vertices [N] (rising) that hang together, and one of `ROLES`."""
+    """Vertices [N] (rising) that hang together, and what they are.
+
+    The role is face, eye_left, eye_right, upper_teeth, lower_teeth, tongue, mouth (one part that
+    belongs to both jaws, e.g. gums and tongue in one), lashes, brows, hair or other.
+    """
 
     vertices: NDArray[np.int64]
     role: str
@@ -124,17 +128,18 @@ def _at_brows(box: _Box, points: Floats) -> str:
 
 def _mouth_frame(points: Floats) -> tuple[Floats, float]:
     """The middle of the line where the lips meet, and the mouth's width."""
-    return (points[13] + points[14]) / 2, float(np.linalg.norm(points[291] - points[61]))
+    corners = points[list(LIP_CORNERS)]
+    return points[list(LIP_EDGES)].mean(axis=0), float(np.linalg.norm(corners[1] - corners[0]))
 
 
 def _in_mouth(box: _Box, points: Floats) -> bool:
     middle, width = _mouth_frame(points)
-    high = points[2, 2] + 0.1 * width
-    low = points[152, 2]
+    high = points[UNDER_NOSE, 2] + 0.1 * width
+    low = points[CHIN, 2]
     return bool(
         abs(box.middle[0] - middle[0]) < 0.75 * width
         and low < box.middle[2] < high
-        and -0.05 * width < box.middle[1] - points[13, 1] < 2.2 * width
+        and -0.05 * width < box.middle[1] - points[UPPER_LIP_EDGE, 1] < 2.2 * width
         and box.size[0] < 1.7 * width
     )
 

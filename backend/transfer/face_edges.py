@@ -16,11 +16,12 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from backend.face.pose import Similarity
-from backend.face.topology import (
+from shared.landmarks import (
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
+    LIP_LANDMARKS,
     OUTER_LIP_LOWER,
     OUTER_LIP_UPPER,
     RIGHT_LID_LOWER,
@@ -102,7 +103,7 @@ def snap_to_edges(
     """
     moved, put = places.copy(), np.zeros(len(places), bool)
     ask()
-    rings = [*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER]
+    rings = list(LIP_LANDMARKS)
     scene = _scene(places[rings], surface, same, to_frontal, unit)
     _snap_lips(scene, moved, put)
     for upper, lower in ((RIGHT_LID_UPPER, RIGHT_LID_LOWER), (LEFT_LID_UPPER, LEFT_LID_LOWER)):

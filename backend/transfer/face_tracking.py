@@ -13,7 +13,7 @@ from scipy.ndimage import minimum_filter
 from backend.face.landmarks import faces_in_square
 from backend.face.pose import Similarity
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 
 from .face_picture import Light, Picture, Surface, View, draw
 from .head_search import Find, close_up, eye_outlines, judge, lift

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from backend.face.pose import Similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.character import Character
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .face_edges import snap_to_edges
 from .face_picture import Surface
@@ -60,11 +60,6 @@ class FaceLandmarks:
     to_frontal: Similarity
     method: str
     warnings: tuple[str, ...] = ()
-
-    @property
-    def eye_distance(self) -> float:
-        """Distance of the outer eye corners in the character's unit."""
-        return face_size(load_template().vertices) / self.to_frontal.scale
 
 
 def find_landmarks(

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from backend.face.landmarks import faces_in_square
 from backend.face.pose import Similarity, fit_similarity
 from backend.face.template import face_size, load_template
-from backend.face.topology import (
+from shared.landmarks import (
     LANDMARK_COUNT,
-    LEFT_LID_LOWER,
-    LEFT_LID_UPPER,
-    RIGHT_LID_LOWER,
-    RIGHT_LID_UPPER,
+    LEFT_LID_RING,
+    RIGHT_LID_RING,
 )
 
 from .face_picture import Light, Picture, Surface, View, draw
@@ -119,8 +117,8 @@ def close_up(to_frontal: Similarity, side: int) -> View:
 def eye_outlines(points: Floats) -> list[Floats]:
     """Outlines of the right and the left eye [N,2] from landmarks in pixels."""
     rings = [
-        [*RIGHT_LID_UPPER, *RIGHT_LID_LOWER[-2:0:-1]],
-        [*LEFT_LID_UPPER, *LEFT_LID_LOWER[-2:0:-1]],
+        list(RIGHT_LID_RING),
+        list(LEFT_LID_RING),
     ]
     return [points[ring, :2] for ring in rings]
 

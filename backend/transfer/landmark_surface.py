@@ -20,7 +20,7 @@ from backend.face.head.mouth import mouth_ring
 from backend.face.head.refine import subdivision
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template
-from backend.face.topology import (
+from shared.landmarks import (
     FACE_OVAL,
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,

@@ -18,8 +18,14 @@ from backend.face.head.eyes import LOOK
 from backend.face.head.mouth import TONGUE_REACH
 from backend.face.muscles import load_table
 from backend.face.surface import fade
-from backend.face.topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 from shared.arkit import INDEX
+from shared.landmarks import (
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    LIP_EDGES,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -113,7 +119,7 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
     """Offsets [N,3] of lower teeth, a tongue, or all of a mouth in one part, by shape name."""
     share = np.full(len(points), _TONGUE_JAW if role == "tongue" else 1.0)
     if role == "mouth":
-        height = (points[:, 2] - landmarks[[13, 14], 2].mean()) / scale
+        height = (points[:, 2] - landmarks[list(LIP_EDGES), 2].mean()) / scale
         t = np.clip((_UPPER_JAW - height) / (_UPPER_JAW - _LOWER_JAW), 0.0, 1.0)
         share = t * t * (3.0 - 2.0 * t)
     motions = jaw_motions(points, landmarks, scale)
@@ -123,7 +129,7 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
         forward = (1.0 - (points[:, 1] - tip) / max(root - tip, 1e-9)) ** 1.3
         out = np.zeros_like(points)
         # Far enough to show before the lips, wherever the tongue rests.
-        lips = float(landmarks[[13, 14], 1].mean())
+        lips = float(landmarks[list(LIP_EDGES), 1].mean())
         reach = max(TONGUE_REACH * scale, tip - lips + 0.018 * scale)
         out[:, 1] = -reach * forward
         out[:, 2] = (0.0065 * np.sin(np.pi * forward) - 0.0015 * forward) * scale

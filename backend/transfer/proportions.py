@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from backend.face.identity import aligned_landmarks, identity_coefficients, landmarks_of
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
+from shared.landmarks import (
+    LANDMARK_COUNT,
+    LEFT_EYE_CORNERS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    RIGHT_EYE_CORNERS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+)
 
 from .find_landmarks import FaceLandmarks
 
@@ -17,6 +25,9 @@ Floats = NDArray[np.float64]
 # The most that human faces show: opening and width of an eye over the distance of the outer
 # corners, length of the identity coefficients (standard deviations), what they leave (metres).
 _EYE_OPENING, _EYE_WIDTH, _UNUSUAL, _LEFT_OVER = 0.148, 0.362, 8.5, 0.0048
+
+_LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
+_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 
 
 def strangeness(landmarks: FaceLandmarks) -> float:
@@ -27,8 +38,8 @@ def strangeness(landmarks: FaceLandmarks) -> float:
     off = ((points - landmarks_of(coefficients)) ** 2).sum(axis=1)
     left_over = float(np.sqrt((weights * off).sum() / weights.sum()))
     size = face_size(points)
-    opening = (_distance(points, 159, 145) + _distance(points, 386, 374)) / (2 * size)
-    width = (_distance(points, 33, 133) + _distance(points, 263, 362)) / (2 * size)
+    opening = sum(_distance(points, *lids) for lids in _LIDS) / (2 * size)
+    width = sum(_distance(points, *corners) for corners in _CORNERS) / (2 * size)
     return max(
         opening / _EYE_OPENING,
         width / _EYE_WIDTH,

@@ -22,8 +22,8 @@ from backend.face.identity import closed_template
 from backend.face.muscles import load_table
 from backend.face.pose import fit_similarity
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.arkit import ARKIT_NAMES
+from shared.landmarks import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from backend.face.surface import fade
+from shared.landmarks import CHIN
 
 from .landmark_surface import OPENINGS, LandmarkSurface, Places, on_border
 from .mesh_graph import MeshGraph, distances_from
@@ -120,7 +121,7 @@ def plan_spread(
     share[around] = fade(depth[around], _AROUND)
     below = np.clip((sides.share[0][moving] - 0.3) / 0.4, 0.0, 1.0)
     jaw[mouth] = (_JAW_IN_MOUTH * (1.0 - wall_share) * below * below * (3.0 - 2.0 * below))[mouth]
-    chin = landmarks[152, 2]
+    chin = landmarks[CHIN, 2]
     drop = (chin - graph.points[moving, 2]) / scale
     neck = np.clip((_NECK_ENDS - drop) / (_NECK_ENDS - _NECK_STARTS), 0.0, 1.0)
     wall_share = np.where(mouth, wall_share, share)

@@ -7,7 +7,6 @@ and values come out equal to the Take; the tests read the files back.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import bpy
 
-from ..contracts import errors, take_formats
+from ..contracts import errors, take_formats, whole_files
 from . import fbx_times, glb_times, keying, one_clip
 
 
@@ -142,20 +141,17 @@ def with_relations(objects: list[Any]) -> list[Any]:
 
 def _export(path: Path, run: Callable[[str], Any]) -> None:
     """Write to a temporary name first, so that a failure leaves an older file whole."""
-    temporary = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if run(str(temporary)) != {"FINISHED"} or not temporary.is_file():
-            raise RuntimeError("Blender's exporter wrote nothing")
-        os.replace(temporary, path)
+        # Exporters go by the suffix.
+        with whole_files.written_whole(path, suffix=path.suffix) as temporary:
+            if run(str(temporary)) != {"FINISHED"} or not temporary.stat().st_size:
+                raise RuntimeError("Blender's exporter wrote nothing")
     except (OSError, RuntimeError) as problem:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_FILE,
             f"{path.name} could not be written: {_first_line(problem)}",
             "Choose a folder that you may write to and that has room.",
         ) from problem
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _first_line(problem: BaseException) -> str:

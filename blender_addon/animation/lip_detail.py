@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .. import versions
-from ..contracts import face, take
+from ..contracts import landmarks as face_landmarks
+from ..contracts import take
 
 # As far as Blender lets a slider reach. A Take's weights are in deviations and mostly within three,
 # but lips that peel apart over an open jaw ask for up to ten: cut off at four, they are 2 mm off.
@@ -38,8 +39,7 @@ _SAME_TRANSFERRED_FIELD = 0.5
 # Landmarks that move less than this share of the farthest one say nothing about a field.
 _MOVING = 0.15
 # Where the lips meet, the nearest vertex may be one of the other lip.
-_INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308,
-               324, 318, 402, 317, 14, 87, 178, 88, 95)  # fmt: skip
+_INNER_LIPS = face_landmarks.INNER_LIP_RING
 
 
 def key_name(number: int) -> str:
@@ -107,10 +107,12 @@ def landmarks_of(mesh: Any) -> np.ndarray | None:
     where they are not known."""
     noted = mesh.get(LANDMARKS_PROPERTY)
     if isinstance(noted, int) and mesh.data.shape_keys is not None:
-        first = coordinates(mesh.data.shape_keys.reference_key.points)[: face.LANDMARK_COUNT]
-        return first if len(first) == face.LANDMARK_COUNT else None
+        first = coordinates(mesh.data.shape_keys.reference_key.points)[
+            : face_landmarks.LANDMARK_COUNT
+        ]
+        return first if len(first) == face_landmarks.LANDMARK_COUNT else None
     try:
-        landmarks = np.array(noted, np.float32).reshape(face.LANDMARK_COUNT, 3)
+        landmarks = np.array(noted, np.float32).reshape(face_landmarks.LANDMARK_COUNT, 3)
     except (TypeError, ValueError):
         return None
     return landmarks if np.isfinite(landmarks).all() else None
@@ -124,12 +126,12 @@ def fits(mesh: Any, performance: take.Take) -> bool:
     basis = performance.offset_basis
     keys = mesh.data.shape_keys
     landmarks = landmarks_of(mesh)
-    if landmarks is None or basis.shape[1] != face.LANDMARK_COUNT or not len(basis):
+    if landmarks is None or basis.shape[1] != face_landmarks.LANDMARK_COUNT or not len(basis):
         return True
     rest = coordinates(keys.reference_key.points)
-    first = rest[: face.LANDMARK_COUNT]
+    first = rest[: face_landmarks.LANDMARK_COUNT]
     if len(first) == len(landmarks) and np.allclose(first, landmarks, atol=1e-6):
-        likeness = _likeness(keys, rest, np.arange(face.LANDMARK_COUNT), basis)
+        likeness = _likeness(keys, rest, np.arange(face_landmarks.LANDMARK_COUNT), basis)
         return min(likeness, default=1.0) >= _SAME_FIELD
     moving = np.linalg.norm(basis, axis=2).max(axis=0)
     at = np.setdiff1d(np.flatnonzero(moving > _MOVING * moving.max()), _INNER_LIPS)

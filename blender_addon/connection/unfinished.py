@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ..contracts import whole_files
 
 # Backends keep results until they are fetched; after this time nobody wants them any more.
 KEPT_SECONDS = 30 * 24 * 3600.0
@@ -61,11 +63,7 @@ def drop_job(path: Path, job_id: str) -> None:
 
 def _write(path: Path, jobs: list[UnfinishedJob]) -> None:
     text = json.dumps([asdict(job) for job in jobs[-_MOST_ENTRIES:]], indent=1)
-    # Two Blenders may write at the same time: each its own temporary file, the last one counts.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        # The list is a convenience; a full disk must not stop the job itself.
-        temporary.unlink(missing_ok=True)
+    # Two Blenders may write at the same time: the last one counts. The list is a convenience; a
+    # full disk must not stop the job itself.
+    with suppress(OSError):
+        whole_files.write_whole(path, text)

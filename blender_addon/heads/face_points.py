@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 
 from ..contracts import character
+from ..contracts import landmarks as face_landmarks
 from . import characters
 from . import scene as heads
 from .characters import FACE_POINT_PROPERTY, Piece
@@ -23,25 +24,25 @@ STILL_GUESSED = "The face points were only guessed; drag them to their places fi
 # Of a template's head as it looks along -Y: across as shares of its width, from its middle to its
 # left; up as shares of its height, from the chin.
 _TEMPLATE: dict[int, tuple[float, float]] = {
-    33: (-0.295, 0.51),
-    133: (-0.113, 0.51),
-    362: (0.113, 0.51),
-    263: (0.295, 0.51),
-    105: (-0.275, 0.63),
-    334: (0.275, 0.63),
-    4: (0.0, 0.375),
-    61: (-0.162, 0.205),
-    291: (0.162, 0.205),
-    13: (0.0, 0.22),
-    14: (0.0, 0.20),
-    152: (0.0, 0.01),
+    face_landmarks.RIGHT_EYE_OUTER_CORNER: (-0.295, 0.51),
+    face_landmarks.RIGHT_EYE_INNER_CORNER: (-0.113, 0.51),
+    face_landmarks.LEFT_EYE_INNER_CORNER: (0.113, 0.51),
+    face_landmarks.LEFT_EYE_OUTER_CORNER: (0.295, 0.51),
+    face_landmarks.RIGHT_BROW: (-0.275, 0.63),
+    face_landmarks.LEFT_BROW: (0.275, 0.63),
+    face_landmarks.NOSE_TIP: (0.0, 0.375),
+    face_landmarks.RIGHT_LIP_CORNER: (-0.162, 0.205),
+    face_landmarks.LEFT_LIP_CORNER: (0.162, 0.205),
+    face_landmarks.UPPER_LIP_EDGE: (0.0, 0.22),
+    face_landmarks.LOWER_LIP_EDGE: (0.0, 0.20),
+    face_landmarks.CHIN: (0.0, 0.01),
 }
 _HEIGHT_OF_WIDTH = 1.4
 _NEAR = 0.06
 _SHARE_OF_HEAD = 0.03
 # An empty's radius as a share of the distance between the eyes' outer corners.
 _RADIUS = 0.06
-_RIGHT_EYE, _LEFT_EYE = 33, 263
+_RIGHT_EYE, _LEFT_EYE = face_landmarks.OUTER_EYE_CORNERS
 # A guessed point that lies nearer than this share of that distance was not dragged.
 _STILL = 1e-4
 

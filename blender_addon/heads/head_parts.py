@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..contracts import arkit, face
+from ..contracts import landmarks as face_landmarks
 
 # A shape that moves no vertex of a part by more does not move it, metres.
 NO_MOTION = 1e-6
@@ -56,7 +57,7 @@ def split(mesh_of_face: face.FaceMesh) -> list[HeadPart]:
 
 def landmarks_are_first(mesh_of_face: face.FaceMesh) -> bool:
     """Whether the landmarks are the face's first vertices, as on our own heads."""
-    count = face.LANDMARK_COUNT
+    count = face_landmarks.LANDMARK_COUNT
     return len(mesh_of_face.vertices) >= count and np.array_equal(
         mesh_of_face.vertices[:count], mesh_of_face.landmarks
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..animation import lip_detail
 from ..contracts import arkit, face
+from ..contracts import landmarks as face_landmarks
 from . import head_mesh, head_parts
 
 HEAD_PROPERTY = "vividkeys_head"
@@ -86,7 +87,7 @@ def landmarks_at_rest(head: Any) -> np.ndarray:
 
 def face_for_voice(head: Any) -> face.FaceMesh:
     """What the backend has to know of a head to shape its lips: the landmarks alone."""
-    count = face.LANDMARK_COUNT
+    count = face_landmarks.LANDMARK_COUNT
     return face.FaceMesh(
         vertices=landmarks_at_rest(head),
         triangles=np.array([[0, 1, 2]], np.int32),
@@ -113,6 +114,6 @@ def _describe(head: Any, source: face.FaceMesh) -> None:
     }
     head[HEAD_PROPERTY] = json.dumps(description)
     if head_parts.landmarks_are_first(source):
-        head[lip_detail.LANDMARKS_PROPERTY] = face.LANDMARK_COUNT
+        head[lip_detail.LANDMARKS_PROPERTY] = face_landmarks.LANDMARK_COUNT
     else:
         lip_detail.note_landmarks(head, source.landmarks)

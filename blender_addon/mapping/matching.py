@@ -93,18 +93,18 @@ def match_report(mappings: Iterable[tuple[Sequence[str], Mapping]]) -> MatchRepo
 
 def _channel_rule(key: str, all_keys: Sequence[str], presets: tuple[Preset, ...]) -> KeyRule | None:
     if key in arkit.INDEX:
-        return KeyRule(key, ((key, 1.0),), how="exact")
+        return KeyRule(key, ((key, 1.0),))
     channel = shape_names.channel_by_spelling(key)
     if channel is not None:
-        return KeyRule(key, ((channel, 1.0),), how="spelling")
+        return KeyRule(key, ((channel, 1.0),))
     alias = _alias(key, presets)
     if alias is not None:
         if any(other in all_keys for other in alias[1].unless):
             return None
-        return KeyRule(key, alias[1].terms, how=alias[0].title)
+        return KeyRule(key, alias[1].terms)
     channel = shape_names.channel_by_words(key)
     if channel is not None and not _prefixed_twin(key, channel, all_keys):
-        return KeyRule(key, ((channel, 1.0),), how="words")
+        return KeyRule(key, ((channel, 1.0),))
     return None
 
 
@@ -132,9 +132,7 @@ def _viseme_rules(key_names: Sequence[str], presets: tuple[Preset, ...]) -> dict
     for preset in presets:
         table = {shape_names.squash(name): viseme for name, viseme in preset.visemes}
         found = {
-            key: KeyRule(
-                key, viseme=f"{preset.name}:{table[shape_names.squash(key)]}", how=preset.title
-            )
+            key: KeyRule(key, viseme=f"{preset.name}:{table[shape_names.squash(key)]}")
             for key in key_names
             if shape_names.squash(key) in table
         }

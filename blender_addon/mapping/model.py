@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contracts import arkit, errors
+from ..contracts import arkit, errors, whole_files
 
 FORMAT_VERSION = 1
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
@@ -32,7 +31,6 @@ class KeyRule:
     offset: float = 0.0
     low: float = 0.0
     high: float = 1.0
-    how: str = ""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -86,7 +84,6 @@ def rule_from_json(entry: Any, visemes: frozenset[str]) -> KeyRule:
         offset=_number(entry.get("offset", 0.0), key),
         low=low,
         high=high,
-        how="mapping file",
     )
 
 
@@ -98,9 +95,7 @@ def save_mapping(meshes: MappingType[str, Mapping], path: Path) -> None:
             name: [rule_to_json(rule) for rule in mapping.rules] for name, mapping in meshes.items()
         },
     }
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, path)
+    whole_files.write_whole(path, json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def load_mapping(path: Path, visemes: frozenset[str]) -> dict[str, Mapping]:

@@ -31,14 +31,9 @@ class Preset:
     """One naming convention."""
 
     name: str
-    title: str
     aliases: tuple[Alias, ...]
     visemes: tuple[tuple[str, str], ...]
     prototypes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
-
-    @property
-    def known_names(self) -> frozenset[str]:
-        return frozenset([a.name for a in self.aliases] + [name for name, _ in self.visemes])
 
 
 @cache
@@ -78,7 +73,7 @@ def preset_from_json(name: str, document: dict[str, Any]) -> Preset:
         channels = entry.get("channels", {}) if isinstance(entry, dict) else {entry: 1.0}
         unless = tuple(entry.get("unless", ())) if isinstance(entry, dict) else ()
         aliases.append(Alias(key, _terms(channels), unless))
-    return Preset(name, document.get("title", name), tuple(aliases), visemes, prototypes)
+    return Preset(name, tuple(aliases), visemes, prototypes)
 
 
 def _terms(channels: dict[str, float]) -> tuple[tuple[str, float], ...]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..contracts import errors
+from ..contracts import errors, whole_files
 
 PREVIEWS_KEPT_SECONDS = 30 * 24 * 3600.0
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -57,12 +57,8 @@ def _move(received: Path, folder: Path, stem: str, suffix: str) -> Path:
             os.replace(received, target)
         except OSError:
             # Another disk: copied beside its place first, so that it is never half there.
-            copy = target.with_name(f".{target.name}.tmp")
-            try:
+            with whole_files.written_whole(target) as copy:
                 shutil.copyfile(received, copy)
-                os.replace(copy, target)
-            finally:
-                copy.unlink(missing_ok=True)
             received.unlink(missing_ok=True)
     except OSError:
         target.unlink(missing_ok=True)

@@ -105,7 +105,8 @@ def test_character_creator_looks_are_sided_by_the_eye_and_the_direction():
 
 def test_character_creator_covers_the_mouth():
     reallusion = next(p for p in load_presets() if p.name == "reallusion")
-    keys = sorted(reallusion.known_names)
+    aliases = [alias.name for alias in reallusion.aliases]
+    keys = sorted({*aliases, *(name for name, _ in reallusion.visemes)})
     report = match_report([(keys, match_keys(keys))])
     assert set(report.missing_channels) <= {"tongueOut"}
     assert report.unmatched_keys == ()

@@ -271,7 +271,11 @@ def films(installed, tmp_path_factory):
         render.resolution_x, render.resolution_y, render.resolution_percentage = width, 48, 100
         render.fps, render.fps_base = 24, 1.0
         scene.frame_end = FRAMES
-        versions.set_film_output(render)
+        if hasattr(render.image_settings, "media_type"):  # Blender 5.0 and later
+            render.image_settings.media_type = "VIDEO"
+        render.image_settings.file_format = "FFMPEG"
+        film = render.ffmpeg
+        film.format, film.codec, film.audio_codec = "MPEG4", "H264", "AAC"
         render.use_file_extension = False
         render.filepath = str(tmp_path_factory.mktemp("film") / f"{name}.mp4")
         bpy.ops.render.render(animation=True, scene=scene.name)

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import numpy as np
-
-from shared.arkit import ARKIT_NAMES, INDEX, LEFT_RIGHT_PAIRS, mirror_weights
+from shared.arkit import ARKIT_NAMES, INDEX, LEFT_RIGHT_PAIRS
 
 
 def test_there_are_52_names_and_each_is_unique() -> None:
@@ -16,12 +14,3 @@ def test_there_are_52_names_and_each_is_unique() -> None:
 def test_every_pair_exists_on_both_sides() -> None:
     assert len(LEFT_RIGHT_PAIRS) == 20
     assert all(left in INDEX and right in INDEX for left, right in LEFT_RIGHT_PAIRS)
-
-
-def test_mirroring_swaps_the_pairs_and_keeps_the_middle() -> None:
-    weights = np.arange(104, dtype=np.float32).reshape(2, 52)
-    mirrored = mirror_weights(weights)
-    assert mirrored[0, INDEX["mouthSmileLeft"]] == weights[0, INDEX["mouthSmileRight"]]
-    assert mirrored[0, INDEX["jawRight"]] == weights[0, INDEX["jawLeft"]]
-    assert mirrored[1, INDEX["jawOpen"]] == weights[1, INDEX["jawOpen"]]
-    np.testing.assert_array_equal(mirror_weights(mirrored), weights)

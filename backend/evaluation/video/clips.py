@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.evaluation.video.pictures import Pixels
-from backend.face.topology import (
+from backend.training.capture.read_video import read_pictures
+from backend.training.capture.track import track_face
+from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import (
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
-from backend.training.capture.read_video import read_pictures
-from backend.training.capture.track import track_face
-from shared.errors import ErrorKind, VividKeysError
 
 Floats = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ from backend.evaluation.video.tracked import AXES, bone_distance, look_again, mo
 from backend.face.fit_photo import fit_photo
 from backend.face.photo_model import identity_coordinates
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 from shared.take import Take
 
 Floats = NDArray[np.float64]

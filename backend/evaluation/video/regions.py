@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.evaluation.video.pictures import Region
-from backend.face.topology import FACE_OVAL, OUTER_EYE_CORNERS, OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from shared.landmarks import CHIN, FACE_OVAL, OUTER_EYE_CORNERS, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
 Floats = NDArray[np.float64]
 Size = tuple[int, int]
@@ -64,7 +64,7 @@ def background_region(landmarks: Floats, size: Size) -> Region:
     for face in landmarks:
         oval = face[list(FACE_OVAL), :2]
         region &= ~_filled(_grown(oval, _HEAD_GROWN), size)
-    lowest = int(np.clip(landmarks[:, 152, 1].min(), 0, size[0]))
+    lowest = int(np.clip(landmarks[:, CHIN, 1].min(), 0, size[0]))
     region[lowest:] = False
     return region
 

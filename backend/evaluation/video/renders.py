@@ -22,6 +22,7 @@ from backend.mesh_to_video.frame_renderer import FrameRenderer
 from backend.mesh_to_video.networks.weights import VideoNetworks, load_networks
 from backend.mesh_to_video.settings import Parts, RenderSettings
 from backend.models import FOLDER
+from shared.landmarks import LANDMARK_COUNT
 from shared.take import Take
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,7 @@ def take_renders(
 
 def driven_landmarks(performance: Performance, frame: int) -> Floats:
     """[468,3] of a driven head: the first vertices of our heads."""
-    return np.asarray(performance.vertices(frame)[:468], np.float64)
+    return np.asarray(performance.vertices(frame)[:LANDMARK_COUNT], np.float64)
 
 
 def rendered(

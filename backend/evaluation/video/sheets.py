@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw
 
 from backend.evaluation.video.pictures import Pixels, luminance
 from backend.evaluation.video.regions import FACE_OVAL
+from shared.landmarks import LIP_CORNERS
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +51,7 @@ def around_face(picture: Pixels, landmarks: Floats, side: int = CELL) -> Pixels:
 
 def around_mouth(picture: Pixels, landmarks: Floats, side: int = CELL) -> Pixels:
     """A square piece around the mouth, twice as wide as it."""
-    corners = landmarks[[61, 291], :2]
+    corners = landmarks[list(LIP_CORNERS), :2]
     wide = float(np.hypot(*(corners[1] - corners[0])))
     return square(picture, corners.mean(axis=0), 2.2 * wide, side)
 
@@ -75,8 +77,6 @@ def error_picture(one: Pixels, other: Pixels) -> Pixels:
 
 def save(pixels: Pixels, path: Path) -> Path:
     """Write a sheet as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    Image.fromarray(pixels).save(unfinished, format="PNG")
-    unfinished.replace(path)
+    with written_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
     return path

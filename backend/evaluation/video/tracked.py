@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from backend.evaluation.video.pictures import Pixels
 from backend.face.pose import head_angles
 from backend.face.template import face_size, load_template
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.capture.measure import lip_gap
 from backend.training.capture.pose import HeadFits, fit_heads, to_axes
 from backend.training.capture.read_video import Picture
 from backend.training.capture.track import Track, track_face
+from shared.landmarks import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 

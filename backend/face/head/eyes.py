@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology import (
+from shared.landmarks import (
     LANDMARK_COUNT,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
+
 from .parts import Part, still, strip_triangles
 
 Floats = NDArray[np.float64]

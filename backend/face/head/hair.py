@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from shared.landmarks import FACE_OVAL, LANDMARK_COUNT
+
 from ..template import load_template
 from ..texture.photo_crop import PhotoCrop
-from ..topology import FACE_OVAL, LANDMARK_COUNT
 from .head_grid import head_grid
 from .head_shape import load_shell
 from .photo_outline import outward, reach_of_person

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology import FACE_OVAL, LANDMARK_COUNT
+from shared.landmarks import FACE_OVAL, LANDMARK_COUNT
 
 Indices = NDArray[np.int32]
 

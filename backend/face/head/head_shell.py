@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
+from shared.landmarks import EARS, FACE_OVAL, LANDMARK_COUNT
+
 from ..template import load_template
 from ..texture.photo_crop import PhotoCrop
-from ..topology import EARS, FACE_OVAL, LANDMARK_COUNT
 from .hair import with_hair
 from .head_grid import COLUMNS, NECK_ROW, ROWS, head_grid
 from .head_shape import load_shell

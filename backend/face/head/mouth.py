@@ -6,7 +6,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT
+from shared.landmarks import (
+    INNER_LIP_RING,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    LIP_EDGES,
+)
+
 from .parts import Part, grid_triangles, still, strip_triangles
 from .teeth import TEETH_BEHIND_LIPS, teeth_parts
 
@@ -21,7 +27,7 @@ TONGUE_REACH = 0.030  # how far tongueOut brings the tip forward
 
 def mouth_ring() -> list[int]:
     """The landmarks of the lips' inner edge, once round, from the right corner over the top."""
-    return [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
+    return list(INNER_LIP_RING)
 
 
 def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
@@ -34,7 +40,7 @@ def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
 
 
 def _middle(landmarks: Floats) -> Floats:
-    return np.asarray((landmarks[13] + landmarks[14]) / 2)
+    return np.asarray(landmarks[list(LIP_EDGES)].mean(axis=0))
 
 
 def _bag(landmarks: Floats, scale: float) -> list[Part]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.landmarks import LANDMARK_COUNT
 
 from ..arkit_basis import hinge_point, jaw_motion
 from ..muscles import MuscleTable, load_table
 from ..template import face_size, load_template
-from ..topology import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]

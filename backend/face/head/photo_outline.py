@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.landmarks import FACE_OVAL
+
 from ..texture.photo_crop import PhotoCrop
-from ..topology import FACE_OVAL
 
 Floats = NDArray[np.float64]
 

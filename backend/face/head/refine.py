@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, identity
 
-from ..topology import FACE_OVAL
+from shared.landmarks import FACE_OVAL
+
 from .eyes import lid_ring
 from .mouth import mouth_ring
 from .parts import MATERIALS, PART_NAMES, Assembly

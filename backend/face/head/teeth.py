@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
+
 from .parts import Part, grid_triangles, still
 
 Floats = NDArray[np.float64]

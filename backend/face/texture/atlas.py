@@ -19,6 +19,8 @@ SIDE = 2048
 # mix neighbours.
 PADDING = 8
 STRIP = 480
+# How much wider the front is than the sides of the head's map; the back is narrower by as much.
+FRONT_WIDENED = 0.6
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,11 @@ PAINTED = {
     "tongue": Tile(1728, _TOP, 320, 320),
     "mouth": Tile(1728, _TOP + 320, 320, 160),
 }
+
+
+def around_head(azimuth: Floats) -> Floats:
+    """Place across the head's map, 0 in front and -0.5..0.5 once round; may go on beyond that.
+
+    `azimuth` is in radians, 0 in front, + to the character's left.
+    """
+    return np.asarray((azimuth + FRONT_WIDENED * np.sin(azimuth)) / (2 * np.pi))

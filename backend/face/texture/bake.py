@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.rasterize import rasterize
+from shared.landmarks import CHIN, OUTER_LIP_RING
 
 from ..surface import vertex_normals
-from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from . import atlas
 from .fill import carried_on, grain, roughness, uneven
+from .layout_file import ISLANDS
 from .photo_crop import PhotoCrop
 from .shading import (
     LUMINANCE,
@@ -31,7 +32,6 @@ from .shading import (
     smooth_step,
 )
 from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
-from .unwrap import ISLANDS
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -46,7 +46,6 @@ HIDDEN_BEHIND = 0.006
 DEPTH_SIDE = 176
 # Landmarks around which skin is skin: forehead, cheeks, nose.
 SKIN_AT = (9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 101, 330, 36, 266, 5, 195, 123, 352)
-CHIN = 152
 # How much darker the hollows of an ear are, per channel.
 HOLLOW = np.array((0.30, 0.42, 0.42))
 # The other side of the head is looked at where it shows this share more of the skin.
@@ -230,7 +229,7 @@ def _with_hair(
 
 
 def _lips(layout: HeadLayout) -> Image:
-    ring = layout.at_vertex[[*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]]]
+    ring = layout.at_vertex[list(OUTER_LIP_RING)]
     mask = np.zeros((COARSE, COARSE), np.float32)
     cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1.0)
     return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from shared.landmarks import LEFT_IRIS, RIGHT_IRIS
+
 from ..head.eyes import EDGE, IRIS_RADIUS, RADIUS, Eyeball, lid_ring
-from ..topology import LEFT_IRIS, RIGHT_IRIS
 from . import atlas
 from .photo_crop import PhotoCrop
 

@@ -13,14 +13,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from . import atlas
 from .texels import HeadLayout
-from .unwrap import FRONT_WIDENED
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -111,8 +109,8 @@ def grain() -> Grain:
     noise = np.random.default_rng(11)
     tile = 512
     white = noise.normal(size=(tile, tile)).astype(np.float32)
-    pores = gaussian_filter(white, 0.9, mode="wrap")
-    pores = pores / pores.std() + 0.7 * _unit(gaussian_filter(white, 3.0, mode="wrap"))
+    pores = blurred_round(white, 0.9, 0.9)
+    pores = pores / pores.std() + 0.7 * _unit(blurred_round(white, 3.0, 3.0))
     pores = np.tile(_unit(pores), (atlas.SIDE // tile, atlas.SIDE // tile))
     bottom = atlas.NECK.top + atlas.NECK.height
     field = _strands(noise, bottom + ABOVE, atlas.SIDE)
@@ -133,18 +131,33 @@ def uneven(pixels: Pixels, texture: Pixels, size: float) -> Pixels:
     return np.asarray(cv2.addWeighted(pixels, 1.0, texture, share, -128.0 * share), np.uint8)
 
 
+def blurred_round(field: Image, down: float, across: float) -> Image:
+    """A field [H,W] after a Gaussian (standard deviations in pixels), as if it went on as it began
+    beyond each border."""
+    reach_down, reach_across = round(4 * down), round(4 * across)
+    padded = np.pad(field, ((reach_down, reach_down), (reach_across, reach_across)), mode="wrap")
+    smooth = cv2.sepFilter2D(
+        padded,
+        cv2.CV_32F,
+        cv2.getGaussianKernel(2 * reach_across + 1, across, cv2.CV_32F),
+        cv2.getGaussianKernel(2 * reach_down + 1, down, cv2.CV_32F),
+    )
+    height, width = field.shape
+    inside = smooth[reach_down : reach_down + height, reach_across : reach_across + width]
+    return np.asarray(inside, np.float32)
+
+
 def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray((field - field.mean()) / field.std())
 
 
 def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
     """Strands that run down, a little wavy and in locks."""
-    fine = gaussian_filter(
-        noise.normal(size=(height, width)).astype(np.float32), (22, 0.8), mode="wrap"
-    )
-    locks = gaussian_filter(noise.normal(size=(height // 4, width // 4)), (24, 2.2), mode="wrap")
+    fine = blurred_round(noise.normal(size=(height, width)).astype(np.float32), 22.0, 0.8)
+    locks = noise.normal(size=(height // 4, width // 4)).astype(np.float32)
+    locks = blurred_round(locks, 24.0, 2.2)
     locks = np.repeat(np.repeat(locks, 4, axis=0), 4, axis=1)[:height, :width]
-    field = _unit(fine) + 0.8 * _unit(gaussian_filter(locks, 1.5))
+    field = _unit(fine) + 0.8 * _unit(np.asarray(cv2.GaussianBlur(locks, (13, 13), 1.5)))
     rows = np.arange(height)[:, None]
     columns = np.arange(width)[None]
     wave = 6.0 * np.sin(rows / 95.0 + 3.0 * np.sin(columns / 210.0))
@@ -156,7 +169,7 @@ def _on_crown(field: Image, size: int) -> Image:
     at = np.arange(size) + 0.5 - size / 2
     x, y = np.meshgrid(at, at)
     azimuth = np.arctan2(x, y)
-    column = (0.5 + (azimuth + FRONT_WIDENED * np.sin(azimuth)) / (2 * np.pi)) * field.shape[1]
+    column = (0.5 + atlas.around_head(azimuth)) * field.shape[1]
     # Neighbouring strands meet in the middle, so they fade there.
     away = np.hypot(x, y)
     row = np.clip(ABOVE + 40 - 1.6 * (size / 2 - away), 0, len(field) - 1)

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.landmarks import FACE_OVAL, TRACKED_COUNT
+
 from ..landmarks import quiet_native_log
 from ..neutral import NeutralFace
 from ..pose import Similarity
-from ..topology import FACE_OVAL, TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

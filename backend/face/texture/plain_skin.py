@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from shared.landmarks import OUTER_LIP_RING
+
 from .fill import grain, uneven
 from .paint import GREY_SKIN
 from .shading import blurred
@@ -27,7 +28,7 @@ GRAIN = 2.0
 
 def plain_skin(layout: HeadLayout) -> NDArray[np.uint8]:
     """Texture uint8 [SIDE,SIDE,3]."""
-    lips = _inside(layout, (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]), 2.5)
+    lips = _inside(layout, OUTER_LIP_RING, 2.5)
     brows = np.maximum(*(_inside(layout, brow, 2.4) for brow in BROWS))
     tint = 1.0 + lips[..., None] * (LIP - 1.0) + brows[..., None] * (BROW - 1.0)
     colour = enlarged(np.asarray(GREY_SKIN * tint + 0.5, np.uint8))

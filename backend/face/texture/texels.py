@@ -7,20 +7,19 @@ Everything but the photo's own pixels is smooth, so a quarter of the texture's r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.sparse import csr_matrix, diags, identity
+from scipy.sparse import csr_matrix
 
 from backend.rasterize import rasterize
 
-from ..head.parts import MATERIALS, Assembly
-from ..surface import vertex_normals
+from ..head.parts import PART_NAMES
 from . import atlas
-from .unwrap import EARS, ISLANDS, corner_uvs, islands
+from .layout_file import ISLANDS, LayoutFile
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -34,19 +33,12 @@ REACH = 6
 FOLDS = ("inner_lips", "left_lid_edge", "right_lid_edge")
 _MIRRORED = (atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW)
 
-# Where hair grows, on the template: angle around the head from the front, degrees, and the
-# height above which there is hair, metres.
-HAIRLINE = np.array([
-    (0.0, 0.098), (25.0, 0.092), (42.0, 0.074), (52.0, 0.055), (66.0, 0.046), (74.0, 0.020),
-    (82.0, 0.015), (96.0, 0.026), (106.0, 0.010), (118.0, -0.022), (135.0, -0.040), (180.0, -0.044),
-])  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class HeadLayout:
     """The texture's layout on a mesh.
 
-    uvs        [F,3,2] of all triangles' corners
+    uvs        [F,3,2] of all triangles' corners; head_triangles [F,3]
     triangles  [S,3] of the skin, and skin_uvs [S,3,2] of their corners
     covered    bool [C,C]: texels on the skin or so near it that it is continued there
     places     sparse [covered,V]: a texel's value from the vertices' values
@@ -60,7 +52,9 @@ class HeadLayout:
     """
 
     uvs: Floats
+    head_triangles: Triangles
     triangles: Triangles
+    skin_uvs: Floats
     covered: NDArray[np.bool_]
     places: csr_matrix
     at_vertex: Floats
@@ -70,7 +64,6 @@ class HeadLayout:
     folded: Image
     face: Image
     cavity: Floats
-    skin_uvs: Floats
 
     def spread(self, values: Floats) -> Image:
         """Values of the vertices [V,K] at all texels, [C,C,K]; 0 where there is no skin."""
@@ -87,14 +80,9 @@ class HeadLayout:
         return np.asarray(np.where(known[:, None], found, 0.0), np.float64)
 
 
-def head_layout(mesh: Assembly) -> HeadLayout:
-    """The layout for a mesh whose lips are closed and eyes open; others share its triangles."""
-    uvs = corner_uvs(mesh)
-    island = islands(mesh)
-    skin = (mesh.triangle_material == MATERIALS.index("skin")) & (
-        island != ISLANDS.index("painted")
-    )
-    triangles, skin_uvs = mesh.triangles[skin], uvs[skin]
+def head_layout(laid: LayoutFile) -> HeadLayout:
+    """What lies at each texel of a head that is laid out like this."""
+    triangles, skin_uvs, island, count = _skin(laid)
     flat = np.stack([skin_uvs[..., 0], 1.0 - skin_uvs[..., 1]], axis=-1) * COARSE
     corners = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
     seen = rasterize(
@@ -105,7 +93,6 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     face = seen[rows, columns][covered]
     middles = np.asarray(np.argwhere(covered)[:, ::-1] + 0.5, np.float64)
     share = _shares(flat[face], middles)
-    count = len(mesh.vertices)
     texel = np.repeat(np.arange(len(face)), 3)
     places = csr_matrix(
         (share.ravel().astype(np.float32), (texel, triangles[face].ravel())),
@@ -114,38 +101,35 @@ def head_layout(mesh: Assembly) -> HeadLayout:
     at_vertex = np.full((count, 2), np.nan)
     at_vertex[triangles.ravel()] = flat.reshape(-1, 2)
     on = np.full((COARSE, COARSE), -1, np.int32)
-    on[covered] = island[skin][face]
-    above = np.full((COARSE, COARSE), -1.0, np.float32)
-    above[covered] = places @ _above_hairline(mesh, triangles).astype(np.float32)
-    part = np.array(mesh.part_names)[mesh.vertex_part]
-    folded = np.zeros((COARSE, COARSE), np.float32)
-    folded[covered] = places @ np.isin(part, FOLDS).astype(np.float32)
-    face = np.zeros((COARSE, COARSE), np.float32)
-    face[covered] = places @ np.isin(part, ("face", *FOLDS)).astype(np.float32)
-    cavity = _cavity(mesh.vertices, triangles) * np.isin(part, EARS)
+    on[covered] = island[face]
+
+    def spread(values: NDArray[Any], elsewhere: float) -> Image:
+        image = np.full((COARSE, COARSE), elsewhere, np.float32)
+        image[covered] = places @ values.astype(np.float32)
+        return image
+
+    part = np.array(PART_NAMES)[laid.vertex_part]
     return HeadLayout(
-        uvs, triangles, covered, places, at_vertex, on, mesh.vertices, above, folded, face, cavity,
-        skin_uvs,
-    )  # fmt: skip
+        uvs=laid.uvs,
+        head_triangles=laid.triangles,
+        triangles=triangles,
+        skin_uvs=skin_uvs,
+        covered=covered,
+        places=places,
+        at_vertex=at_vertex,
+        island=on,
+        template=laid.vertices,
+        above_hairline=spread(laid.above_hairline, -1.0),
+        folded=spread(np.isin(part, FOLDS), 0.0),
+        face=spread(np.isin(part, ("face", *FOLDS)), 0.0),
+        cavity=laid.cavity,
+    )
 
 
-def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
-    """How far each vertex [V] lies behind its wider surroundings, 0..1."""
-    mean = neighbour_mean(len(vertices), triangles)
-    smooth = vertices
-    for _ in range(10):
-        smooth = mean @ smooth
-    behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
-    return np.clip(behind / 0.004, 0.0, 1.0)
-
-
-def neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
-    """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
-    first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
-    graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
-    graph = graph.maximum(graph.T)
-    share = 1.0 / np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)
-    return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
+def _skin(laid: LayoutFile) -> tuple[Triangles, Floats, Triangles, int]:
+    """Triangles [S,3] of the skin, their corners' places [S,3,2] and islands [S]; V."""
+    skin = laid.island != ISLANDS.index("painted")
+    return laid.triangles[skin], laid.uvs[skin], laid.island[skin], len(laid.vertices)
 
 
 def _shares(corners: Floats, points: Floats) -> Floats:
@@ -162,19 +146,6 @@ def _shares(corners: Floats, points: Floats) -> Floats:
 
 def _cross(a: Floats, b: Floats) -> Floats:
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-
-
-def _above_hairline(mesh: Assembly, triangles: Triangles) -> Floats:
-    template = mesh.vertices
-    angle = np.degrees(np.arctan2(np.abs(template[:, 0]), -(template[:, 1] - 0.014)))
-    above = template[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
-    ears = [index for index, name in enumerate(mesh.part_names) if name in EARS]
-    on_ear = np.isin(mesh.vertex_part, ears)
-    above = np.where(on_ear, -0.03, np.clip(above, -0.06, 0.06))
-    mean = neighbour_mean(len(template), triangles)
-    for _ in range(3):
-        above = mean @ above
-    return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
 
 
 def mirrored(image: NDArray[Value]) -> NDArray[Value]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
-from backend.mesh_to_video.film.partial_file import PartialFile, temporary_beside, told_of_the_disk
+from backend.mesh_to_video.film.partial_file import PartialFile, temporary_beside
+from shared.disk_errors import told_of_the_disk
 from shared.errors import ErrorKind, VividKeysError
 
 OutputKind = Literal["mp4", "mov", "png"]
@@ -80,7 +81,7 @@ def check_writable(path: Path) -> None:
         path = path / "0001.png"
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        with told_of_the_disk(path):
+        with told_of_the_disk(path, "render"):
             PartialFile(temporary_beside(path)).remove()
     finally:
         for folder in made:  # what is made for the video is made with the video

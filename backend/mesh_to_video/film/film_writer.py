@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
 from backend.mesh_to_video.film.partial_file import (
     PartialFile,
-    as_disk_error,
     free_name_beside,
     temporary_beside,
-    told_of_the_disk,
 )
 from backend.mesh_to_video.film.provenance import tags, top_boxes, xmp_box
 from backend.mesh_to_video.film.sound_track import RATE, NoSoundError, SoundTrack
+from shared.disk_errors import as_disk_error, told_of_the_disk
 
 CRF = 17  # of H.264: hardly to be told from the frames that came
 PRESET = "veryfast"
@@ -71,7 +70,7 @@ class FilmWriter(MovieWriter):
                     f"video has {self.width} by {self.height} pixels."
                 )
         try:
-            with told_of_the_disk(path):
+            with told_of_the_disk(path, "render"):
                 self._file = PartialFile(temporary_beside(path))
         except BaseException:
             self._close_sound()
@@ -201,8 +200,8 @@ class FilmWriter(MovieWriter):
     def _told(self, error: Exception) -> Exception:
         """An error of FFmpeg or the disk, as the user sees it."""
         if self._file.refusal is not None:
-            return as_disk_error(self._file.refusal, self.path)
-        return as_disk_error(error, self.path) if isinstance(error, OSError) else error
+            return as_disk_error(self._file.refusal, self.path, "render")
+        return as_disk_error(error, self.path, "render") if isinstance(error, OSError) else error
 
     # The form of the file
 

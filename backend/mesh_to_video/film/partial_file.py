@@ -3,41 +3,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from shared.errors import ErrorKind, VividKeysError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def as_disk_error(error: OSError, path: Path) -> VividKeysError:
-    """What went wrong while `path` was written, as the error that the user sees."""
-    if error.errno in _FULL:
-        return VividKeysError(
-            ErrorKind.DISK_FULL,
-            f"There is no room left on the disk for '{path.name}'.",
-            "Free some space or choose another folder, then render again.",
-        )
-    return VividKeysError(
-        ErrorKind.BAD_FILE,
-        f"'{path}' cannot be written: {error.strerror or error}.",
-        "Choose a folder in which you may write.",
-    )
-
-
-@contextmanager
-def told_of_the_disk(path: Path) -> Iterator[None]:
-    """Turns every OSError inside into disk_full or bad_file about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise as_disk_error(error, path) from error
 
 
 def temporary_beside(path: Path) -> Path:

@@ -19,10 +19,10 @@ from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
 from backend.mesh_to_video.film.partial_file import (
     free_name_beside,
     temporary_beside,
-    told_of_the_disk,
 )
 from backend.mesh_to_video.film.provenance import XMP_CHUNK, Provenance, read_provenance, xmp_packet
 from backend.mesh_to_video.film.provenance import tags as tags_of
+from shared.disk_errors import told_of_the_disk
 from shared.errors import VividKeysError
 
 _FEWEST_DIGITS = 4
@@ -54,7 +54,7 @@ class PictureWriter(MovieWriter):
             self.warnings.append(
                 "Pictures hold no sound: lay the recording beside them, starting with the first."
             )
-        with told_of_the_disk(path):
+        with told_of_the_disk(path, "render"):
             self._made_folder = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
             self._hidden = temporary_beside(self._folder / (self._start.strip("_") or "pictures"))
@@ -73,11 +73,11 @@ class PictureWriter(MovieWriter):
             picture, "png", pnginfo=self._text, compress_level=_COMPRESSION
         )
         path = self._hidden / self._name(self.frames + 1)
-        with told_of_the_disk(self._asked_for), open(path, "xb") as file:
+        with told_of_the_disk(self._asked_for, "render"), open(path, "xb") as file:
             file.write(picture.getbuffer())
 
     def _finish(self) -> None:
-        with told_of_the_disk(self._asked_for):
+        with told_of_the_disk(self._asked_for, "render"):
             for number in range(1, self.frames + 1):
                 os.replace(self._hidden / self._name(number), self.picture(number))
             self._hidden.rmdir()

@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.surface import vertex_normals
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from backend.rasterize import rasterize, rasterize_attributes
+from shared.landmarks import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+    UPPER_LIP_EDGE,
+)
 
 from .painted_tiles import packed_tiles
 from .portrait import Portrait
@@ -240,7 +246,7 @@ def _inside_of_lips(portrait: Portrait, source: Singles, inner: NDArray[np.intp]
         away = rest[vertex] - edge_points[:, :3]
         length = np.linalg.norm(away, axis=1)
         half = len(edge_points) // 2
-        upper = rest[vertex, 2] >= portrait.rig.rest[13, 2]
+        upper = rest[vertex, 2] >= portrait.rig.rest[UPPER_LIP_EDGE, 2]
         rows = slice(0, half) if upper else slice(half, None)
         nearest = int(np.argmin(length[rows])) + (0 if upper else half)
         share = min(0.75, length[nearest] / max(heights[nearest], 1e-4) * 0.8)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.rasterize import rasterize_attributes
+from shared.landmarks import CHIN, FOREHEAD, INNER_LIP_LOWER, INNER_LIP_RING, INNER_LIP_UPPER
 
 from .lip_passage import LITTLE_OPEN, passage_of
 from .motion_field import MotionField, MotionImage
@@ -27,7 +27,7 @@ Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
-RING = [*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1]]
+RING = list(INNER_LIP_RING)
 # How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
 # opening; metres.
 DIM_DEPTH, DIM_PER_OPENING = 0.012, 0.6
@@ -247,7 +247,7 @@ class MouthInterior:
 
 def up_of(points: Any) -> Any:
     """The direction from chin to forehead, [...,3] of points [...,V,3]; arrays or tensors."""
-    up = points[..., 10, :] - points[..., 152, :]
+    up = points[..., FOREHEAD, :] - points[..., CHIN, :]
     return up / ((up * up).sum(-1) ** 0.5)[..., None]
 
 

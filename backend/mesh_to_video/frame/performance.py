@@ -14,15 +14,16 @@ from backend.face.fit_photo import expression_weights
 from backend.face.head.eyes import LOOK, RADIUS
 from backend.face.pose import fit_similarity, image_to_axes
 from backend.face.template import face_size, load_template
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.landmarks import (
     LANDMARK_COUNT,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
+    LEFT_EYE_CORNERS,
+    LEFT_IRIS_CENTRE,
+    LIP_LANDMARKS,
+    RIGHT_EYE_CORNERS,
+    RIGHT_IRIS_CENTRE,
     TRACKED_COUNT,
 )
-from shared.arkit import ARKIT_NAMES, INDEX
 from shared.take import Take, resample_take
 
 from .portrait import Portrait
@@ -44,6 +45,8 @@ EASY_SHIFT, LARGEST_SHIFT = 0.015, 0.035
 LIPS_FREE, LIPS_FADE = 0.004, 0.014
 # Root mean square distance of two faces from which on they are different people, metres.
 OTHER_FACE = 0.0025
+# The middle of each iris, and the corners between which it looks.
+_EYES = ((RIGHT_IRIS_CENTRE, RIGHT_EYE_CORNERS), (LEFT_IRIS_CENTRE, LEFT_EYE_CORNERS))
 
 
 class Performance(Protocol):
@@ -145,7 +148,7 @@ def possible_turn(angles: NDArray[np.floating], in_photo: Floats) -> Floats:
 
 def _away_from_lips() -> Floats:
     """0 on the lips to 1 where they are no longer near, [468]."""
-    lips = [*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER]
+    lips = list(LIP_LANDMARKS)
     away = load_template().distances[lips].min(axis=0)
     share = np.clip((away - LIPS_FREE) / (LIPS_FADE - LIPS_FREE), 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
@@ -196,9 +199,9 @@ class TrackedPerformance:
         size = face_size(portrait.neutral.vertices) / face_size(load_template().vertices)
         weights = np.zeros(len(ARKIT_NAMES))
         turns = []
-        for iris, ring in ((468, (33, 133)), (473, (263, 362))):
-            middle = aligned[list(ring)].mean(axis=0)
-            before = portrait.neutral.aligned[list(ring)].mean(axis=0)
+        for iris, corners in _EYES:
+            middle = aligned[list(corners)].mean(axis=0)
+            before = portrait.neutral.aligned[list(corners)].mean(axis=0)
             moved = (aligned[iris] - middle) - (portrait.neutral.aligned[iris] - before)
             turns.append(np.degrees(np.arcsin(np.clip(moved[[0, 2]] / (RADIUS * size), -0.6, 0.6))))
         across, up = np.mean(turns, axis=0)

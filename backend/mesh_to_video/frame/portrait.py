@@ -17,7 +17,7 @@ from backend.face.load_image import load_image
 from backend.face.neutral import NeutralFace, neutral_face
 from backend.face.pose import Similarity
 from backend.face.texture.photo_crop import crop_photo
-from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
+from shared.landmarks import FACE_OVAL, LANDMARK_COUNT
 
 from ..settings import NETWORK_SIDE
 from .background import background_plate, person_matte

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.pose import fit_similarity
-from backend.face.topology import FACE_OVAL
 from backend.rasterize import rasterize
+from shared.landmarks import CHIN, FACE_OVAL
 
 from .portrait import Portrait
 
@@ -172,7 +172,7 @@ def _upright(portrait: Portrait, points: Singles, tall: float) -> tuple[Singles,
     up = portrait.axes.rotation @ np.array((0.0, 0.0, 1.0))
     way = np.array((up[0], -up[2])) / np.hypot(up[0], up[2])
     side = np.array((-way[1], way[0]))
-    chin = portrait.landmarks[152, :2]
+    chin = portrait.landmarks[CHIN, :2]
     away = (points - chin) / tall
     middle = (portrait.landmarks[list(FACE_OVAL), :2].mean(axis=0) - chin) @ side / tall
     return (away @ side - middle).astype(np.float32), (away @ way).astype(np.float32)

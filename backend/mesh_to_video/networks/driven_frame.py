@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.head.parts import PART_NAMES
-from backend.face.topology import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 
 from ..frame.motion_field import MotionImage
 from ..frame.photo_warp import PhotoWarp

@@ -8,7 +8,6 @@ an error, because somebody meant it to be used.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from backend.mesh_to_video.networks.motion_vae import DualBranchMotionVAE, Motio
 from backend.mesh_to_video.settings import Parts
 from backend.models import FOLDER
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import written_whole
 
 MOTION_VAE = "motion_vae"
 GENERATOR = "generator"
@@ -57,10 +57,8 @@ def save_weights(
                 "Go on from an earlier checkpoint, or train with a lower learning rate.",
             )
     described = {"name": name, "format": FORMAT, "shape": json.dumps(shape), **about}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(kept, partial, described)
-    os.replace(partial, path)
+    with written_whole(path) as temporary:
+        save_file(kept, temporary, described)
 
 
 def save_motion_vae(network: DualBranchMotionVAE, path: Path, **about: str) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.face.head.eyes import lid_ring
-from backend.face.topology import FACE_OVAL, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from backend.mesh_to_video.frame.motion_field import LIP_ROWS, MotionField
 from backend.mesh_to_video.frame.surroundings import CELLS, ROUNDS, Surroundings
 from backend.mesh_to_video.frame.view import View
 from backend.rasterize import TensorFragments, on_torch
+from shared.landmarks import FACE_OVAL, OUTER_LIP_RING
 
 from .pictures import box_blurred, ellipse, eroded
 
@@ -182,7 +182,7 @@ class DeviceMotion:
 def _closed_holes() -> NDArray[np.int32]:
     """Triangles [F,3] over all of the mouth and over both eyes."""
     faces = []
-    mouth = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1]]
+    mouth = list(OUTER_LIP_RING)
     for ring in (lid_ring("left"), lid_ring("right"), mouth):
         fan = [(ring[0], ring[k], ring[k + 1]) for k in range(1, len(ring) - 1)]
         faces.append(np.array(fan, np.int32))

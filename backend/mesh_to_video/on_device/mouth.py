@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from backend.face.topology import INNER_LIP_UPPER
 from backend.mesh_to_video.frame.lip_passage import passage_of
 from backend.mesh_to_video.frame.mouth_interior import (
     CORNER_DARK,
@@ -31,6 +30,7 @@ from backend.mesh_to_video.frame.mouth_interior import (
 )
 from backend.mesh_to_video.frame.view import View
 from backend.rasterize import on_torch
+from shared.landmarks import INNER_LIP_UPPER
 
 from .motion import Motions, Poses
 from .pictures import (

@@ -18,7 +18,6 @@ from backend.mesh_to_video.networks.network_stage import BESIDE_FACE, PAINTED, f
 from backend.mesh_to_video.networks.projection_texture import (
     BELONGS,
     DOT,
-    LIP_LANDMARKS,
     projection_texture,
 )
 from backend.mesh_to_video.networks.weights import VideoNetworks
@@ -29,6 +28,7 @@ from backend.mesh_to_video.settings import (
     PAINTED_SIDE,
     Parts,
 )
+from shared.landmarks import LIP_LANDMARKS
 
 from .motion import DeviceMotion, DeviceSurroundings, Poses
 from .mouth import DeviceMouth

@@ -17,12 +17,9 @@ from backend.audio_to_mesh.decoder import RATE
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.face.arkit_basis import landmark_basis
 from backend.face.template import load_template
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
+from shared.landmarks import (
     LANDMARK_COUNT,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
+    LIP_LANDMARKS,
 )
 from shared.take import NATIVE_FPS, Take, resample_take
 
@@ -200,7 +197,7 @@ def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Perform
         field_weights = weights_on(fields, left_over)
     gap = lip_gap(moved)
     after = left_over - np.tensordot(field_weights, fields, axes=1)
-    lips = [*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER]
+    lips = list(LIP_LANDMARKS)
     believed = track.valid if track.valid.any() else np.ones(len(gap), np.bool_)
 
     def median_mm(field: Floats) -> float:

@@ -13,7 +13,7 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.neutral import close_mouth, neutral_face
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
+from shared.landmarks import LANDMARK_COUNT
 
 from .measure import LIDS, lid_opening, lip_gap
 from .pose import fit_heads

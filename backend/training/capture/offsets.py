@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
+from shared.landmarks import (
+    LIP_LANDMARKS,
 )
 
 Floats = NDArray[np.float64]
@@ -31,7 +28,7 @@ _AXES = (1.0, 0.3, 1.0)
 
 def lip_region() -> Floats:
     """How far each landmark belongs to the lips' surroundings, [468] 0..1."""
-    lips = (*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER)
+    lips = LIP_LANDMARKS
     away = load_template().distances[list(lips)].min(axis=0)
     share = np.clip((_REACH - away) / (_REACH - _CORE), 0.0, 1.0)
     return np.asarray(share * share * (3.0 - 2.0 * share))

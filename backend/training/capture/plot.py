@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from backend.audio_to_mesh.decoder import RATE
 from shared.arkit import INDEX
-from shared.arrays import write_atomically
+from shared.disk_errors import told_of_the_disk
 from shared.lips import aperture
+from shared.whole_files import write_whole
 
 from .clip import CapturedClip
 
@@ -66,7 +67,8 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
     shapes.set_xlim(0, max(take.duration, 0.1))
     memory = io.BytesIO()
     canvas.print_png(memory)
-    write_atomically(path, lambda stream: stream.write(memory.getvalue()))
+    with told_of_the_disk(path):
+        write_whole(path, memory.getvalue())
 
 
 def _envelope(

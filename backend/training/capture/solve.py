@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
-from backend.face.topology import (
+from shared.arkit import ARKIT_NAMES, INDEX
+from shared.landmarks import (
+    CHIN,
     EARS,
     FACE_OVAL,
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LANDMARK_COUNT,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
+    LIP_LANDMARKS,
 )
-from shared.arkit import ARKIT_NAMES, INDEX
 
 from .measure import LIDS
 
@@ -66,7 +66,7 @@ _SWEEPS, _SETTLED = 120, 2e-4
 
 
 # The part of the rim that goes with the jaw and is seen well.
-_CHIN = (152, 148, 377, 176, 400, 149, 378, 150, 379)
+_CHIN = (CHIN, 148, 377, 176, 400, 149, 378, 150, 379)
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +74,7 @@ def _landmark_weights() -> Floats:
     """How much each landmark and axis counts, [468,3]."""
     template = load_template()
     count = np.ones(LANDMARK_COUNT)
-    lips = [*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER]
+    lips = list(LIP_LANDMARKS)
     lids = [point for upper, lower, _ in LIDS.values() for point in (*upper, *lower)]
     for points, weight, reach in ((lips, _LIPS, 0.012), (lids, _LIDS, 0.006)):
         near = np.clip(1.0 - template.distances[points].min(axis=0) / reach, 0.0, 1.0)

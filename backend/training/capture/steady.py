@@ -7,14 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
+from shared.landmarks import (
     LANDMARK_COUNT,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
+    LIP_LANDMARKS,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
 )
@@ -38,7 +35,7 @@ def steady(displacements: Floats, fps: float) -> Floats:
     gap = lip_gap(displacements)
     usual = max(float(np.percentile(gap, 80)), 1e-4)
     untouched = np.clip((_OPEN - gap / usual) / (_OPEN - _CLOSING), 0.0, 1.0)[:, None, None]
-    near_lips = _near((*INNER_LIP_UPPER, *INNER_LIP_LOWER, *OUTER_LIP_UPPER, *OUTER_LIP_LOWER))
+    near_lips = _near(LIP_LANDMARKS)
     near_lids = _near((*LEFT_LID_UPPER, *LEFT_LID_LOWER, *RIGHT_LID_UPPER, *RIGHT_LID_LOWER))
     lips = quick + untouched * (displacements - quick)
     return np.asarray(

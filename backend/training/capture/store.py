@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from backend.audio.load import SAMPLE_RATE
 from backend.training.corpus.utterance import to_int16
-from shared.arrays import write_atomically
+from shared.disk_errors import told_of_the_disk
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import save_take
+from shared.whole_files import write_whole
 
 from .clip import CONSENT, CapturedClip
 
@@ -62,7 +63,8 @@ def save_clip(clip: CapturedClip, name: str, folder: Path) -> IndexEntry:
     if clip.audio is not None:
         sound = f"{name}.wav"
         data = _wave(to_int16(clip.audio.samples))
-        write_atomically(folder / sound, lambda stream: stream.write(data))
+        with told_of_the_disk(folder / sound):
+            write_whole(folder / sound, data)
         digest = hashlib.sha256(data).hexdigest()
         take = replace(take, meta={**take.meta, "audio_sha256": digest, "audio_name": sound})
     save_take(take, folder / f"{name}.take.npz")
@@ -138,7 +140,8 @@ def valid_stretches(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """A JSON file, all or nothing; numbers that are none become null."""
     text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomically(path, lambda stream: stream.write(text.encode("utf-8")))
+    with told_of_the_disk(path):
+        write_whole(path, text)
 
 
 def _finite(value: Any) -> Any:

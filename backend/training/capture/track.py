@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.landmarks import MIN_FACE_PIXELS, FaceTracker, find_face
-from backend.face.topology import TRACKED_COUNT
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 from .read_video import Picture
 
@@ -194,5 +194,5 @@ class _Follower:
 
 def _place(face: Floats) -> tuple[Floats, float]:
     """Middle [2] and size of a face in pixels; the size hardly changes when the head turns."""
-    low, high = face[:468, :2].min(axis=0), face[:468, :2].max(axis=0)
+    low, high = face[:LANDMARK_COUNT, :2].min(axis=0), face[:LANDMARK_COUNT, :2].max(axis=0)
     return (low + high) / 2, float(max(high - low))

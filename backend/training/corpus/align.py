@@ -11,7 +11,6 @@ and goes on where it stopped; files that fail are named and left out.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zlib
@@ -30,6 +29,7 @@ from backend.training.corpus.label_check import check_labels, has_slipped, has_u
 from backend.training.corpus.pronounce import Dictionary
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, save_corpus
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import write_whole
 
 __all__ = ["Recording", "align_folder", "build_corpus", "read_recordings", "read_samples"]
 
@@ -101,9 +101,7 @@ def write_job(recordings: Sequence[Recording], output: Path, language: str) -> P
         )
     dictionary.write(output / "words.dict")
     job = {"dictionary": "words.dict", "labels": dictionary.labels, "recordings": entries}
-    partial = output / "job.json.partial"
-    partial.write_text(json.dumps(job), "utf-8")
-    os.replace(partial, output / "job.json")
+    write_whole(output / "job.json", json.dumps(job))
     return output / "job.json"
 
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.whole_files import write_whole, written_whole
 
 SAMPLE_RATE = 16_000
 
@@ -68,13 +69,10 @@ def save_corpus(utterances: Iterable[Utterance], folder: Path) -> None:
         )
         offset += len(utterance.samples)
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    partial = folder / "samples.partial.npy"
-    np.save(partial, samples, allow_pickle=False)
-    os.replace(partial, folder / "samples.npy")
-    index = folder / "utterances.json.partial"
-    index.write_text(json.dumps(entries))
+    with written_whole(folder / "samples.npy") as temporary, temporary.open("wb") as stream:
+        np.save(stream, samples, allow_pickle=False)
     # The index comes last: a folder with an index is a complete corpus.
-    os.replace(index, folder / "utterances.json")
+    write_whole(folder / "utterances.json", json.dumps(entries))
 
 
 def is_complete(folder: Path) -> bool:

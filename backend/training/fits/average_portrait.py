@@ -25,6 +25,8 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.template import load_template
 from backend.face.texture.photo_crop import person_mask
+from shared.landmarks import CHIN, EARS, FOREHEAD, LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -49,12 +51,13 @@ def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats,
 
     Returns landmarks [478,2], pixels [H,W,3] and the mask of the person [H,W].
     """
-    eyes = landmarks[263, :2] - landmarks[33, :2]
+    eyes = landmarks[LEFT_EYE_OUTER_CORNER, :2] - landmarks[RIGHT_EYE_OUTER_CORNER, :2]
     angle = np.arctan2(eyes[1], eyes[0])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     points = landmarks[:, :2] @ turn.T
-    scale = FACE_HEIGHT / (points[152, 1] - points[10, 1])
-    middle = np.array([points[[234, 454], 0].mean(), points[[10, 152], 1].mean()])
+    scale = FACE_HEIGHT / (points[CHIN, 1] - points[FOREHEAD, 1])
+    across, down = points[list(EARS), 0].mean(), points[[FOREHEAD, CHIN], 1].mean()
+    middle = np.array([across, down])
     shift = np.array(FACE_MIDDLE) - scale * middle
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     back = (np.stack([columns, rows], axis=-1) - shift) / scale @ turn
@@ -69,7 +72,7 @@ def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats,
 
 def outline(points: Floats, person: Floats) -> Floats:
     """Where rays from the middle of the face leave the person, [RAYS,2]; upward and sideways."""
-    centre = points[[10, 152, 234, 454]].mean(axis=0)
+    centre = points[[FOREHEAD, CHIN, *EARS]].mean(axis=0)
     angles = np.radians(np.linspace(-200, 20, RAYS))
     steps = np.arange(60.0, 700.0, 1.0)
     found = []
@@ -139,9 +142,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(__doc__)
     default = Path(__file__).resolve().parents[2] / "samples" / "portrait.jpg"
     target = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else default
-    unfinished = target.with_suffix(".tmp")
-    Image.fromarray(average(Path(arguments[0]))).save(unfinished, "JPEG", quality=QUALITY)
-    unfinished.replace(target)
+    with written_whole(target) as temporary:
+        Image.fromarray(average(Path(arguments[0]))).save(temporary, "JPEG", quality=QUALITY)
     print(f"{target}: average of {len(PHOTOS)} faces, {target.stat().st_size / 1000:.0f} kB")
 
 

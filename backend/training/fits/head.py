@@ -28,7 +28,8 @@ from backend.face.head.head_shell import bending
 from backend.face.pose import fit_similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import load_template
-from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
+from shared.landmarks import CHIN, FACE_OVAL, FOREHEAD, LANDMARK_COUNT
+from shared.whole_files import written_whole
 
 from .ear import Ear, fit_ear
 
@@ -173,8 +174,8 @@ def middle_line(head: Head) -> tuple[Floats, Floats]:
     points = samples(head, 0.001)
     points = points[np.abs(points[:, 0]) < 0.0012]
     rim = load_template().vertices
-    over = _traced(points, (0.0, 0.02, 0.04), rim[10], COLLAR[0], backward=True)
-    under = _traced(points, (0.0, 0.03, -0.10), rim[152], COLLAR[2], backward=False)
+    over = _traced(points, (0.0, 0.02, 0.04), rim[FOREHEAD], COLLAR[0], backward=True)
+    under = _traced(points, (0.0, 0.03, -0.10), rim[CHIN], COLLAR[2], backward=False)
     return over, under
 
 
@@ -394,9 +395,8 @@ def main(arguments: list[str]) -> None:
     points = fair_rim(points, grid)
     points = symmetric(close_collar(points, grid), grid)
     numbers = {"vertices": points[LANDMARK_COUNT:].astype(np.float32)}
-    unfinished = SHELL_PATH.with_suffix(".tmp")
-    save_file(numbers, unfinished, metadata={"unit": "metre", "rows": str(ROWS)})
-    unfinished.replace(SHELL_PATH)
+    with written_whole(SHELL_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"unit": "metre", "rows": str(ROWS)})
     print(f"{SHELL_PATH}: {len(points) - LANDMARK_COUNT} vertices")
 
 

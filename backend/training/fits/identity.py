@@ -26,8 +26,9 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.neutral import straightened_face
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -75,9 +76,8 @@ def main(arguments: list[str]) -> None:
         "modes": (modes * 1000.0).astype(np.float16),
         "smile": (smile * 1000.0).astype(np.float16),
     }
-    unfinished = IDENTITY_PATH.with_suffix(".tmp")
-    save_file(numbers, unfinished, metadata={"photos": str(len(faces)), "unit": "millimetre"})
-    unfinished.replace(IDENTITY_PATH)
+    with written_whole(IDENTITY_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"photos": str(len(faces)), "unit": "millimetre"})
     sizes = np.linalg.norm(modes, axis=2).max(axis=1) * 1000
     print(f"{IDENTITY_PATH.name}: {len(faces)} faces")
     for number, (share, size) in enumerate(zip(shares, sizes, strict=True)):

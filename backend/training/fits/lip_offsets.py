@@ -27,11 +27,12 @@ from backend.audio_to_mesh.lip_offsets import (
     offset_targets,
 )
 from backend.face.lip_contact import gaps, lip_metric, lip_region, lip_vertices
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.corpus.utterance import Phone
 from backend.training.teacher.articulation import Lesson, phone_classes, phone_names, teach
 from backend.training.teacher.driven_mesh import face_pool, lesson_lips
 from backend.training.teacher.manner import random_style
+from shared.landmarks import LANDMARK_COUNT
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -158,11 +159,9 @@ def measure(cases: Sequence[tuple[DrivenFace, Lesson]]) -> OffsetFigures:
 def main() -> None:
     """Fit, write, measure on faces and strings that were not used."""
     fields = fit(face_pool(), SENTENCES, np.random.default_rng(1))
-    unfinished = OFFSETS_PATH.with_suffix(".tmp")
-    save_file(
-        {"basis": (fields * 1000.0).astype(np.float16)}, unfinished, metadata={"unit": "millimetre"}
-    )
-    unfinished.replace(OFFSETS_PATH)
+    numbers = {"basis": (fields * 1000.0).astype(np.float16)}
+    with written_whole(OFFSETS_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"unit": "millimetre"})
     random = np.random.default_rng(_OTHER_SEED)
     others = face_pool(12, _OTHER_SEED)[1:]
     cases = [(others[n % len(others)], random_lesson(random)) for n in range(CHECKED)]

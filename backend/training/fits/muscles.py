@@ -25,16 +25,17 @@ from backend.face.measure import measure_against_reference, read_reference, refe
 from backend.face.muscles import TABLE_PATH, JawMotion
 from backend.face.surface import fade
 from backend.face.template import Template, load_template
-from backend.face.topology import (
+from shared.arkit import ARKIT_NAMES
+from shared.landmarks import (
     EARS,
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LANDMARK_COUNT,
+    LOWER_LIP,
     NAMED_LANDMARKS,
     OUTER_LIP_LOWER,
     OUTER_LIP_UPPER,
 )
-from shared.arkit import ARKIT_NAMES
 
 Floats = NDArray[np.float64]
 
@@ -194,7 +195,7 @@ def fit_jaw(target: Floats, template: Template, turns: bool, middle: bool) -> Ja
     """Turn, slide and region of the jaw that explain most of a field [468,3] in mm."""
     hinge = template.vertices[list(EARS)].mean(axis=0) * (0, 1, 1) + np.array(HINGE) / 1000
     best: tuple[float, JawMotion] | None = None
-    for at in (200, 199, 18, 17):
+    for at in (200, 199, 18, LOWER_LIP):
         distance = template.distances[at] * 1000.0
 
         def motion(p: Floats, at: int = at) -> JawMotion:

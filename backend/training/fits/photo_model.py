@@ -35,9 +35,9 @@ from backend.face.photo_model import (
 )
 from backend.face.pose import fit_similarity, head_angles, image_to_axes
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from shared.errors import VividKeysError
 from shared.face import FaceMesh
+from shared.landmarks import LANDMARK_COUNT
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]

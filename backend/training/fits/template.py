@@ -23,7 +23,8 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.pose import fit_similarity, image_to_axes
 from backend.face.template import TEMPLATE_PATH
-from backend.face.topology import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
+from shared.landmarks import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
+from shared.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 
@@ -145,9 +146,8 @@ def main(arguments: list[str]) -> None:
         "mirror": pairs.astype(np.int32),
         "triangles": symmetric_triangles(read_triangles(), mean, pairs),
     }
-    unfinished = TEMPLATE_PATH.with_suffix(".tmp")
-    save_file(numbers, unfinished, metadata={"photos": str(len(neutral)), "unit": "metre"})
-    unfinished.replace(TEMPLATE_PATH)
+    with written_whole(TEMPLATE_PATH) as temporary:
+        save_file(numbers, temporary, metadata={"photos": str(len(neutral)), "unit": "metre"})
     print(f"{TEMPLATE_PATH}: mean of {len(neutral)} faces")
 
 

@@ -7,10 +7,9 @@ python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.audio.log_mel import log_mel
-from backend.audio_to_mesh.decoder import DecoderSettings, blended
+from backend.audio_to_mesh.decoder import blended
+from backend.audio_to_mesh.decoder_settings import (
+    PLAIN_GAINS,
+    decoder_beside,
+    save_decoder,
+    shipped_decoder,
+)
 from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.training.corpus.utterance import Utterance, load_corpus, to_float
 from backend.training.teacher.articulation import loudness, phone_names, teach
 from shared.errors import ErrorKind, VividKeysError
+from shared.whole_files import written_whole
 
 
 def export(
@@ -35,27 +41,26 @@ def export(
     *,
     steps: int,
     version: str,
-    decoder: DecoderSettings | None = None,
+    gains: tuple[float, ...] = PLAIN_GAINS,
 ) -> None:
-    """Write shipped weights, `phones.poses` and `phones.share` among them; `path` is replaced at
-    once.
+    """Write shipped weights, `phones.poses` and `phones.share` among them, and beside them the
+    decoder's values: those that ship, with these `gains`. Each file is replaced at once.
 
     Half precision is enough for the network: it changes curves by less than .002.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "name": "motion",
         "version": version,
         "steps": str(steps),
         "shape": json.dumps(shape),
         "phones": json.dumps(phone_names()),
-        "decoder": json.dumps(asdict(decoder or DecoderSettings())),
+        "decoder": decoder_beside(path).name,
     }
     # The smallest shares would lose their digits.
     tensors = {k: v if k.startswith("phones.") else v.half() for k, v in weights.items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, about)
-    os.replace(partial, path)
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, about)
+    save_decoder(replace(shipped_decoder(), gains=gains), decoder_beside(path))
 
 
 def export_checkpoint(
@@ -87,8 +92,7 @@ def export_checkpoint(
     export(weights, shape, path, steps=steps, version=version)
     if cache is not None:
         gains = amplitude_gains(MotionModel.load(path), load_corpus(cache / "real-tune"))
-        decoder = replace(DecoderSettings(), gains=gains)
-        export(weights, shape, path, steps=steps, version=version, decoder=decoder)
+        export(weights, shape, path, steps=steps, version=version, gains=gains)
 
 
 def amplitude_gains(

@@ -8,10 +8,9 @@ with the style layer. So half a minute of footage is enough, and it takes second
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,13 @@ from torch.nn import functional
 from backend.audio.log_mel import log_mel, normalise
 from backend.audio.reference import references
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, EVENTS, MOUTH_CHANNELS, arkit_columns
-from backend.audio_to_mesh.decoder import RATE, DecoderSettings, blended, contacts, decode
+from backend.audio_to_mesh.decoder import RATE, blended, contacts, decode
+from backend.audio_to_mesh.decoder_settings import (
+    PLAIN_GAINS,
+    DecoderSettings,
+    decoder_beside,
+    save_decoder,
+)
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import SHIPPED, MotionModel
@@ -277,7 +282,7 @@ def adapt(
     print(f"{len(captures)} clips, {seconds:.0f} s in which the face is seen")
     best = learn(model.network, footage, recipe)
     now = listen(captures, model)
-    plain = replace(base.decoder, gains=(1.0,) * len(CHANNELS))
+    plain = replace(base.decoder, gains=PLAIN_GAINS)
     choices = [replace(plain, expected=share) for share in recipe.shares]
     errors = [footage_error(captures, now, choice, held) for choice in choices]
     least = int(np.argmin([error.weights for error in errors]))
@@ -292,7 +297,8 @@ def adapt(
 
 
 def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
-    """Write a model that began as the file `initial`, with its new network and decoder."""
+    """Write a model that began as the file `initial`, with its new network and, in a file beside
+    it, its decoder's values."""
     try:
         with safe_open(initial, "pt") as stream:
             about = dict(stream.metadata() or {})
@@ -304,8 +310,9 @@ def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
     for name, value in model.network.state_dict().items():
         tensors[name] = value.to(tensors[name].dtype).contiguous()
     about["version"] = f"{model.version.split('+')[0]}+finetuned"
-    about["decoder"] = json.dumps(asdict(model.decoder))
+    about["decoder"] = decoder_beside(path).name
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, about)
     os.replace(partial, path)
+    save_decoder(model.decoder, decoder_beside(path))

@@ -11,7 +11,6 @@ corpus, utterance and copy, so the result does not depend on the number of proce
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zlib
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
 from backend.training.corpus.utterance import (
-    Phone,
     Utterance,
     is_complete,
     load_corpus,
@@ -36,6 +34,7 @@ from backend.training.corpus.utterance import (
 )
 from backend.training.motion.prepared import CLIPS, FEATURES, HELD_OUT, STAMP
 from shared.errors import VividKeysError
+from shared.whole_files import write_whole, written_whole
 
 # Rises when the augmentation changes, so that sets of an older kind are prepared again.
 _VERSION = 2
@@ -196,9 +195,7 @@ def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
             continue
         _prepare_corpus(folder, corpus, copies, recipe, part)
         # The stamp comes last: with it the folder is complete.
-        partial = part / f"{STAMP}.partial"
-        partial.write_text(json.dumps(stamp))
-        os.replace(partial, part / STAMP)
+        write_whole(part / STAMP, json.dumps(stamp))
     return target
 
 
@@ -213,8 +210,11 @@ def _prepare_corpus(
     shares = [list(range(k, min(k + _PER_SHARE, count))) for k in range(0, count, _PER_SHARE)]
     clips: list[tuple[str, int, int, list[list[object]]]] = []
     start = 0
-    partial = part / f"{FEATURES}.partial"
-    with ProcessPoolExecutor(recipe.processes) as pool, partial.open("wb") as out:
+    with (
+        written_whole(part / FEATURES) as temporary,
+        temporary.open("wb") as out,
+        ProcessPoolExecutor(recipe.processes) as pool,
+    ):
         n = len(shares)
         arguments = ([folder] * n, [corpus] * n, shares, [copies] * n, [recipe.seed] * n)
         for number, results in enumerate(pool.map(_prepare_share, *arguments)):
@@ -224,17 +224,7 @@ def _prepare_corpus(
                 out.write(features.tobytes())
             if number % 10 == 0 or number == n - 1:
                 print(f"{corpus}: {number + 1} of {n} shares, {start / 100:.0f} s", flush=True)
-    os.replace(partial, part / FEATURES)
-    index = part / f"{CLIPS}.partial"
-    index.write_text(json.dumps(clips))
-    os.replace(index, part / CLIPS)
-
-
-def phones_from_labels(labels: list[list[object]]) -> tuple[Phone, ...]:
-    """`[start, end, label]` rows, as evaluation files have them, to phones."""
-    return tuple(
-        Phone(float(str(a)), float(str(b)), str(c).lower().rstrip("012")) for a, b, c in labels
-    )
+    write_whole(part / CLIPS, json.dumps(clips))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from backend.training.capture.read_video import read_pictures
 from backend.training.capture.track import Track, track_face
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .pairs import Floats, Pixels, TrainingPair
 
@@ -69,7 +70,7 @@ def clip_pairs(
 
 def _pictures(film: Path, track: Track, wanted: set[int]) -> dict[int, tuple[Pixels, Floats]]:
     """Those pictures of the film, not larger than needed, with their landmarks."""
-    height = float(np.median(np.ptp(track.landmarks[track.seen][:, :468, 1], axis=1)))
+    height = float(np.median(np.ptp(track.landmarks[track.seen][:, :LANDMARK_COUNT, 1], axis=1)))
     scale = min(1.0, _FACE_PIXELS / max(height, 1.0))
     found = {}
     for number, picture in enumerate(read_pictures(film)):

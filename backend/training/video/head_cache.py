@@ -20,20 +20,24 @@ from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.neutral import neutral_face
 from backend.face.texture.photo_crop import crop_photo
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    LANDMARK_COUNT,
-    OUTER_EYE_CORNERS,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
 from backend.heads.fit_photo import fit_head
 from backend.heads.stored_head import StoredHead
 from shared.arkit import INDEX
 from shared.arrays import save_npz
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
+from shared.landmarks import (
+    CHIN,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LANDMARK_COUNT,
+    LEFT_INNER_LIP_CORNER,
+    LIP_CORNERS,
+    OUTER_EYE_CORNERS,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+    RIGHT_INNER_LIP_CORNER,
+)
 from shared.npz import load_npz
 
 Floats = NDArray[np.float64]
@@ -51,7 +55,7 @@ _NECK_TOP = -0.02
 _ROOT = 0.012
 _IRIS_RADIUS = 0.0059
 _ROUNDING = 1e-5
-_LIP_CORNERS = (61, 291, 78, 308)
+_LIP_CORNERS = (*LIP_CORNERS, RIGHT_INNER_LIP_CORNER, LEFT_INNER_LIP_CORNER)
 # Clothes begin this far below the thinnest place of the neck, which goes on this far under them.
 _BELOW_THINNEST, _NECK_UNDER = 0.008, 0.035
 _NARROWER = 8.0
@@ -145,7 +149,7 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
 
 def _neck_height(rest: Floats, landmarks: Floats) -> float:
     """The height at which the neck of vertices [V,3] is thinnest, below the chin."""
-    chin = float(landmarks[152, 2])
+    chin = float(landmarks[CHIN, 2])
     # Further down the rim of the neck begins, which is lower in front than behind.
     heights = np.linspace(chin - 0.008, chin - 0.035, 8)
     wide = [np.ptp(rest[np.abs(rest[:, 2] - height) < 0.005, 0]) for height in heights]

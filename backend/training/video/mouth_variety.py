@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from shared.arkit import INDEX
+from shared.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER
 
 from .head_cache import TEETH, TrainingHead
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.topology import TRACKED_COUNT
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import TRACKED_COUNT
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -55,11 +55,3 @@ class TrainingPair:
             raise VividKeysError(
                 ErrorKind.BAD_ARRAY, f"The training pair '{self.name}' does not fit together."
             )
-
-
-def swapped(pair: TrainingPair) -> TrainingPair:
-    """Target and source exchanged; the way back is not known."""
-    return TrainingPair(
-        pair.target, pair.source, pair.target_landmarks, pair.source_landmarks, None,
-        pair.name, pair.kind,
-    )  # fmt: skip

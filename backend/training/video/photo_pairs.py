@@ -22,7 +22,6 @@ from backend.face.head.parts import PART_NAMES
 from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from backend.mesh_to_video.frame.performance import take_performance
 from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.frame_renderer import FrameRenderer
@@ -30,6 +29,7 @@ from backend.mesh_to_video.settings import GEOMETRY_ONLY, RenderSettings
 from shared.arkit import INDEX
 from shared.arrays import save_npz
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.npz import load_npz
 from shared.take import Take
 

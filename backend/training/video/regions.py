@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.face import topology
 from backend.face.template import load_template
+from shared import landmarks
 
 # Half the extent of each region in colours of the code: across, down.
 _MOUTH = (0.26, 0.15)
@@ -36,14 +36,14 @@ class Regions:
 @cache
 def _centres() -> tuple[tuple[float, float], ...]:
     """Colour (across, down) of the mouth, the right and the left eye on the template."""
-    vertices = load_template().vertices[: topology.LANDMARK_COUNT]
+    vertices = load_template().vertices[: landmarks.LANDMARK_COUNT]
     places = np.stack([vertices[:, 0], -vertices[:, 2]], axis=1)
     least, most = places.min(axis=0), places.max(axis=0)
     found = []
     for rows in (
-        topology.OUTER_LIP_UPPER + topology.OUTER_LIP_LOWER,
-        topology.RIGHT_LID_UPPER + topology.RIGHT_LID_LOWER,
-        topology.LEFT_LID_UPPER + topology.LEFT_LID_LOWER,
+        landmarks.OUTER_LIP_UPPER + landmarks.OUTER_LIP_LOWER,
+        landmarks.RIGHT_LID_UPPER + landmarks.RIGHT_LID_LOWER,
+        landmarks.LEFT_LID_UPPER + landmarks.LEFT_LID_LOWER,
     ):
         across, down = (places[list(rows)].mean(axis=0) - least) / (most - least)
         found.append((float(across), float(down)))

@@ -21,6 +21,7 @@ from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.networks.driven_frame import FaceCrop
 from backend.mesh_to_video.networks.projection_texture import projection_texture
 from shared.errors import VividKeysError
+from shared.landmarks import LANDMARK_COUNT
 
 from .pairs import Singles, TrainingPair
 
@@ -59,7 +60,9 @@ class SampleMaker:
         portrait, crop = self._portrait, self._crop
         performance = tracked_performance(portrait, pair.target_landmarks[None], 25.0)
         vertices = performance.vertices(0)
-        miss = np.abs(vertices[:468, :2] - pair.target_landmarks[:468, :2]).mean()
+        miss = np.abs(
+            vertices[:LANDMARK_COUNT, :2] - pair.target_landmarks[:LANDMARK_COUNT, :2]
+        ).mean()
         if not np.isfinite(vertices).all() or miss > _LARGEST_MISS * portrait.face_height:
             return None
         driven = crop.frame(vertices)

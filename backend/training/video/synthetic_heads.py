@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from backend.face.topology import LANDMARK_COUNT, OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from shared.landmarks import (
+    LANDMARK_COUNT,
+    LIP_EDGES,
+    LOWER_LIP_EDGE,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+    UPPER_LIP_EDGE,
+)
 
 from .backdrop import Body, random_background, random_body
 from .camera import Camera, Lights, photographed, random_camera, random_lights
@@ -169,7 +176,7 @@ def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.in
     shade = 1.0 + lights.contrast * (light / usual - 1.0)
     inside = np.unique(head.triangles[(head.kind == TEETH) | (head.kind == MOUTH)])
     # The lips' line in the head's own frame: what lies deeper gets less light.
-    lips = posed[head.rows[[13, 14]], 1].mean()
+    lips = posed[head.rows[list(LIP_EDGES)], 1].mean()
     deep = np.clip(posed[inside, 1] - lips - 0.004, 0.0, None)
     shade[inside] *= (np.exp(-deep / lights.depth))[:, None]
     return np.clip(shade, 0.02, 3.0).astype(np.float32)
@@ -177,7 +184,7 @@ def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.in
 
 def _let_in(landmarks: Floats, scene: Scene) -> float:
     """How much of the light lips let in, by how far apart they are; landmarks [478,3] pixels."""
-    gap = float(landmarks[14, 1] - landmarks[13, 1]) / scene.scale
+    gap = float(landmarks[LOWER_LIP_EDGE, 1] - landmarks[UPPER_LIP_EDGE, 1]) / scene.scale
     return LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
 
 

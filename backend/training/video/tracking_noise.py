@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT, OUTER_EYE_CORNERS
+from shared.landmarks import LANDMARK_COUNT, OUTER_EYE_CORNERS
 
 Floats = NDArray[np.float64]
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from backend.audio_to_mesh import decoder
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, EVENTS, spread_channels
 from backend.audio_to_mesh.contact import apply_contacts
-from backend.audio_to_mesh.decoder import BEHIND, DecoderSettings, at_frame_rate, hysteresis
+from backend.audio_to_mesh.decoder import BEHIND, at_frame_rate, hysteresis
+from backend.audio_to_mesh.decoder_settings import PLAIN_GAINS, DecoderSettings, shipped_decoder
 from backend.audio_to_mesh.heard import Heard, no_frames
 from backend.audio_to_mesh.speaker import OFFSETS
 from shared.arkit import ARKIT_NAMES, INDEX
 
-SETTINGS = DecoderSettings()
+SETTINGS = shipped_decoder()
 BOTH = {"file": SETTINGS, "live": SETTINGS.live()}
 
 
@@ -92,10 +93,9 @@ def test_a_bilabial_seals_sharply_and_opens_again() -> None:
 
 
 def test_a_very_short_bilabial_is_held_long_enough_to_be_seen_at_24_frames_a_second() -> None:
-    settings = DecoderSettings()
     for start in range(100, 112):
         events = _events(200, bilabial=(start, start + 2))
-        weights = decode(_open_mouth(200), events, settings)
+        weights = decode(_open_mouth(200), events, SETTINGS)
         assert _gap(at_frame_rate(weights, 0, 0, 48, 24.0)).min() < 0.06
 
 
@@ -112,7 +112,8 @@ def test_a_single_uncertain_frame_narrows_but_does_not_seal() -> None:
 def test_silence_shuts_the_mouth_but_not_the_brows_and_short_gaps_do_not() -> None:
     weights = decode(_open_mouth(400), _events(400, silence=(100, 300)), SETTINGS)
     assert _gap(weights)[110:290].max() < 1e-6
-    assert weights[200, INDEX["browInnerUp"]] == pytest.approx(0.1)
+    raised = 0.1 * SETTINGS.gains[CHANNEL["browInnerUp"]]
+    assert weights[200, INDEX["browInnerUp"]] == pytest.approx(raised)
     assert _gap(weights)[:95].min() > 0.3
     short = decode(_open_mouth(400), _events(400, silence=(100, 112)), SETTINGS)
     assert _gap(short).min() > 0.3
@@ -172,7 +173,8 @@ def test_the_expected_pose_is_mixed_into_the_mouth_alone() -> None:
     wide[:, CHANNEL["jawOpen"]], wide[:, CHANNEL["browInnerUp"]] = 0.8, 0.9
     heard = Heard(curves, wide, events, np.zeros((50, OFFSETS), np.float32))
     for share in (0.0, 0.5, 1.0):
-        weights = decoder.decode(heard, replace(SETTINGS, expected=share, narrowing=0.0))
+        chosen = replace(SETTINGS, expected=share, narrowing=0.0, gains=PLAIN_GAINS)
+        weights = decoder.decode(heard, chosen)
         jaw, brow = (weights[25, INDEX[name]] for name in ("jawOpen", "browInnerUp"))
         assert jaw == pytest.approx(0.4 + 0.4 * share, abs=0.02) and brow == pytest.approx(0.1)
 

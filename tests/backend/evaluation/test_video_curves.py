@@ -12,7 +12,7 @@ from backend.evaluation.video.curves import closures, following, gain
 from backend.evaluation.video.lip_sync import SWING_DEGREES, axis_figures, swinging
 from backend.evaluation.video.tracked import bone_distance, motion_of
 from backend.face.template import load_template
-from backend.face.topology import INNER_LIP_LOWER
+from shared.landmarks import INNER_LIP_LOWER
 from shared.take import Take
 
 FPS = 25.0

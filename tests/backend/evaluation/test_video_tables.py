@@ -35,9 +35,17 @@ from backend.evaluation.video.regions import (
 from backend.evaluation.video.sheets import around_face, save, sheet
 from backend.evaluation.video.tables import VideoTable, as_dict, rich_tables
 from backend.face.template import load_template
-from backend.face.topology import LEFT_LID_LOWER, LEFT_LID_UPPER, RIGHT_LID_LOWER, RIGHT_LID_UPPER
 from backend.mesh_to_video.settings import Parts
 from shared.arkit import INDEX
+from shared.landmarks import (
+    CHIN,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+    NOSE_TIP,
+    RIGHT_LID_LOWER,
+    RIGHT_LID_UPPER,
+    UPPER_LIP_EDGE,
+)
 
 SIZE = (200, 300)
 
@@ -143,15 +151,15 @@ def test_frames_of_another_size_are_brought_to_the_clips() -> None:
 def test_regions_lie_where_they_should() -> None:
     points = face()
     whole, mouth, bone = (make(points, SIZE) for make in (face_region, mouth_region, rigid_region))
-    for place, inside in ((4, True), (152, True), (13, True)):
+    for place, inside in ((NOSE_TIP, True), (CHIN, True), (UPPER_LIP_EDGE, True)):
         x, y = points[place, :2].astype(int)
         assert whole[y, x] == inside
-    x, y = points[13, :2].astype(int)
+    x, y = points[UPPER_LIP_EDGE, :2].astype(int)
     assert mouth[y, x] and not bone[y, x] and mouth.sum() < 0.35 * whole.sum()
     assert (whole & bone).sum() == bone.sum() > 50
     behind = background_region(np.stack([face(), face(10)]), SIZE)
     assert behind[2, 2] and not (behind & whole).any()
-    assert not behind[int(points[152, 1]) + 1 :].any()
+    assert not behind[int(points[CHIN, 1]) + 1 :].any()
 
 
 def test_the_fit_in_the_picture_takes_turn_size_and_shift_back() -> None:

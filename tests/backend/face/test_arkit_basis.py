@@ -10,6 +10,15 @@ from backend.face.arkit_basis import contacts, landmark_basis
 from backend.face.close_mouth import close_mouth
 from backend.face.template import load_template
 from shared.arkit import ARKIT_NAMES, INDEX, LEFT_RIGHT_PAIRS
+from shared.landmarks import (
+    CHIN,
+    LEFT_INNER_LIP_CORNER,
+    LEFT_LIP_CORNER,
+    LOWER_LIP,
+    RIGHT_INNER_LIP_CORNER,
+    RIGHT_LIP_CORNER,
+    UPPER_LIP,
+)
 
 MILLIMETRE = 0.001
 
@@ -66,7 +75,7 @@ def test_mouth_close_takes_back_what_jaw_open_opens(face, weight):
     sealed = opened + shape(basis, mouthClose=weight)
     assert np.abs(lip_gap(sealed)).max() < 0.05 * MILLIMETRE
     # The chin stays down although the lips are closed.
-    assert sealed[152, 2] < face[152, 2] - 18 * MILLIMETRE * weight * size
+    assert sealed[CHIN, 2] < face[CHIN, 2] - 18 * MILLIMETRE * weight * size
 
 
 @pytest.mark.parametrize("name", [n for n in ARKIT_NAMES if n != "mouthClose"])
@@ -130,7 +139,10 @@ def test_rounded_lips_stay_apart_and_narrow_on_an_open_jaw(face, shaping):
     rounded = opened + basis[INDEX[shaping]]
     assert lip_gap(rounded)[:, 2].min() > -0.05 * MILLIMETRE
     assert lip_gap(rounded)[5, 2] > 0.8 * lip_gap(opened)[5, 2]
-    corners = [np.linalg.norm(points[78] - points[308]) for points in (opened, rounded)]
+    corners = [
+        np.linalg.norm(points[RIGHT_INNER_LIP_CORNER] - points[LEFT_INNER_LIP_CORNER])
+        for points in (opened, rounded)
+    ]
     assert corners[1] < 0.9 * corners[0]
     sealed = rounded + shape(basis, mouthClose=0.5)
     assert lip_gap(sealed)[:, 2].min() > -0.05 * MILLIMETRE
@@ -138,17 +150,20 @@ def test_rounded_lips_stay_apart_and_narrow_on_an_open_jaw(face, shaping):
 
 def test_pucker_and_funnel_narrow_the_mouth_and_bring_the_lips_forward(face):
     basis = landmark_basis(face)
-    width = face[291, 0] - face[61, 0]
+    width = face[LEFT_LIP_CORNER, 0] - face[RIGHT_LIP_CORNER, 0]
     for name, narrower in (("mouthPucker", 0.85), ("mouthFunnel", 0.95)):
         moved = face + basis[INDEX[name]]
-        assert moved[291, 0] - moved[61, 0] < narrower * width, name
-        assert moved[[0, 17], 1].mean() < face[[0, 17], 1].mean() - 1.5 * MILLIMETRE, name
+        assert moved[LEFT_LIP_CORNER, 0] - moved[RIGHT_LIP_CORNER, 0] < narrower * width, name
+        assert (
+            moved[[UPPER_LIP, LOWER_LIP], 1].mean()
+            < face[[UPPER_LIP, LOWER_LIP], 1].mean() - 1.5 * MILLIMETRE
+        ), name
 
 
 def test_smile_raises_its_own_corner_only(face):
     left = landmark_basis(face)[INDEX["mouthSmileLeft"]]
-    assert left[291, 2] > 4 * MILLIMETRE and left[291, 0] > 2 * MILLIMETRE
-    assert np.abs(left[61]).max() < 2 * MILLIMETRE
+    assert left[LEFT_LIP_CORNER, 2] > 4 * MILLIMETRE and left[LEFT_LIP_CORNER, 0] > 2 * MILLIMETRE
+    assert np.abs(left[RIGHT_LIP_CORNER]).max() < 2 * MILLIMETRE
 
 
 def test_shapes_scale_with_the_face():

@@ -34,6 +34,15 @@ from backend.face.pose import head_angles, image_to_axes
 from backend.face.template import load_template
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import (
+    CHIN,
+    EARS,
+    LEFT_LIP_CORNER,
+    RIGHT_LIP_CORNER,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP_EDGE,
+)
 
 MILLIMETRE = 0.001
 SMILE = {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "jawOpen": 0.15}
@@ -106,7 +115,7 @@ def test_a_smile_goes_to_the_weights_and_not_into_the_bone():
     assert calm.expression.sum() < 0.3
     assert smiling.expression[INDEX["mouthSmileLeft"]] > 0.3
     width_calm, width_smiling, width_shown = (
-        np.linalg.norm(mesh[291] - mesh[61])
+        np.linalg.norm(mesh[LEFT_LIP_CORNER] - mesh[RIGHT_LIP_CORNER])
         for mesh in (calm.vertices, smiling.vertices, smiling.aligned)
     )
     assert width_shown - width_calm > 4 * MILLIMETRE
@@ -137,7 +146,10 @@ def test_an_open_mouth_is_told_and_half_closed_eyes_open():
     neutral = neutral_face(in_picture(showing(face, droopy), (0, 0, 0)))
     assert neutral.mouth_was_open > 5 * MILLIMETRE
     assert neutral.expression[INDEX["jawOpen"]] > 0.3
-    lids = [np.linalg.norm(f[159] - f[145]) for f in (showing(face, droopy), neutral.vertices)]
+    lids = [
+        np.linalg.norm(f[RIGHT_UPPER_LID] - f[RIGHT_LOWER_LID])
+        for f in (showing(face, droopy), neutral.vertices)
+    ]
     assert lids[1] > 1.3 * lids[0]
     assert not eyes_closed(neutral.vertices)
 
@@ -148,7 +160,7 @@ def test_a_hidden_side_is_completed_from_the_seen_one():
         seen = turned_landmarks(face, yaw, np.random.default_rng(1))
         fit = fit_photo(seen)
         assert abs(degrees_of(fit)[2] - yaw) < 2.0
-        far, near = sorted((234, 454), key=lambda ear: fit.trust[ear])
+        far, near = sorted(EARS, key=lambda ear: fit.trust[ear])
         assert fit.trust[far] < 0.3 * fit.trust[near]
         assert distance(fit.vertices, face) < 1.0 * MILLIMETRE
         # As tracked, the hidden ear is far off; as fitted, it is not.
@@ -158,11 +170,11 @@ def test_a_hidden_side_is_completed_from_the_seen_one():
 def test_a_hand_before_the_chin_does_not_bend_the_face():
     face = person(12)
     covered = in_picture(face, (0, 0, 0))
-    chin = np.flatnonzero(load_template().distances[152] < 0.02)
+    chin = np.flatnonzero(load_template().distances[CHIN] < 0.02)
     covered[chin] += np.array((12.0, -25.0, 0.0)) * 1.2
     clean, fit = fit_photo(in_picture(face, (0, 0, 0))), fit_photo(covered)
-    assert fit.trust[152] < 0.5 * clean.trust[152]
-    elsewhere = load_template().distances[152] > 0.06
+    assert fit.trust[CHIN] < 0.5 * clean.trust[CHIN]
+    elsewhere = load_template().distances[CHIN] > 0.06
     away = np.linalg.norm(fit.vertices - clean.vertices, axis=1)
     assert away[elsewhere].mean() < 0.8 * MILLIMETRE
 
@@ -223,7 +235,7 @@ def test_the_model_is_small_and_keeps_its_promises():
     assert (np.abs(symmetry) > 0.99).all()
     assert (symmetry < 0).sum() > 5  # the eight numbers of identity.py know no asymmetry
     assert identity_modes().shape == (8, 468, 3)
-    rise = model.smile[61, 2] - model.smile[13, 2]
+    rise = model.smile[RIGHT_LIP_CORNER, 2] - model.smile[UPPER_LIP_EDGE, 2]
     assert rise > 0.8 * MILLIMETRE
 
 

@@ -12,11 +12,21 @@ from PIL import Image
 from backend.face import reconstruct, template_face
 from backend.face.arkit_basis import contacts
 from backend.face.contact_sheet import COMBINATIONS, lay_out, pose_weights
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.rasterize import rasterize
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import face_from_arrays, face_to_arrays
+from shared.landmarks import (
+    CHIN,
+    FOREHEAD,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LEFT_EYE_CORNERS,
+    LEFT_EYE_OUTER_CORNER,
+    NOSE_TIP,
+    RIGHT_EYE_CORNERS,
+    RIGHT_EYE_OUTER_CORNER,
+)
 
 MILLIMETRE = 0.001
 
@@ -52,12 +62,15 @@ def test_the_portrait_becomes_a_face_of_natural_size(portrait_face):
     assert face.meta["warnings"] == []
     assert len(face.meta["image_sha256"]) == 64
     landmarks = face.vertices[:468]
-    eyes = [landmarks[[a, b]].mean(axis=0) for a, b in ((33, 133), (362, 263))]
+    corners = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+    eyes = [landmarks[list(pair)].mean(axis=0) for pair in corners]
     assert 0.055 < np.linalg.norm(eyes[1] - eyes[0]) < 0.070
     # +X is the character's left, the face looks along -Y, +Z is up.
-    assert landmarks[263, 0] > 0.03 and landmarks[33, 0] < -0.03
-    assert landmarks[4, 1] == landmarks[:, 1].min()
-    assert landmarks[10, 2] > landmarks[4, 2] > landmarks[152, 2]
+    assert (
+        landmarks[LEFT_EYE_OUTER_CORNER, 0] > 0.03 and landmarks[RIGHT_EYE_OUTER_CORNER, 0] < -0.03
+    )
+    assert landmarks[NOSE_TIP, 1] == landmarks[:, 1].min()
+    assert landmarks[FOREHEAD, 2] > landmarks[NOSE_TIP, 2] > landmarks[CHIN, 2]
     assert np.array_equal(np.unique(face.meta["landmark_triangles"]), np.arange(468))
 
 

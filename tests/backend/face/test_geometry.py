@@ -15,6 +15,7 @@ from backend.face.neutral import neutral_face
 from backend.face.pose import fit_similarity, head_angles
 from backend.face.surface import fade, surface_distances
 from backend.face.template import load_template
+from shared.landmarks import LOWER_LIP_EDGE, UPPER_LIP_EDGE
 
 angles = st.floats(-1.2, 1.2)
 
@@ -48,9 +49,11 @@ def test_pose_and_size_of_a_tracked_face_are_removed(pitch, roll, yaw):
 
 def test_distances_go_around_the_mouth():
     template = load_template()
-    through_air = np.linalg.norm(template.vertices[13] - template.vertices[14])
+    through_air = np.linalg.norm(
+        template.vertices[UPPER_LIP_EDGE] - template.vertices[LOWER_LIP_EDGE]
+    )
     assert through_air < 0.001
-    assert template.distances[13, 14] > 0.035
+    assert template.distances[UPPER_LIP_EDGE, LOWER_LIP_EDGE] > 0.035
     assert np.allclose(template.distances, template.distances.T)
 
 

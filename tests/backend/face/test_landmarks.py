@@ -12,6 +12,13 @@ from PIL import Image
 
 from backend.face.landmarks import find_face
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import (
+    LEFT_IRIS_CENTRE,
+    LIP_CORNERS,
+    NOSE_TIP,
+    OUTER_EYE_CORNERS,
+    RIGHT_IRIS_CENTRE,
+)
 
 
 def resized(pixels: np.ndarray, height: int) -> np.ndarray:
@@ -30,8 +37,8 @@ def test_the_portrait_is_found_where_it_is(portrait_pixels):
     assert face.landmarks.shape == (478, 3)
     assert face.warnings == ()
     # The eyes of the portrait, by eye.
-    assert np.abs(face.landmarks[468, :2] - (255, 313)).max() < 12
-    assert np.abs(face.landmarks[473, :2] - (383, 313)).max() < 12
+    assert np.abs(face.landmarks[RIGHT_IRIS_CENTRE, :2] - (255, 313)).max() < 12
+    assert np.abs(face.landmarks[LEFT_IRIS_CENTRE, :2] - (383, 313)).max() < 12
 
 
 def test_of_several_faces_the_largest_is_taken_and_it_is_said(portrait_pixels):
@@ -53,8 +60,8 @@ def test_a_small_face_in_a_large_picture_is_found_in_a_piece_of_it(portrait_pixe
 
 def test_a_face_that_fills_the_picture_is_found(portrait_pixels):
     face = find_face(portrait_pixels[150:560, 150:490])
-    assert abs(face.landmarks[4, 0] - 170) < 25
-    assert (face.landmarks[[33, 263], 1] < face.landmarks[[61, 291], 1]).all()
+    assert abs(face.landmarks[NOSE_TIP, 0] - 170) < 25
+    assert (face.landmarks[list(OUTER_EYE_CORNERS), 1] < face.landmarks[list(LIP_CORNERS), 1]).all()
 
 
 def test_a_dim_photo_still_gives_its_face(portrait_pixels):

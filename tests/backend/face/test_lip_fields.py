@@ -10,10 +10,10 @@ from backend.face import template_face
 from backend.face.arkit_basis import landmark_basis
 from backend.face.lip_contact import lip_shapes
 from backend.face.lip_fields import OFFSET_COUNT, offset_basis
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from shared.arkit import INDEX
 from shared.errors import VividKeysError
-from shared.face import LANDMARK_COUNT, face_from_arrays, face_to_arrays
+from shared.face import face_from_arrays, face_to_arrays
+from shared.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER, LANDMARK_COUNT, UPPER_LIP_EDGE
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_they_are_smooth_and_end_with_the_lower_face(head) -> None:  # type: ign
     )
     lengths = np.linalg.norm(head.vertices[edges[:, 0]] - head.vertices[edges[:, 1]], axis=1)
     assert (jumps / lengths).max() < 0.12, "no fold in the skin at one deviation"
-    away = np.linalg.norm(head.vertices - head.vertices[13], axis=1)
+    away = np.linalg.norm(head.vertices - head.vertices[UPPER_LIP_EDGE], axis=1)
     moved = np.linalg.norm(head.offset_fields, axis=2).max(axis=0)
     assert moved[away < 0.02].max() > 4e-4
     assert not moved[away > 0.14].any()

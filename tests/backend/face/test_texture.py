@@ -13,13 +13,15 @@ from scipy.ndimage import gaussian_filter
 from backend.face import reconstruct, template_face
 from backend.face.build_head import template_layout
 from backend.face.texture import atlas
-from backend.face.texture.fill import carried_on
+from backend.face.texture.fill import blurred_round, carried_on
+from backend.face.texture.layout_file import EARS
 from backend.face.texture.shading import light_gain
 from backend.face.texture.texels import COARSE, STEP, mirrored
-from backend.face.texture.unwrap import EARS
 from backend.rasterize import rasterize
+from shared.landmarks import CHIN, FOREHEAD, LEFT_EAR, RIGHT_EAR, RIGHT_UPPER_LID
 
-LEFT_CHEEK, RIGHT_CHEEK, FOREHEAD, NOSE = 280, 50, 151, 4
+# On smooth skin, where the named landmarks are not.
+LEFT_CHEEK, RIGHT_CHEEK, BROW = 280, 50, 151
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -65,9 +67,11 @@ def test_coordinates_lie_in_the_texture_and_skin_does_not_overlap(portrait_face)
 
 def test_the_face_gets_most_of_the_texture(portrait_face) -> None:  # type: ignore[no-untyped-def]
     face = portrait_face
-    place = {n: face.uvs[face.triangles == n][0] * 2048 for n in (10, 152, 234, 454)}
-    assert place[454][0] - place[234][0] > 1000
-    assert place[10][1] - place[152][1] > 800
+    place = {
+        n: face.uvs[face.triangles == n][0] * 2048 for n in (FOREHEAD, CHIN, RIGHT_EAR, LEFT_EAR)
+    }
+    assert place[LEFT_EAR][0] - place[RIGHT_EAR][0] > 1000
+    assert place[FOREHEAD][1] - place[CHIN][1] > 800
 
 
 def test_padding_keeps_neighbours_apart() -> None:
@@ -99,7 +103,7 @@ def test_the_face_is_as_sharp_as_the_photo(portrait_face) -> None:  # type: igno
     """Lashes and brows are there: fine detail around the eyes, none on the nape."""
     grey = portrait_face.texture.astype(np.float64).mean(axis=2)
     detail = np.abs(grey - gaussian_filter(grey, 3.0))
-    u, v = portrait_face.uvs[portrait_face.triangles == 159][0]
+    u, v = portrait_face.uvs[portrait_face.triangles == RIGHT_UPPER_LID][0]
     x, y = int(u * 2048), int((1 - v) * 2048)
     assert detail[y - 30 : y + 30, x - 60 : x + 60].mean() > 1.2
 
@@ -177,7 +181,7 @@ def test_what_a_turned_head_hides_comes_from_its_other_side() -> None:
     for n in (seen, hidden):
         red, green, _ = around(face, n, 4)
         assert green > red + 10, n
-    red, green, _ = around(face, FOREHEAD, 4)
+    red, green, _ = around(face, BROW, 4)
     assert red > green
 
 
@@ -210,6 +214,12 @@ def test_the_border_of_what_is_filled_in_is_soft(portrait_face) -> None:  # type
     path = start * (1 - share) + end * share
     line = texture[(2048 - path[:, 1]).astype(int), path[:, 0].astype(int)]
     assert np.abs(np.diff(line, axis=0)).max() < 4.0
+
+
+def test_grain_has_no_seam_where_it_is_repeated() -> None:
+    noise = np.random.default_rng(3).normal(size=(60, 90)).astype(np.float32)
+    wanted = gaussian_filter(noise.astype(np.float64), (5.0, 0.8), mode="wrap")
+    np.testing.assert_allclose(blurred_round(noise, 5.0, 0.8), wanted, atol=1e-5)
 
 
 def test_mirroring_twice_gives_the_same_picture() -> None:

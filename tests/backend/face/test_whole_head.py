@@ -21,10 +21,10 @@ from backend.face.head.mouth import mouth_ring
 from backend.face.head.parts import PART_NAMES
 from backend.face.template import face_size, load_template
 from backend.face.texture.photo_crop import PhotoCrop
-from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
 from backend.rasterize import rasterize
 from shared.arkit import INDEX
 from shared.face import FaceMesh
+from shared.landmarks import CHIN, FACE_OVAL, LANDMARK_COUNT
 
 MILLIMETRE = 0.001
 INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
@@ -160,7 +160,7 @@ def test_the_head_has_human_measures(head: FaceMesh) -> None:
     face = head.vertices[:LANDMARK_COUNT]
     assert 0.14 < np.ptp(skull[:, 0]) < 0.17
     assert 0.18 < skull[:, 1].max() - face[9, 1] < 0.22
-    assert 0.20 < skull[:, 2].max() - face[152, 2] < 0.25
+    assert 0.20 < skull[:, 2].max() - face[CHIN, 2] < 0.25
     ear = head.vertices[of_part(head, "left_ear")]
     assert 0.052 < np.ptp(ear[:, 2]) < 0.072 and 0.028 < np.ptp(ear[:, 1]) < 0.045
     # The auricle stands off the head.
@@ -215,7 +215,7 @@ def test_the_neck_follows_the_jaw_above_and_rests_below(head: FaceMesh) -> None:
     low = points[:, 2] < points[:, 2].max() - 0.085
     for name in ("jawOpen", "jawLeft", "jawForward", "mouthClose", "mouthShrugLower"):
         assert np.abs(drop[INDEX[name], low]).max() < 0.3 * MILLIMETRE, name
-    chin = head.vertices[152]
+    chin = head.vertices[CHIN]
     under = (np.linalg.norm(points - chin, axis=1) < 0.02) & (np.abs(points[:, 0]) < 0.01)
     assert under.any() and (drop[INDEX["jawOpen"], under, 2] < -12 * MILLIMETRE).all()
     still = of_part(head, "left_ear", "right_ear")

@@ -11,7 +11,6 @@ import pytest
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.template import load_template
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.mesh_to_video.frame.lip_passage import passage_of
 from backend.mesh_to_video.frame.performance import (
     LARGEST_TURN,
@@ -31,6 +30,16 @@ from backend.mesh_to_video.networks.driven_frame import FaceCrop
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, PLAIN_WARP, RenderSettings
 from backend.samples import PORTRAIT
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.landmarks import (
+    CHIN,
+    FOREHEAD,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LIP_EDGES,
+    LOWER_LIP_EDGE,
+    NOSE_TIP,
+    UPPER_LIP_EDGE,
+)
 from shared.take import Take
 
 SIZE = 288
@@ -96,10 +105,10 @@ def test_the_background_and_the_shoulders_stay(portrait: Portrait, renderer: Fra
     person = cv2.resize(portrait.person, renderer.size)
     near = cv2.dilate(person, np.ones((41, 41)))
     assert np.abs(turned - still)[near < 0.02].max() <= 1
-    chin = portrait.landmarks[152, 1] * scale
+    chin = portrait.landmarks[CHIN, 1] * scale
     collar = round(chin + 0.55 * portrait.face_height * scale)
     assert np.abs(turned - still)[collar:].max() <= 1
-    top = round((portrait.landmarks[10, 1] - 0.1 * portrait.face_height) * scale)
+    top = round((portrait.landmarks[FOREHEAD, 1] - 0.1 * portrait.face_height) * scale)
     assert np.abs(turned - still)[:top].max() > 20, "the hair did not follow"
 
 
@@ -115,10 +124,10 @@ def test_hair_moves_as_far_as_the_skull(portrait: Portrait) -> None:
         row = round((y - top) / (bottom - top) * (size - 1))
         return moved[row, column]
 
-    middle = portrait.landmarks[10, 0]
-    crown = portrait.landmarks[10, 1] - 0.2 * portrait.face_height
+    middle = portrait.landmarks[FOREHEAD, 0]
+    crown = portrait.landmarks[FOREHEAD, 1] - 0.2 * portrait.face_height
     assert at(middle, crown) == pytest.approx((5.0, -3.0), abs=0.05)
-    chest = portrait.landmarks[152, 1] + 0.6 * portrait.face_height
+    chest = portrait.landmarks[CHIN, 1] + 0.6 * portrait.face_height
     assert at(middle, chest) == pytest.approx((0.0, 0.0), abs=1e-4)
     assert at(left, crown) == pytest.approx((0.0, 0.0), abs=1e-4)
 
@@ -179,8 +188,8 @@ def test_without_the_mouth_the_lips_are_stretched(portrait: Portrait) -> None:
     layers = plain.draw(vertices)
     assert layers.mouth is None
     points = portrait.crop.points(vertices)
-    column, row = (points[13, :2] + points[14, :2]).astype(int) // 2
-    lips = portrait.crop.points(portrait.source)[[13, 14], 1]
+    column, row = (points[UPPER_LIP_EDGE, :2] + points[LOWER_LIP_EDGE, :2]).astype(int) // 2
+    lips = portrait.crop.points(portrait.source)[list(LIP_EDGES), 1]
     assert lips.min() - 2 < layers.motion.from_y[row, column] < lips.max() + 2
 
 
@@ -199,7 +208,7 @@ def test_backgrounds(portrait: Portrait, renderer: FrameRenderer) -> None:
         name: FrameRenderer(portrait, replace(SETTINGS, background=name)).frame(vertices)
         for name in ("green", "blur", "alpha")
     }
-    nose = tuple((portrait.landmarks[4, 1::-1] * SIZE / 768).astype(int))
+    nose = tuple((portrait.landmarks[NOSE_TIP, 1::-1] * SIZE / 768).astype(int))
     corner = (4, 4)
     assert found["green"][corner] == pytest.approx(GREEN, abs=3)
     assert found["alpha"].shape[2] == 4

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.face import topology
 from backend.mesh_to_video.networks.projection_texture import (
     DOT,
     LIP_LANDMARKS,
@@ -11,6 +10,8 @@ from backend.mesh_to_video.networks.projection_texture import (
     lip_maps,
     projection_texture,
 )
+from shared import landmarks
+from shared.landmarks import UPPER_LIP_EDGE
 
 
 def test_the_code_runs_from_zero_to_one_over_the_members() -> None:
@@ -46,7 +47,7 @@ def test_the_texture_is_the_code_in_the_face_and_the_picture_around_it() -> None
 def test_each_landmark_is_a_round_dot_in_its_own_map() -> None:
     reference = np.full((478, 2), -500.0, np.float32)
     driving = reference.copy()
-    driving[topology.OUTER_LIP_LOWER[9]] = (20.5, 30.5)  # left half of the lower outer edge
+    driving[landmarks.OUTER_LIP_LOWER[9]] = (20.5, 30.5)  # left half of the lower outer edge
     maps = lip_maps(driving, reference)
     assert maps.shape == (64, 64, 8) and maps.dtype == np.float32
     assert [c for c in range(8) if maps[..., c].any()] == [3]
@@ -69,7 +70,7 @@ def test_lips_that_stay_are_nothing_and_moved_ones_leave_where_they_were() -> No
 def test_the_middle_of_a_lip_is_in_both_halves() -> None:
     reference = np.full((478, 2), -500.0, np.float32)
     driving = reference.copy()
-    driving[13] = (32.0, 32.0)
+    driving[UPPER_LIP_EDGE] = (32.0, 32.0)
     maps = lip_maps(driving, reference)
     assert [c for c in range(8) if maps[..., c].any()] == [4, 5]
     assert len(LIP_LANDMARKS) == 44

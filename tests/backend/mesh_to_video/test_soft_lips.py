@@ -15,6 +15,7 @@ from backend.mesh_to_video.frame_renderer import FrameRenderer
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, Parts, RenderSettings
 from backend.samples import PORTRAIT
 from shared.arkit import INDEX
+from shared.landmarks import LIP_EDGES
 from shared.take import Take
 
 
@@ -67,7 +68,7 @@ def test_only_the_lips_and_what_is_close_to_them_are_softer(portrait: Portrait) 
     vertices = driven(portrait, 0.4)
     soft, sharp = frame(True), frame(False)
     rows, columns = np.nonzero(np.abs(soft - sharp).max(axis=2))
-    mouth = vertices[[13, 14], :2].mean(axis=0)
+    mouth = vertices[list(LIP_EDGES), :2].mean(axis=0)
     away = np.hypot(columns - mouth[0], rows - mouth[1])
     assert 0 < away.max() < 0.5 * portrait.face_height
     box = np.s_[rows.min() : rows.max(), columns.min() : columns.max()]

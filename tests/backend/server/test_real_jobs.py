@@ -17,7 +17,8 @@ from blender_addon.connection.backend_process import BackendProcess
 from blender_addon.connection.connection_check import check_connection
 from blender_addon.connection.session import Event, Session
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import LANDMARK_COUNT, face_from_arrays
+from shared.face import face_from_arrays
+from shared.landmarks import LANDMARK_COUNT
 from shared.messages import Chunk, Progress
 from shared.requests import (
     AnimateRequest,

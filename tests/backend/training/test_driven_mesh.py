@@ -17,12 +17,12 @@ from backend.audio_to_mesh.lip_motion import (
 )
 from backend.audio_to_mesh.lip_offsets import OFFSET_COUNT, offset_basis, offset_targets
 from backend.face.lip_contact import PAIR_COUNT, gaps, lip_region
-from backend.face.topology import INNER_LIP_LOWER
 from backend.training.corpus.utterance import Phone
 from backend.training.fits.lip_offsets import measure, random_lesson
 from backend.training.teacher.articulation import Lesson, teach
 from backend.training.teacher.driven_mesh import face_pool, lesson_lips, press_of
 from shared.arkit import ARKIT_NAMES, INDEX
+from shared.landmarks import CHIN, INNER_LIP_LOWER, LOWER_LIP, UPPER_LIP, UPPER_LIP_EDGE
 
 MILLIMETRE = 1e-3
 FACES = face_pool(6, seed=5)
@@ -78,7 +78,7 @@ def test_the_jaw_goes_along_an_arc_and_ends_where_its_shape_ends() -> None:
     weights = np.zeros((51, 52), np.float32)
     weights[:, INDEX["jawOpen"]] = np.linspace(0, 1, 51)
     none = np.zeros(51, np.float32)
-    chin = int(np.searchsorted(lip_region(), 152))
+    chin = int(np.searchsorted(lip_region(), CHIN))
     path = driven_lips(face.lips, weights, none, none, 60.0)[:, chin]
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
     chord = np.linalg.norm(path[-1] - path[0])
@@ -114,7 +114,7 @@ def test_stops_press_harder_than_nasals_and_pressed_lips_are_thin() -> None:
         at = int(press_of(lesson).argmax())
         posed = face.neutral[lip_region()] + driven[at]
         place = {int(v): n for n, v in enumerate(lip_region())}
-        heights[name] = posed[place[0], 2] - posed[place[17], 2]
+        heights[name] = posed[place[UPPER_LIP], 2] - posed[place[LOWER_LIP], 2]
     rest = face.neutral[0, 2] - face.neutral[17, 2]
     assert heights["p"] < heights["m"] - 0.5 * MILLIMETRE
     assert heights["m"] < rest - 1.0 * MILLIMETRE
@@ -129,7 +129,7 @@ def test_the_lower_lip_goes_under_the_teeth_on_f() -> None:
         lip = face.neutral[lip_region()][place] + driven[at, place]
         edge = face.lips.under[PAIR_COUNT // 2]
         assert np.linalg.norm(lip - edge) < 0.3 * MILLIMETRE
-        assert lip[1] > face.neutral[13, 1] + 4 * MILLIMETRE
+        assert lip[1] > face.neutral[UPPER_LIP_EDGE, 1] + 4 * MILLIMETRE
 
 
 def test_a_dozen_fields_say_what_weights_alone_do_not() -> None:

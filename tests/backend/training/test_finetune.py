@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from train_together import RECIPE
 
 from backend.audio.log_mel import frame_count, log_mel
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, arkit_columns
+from backend.audio_to_mesh.decoder_settings import (
+    decoder_beside,
+    load_decoder,
+    save_decoder,
+    shipped_decoder,
+)
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
 from backend.training.capture.dataset import Capture
@@ -44,6 +48,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     path = tmp_path_factory.mktemp("weights") / "motion.safetensors"
     export(network.state_dict() | table, RECIPE.shape.as_dict(), path, steps=0, version="7")
+    # Its guesses at events are those of a network that was never asked to be sure.
+    unsure = replace(shipped_decoder(), seal_on=0.4, seal_off=0.25)
+    save_decoder(unsure, decoder_beside(path))
     return path
 
 
@@ -94,8 +101,8 @@ def test_the_actor_is_learned_and_hearing_stays(
     old, new = base.network.state_dict(), model.network.state_dict()
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert changed == {"lips", "face", "style"}
-    with safe_open(path, "pt") as stream:
-        assert json.loads(stream.metadata()["decoder"])["expected"] in QUICK.shares
+    assert load_decoder(decoder_beside(path)) == model.decoder
+    assert model.decoder.expected in QUICK.shares
 
 
 def test_contacts_unseen_frames_and_what_is_held_out_teach_nothing(

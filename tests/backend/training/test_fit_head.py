@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 from backend.face.head.head_grid import COLUMNS, ROWS, head_grid
 from backend.face.head.head_shape import load_shell
 from backend.face.template import load_template
-from backend.face.topology import FACE_OVAL, LANDMARK_COUNT
 from backend.training.fits.head import Head, neighbour_mean, pulled, samples, split_quads, to_rim
+from shared.landmarks import FACE_OVAL, LANDMARK_COUNT
 
 
 def test_quads_and_triangles_become_triangles() -> None:

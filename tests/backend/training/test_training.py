@@ -18,7 +18,7 @@ from torch import distributed
 from train_together import RECIPE
 
 from backend.audio_to_mesh.channels import CHANNELS, MOUTH_CHANNELS
-from backend.audio_to_mesh.decoder import DecoderSettings
+from backend.audio_to_mesh.decoder_settings import shipped_decoder
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.network import MotionNetwork
@@ -179,7 +179,7 @@ def test_gains_give_back_what_an_unsure_network_holds_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Timid:
-        decoder = DecoderSettings(smoothing=1, expected_smoothing=1)
+        decoder = replace(shipped_decoder(), smoothing=1, expected=0.4, expected_smoothing=1)
 
     def hear(samples: np.ndarray, model: Timid) -> Heard:
         """The taught curves at half their size; what is expected is right."""

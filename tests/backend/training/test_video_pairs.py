@@ -40,6 +40,15 @@ from backend.training.video.synthetic_heads import (
 from backend.training.video.tracking_noise import as_tracked
 from shared.arkit import INDEX
 from shared.errors import VividKeysError
+from shared.landmarks import (
+    LEFT_EYE_OUTER_CORNER,
+    LEFT_IRIS_CENTRE,
+    LIP_CORNERS,
+    LOWER_LIP_EDGE,
+    RIGHT_EYE_OUTER_CORNER,
+    RIGHT_IRIS_CENTRE,
+    UPPER_LIP_EDGE,
+)
 
 PORTRAIT = Path(__file__).resolve().parents[3] / "backend" / "samples" / "portrait.jpg"
 PLAIN_CAMERA = Camera((1.0, 1.0, 1.0), 1.0, 0.0, 0.0, 99)
@@ -117,7 +126,7 @@ def test_landmarks_move_as_the_flow_says():
 
 def gap(head, values: dict[str, float]) -> float:
     landmarks = head.landmarks(head.posed(with_contacts(both_sides(values))))
-    return float(landmarks[13, 2] - landmarks[14, 2])
+    return float(landmarks[UPPER_LIP_EDGE, 2] - landmarks[LOWER_LIP_EDGE, 2])
 
 
 def test_landmarks_of_both_lips_are_told_apart():
@@ -131,8 +140,8 @@ def test_irises_turn_with_the_eyes():
     head = patterned_head()
     look = both_sides({"eyeLookUp": 1.0})
     moved = head.landmarks(head.posed(look)) - head.landmarks(head.vertices)
-    assert moved[[468, 473], 2].min() > 0.002
-    assert np.abs(moved[[468, 473], 0]).max() < 0.002
+    assert moved[[RIGHT_IRIS_CENTRE, LEFT_IRIS_CENTRE], 2].min() > 0.002
+    assert np.abs(moved[[RIGHT_IRIS_CENTRE, LEFT_IRIS_CENTRE], 0]).max() < 0.002
 
 
 def test_states_keep_their_contacts():
@@ -306,7 +315,7 @@ def test_real_people_give_pairs_both_ways(shared_data, tmp_path):
     again = london_pairs(neutral, smiling, tmp_path)
     assert np.array_equal(again[0].target_landmarks, there.target_landmarks)
     # Smiling widens the mouth.
-    wide = [np.ptp(points[[61, 291], 0])
+    wide = [np.ptp(points[list(LIP_CORNERS), 0])
             for points in (there.source_landmarks, there.target_landmarks)]  # fmt: skip
     assert wide[1] > 1.05 * wide[0]
 
@@ -353,7 +362,7 @@ def test_a_tracker_is_off_by_a_little_and_neighbours_alike():
     random = np.random.default_rng(9)
     off = np.stack([as_tracked(places, random) - places for _ in range(40)])
     assert np.abs(off[..., 2]).max() == 0.0 and np.abs(off[:, 468:]).max() == 0.0
-    apart = np.linalg.norm(places[33, :2] - places[263, :2])
+    apart = np.linalg.norm(places[RIGHT_EYE_OUTER_CORNER, :2] - places[LEFT_EYE_OUTER_CORNER, :2])
     assert off[:, :468, :2].std() == pytest.approx(0.006 * apart, rel=0.15)
     beside = np.corrcoef(off[:, 13, 0], off[:, 312, 0])[0, 1]
     far = np.corrcoef(off[:, 13, 0], off[:, 33, 0])[0, 1]

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from known_characters import errors, one_piece, turned
 
-from backend.face.topology import (
+from backend.face.template import face_size
+from backend.transfer import find_landmarks as module
+from backend.transfer.find_landmarks import find_landmarks
+from shared.character import FACE_POINTS, Character
+from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import (
     INNER_LIP_LOWER,
     INNER_LIP_UPPER,
     LEFT_LID_UPPER,
     RIGHT_LID_UPPER,
 )
-from backend.transfer import find_landmarks as module
-from backend.transfer.find_landmarks import find_landmarks
-from shared.character import FACE_POINTS, Character
-from shared.errors import ErrorKind, VividKeysError
 
 LIPS = [*INNER_LIP_UPPER, *INNER_LIP_LOWER]
 IDS = np.array(sorted(FACE_POINTS), np.int32)
@@ -35,7 +36,7 @@ def test_the_frontal_frame_is_the_templates(own_head, own_landmarks):
     move = own_landmarks.to_frontal
     assert move.scale == pytest.approx(1.0, abs=0.03)
     assert np.abs(move.rotation - np.eye(3)).max() < 0.06
-    assert own_landmarks.eye_distance == pytest.approx(0.0881, rel=0.03)
+    assert face_size(own_landmarks.places) == pytest.approx(0.0881, rel=0.03)
 
 
 def test_direction_unit_and_place_do_not_matter(own_head, own_landmarks):
@@ -155,7 +156,7 @@ def test_a_whole_body_without_eyeballs(makehuman_body):
     found = find_landmarks(makehuman_body)
     assert found.method == "rendered"
     frontal = found.to_frontal.apply(found.places)
-    assert found.eye_distance == pytest.approx(0.94, rel=0.1)  # decimetres
+    assert face_size(found.places) == pytest.approx(0.94, rel=0.1)  # decimetres
     # The lips are a little open; each lip's edge was found.
     gap = frontal[list(INNER_LIP_UPPER[1:-1]), 2] - frontal[list(INNER_LIP_LOWER[1:-1]), 2]
     assert (gap > -1e-4).all() and gap.max() < 0.004

@@ -9,17 +9,17 @@ from bare_heads import character, full_shapes, known, mask, shape
 
 from backend.face import template_face
 from backend.face.head.parts import MATERIALS
-from backend.face.topology import (
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    LEFT_LID_LOWER,
-    LEFT_LID_UPPER,
-)
 from backend.transfer.make_keys import make_keys
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.character import FaceKeys
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
+from shared.landmarks import (
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    LEFT_LID_LOWER,
+    LEFT_LID_UPPER,
+)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from bare_heads import Floats, character, full_shapes, known, mask, shape
 
-from backend.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from backend.transfer.make_keys import make_keys
 from shared.character import Character
 from shared.errors import ErrorKind, VividKeysError
+from shared.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER
 
 
 @pytest.fixture(scope="module")

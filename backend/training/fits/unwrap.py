@@ -16,30 +16,28 @@ from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.sparse.linalg import spsolve
 
+from backend.face.head.eyes import lid_ring
+from backend.face.head.mouth import mouth_ring
+from backend.face.head.parts import Assembly
+from backend.face.texture import atlas
+from backend.face.texture.atlas import around_head
+from backend.face.texture.layout_file import EARS, ISLANDS
 from shared.arkit import INDEX
-
-from ..head.eyes import lid_ring
-from ..head.mouth import mouth_ring
-from ..head.parts import Assembly
-from . import atlas
+from shared.landmarks import CHIN, NOSE_TIP
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
 Indices = NDArray[np.int64]
 
-EARS = ("right_ear", "left_ear")
 # The painted tile of each part that is not skin.
 TILE_OF_PART = {
     "right_eye": "right_eye", "left_eye": "left_eye", "tongue": "tongue", "mouth_bag": "mouth",
     "upper_teeth": "upper_teeth", "upper_gum": "upper_teeth",
     "lower_teeth": "lower_teeth", "lower_gum": "lower_teeth",
 }  # fmt: skip
-ISLANDS = ("head", "neck", "crown", "below", "right_ear", "left_ear", "painted")
 
 # The middle of the head, from which it is mapped, metres on the template.
 MIDDLE = np.array((0.0, 0.014, 0.020))
-# How much wider the front is than the sides of the map; the back is narrower by as much.
-FRONT_WIDENED = 0.6
 # Heights at which the map of the head ends, degrees: above, and below in front and behind.
 CROWN_FROM = 51.0
 NECK_FROM = (-58.0, -44.0)
@@ -47,7 +45,6 @@ NECK_FROM = (-58.0, -44.0)
 # apart.
 PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
-NOSE_TIP, CHIN = 4, 152
 
 
 def islands(mesh: Assembly) -> NDArray[np.int32]:
@@ -136,11 +133,6 @@ def _globe(points: Floats) -> Floats:
     return np.stack([np.arctan2(away[:, 0], -away[:, 1]), np.arctan2(away[:, 2], out)], axis=1)
 
 
-def _around(azimuth: Floats) -> Floats:
-    """Place across the map, 0 in front and -0.5..0.5 once round; may go on beyond that."""
-    return np.asarray((azimuth + FRONT_WIDENED * np.sin(azimuth)) / (2 * np.pi))
-
-
 def _once_round(azimuth: Floats) -> Floats:
     """Corners' azimuths [F,3] without a jump inside a triangle that lies across the cut."""
     cut = np.ptp(azimuth, axis=1) > np.pi
@@ -161,7 +153,7 @@ def _laid_into(tile: atlas.Tile, flat: Floats, bounds: Floats) -> Floats:
 
 def _head(vertices: Floats, triangles: Triangles) -> Floats:
     globe = _globe(vertices)
-    flat = np.stack([_around(globe[:, 0]), globe[:, 1]], axis=1)
+    flat = np.stack([around_head(globe[:, 0]), globe[:, 1]], axis=1)
     folds = [
         _fold_out(flat, vertices, triangles, ring)
         for ring in (mouth_ring(), lid_ring("left"), lid_ring("right"))
@@ -175,7 +167,7 @@ def _head(vertices: Floats, triangles: Triangles) -> Floats:
     corners = flat[triangles]
     across = _once_round(globe[:, 0][triangles])
     back = np.abs(across).max(axis=1) > 2.4
-    corners[back, :, 0] = _around(across[back])
+    corners[back, :, 0] = around_head(across[back])
     return _laid_into(atlas.HEAD, corners, _symmetric_bounds(corners))
 
 
@@ -198,7 +190,7 @@ def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
     flat = np.stack([azimuth, _drum_skin(height, triangles, held, None)[:, 0]], axis=1)
     corners = flat[triangles]
     corners[..., 0] = _once_round(azimuth[triangles])
-    corners[..., 0] = _around(corners[..., 0])
+    corners[..., 0] = around_head(corners[..., 0])
     return _laid_into(atlas.NECK, corners, _symmetric_bounds(corners))
 
 

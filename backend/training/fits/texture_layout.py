@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make `backend/models/texture_layout.safetensors`: where a head's skin lies in its texture.
+
+python -m backend.training.fits.texture_layout
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags, identity
+
+from backend.face.arkit_basis import landmark_basis
+from backend.face.build_head import head_parts
+from backend.face.head.parts import Assembly, assemble
+from backend.face.head.refine import refine_skin
+from backend.face.identity import closed_template
+from backend.face.surface import vertex_normals
+from backend.face.template import load_template
+from backend.face.texture.layout_file import (
+    EARS,
+    ISLANDS,
+    LAYOUT_PATH,
+    LayoutFile,
+    save_layout,
+)
+from backend.training.fits.unwrap import corner_uvs, islands
+from shared.whole_files import written_whole
+
+Floats = NDArray[np.float64]
+Triangles = NDArray[np.int32]
+
+# Where hair grows, on the template: angle around the head from the front, degrees, and the
+# height above which there is hair, metres.
+HAIRLINE = np.array([
+    (0.0, 0.098), (25.0, 0.092), (42.0, 0.074), (52.0, 0.055), (66.0, 0.046), (74.0, 0.020),
+    (82.0, 0.015), (96.0, 0.026), (106.0, 0.010), (118.0, -0.022), (135.0, -0.040), (180.0, -0.044),
+])  # fmt: skip
+
+
+def mean_head() -> Assembly:
+    """The whole head around the mean face, its lips closed and its eyes open."""
+    face = closed_template()
+    parts, _ = head_parts(face, load_template().irises, None)
+    return refine_skin(assemble(face, landmark_basis(face), parts))
+
+
+def texture_layout(mesh: Assembly) -> LayoutFile:
+    """The map of a whole head; others with its triangles share it."""
+    island = islands(mesh)
+    skin = mesh.triangles[island != ISLANDS.index("painted")]
+    on_ear = np.isin(np.array(mesh.part_names)[mesh.vertex_part], EARS)
+    return LayoutFile(
+        mesh.vertices,
+        mesh.vertex_part,
+        mesh.triangles,
+        corner_uvs(mesh),
+        island,
+        _above_hairline(mesh.vertices, skin, on_ear),
+        _cavity(mesh.vertices, skin) * on_ear,
+    )
+
+
+def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
+    """How far each vertex [V] lies behind its wider surroundings, 0..1."""
+    mean = _neighbour_mean(len(vertices), triangles)
+    smooth = vertices
+    for _ in range(10):
+        smooth = mean @ smooth
+    behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
+    return np.clip(behind / 0.004, 0.0, 1.0)
+
+
+def _neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
+    """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
+    first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
+    graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
+    graph = graph.maximum(graph.T)
+    share = 1.0 / np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)
+    return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
+
+
+def _above_hairline(vertices: Floats, triangles: Triangles, on_ear: NDArray[np.bool_]) -> Floats:
+    """How high each vertex [V] lies above the hairline, metres; no hair grows on ears."""
+    angle = np.degrees(np.arctan2(np.abs(vertices[:, 0]), -(vertices[:, 1] - 0.014)))
+    above = vertices[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
+    above = np.where(on_ear, -0.03, np.clip(above, -0.06, 0.06))
+    mean = _neighbour_mean(len(vertices), triangles)
+    for _ in range(3):
+        above = mean @ above
+    return np.asarray(np.where(on_ear, np.minimum(above, -0.008), above))
+
+
+def main() -> None:
+    """Make the map of the shipped head and write it."""
+    layout = texture_layout(mean_head())
+    with written_whole(LAYOUT_PATH) as temporary:
+        save_layout(layout, temporary)
+    size = LAYOUT_PATH.stat().st_size
+    print(f"{LAYOUT_PATH.name}: {len(layout.triangles)} triangles, {size} bytes")
+
+
+if __name__ == "__main__":
+    main()
