@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from shared import messages
-from shared.checks import job_id, printable
+from shared.checks import job_id
 from shared.errors import ErrorKind, VividKeysError
 from shared.framing import DTYPES
 from shared.limits import (
     JOB_KINDS,
     PROTOCOL_VERSION,
-    SENTENCE_CHARACTERS,
     TO_SERVER,
     limits_as_json,
 )
@@ -81,21 +80,6 @@ def decode(frames: list[bytes]) -> Message:
 def submit_with(description: Any, *bodies: bytes) -> list[bytes]:
     header = {"v": PROTOCOL_VERSION, "type": "submit", "job": JOB, "kind": "animate"}
     return frames_of({**header, "arrays": description}, *bodies)
-
-
-def as_failed(error: MessageError) -> Failed:
-    """The answer to a message that cannot be used."""
-    sentence, next_step = (
-        printable(text, SENTENCE_CHARACTERS) for text in (error.sentence, error.next_step)
-    )
-    return Failed(
-        kind=error.kind,
-        sentence=sentence,
-        next_step=next_step,
-        about=error.about,
-        job=error.job,
-        sha256=error.sha256,
-    )
 
 
 def refusal(frames: list[bytes]) -> MessageError:
@@ -226,7 +210,7 @@ def test_arrays_that_are_too_large_together_are_refused() -> None:
 def test_a_wrong_header_is_refused(header: bytes) -> None:
     error = refusal([header])
     assert error.kind is ErrorKind.BAD_REQUEST
-    failed = as_failed(error)
+    failed = error.as_failed()
     assert decode_from_server(as_bytes(failed)) == failed, "the refusal itself can be sent"
 
 
@@ -293,7 +277,7 @@ def test_spoilt_messages_are_refused_or_still_messages(
         try:
             message = decoder([json.dumps(header).encode(), *bodies])
         except MessageError as error:
-            as_bytes(as_failed(error))
+            as_bytes(error.as_failed())
         else:
             as_bytes(message)
 
