@@ -41,7 +41,7 @@ from backend.training.video.tracking_noise import as_tracked
 from shared.arkit import INDEX
 from shared.errors import VividKeysError
 
-PORTRAIT = Path(__file__).resolve().parents[3] / "backend" / "samples" / "portrait.jpg"
+PORTRAIT = Path(__file__).resolve().parents[4] / "backend" / "samples" / "portrait.jpg"
 PLAIN_CAMERA = Camera((1.0, 1.0, 1.0), 1.0, 0.0, 0.0, 99)
 
 
