@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from backend.face.topology import (
     OUTER_LIP_LOWER,
     OUTER_LIP_UPPER,
 )
+from backend.watch import UNWATCHED, Watch
 from shared.take import NATIVE_FPS, Take, resample_take
 
 from .measure import lip_gap, look_weights
@@ -128,19 +128,19 @@ def capture_clip(
     path: Path,
     model: MotionModel,
     settings: CaptureSettings,
-    progress: Callable[[float, str], None] = lambda fraction, sentence: None,
+    watch: Watch = UNWATCHED,
 ) -> CapturedClip:
-    """Raises VividKeysError(bad_file, no_face, too_large, bad_image)."""
+    """Raises VividKeysError(bad_file, no_face, too_large, bad_image, cancelled)."""
     facts = video_facts(path)
     expected = max(facts.frames, 1)
     track = track_face(
         read_pictures(path),
         path.name,
-        lambda count: progress(
+        lambda count: watch.stage(
             min(0.9 * count / expected, 0.9), f"Following the face, {path.name}"
         ),
     )
-    progress(0.9, f"Reading the muscles, {path.name}")
+    watch.stage(0.9, f"Reading the muscles, {path.name}")
     points = to_axes(track.landmarks)
     rest = (
         neutral_from_photo(settings.neutral, len(points))

@@ -7,7 +7,7 @@ Everything around the pictures is real: the job, the file, its sound and what th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from backend.mesh_to_video.settings import RenderSettings
 from backend.mesh_to_video.video import FrameSource
 from backend.server import jobs, render_job
 from backend.server.job_kinds import JobContext, Result
+from backend.watch import Watch
 from shared.take import Take, resample_take
 
 # A photo of these bytes is drawn slowly, to be cancelled meanwhile.
@@ -26,7 +27,7 @@ SLOW = b"a slow photo"
 
 
 def frames_of_photo(
-    image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Callable[[], bool]
+    image: Path | bytes, take: Take, settings: RenderSettings, watch: Watch
 ) -> FrameSource:
     """A grey picture for each frame, the lighter the further the jaw is open."""
     assert isinstance(image, Path)
