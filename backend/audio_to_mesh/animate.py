@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from backend.audio_to_mesh.settings import AnimateSettings
 from backend.audio_to_mesh.speaking_face import speaking_landmarks
 from backend.audio_to_mesh.streaming import MotionChunk, StreamingAnimator, take_length
 from backend.face.template import load_template
-from shared.errors import ErrorKind, VividKeysError
+from backend.watch import UNWATCHED, Watch
 from shared.face import FaceMesh
 from shared.performance.style import restyle_take
 from shared.take import Take
@@ -36,14 +36,6 @@ __all__ = [
 _FIRST_PIECE, _PIECE = 4.0, 20.0
 
 
-def _never() -> bool:
-    return False
-
-
-def _silent(fraction: float, sentence: str) -> None:
-    """Report to nobody."""
-
-
 def _pieces(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     start, stop = 0, round(_FIRST_PIECE * SAMPLE_RATE)
     while start < len(samples):
@@ -55,29 +47,24 @@ def animate_chunks(
     audio: Audio,
     model: MotionModel,
     settings: AnimateSettings,
-    cancelled: Callable[[], bool] = _never,
     face: FaceMesh | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[MotionChunk]:
     """Yield the animation piece by piece, in order, the first after about 4 s of audio.
 
     Where the pieces are cut changes nothing (see `StreamingAnimator`). They come without
     `settings.style`, which looks at the whole performance.
-    Raises VividKeysError(cancelled) soon after `cancelled()` becomes True.
+    Raises VividKeysError(cancelled) soon after `watch` says so.
     """
-
-    def check() -> None:
-        if cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "The animation was cancelled.")
-
-    check()
+    watch.check()
     neutral = None if face is None else speaking_landmarks(face)
     stream = StreamingAnimator(model, settings, neutral)
     total = take_length(len(audio.samples), settings.fps)
     for piece in _pieces(audio.samples):
-        check()
+        watch.check()
         if chunk := stream.push(piece):
             yield replace(chunk, fraction=(chunk.start_frame + len(chunk)) / total)
-    check()
+    watch.check()
     if chunk := stream.finish():
         yield chunk
 
@@ -99,17 +86,16 @@ def animate(
     model: MotionModel,
     settings: AnimateSettings,
     face: FaceMesh | None = None,
-    cancelled: Callable[[], bool] = _never,
-    progress: Callable[[float, str], None] = _silent,
+    watch: Watch = UNWATCHED,
 ) -> Take:
     """The whole animation as a Take for `face`, or for the neutral template without one.
 
-    `progress(fraction, sentence)` is called as it goes. Raises VividKeysError(cancelled).
+    Raises VividKeysError(cancelled).
     """
     chunks = []
-    for chunk in animate_chunks(audio, model, settings, cancelled, face):
+    for chunk in animate_chunks(audio, model, settings, face, watch):
         chunks.append(chunk)
-        progress(chunk.fraction, "Animating the voice")
+        watch.progress(chunk.fraction, "Animating the voice")
     return take_of_chunks(chunks, audio, model, settings, face)
 
 

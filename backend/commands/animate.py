@@ -45,17 +45,17 @@ class Animate(DialOptions, TakeFileOptions, dials=applied(Applied.MOTION) + appl
         settings = AnimateSettings(seed=self.seed, fps=self.fps, **self.dial_values())
         dials = StyleDials(**self.style.dial_values())
         moods = read_moods(self.moods) if self.moods is not None else None
-        with progress_bar("Reading the recording") as report:
+        with progress_bar("Reading the recording") as watch:
             audio = load_audio(self.audio)
             face = None
             if self.image is not None:
                 from backend.face import reconstruct
 
-                report(0.0, "Finding the face")
+                watch.progress(0.0, "Finding the face")
                 face = reconstruct(self.image)
-            report(0.0, "Listening")
+            watch.progress(0.0, "Listening")
             model = MotionModel.load(self.weights)
-            take = animate(audio, model, settings, face, lambda: False, progress=report)
+            take = animate(audio, model, settings, face, watch)
         take = restyle_take(take, dials, moods.at(take) if moods is not None else None)
         for warning in take.meta.get("warnings", []):
             print(f"note: {warning}")

@@ -49,6 +49,6 @@ class Capture:
         settings = CaptureSettings(
             neutral=self.neutral, shift=self.shift / 1000.0, correct_sync=self.correct_sync
         )
-        with progress_bar("Reading the films") as progress:
-            done, failed = capture_films(self.videos, self.out, settings, self.plot, progress)
+        with progress_bar("Reading the films") as watch:
+            done, failed = capture_films(self.videos, self.out, settings, self.plot, watch)
         return report(done, failed, self.out)

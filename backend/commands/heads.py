@@ -44,9 +44,9 @@ class AddHead:
     def run(self) -> int:
         from backend.heads import add_head
 
-        with progress_bar("Reading the mesh") as report:
+        with progress_bar("Reading the mesh") as watch:
             head = add_head(
-                self.path, self.name, report, landmarks=self.landmarks,
+                self.path, self.name, watch, landmarks=self.landmarks,
                 licence=self.licence, identity=self.identity,
             )  # fmt: skip
         for warning in head.warnings:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from backend.watch import Watch
+
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
-    """Yields `report(fraction 0..1, sentence)`; draws to stderr, so that stdout stays clean."""
+def progress_bar(title: str) -> Iterator[Watch]:
+    """Yields who watches the work; draws to stderr, so that stdout stays clean."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -26,4 +28,4 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
         def report(fraction: float, sentence: str) -> None:
             progress.update(task, completed=fraction, description=sentence or title)
 
-        yield report
+        yield Watch(report)

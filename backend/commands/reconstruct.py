@@ -26,8 +26,8 @@ class Reconstruct:
     def run(self) -> int:
         from backend.heads import head_from_photo
 
-        with progress_bar("Looking for the face") as report:
-            face = head_from_photo(self.head, self.image, progress=report)
+        with progress_bar("Looking for the face") as watch:
+            face = head_from_photo(self.head, self.image, watch)
         for warning in face.meta.get("warnings", []):
             print(f"note: {warning}")
         save_face(face, self.out)

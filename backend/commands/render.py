@@ -58,7 +58,7 @@ class Render:
         if self.preview:
             settings = preview_settings(settings)
         take = load_take(self.take)
-        with progress_bar("Rendering") as report:
+        with progress_bar("Rendering") as watch:
             video = render_video(
                 self.image,
                 take,
@@ -67,7 +67,7 @@ class Render:
                 settings=settings,
                 duration=self.duration,
                 keep_partial=self.keep_partial,
-                progress=report,
+                watch=watch,
             )
         for warning in video.warnings:
             print(f"note: {warning}")

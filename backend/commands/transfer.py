@@ -34,13 +34,13 @@ class Transfer:
         from backend.transfer.make_keys import make_keys
 
         character = read_character(self.mesh)
-        with progress_bar("Looking for the face") as report:
+        with progress_bar("Looking for the face") as watch:
             keys = make_keys(
                 character,
                 style=self.style,
                 surface_only=self.surface_only,
                 source=shapes_of_head(self.shapes_of),
-                progress=report,
+                watch=watch,
             )
         for warning in keys.meta["warnings"]:
             print(f"note: {warning}")

@@ -53,12 +53,10 @@ def measure(seconds: float, repeats: int) -> dict[str, float]:
         warm_up, recording = Path(folder) / "warm.wav", Path(folder) / "long.wav"
         write_speech(warm_up, 10.0)
         write_speech(recording, seconds)
-        animate(load_audio(warm_up), model, AnimateSettings(), None, lambda: False)
+        animate(load_audio(warm_up), model, AnimateSettings())
         for seed in range(repeats):
             start = time.perf_counter()
-            take = animate(
-                load_audio(recording), model, AnimateSettings(seed=seed), None, lambda: False
-            )
+            take = animate(load_audio(recording), model, AnimateSettings(seed=seed))
             times.append(time.perf_counter() - start)
             assert abs(take.duration - seconds) < 0.1
     return {

@@ -53,7 +53,7 @@ def spoken_take(seconds: float) -> Take:
         recording = Path(folder) / "speech.wav"
         write_speech(recording, seconds)
         audio = load_audio(recording)
-    return animate(audio, MotionModel.load(), AnimateSettings(), None, lambda: False)
+    return animate(audio, MotionModel.load(), AnimateSettings())
 
 
 def measure(size: int, seconds: float) -> dict[str, float]:

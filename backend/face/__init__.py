@@ -6,29 +6,23 @@ Image libraries are imported with the first call, so that the backend starts qui
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from backend.watch import UNWATCHED, Watch
 from shared.face import FaceMesh
 
 __all__ = ["reconstruct", "template_face"]
 
 
-def reconstruct(
-    image: Path | str | bytes,
-    *,
-    progress: Callable[[float, str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> FaceMesh:
+def reconstruct(image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
     """The face in a photo (path or bytes) as a neutral, frontal head with the 52 shapes.
 
-    `progress(fraction, sentence)` is called between the stages and `cancelled()` asked.
     Sentences worth telling go to `meta["warnings"]`. Raises VividKeysError(bad_image,
     too_large, no_face, cancelled).
     """
     from .from_photo import face_from_photo
 
-    return face_from_photo(image, progress=progress, cancelled=cancelled)
+    return face_from_photo(image, watch)
 
 
 def template_face() -> FaceMesh:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.watch import UNWATCHED, Watch
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
@@ -23,7 +23,6 @@ from .template import load_template
 from .texture.photo_crop import crop_photo
 
 Floats = NDArray[np.float64]
-Progress = Callable[[float, str], None]
 
 MODEL_NAME = "landmark-face 2"
 # Beyond this the far side of the face is hardly seen, radians.
@@ -32,35 +31,22 @@ FAR_TURNED = np.radians(40.0)
 PROFILE = np.radians(60.0)
 
 
-def face_from_photo(
-    image: Path | str | bytes,
-    *,
-    progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> FaceMesh:
+def face_from_photo(image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
     """The face in a photo (path or bytes) as a neutral, frontal head with the 52 shapes.
 
-    `progress(fraction, sentence)` is called between the stages and `cancelled()` asked.
     Sentences worth telling go to `meta["warnings"]`. Raises VividKeysError(bad_image,
     too_large, no_face, cancelled).
     """
-
-    def stage(fraction: float, sentence: str) -> None:
-        if cancelled is not None and cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
-        if progress is not None:
-            progress(fraction, sentence)
-
-    stage(0.0, "Reading the photo")
+    watch.stage(0.0, "Reading the photo")
     photo = load_image(image)
-    stage(0.1, "Finding the face")
-    tracked = find_face(photo.pixels, cancelled)
-    stage(0.4, "Building the neutral face")
+    watch.stage(0.1, "Finding the face")
+    tracked = find_face(photo.pixels, watch)
+    watch.stage(0.4, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
     warnings = [*photo.warnings, *tracked.warnings, *photo_notes(neutral)]
-    stage(0.6, "Making the texture")
+    watch.stage(0.6, "Making the texture")
     crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
-    stage(0.8, "Making the shapes")
+    watch.stage(0.8, "Making the shapes")
     face = build_head(
         neutral.vertices,
         neutral.irises,
@@ -74,7 +60,7 @@ def face_from_photo(
             "photo_expression": named_weights(neutral.expression),
         },
     )
-    stage(1.0, "The face is ready")
+    watch.stage(1.0, "The face is ready")
     return face
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
@@ -39,7 +40,7 @@ class TrackedFace:
     warnings: tuple[str, ...]
 
 
-def find_face(pixels: Pixels, cancelled: Callable[[], bool] | None = None) -> TrackedFace:
+def find_face(pixels: Pixels, watch: Watch = UNWATCHED) -> TrackedFace:
     """The largest face of a photo uint8 [H,W,3].
 
     The finder wants faces of a certain size in the picture, so when it sees none the photo is
@@ -47,8 +48,7 @@ def find_face(pixels: Pixels, cancelled: Callable[[], bool] | None = None) -> Tr
     Raises VividKeysError(no_face, bad_image, cancelled).
     """
     for attempt in _attempts(pixels):
-        if cancelled is not None and cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
+        watch.check()
         faces = _track(attempt)
         if faces:
             return _largest(faces, pixels)

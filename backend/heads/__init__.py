@@ -6,11 +6,11 @@ What is heavy is imported with the first use, so that the backend starts quickly
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 
 from .folder import OWN, SUFFIX, checked_name, head_path, heads_folder, name_from
@@ -30,7 +30,6 @@ __all__ = [
     "shapes_of_head",
 ]
 
-Progress = Callable[[float, str], None]
 OWN_TITLE = "VividKeys"
 OWN_LICENCE = "GPL-3.0-or-later"
 
@@ -73,7 +72,7 @@ def installed_heads() -> list[HeadInfo]:
 def add_head(
     path: Path,
     name: str | None = None,
-    progress: Progress | None = None,
+    watch: Watch = UNWATCHED,
     *,
     landmarks: Path | None = None,
     licence: str = "",
@@ -91,11 +90,10 @@ def add_head(
     chosen = checked_name(name if name is not None else name_from(Path(path)))
     if chosen == OWN:
         raise _own()
-    head = made_head(Path(path), progress, landmarks, licence, identity)
+    head = made_head(Path(path), watch, landmarks, licence, identity)
     target = head_path(chosen)
     save_head(head, target)
-    if progress is not None:
-        progress(1.0, "The head is installed")
+    watch.progress(1.0, "The head is installed")
     return _info(chosen, head.meta, len(head.vertices))
 
 
@@ -118,13 +116,7 @@ def check_head(name: str) -> None:
         _existing(name)
 
 
-def head_from_photo(
-    name: str,
-    image: Path | str | bytes,
-    *,
-    progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> FaceMesh:
+def head_from_photo(name: str, image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
     """The head of that name for a photo; '' and 'own' are our own.
 
     Raises VividKeysError(bad_request, bad_file, bad_image, too_large, no_face, cancelled).
@@ -132,12 +124,12 @@ def head_from_photo(
     if name in ("", OWN):
         from backend.face import reconstruct
 
-        return reconstruct(image, progress=progress, cancelled=cancelled)
+        return reconstruct(image, watch)
     from .fit_photo import fit_head
     from .stored_head import load_head
 
     head = load_head(_existing(name))
-    return fit_head(head, checked_name(name), image, progress, cancelled)
+    return fit_head(head, checked_name(name), image, watch)
 
 
 def shapes_of_head(name: str) -> ShapeSource | None:

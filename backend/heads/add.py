@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from backend.mesh_files import MeshFile, read_mesh
 from backend.transfer.find_landmarks import find_landmarks
+from backend.watch import Watch
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT
@@ -24,26 +24,20 @@ from .on_surface import nearest_on_surface
 from .stored_head import StoredHead
 
 Floats = NDArray[np.float64]
-Progress = Callable[[float, str], None]
 
 
 def made_head(
-    path: Path, progress: Progress | None, landmarks: Path | None, licence: str, identity: bool
+    path: Path, watch: Watch, landmarks: Path | None, licence: str, identity: bool
 ) -> StoredHead:
     """The head in a file or folder. Raises VividKeysError(bad_file, too_large)."""
-
-    def stage(fraction: float, sentence: str) -> None:
-        if progress is not None:
-            progress(fraction, sentence)
-
-    stage(0.0, "Reading the mesh")
+    watch.stage(0.0, "Reading the mesh")
     if path.suffix.lower() == ".npz" and path.is_file() and ict.is_ict_npz(path):
         mesh = ict.read_ict_npz(path)
     else:
         mesh = read_mesh(path)
     story = Story(path.stem if path.is_file() else path.name, licence, identity)
-    stage(0.3, "Finding the face on it")
-    corners, shares = _landmarks(mesh, landmarks, lambda f, text: stage(0.3 + 0.4 * f, text))
+    watch.stage(0.3, "Finding the face on it")
+    corners, shares = _landmarks(mesh, landmarks, watch.part(0.3, 0.7))
     if ict.is_ict(mesh):
         story = Story(ict.TITLE, licence or ict.LICENCE, identity, skin="photo")
         mesh, kept = ict.prepared(mesh)
@@ -52,19 +46,17 @@ def made_head(
         corners = place[corners]
         if corners.min() < 0:
             raise VividKeysError(ErrorKind.BAD_FILE, "The landmarks do not lie on the skin.")
-    stage(0.7, "Preparing the head")
+    watch.stage(0.7, "Preparing the head")
     head = build_head(mesh, corners, shares, story)
-    stage(0.9, "Saving the head")
+    watch.stage(0.9, "Saving the head")
     return head
 
 
-def _landmarks(
-    mesh: MeshFile, file: Path | None, progress: Progress
-) -> tuple[NDArray[np.int64], Floats]:
+def _landmarks(mesh: MeshFile, file: Path | None, watch: Watch) -> tuple[NDArray[np.int64], Floats]:
     """On which vertices [468,3] with which shares [468,3] the landmarks lie."""
     vertices = mesh.vertices.astype(np.float64)
     if file is None:
-        places = _searched(mesh, progress)
+        places = _searched(mesh, watch)
     else:
         arrays = load_npz(file, "a table of landmarks")
         if "barycentric" in arrays:
@@ -95,7 +87,7 @@ def _bad_landmarks(file: Path) -> VividKeysError:
     )
 
 
-def _searched(mesh: MeshFile, progress: Progress) -> Floats:
+def _searched(mesh: MeshFile, watch: Watch) -> Floats:
     """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
     order = _pieces_by_motion(mesh)[:MAX_PIECES]
     place = np.full(len(mesh.piece_names), len(order) - 1, np.int32)
@@ -106,7 +98,7 @@ def _searched(mesh: MeshFile, progress: Progress) -> Floats:
         piece=place[mesh.piece],
         piece_names=tuple(mesh.piece_names[number] for number in order),
     )
-    return np.asarray(find_landmarks(character, progress).places, np.float64)
+    return np.asarray(find_landmarks(character, watch).places, np.float64)
 
 
 def _pieces_by_motion(mesh: MeshFile) -> NDArray[np.int64]:

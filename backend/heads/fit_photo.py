@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from backend.face.load_image import load_image
 from backend.face.neutral import neutral_face
 from backend.face.template import face_size, load_template
 from backend.face.texture.photo_crop import PhotoCrop, crop_photo
+from backend.watch import UNWATCHED, Watch
 from shared.arkit import INDEX
-from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
 from shared.landmarks import LANDMARK_COUNT
 
@@ -31,7 +30,6 @@ from .stored_head import StoredHead
 from .warp import spread
 
 Floats = NDArray[np.float64]
-Progress = Callable[[float, str], None]
 
 MODEL_NAME = "installed head 1"
 # What a landmark may be off for other reasons than identity, in metres; the tracker's depth is
@@ -61,23 +59,15 @@ def fit_head(
     head: StoredHead,
     name: str,
     image: Path | str | bytes,
-    progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> FaceMesh:
     """The head with the photo's face, as far as it takes one.
 
     Raises VividKeysError(bad_image, too_large, no_face, cancelled).
     """
-
-    def stage(fraction: float, sentence: str) -> None:
-        if cancelled is not None and cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "The reconstruction was cancelled.")
-        if progress is not None:
-            progress(fraction, sentence)
-
-    stage(0.0, "Reading the photo")
-    photo = _look_at(image, stage, cancelled)
-    stage(0.5, "Fitting the head")
+    watch.stage(0.0, "Reading the photo")
+    photo = _look_at(image, watch)
+    watch.stage(0.5, "Fitting the head")
     rest = head.vertices.astype(np.float64)
     balls = _eyeballs(head, rest)
     vertices = rest
@@ -93,14 +83,14 @@ def fit_head(
     landmarks = head.on_landmarks(vertices)
     texture, uvs = head.texture, np.asarray(head.uvs, np.float64)
     if head.meta.get("skin") == "photo":
-        stage(0.7, "Making the texture")
+        watch.stage(0.7, "Making the texture")
         size = face_size(landmarks) / face_size(load_template().vertices)
         baked = bake(
             vertices, head.triangles, uvs, head.part_names, head.vertex_part, landmarks,
             photo.crop, balls, size, build_head(photo.neutral, photo.irises, photo.crop, {}),
         )  # fmt: skip
         texture, uvs = baked.texture, baked.uvs
-    stage(0.9, "Making the shapes")
+    watch.stage(0.9, "Making the shapes")
     warnings = [*photo.warnings, *map(str, head.meta.get("warnings", []))]
     meta = {**photo.meta, "warnings": warnings, "model": MODEL_NAME, "head": name}
     face = FaceMesh(
@@ -117,19 +107,15 @@ def fit_head(
         vertex_part=head.vertex_part,
         meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )
-    stage(1.0, "The head is ready")
+    watch.stage(1.0, "The head is ready")
     return face
 
 
-def _look_at(
-    image: Path | str | bytes,
-    stage: Callable[[float, str], None],
-    cancelled: Callable[[], bool] | None,
-) -> _Photo:
+def _look_at(image: Path | str | bytes, watch: Watch) -> _Photo:
     photo = load_image(image)
-    stage(0.05, "Finding the face")
-    tracked = find_face(photo.pixels, cancelled)
-    stage(0.25, "Building the neutral face")
+    watch.stage(0.05, "Finding the face")
+    tracked = find_face(photo.pixels, watch)
+    watch.stage(0.25, "Building the neutral face")
     neutral = neutral_face(tracked.landmarks)
     crop = crop_photo(photo.pixels, tracked.landmarks, neutral)
     warnings = [*photo.warnings, *tracked.warnings, *photo_notes(neutral)]

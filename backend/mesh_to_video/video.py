@@ -19,12 +19,11 @@ from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
 from backend.mesh_to_video.film.provenance import Provenance, photo_sha256, take_sha256
 from backend.mesh_to_video.film.visible_mark import VisibleMark
 from backend.mesh_to_video.settings import RenderSettings
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from shared.take import Take
 
-Progress = Callable[[float, str], None]
-Cancelled = Callable[[], bool]
 Frames = Iterator[NDArray[np.uint8]]
 
 PREVIEW_SIDE = 256
@@ -46,7 +45,7 @@ class FrameSource:
     later: list[str] = field(default_factory=list)
 
 
-MakeFrames = Callable[[Path | bytes, Take, RenderSettings, Cancelled], FrameSource]
+MakeFrames = Callable[[Path | bytes, Take, RenderSettings, Watch], FrameSource]
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,7 @@ def render_video(
     duration: float | None = None,
     keep_partial: bool = False,
     fragmented: bool = False,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
+    watch: Watch = UNWATCHED,
     first_picture: Callable[[NDArray[np.uint8]], None] | None = None,
     make_frames: MakeFrames | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -112,23 +110,20 @@ def render_video(
     duration = checked_duration(duration)
     photo = image if isinstance(image, bytes) else Path(image)
     sound = audio if isinstance(audio, bytes) or audio is None else Path(audio)
-    report = progress or _say_nothing
-    stopped = cancelled or _never
     check_writable(out)
-    _stop_if(stopped)
-    report(0.0, "Looking at the photo")
+    watch.stage(0.0, "Looking at the photo")
     provenance = Provenance(take_sha256(take), photo_sha256(photo))
-    source = (make_frames or frames_of_photo)(photo, take, settings, stopped)
-    _stop_if(stopped)
+    source = (make_frames or frames_of_photo)(photo, take, settings, watch)
+    watch.check()
     rate = exact_rate(settings.fps)
     count = source.frame_count
     if duration is not None:
         count = max(1, min(count, math.ceil(duration * rate - 1e-6)))
     try:
-        report(_PREPARATION, "Drawing the first frame")
+        watch.progress(_PREPARATION, "Drawing the first frame")
         started = clock()
         first = next(source.frames, None)
-        _stop_if(stopped)
+        watch.check()
         if first is None:
             raise _too_few(0, count)
         height, width, channels = first.shape
@@ -147,7 +142,7 @@ def render_video(
         )
         writer = open_writer(out, form, sound, cut_on_purpose=count < source.frame_count)
         frames = islice(chain([first], source.frames), count)
-        _write_all(writer, frames, mark, report, stopped, clock)
+        _write_all(writer, frames, mark, watch, clock)
         elapsed = clock() - started
     finally:
         close = getattr(source.frames, "close", None)
@@ -155,7 +150,7 @@ def render_video(
             close()
     if sound is None:
         writer.warnings.insert(0, "No sound was given: the video is silent.")
-    report(1.0, "Done")
+    watch.progress(1.0, "Done")
     return VideoReport(
         path=writer.path,
         width=writer.width,
@@ -177,8 +172,7 @@ def _write_all(
     writer: MovieWriter,
     frames: Frames,
     mark: VisibleMark | None,
-    report: Progress,
-    stopped: Cancelled,
+    watch: Watch,
     clock: Callable[[], float],
 ) -> None:
     """Every frame into the writer, which is closed then, or abandoned."""
@@ -187,20 +181,20 @@ def _write_all(
     try:
         with writer:
             for pixels in frames:
-                _stop_if(stopped)
+                watch.check()
                 writer.write(mark.over(pixels) if mark else pixels)
                 now = clock()
                 if now - told >= _BETWEEN_WORDS or writer.frames == count:
                     told = now
                     share = writer.frames / count
-                    report(
+                    watch.progress(
                         _PREPARATION + (0.99 - _PREPARATION) * share,
                         _words(writer.frames, count, now - started),
                     )
-            _stop_if(stopped)
+            watch.check()
             if writer.frames < count:
                 raise _too_few(writer.frames, count)
-            report(0.99, "Finishing the file")
+            watch.progress(0.99, "Finishing the file")
     except VividKeysError as error:
         if writer.partial is None:
             raise
@@ -218,7 +212,7 @@ def _words(done: int, count: int, seconds: float) -> str:
 
 
 def frames_of_photo(
-    image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Cancelled
+    image: Path | bytes, take: Take, settings: RenderSettings, watch: Watch
 ) -> FrameSource:
     """The frames of `take` on the photo, by the whole pipeline."""
     from backend.mesh_to_video.film.frame_stream import frames_in_order
@@ -237,7 +231,7 @@ def frames_of_photo(
             f"({settings.size}); the video has the photo's own."
         )
         settings = replace(settings, size=0)
-    _stop_if(cancelled)
+    watch.check()
     performance = take_performance(portrait, take, settings.fps)
     warnings += performance.notes
     renderer = FrameRenderer(portrait, settings)
@@ -253,14 +247,14 @@ def frames_of_photo(
             count,
             on_cpu=renderer.frame,
             warn=later.append,
-            cancelled=cancelled,
+            watch=watch,
         )
         return FrameSource(count, frames, tuple(warnings), later)
 
     def make(frame: int) -> NDArray[np.uint8]:
         return renderer.frame(performance.vertices(frame))
 
-    return FrameSource(count, frames_in_order(make, count, cancelled), tuple(warnings))
+    return FrameSource(count, frames_in_order(make, count, watch), tuple(warnings))
 
 
 def warm_up() -> None:
@@ -300,22 +294,9 @@ def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
     return ["The Take was made from another recording than this; the lips may not fit it."]
 
 
-def _stop_if(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise VividKeysError(ErrorKind.CANCELLED, "Rendering was cancelled.")
-
-
 def _too_few(made: int, count: int) -> VividKeysError:
     return VividKeysError(
         ErrorKind.INTERNAL,
         f"Only {made} of {count} frames could be made.",
         "Try again; if it happens again, report it with the Take and the photo.",
     )
-
-
-def _say_nothing(fraction: float, sentence: str) -> None:
-    return None
-
-
-def _never() -> bool:
-    return False

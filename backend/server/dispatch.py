@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from backend.server.job_kinds import MadeFile
 from backend.server.turns import Turns
 from backend.server.worker_process import WorkerEnded, WorkerProcess, WorkerSaid
+from backend.watch import stopped
 from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import CANCEL_SECONDS
@@ -174,7 +175,7 @@ class Dispatcher:
     def cancel(self, job: str) -> None:
         """Stop a job that waits or runs; its end is reported soon, whatever the worker does."""
         if self._turns.remove(job):
-            self._outcome.job_failed(job, _cancelled())
+            self._outcome.job_failed(job, stopped())
             self._outcome.queue_moved()
         elif self._running is not None and self._running.job == job:
             if self._running.cancelled_at is None and self._worker is not None:
@@ -208,7 +209,7 @@ class Dispatcher:
             waited = now - running.cancelled_at
             if not running.is_reported and waited >= CANCEL_SECONDS - _ANSWER_BEFORE:
                 running.is_reported = True
-                self._outcome.job_failed(running.job, _cancelled())
+                self._outcome.job_failed(running.job, stopped())
             if waited >= KILL_SECONDS and self._worker is not None:
                 _log.warning("The worker does not stop; it is replaced.")
                 running.cancelled_at = now  # once is enough; its end is on the way
@@ -255,7 +256,7 @@ class Dispatcher:
     def _report_end(self, running: _Running, what: str, said: WorkerSaid) -> None:
         header = said.header
         if running.cancelled_at is not None:
-            self._outcome.job_failed(running.job, _cancelled())
+            self._outcome.job_failed(running.job, stopped())
         elif what == "done":
             made = header.get("file")
             file = MadeFile(Path(made["path"]), made["sha256"], made["size"]) if made else None
@@ -285,7 +286,7 @@ class Dispatcher:
         self._worker, self._running, self.is_ready = None, None, False
         _log.error("The worker has ended with the status %d.", status)
         if running is not None and not running.is_reported:
-            error = _cancelled() if running.cancelled_at is not None else _worker_died()
+            error = stopped() if running.cancelled_at is not None else _worker_died()
             self._outcome.job_failed(running.job, error)
         elif running is not None:
             self._outcome.job_let_go(running.job)
@@ -303,10 +304,6 @@ class Dispatcher:
     def _fail_waiting(self) -> None:
         while (job := self._turns.take()) is not None:
             self._outcome.job_failed(job, _cannot_start())
-
-
-def _cancelled() -> VividKeysError:
-    return VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
 
 
 def _worker_died() -> VividKeysError:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from backend.watch import Watch
 from shared.arrays import Arrays
 
 STANDARD_MODULES: tuple[str, ...] = (
@@ -81,6 +83,11 @@ class JobContext(Protocol):
     def chunk(self, info: dict[str, Any], arrays: Arrays) -> None:
         """Send a piece of the result while the job goes on."""
         ...
+
+
+def watch_of(context: JobContext, stage: str) -> Watch:
+    """A job's context as who watches a stage of its work."""
+    return Watch(partial(context.progress, stage), context.cancelled)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result, watch_of
 from shared.arrays import Arrays
 from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
@@ -66,7 +66,8 @@ def _animate(context: JobContext) -> Result:
     if request.face_job:
         face = face_from_arrays(context.result(request.face_job))
     chunks: list[MotionChunk] = []
-    for chunk in animate_chunks(audio, model, settings, context.cancelled, face):
+    watch = watch_of(context, "animating")
+    for chunk in animate_chunks(audio, model, settings, face, watch):
         chunks.append(chunk)
         if request.stream:
             piece = MotionSlice(
@@ -78,7 +79,7 @@ def _animate(context: JobContext) -> Result:
                 chunk.offset_weights,
             )
             context.chunk(piece.info(), piece.arrays())
-        context.progress("animating", chunk.fraction, "Animating the voice")
+        watch.progress(chunk.fraction, "Animating the voice")
     take = take_of_chunks(chunks, audio, model, settings, face)
     info = {"frames": take.frame_count, "fps": take.fps, "warnings": take.meta["warnings"]}
     return Result(info, take_to_arrays(take))
@@ -126,17 +127,9 @@ def _reconstruct(context: JobContext) -> Result:
     from backend.heads import head_from_photo
 
     request = from_params(ReconstructRequest, context.params)
-
-    def progress(fraction: float, sentence: str) -> None:
-        context.progress("reconstructing", fraction, sentence)
-
-    progress(0.0, "Reading the photo")
-    face = head_from_photo(
-        request.head,
-        context.upload(request.image),
-        progress=progress,
-        cancelled=context.cancelled,
-    )
+    watch = watch_of(context, "reconstructing")
+    watch.progress(0.0, "Reading the photo")
+    face = head_from_photo(request.head, context.upload(request.image), watch)
     info = {"vertices": len(face.vertices), "warnings": face.meta.get("warnings", [])}
     return Result(info, face_to_arrays(face))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result, watch_of
 from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
 from shared.requests import FirstPicture, RenderRequest, from_params, take_of
@@ -51,9 +51,6 @@ def _render(context: JobContext) -> Result:
         size=request.size, fps=request.fps, background=request.background, mark=request.mark
     )
 
-    def progress(fraction: float, sentence: str) -> None:
-        context.progress("rendering", fraction, sentence)
-
     def show(pixels: np.ndarray) -> None:
         picture = FirstPicture(small_picture(pixels))
         context.chunk(picture.info(), picture.arrays())
@@ -64,8 +61,7 @@ def _render(context: JobContext) -> Result:
         context.new_file(f"film.{request.container}"),
         audio=context.upload(request.audio) if request.audio else None,
         settings=preview_settings(settings) if request.preview else settings,
-        progress=progress,
-        cancelled=context.cancelled,
+        watch=watch_of(context, "rendering"),
         first_picture=show,
         duration=PREVIEW_SECONDS if request.preview else None,
     )

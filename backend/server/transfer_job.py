@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backend.heads import check_head, shapes_of_head
-from backend.server.job_kinds import JobContext, JobKind, Needs, Result
+from backend.server.job_kinds import JobContext, JobKind, Needs, Result, watch_of
 from shared.arkit import ARKIT_NAMES
 from shared.arrays import Arrays
 from shared.character import FaceKeys, character_from_arrays, keys_to_arrays
@@ -28,16 +28,13 @@ def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
 
 def _transfer(context: JobContext) -> Result:
     request = from_params(TransferRequest, context.params)
-
-    def progress(fraction: float, sentence: str) -> None:
-        context.progress("transferring", fraction, sentence)
-
-    progress(0.0, "Reading the character")
+    watch = watch_of(context, "transferring")
+    watch.progress(0.0, "Reading the character")
     character = character_from_arrays(context.arrays)
     if request.only_landmarks:
         from backend.transfer.find_landmarks import find_landmarks
 
-        found = find_landmarks(character, progress, context.cancelled)
+        found = find_landmarks(character, watch)
         nothing = np.zeros((0, 0, 3), np.float32)
         keys = FaceKeys(
             rows=np.zeros(0, np.int32),
@@ -58,8 +55,7 @@ def _transfer(context: JobContext) -> Result:
             source=shapes_of_head(request.shapes_of),
             style=request.style,
             surface_only=request.surface_only,
-            progress=progress,
-            cancelled=context.cancelled,
+            watch=watch,
         )
     info = {"vertices": len(keys.rows), "warnings": keys.meta["warnings"]}
     return Result(info, keys_to_arrays(keys))

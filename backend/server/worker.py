@@ -23,6 +23,7 @@ from typing import IO, Any
 from backend.server.folders import as_disk_error, private_folder
 from backend.server.job_kinds import JobKind, job_kinds
 from backend.server.pipe import PipeEndedError, read_message, write_message
+from backend.watch import stopped
 from shared.arrays import Arrays
 from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
@@ -135,7 +136,7 @@ class Worker:
             result = self._kinds[kind].run(context)
             made = None if result.file is None else described(result.file)
             if context.cancelled():
-                raise cancelled()
+                raise stopped()
             self.say({"say": "done", "job": job, "info": result.info, "file": made}, result.arrays)
         except PipeEndedError:
             os._exit(0)
@@ -217,10 +218,6 @@ def described(file: Path) -> dict[str, Any]:
         digest = hashlib.file_digest(stream, "sha256")
         size = stream.tell()
     return {"path": str(file), "sha256": digest.hexdigest(), "size": size}
-
-
-def cancelled() -> VividKeysError:
-    return VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
 
 
 def failure(error: Exception, doing: str) -> VividKeysError:

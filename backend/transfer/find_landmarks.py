@@ -8,7 +8,7 @@ set lead, and are enough where no face is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backend.face.pose import Similarity
 from backend.face.surface import vertex_normals
 from backend.face.template import face_size, load_template
+from backend.watch import UNWATCHED, Watch
 from shared.character import Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT
@@ -62,33 +63,18 @@ class FaceLandmarks:
     warnings: tuple[str, ...] = ()
 
 
-def find_landmarks(
-    character: Character,
-    progress: Callable[[float, str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> FaceLandmarks:
+def find_landmarks(character: Character, watch: Watch = UNWATCHED) -> FaceLandmarks:
     """The landmarks of a character's face.
 
-    `progress(fraction, sentence)` is called between the stages and `cancelled()` asked. Raises
-    VividKeysError(bad_target) for a mesh that can be no face, no_face where none was found and
-    the user has set fewer than four points, cancelled.
+    Raises VividKeysError(bad_target) for a mesh that can be no face, no_face where none was found
+    and the user has set fewer than four points, cancelled.
     """
-
-    def ask() -> None:
-        if cancelled is not None and cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "The search for the face was cancelled.")
-
-    def tell(fraction: float, sentence: str) -> None:
-        ask()
-        if progress is not None:
-            progress(fraction, sentence)
-
     _check(character)
-    tell(0.0, "Looking at the mesh")
+    watch.stage(0.0, "Looking at the mesh")
     parts = take_apart(character)
     surface = shown_surface(character, parts, strict=False)
-    tell(0.1, "Looking for the face")
-    tracked, surface = _tracked(character, parts, surface, ask, tell)
+    watch.stage(0.1, "Looking for the face")
+    tracked, surface = _tracked(character, parts, surface, watch)
     has_points = len(np.unique(character.point_ids)) >= MIN_POINTS
     if tracked is None and not has_points:
         raise VividKeysError(
@@ -96,10 +82,10 @@ def find_landmarks(
             "No face was found on this character.",
             "Set the face points by hand: at least four, better all twelve.",
         )
-    tell(0.7, "Finding lips and eyelids")
+    watch.stage(0.7, "Finding lips and eyelids")
     if tracked is None:
-        return _from_points(character, parts, surface, ask)
-    return _from_pictures(character, parts, surface, tracked, ask)
+        return _from_points(character, parts, surface, watch)
+    return _from_pictures(character, parts, surface, tracked, watch)
 
 
 def _check(character: Character) -> None:
@@ -123,16 +109,15 @@ def _tracked(
     character: Character,
     parts: Parts,
     surface: Surface,
-    ask: Callable[[], None],
-    tell: Callable[[float, str], None],
+    watch: Watch,
 ) -> tuple[Tracked | None, Surface]:
     """The face as seen in pictures; once more without all loose parts where it was seen badly,
     as under unnamed hair. Also the surface that was drawn."""
-    tracked = _seen(character, surface, ask, tell)
+    tracked = _seen(character, surface, watch)
     if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
         bare = shown_surface(character, parts, strict=True)
         if len(bare.triangles) < len(surface.triangles):
-            again = _seen(character, bare, ask, tell)
+            again = _seen(character, bare, watch)
             if again is not None and (
                 tracked is None or again.confidence.mean() > 1.2 * tracked.confidence.mean()
             ):
@@ -143,18 +128,17 @@ def _tracked(
 def _seen(
     character: Character,
     surface: Surface,
-    ask: Callable[[], None],
-    tell: Callable[[float, str], None],
+    watch: Watch,
 ) -> Tracked | None:
     if len(np.unique(character.point_ids)) >= MIN_POINTS:
         # The user's points say where the head is, so it need not be searched.
         guess = fit_points(character.point_ids, character.point_places)
         finds: Iterable[Find] = [judge(guess, _all())]
     else:
-        finds = find_heads(surface, ask)
+        finds = find_heads(surface, watch.check)
     for find in finds:
-        tell(0.4, "Looking at the face from several sides")
-        tracked = track(surface, find, ask)
+        watch.stage(0.4, "Looking at the face from several sides")
+        tracked = track(surface, find, watch.check)
         if tracked is not None and _believable(tracked):
             return tracked
     return None
@@ -175,7 +159,7 @@ def _from_pictures(
     parts: Parts,
     surface: Surface,
     tracked: Tracked,
-    ask: Callable[[], None],
+    watch: Watch,
 ) -> FaceLandmarks:
     unit = face_size(load_template().vertices) / tracked.to_frontal.scale
     front = region(surface, tracked.to_frontal)
@@ -183,7 +167,7 @@ def _from_pictures(
     confidence = tracked.confidence * np.exp(-((off / 0.05) ** 2))
     places = follow_points(places, character.point_ids, character.point_places)
     places = onto_surface(places, front, tracked.to_frontal)
-    snapped, put = snap_to_edges(places, front, parts.same, tracked.to_frontal, unit, ask)
+    snapped, put = snap_to_edges(places, front, parts.same, tracked.to_frontal, unit, watch.check)
     # Neighbours of what was put on an edge come along, or the order along the skin would break.
     weights = np.where(put, 6.0, 1.0)
     smooth, _ = settled(snapped, weights, tracked.to_frontal, doubt=1.0)
@@ -201,7 +185,7 @@ def _from_pictures(
 
 
 def _from_points(
-    character: Character, parts: Parts, surface: Surface, ask: Callable[[], None]
+    character: Character, parts: Parts, surface: Surface, watch: Watch
 ) -> FaceLandmarks:
     guess = fit_points(character.point_ids, character.point_places)
     move = judge(guess, _all()).to_frontal
@@ -214,7 +198,7 @@ def _from_points(
         )
     places = onto_surface(guess, front, move)
     unit = face_size(load_template().vertices) / move.scale
-    snapped, put = snap_to_edges(places, front, parts.same, move, unit, ask)
+    snapped, put = snap_to_edges(places, front, parts.same, move, unit, watch.check)
     confidence = np.where(put, 0.6, 0.35)
     places, confidence = _users_points(character, snapped, confidence)
     return FaceLandmarks(

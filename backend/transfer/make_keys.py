@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.face.arkit_basis import contacts, landmark_basis
 from backend.face.lip_fields import offset_basis
 from backend.face.pose import Similarity
+from backend.watch import UNWATCHED, Watch
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.character import Character, FaceKeys
 from shared.errors import ErrorKind, VividKeysError
@@ -32,8 +33,6 @@ from .visible_edges import snapped_landmarks
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Progress = Callable[[float, str], None]
-Cancelled = Callable[[], bool]
 
 METHOD = "muscle table 1"
 # A motion smaller than this is none, metres on a face of human size.
@@ -54,8 +53,7 @@ def make_keys(
     surface_only: bool = False,
     landmarks: FaceLandmarks | None = None,
     source: ShapeSource | None = None,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
+    watch: Watch = UNWATCHED,
 ) -> FaceKeys:
     """The 52 shapes and the lip fields for a character.
 
@@ -66,29 +64,16 @@ def make_keys(
     `surface_only` makes keys for a face whose lips cannot part, too.
     Raises VividKeysError(no_face, bad_target, cancelled).
     """
-
-    def stage(fraction: float, sentence: str) -> None:
-        stop()
-        if progress is not None:
-            progress(fraction, sentence)
-
-    def stop() -> None:
-        if cancelled is not None and cancelled():
-            raise VividKeysError(ErrorKind.CANCELLED, "Making the keys was cancelled.")
-
-    def later(fraction: float, sentence: str) -> None:
-        stage(_FINDING * fraction, sentence)
-
     if landmarks is None:
-        landmarks = find_landmarks(character, later, cancelled)
+        landmarks = find_landmarks(character, watch.part(0.0, _FINDING))
     warnings = list(landmarks.warnings)
-    stage(_FINDING, "Sorting the parts of the head")
+    watch.stage(_FINDING, "Sorting the parts of the head")
     if style == "auto":
         style = "stylised" if is_stylised(landmarks) else "human"
     frame = landmarks.to_frontal
     components = component_roles(character, landmarks)
     head = framed_head(character, frame, landmarks.places.astype(np.float64), components)
-    stage(_FINDING + 0.03, "Telling the lips and the lids apart")
+    watch.stage(_FINDING + 0.03, "Telling the lips and the lids apart")
     normals = point_normals(head.graph)
     surface = LandmarkSurface(head.landmarks)
     sides = find_sides(head.graph, normals, head.face, surface, head.landmarks, head.scale)
@@ -105,13 +90,13 @@ def make_keys(
         )
     near = snapped_landmarks(head.landmarks, head.graph, head.face, sides, head.scale)
     surface = LandmarkSurface(near)
-    stage(_FINDING + 0.07, "Laying the landmarks' surface onto the skin")
+    watch.stage(_FINDING + 0.07, "Laying the landmarks' surface onto the skin")
     face = np.flatnonzero(head.face)
     own_side = sides.side[:, face].copy()
     if not sides.opens:
         own_side[0] = 0
     laid = surface.locate(head.graph.points[face], normals[face], own_side)
-    stop()
+    watch.check()
     spread = plan_spread(head.graph, normals, head.face, surface, laid, sides, near, head.scale)
     if source is None and style == "stylised":
         basis = landmark_basis(near)
@@ -123,19 +108,19 @@ def make_keys(
         warnings.append(f"'{source.name}' lacks {lacking}: the muscle table's are used.")
     if not sides.opens:
         fields = _surface_fields(fields)
-    stage(_FINDING + 0.12, "Spreading the shapes over the face")
+    watch.stage(_FINDING + 0.12, "Spreading the shapes over the face")
     spreader = _Spreader(head, spread, laid, surface, near)
     motion = np.zeros((len(fields), head.graph.count, 3), np.float32)
     for start in range(0, len(fields), _CHUNK):
         numbers = range(start, min(start + _CHUNK, len(fields)))
-        spreader.spread(fields, numbers, motion, stop)
+        spreader.spread(fields, numbers, motion, watch.check)
         done = (start + len(numbers)) / len(fields)
-        stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Making the shapes smooth")
-    stage(0.85, "Closing the eyes")
-    _close_eyes(head, sides, near, fields, motion, spreader, stop)
-    stage(0.92, "Moving eyes, teeth and tongue")
+        watch.stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Making the shapes smooth")
+    watch.stage(0.85, "Closing the eyes")
+    _close_eyes(head, sides, near, fields, motion, spreader, watch.check)
+    watch.stage(0.92, "Moving eyes, teeth and tongue")
     _move_loose_parts(head, motion, near, spread)
-    stage(0.96, "Packing the keys")
+    watch.stage(0.96, "Packing the keys")
     return _as_keys(character, head, motion, frame, near, warnings, sides, style)
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import ErrorKind, VividKeysError
+from backend.watch import UNWATCHED, Watch
 
 WORKERS = 2
 # Frames that are made or wait to be taken: enough that no thread waits, few enough for memory.
@@ -20,7 +20,7 @@ AHEAD = 2 * WORKERS
 def frames_in_order(
     make: Callable[[int], NDArray[np.uint8]],
     count: int,
-    cancelled: Callable[[], bool] = lambda: False,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[NDArray[np.uint8]]:
     """`make(0)` to `make(count - 1)`, by `WORKERS` threads.
 
@@ -31,14 +31,12 @@ def frames_in_order(
     under_way: deque[Future[NDArray[np.uint8]]] = deque()
     try:
         for frame in range(count):
-            if cancelled():
-                raise VividKeysError(ErrorKind.CANCELLED, "Rendering was cancelled.")
+            watch.check()
             under_way.append(workers.submit(make, frame))
             if len(under_way) >= AHEAD:
                 yield under_way.popleft().result()
         while under_way:
-            if cancelled():
-                raise VividKeysError(ErrorKind.CANCELLED, "Rendering was cancelled.")
+            watch.check()
             yield under_way.popleft().result()
     finally:
         workers.shutdown(wait=True, cancel_futures=True)

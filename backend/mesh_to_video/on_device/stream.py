@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.mesh_to_video.film.frame_stream import frames_in_order
-from shared.errors import ErrorKind, VividKeysError
+from backend.watch import UNWATCHED, Watch
 
 Singles = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -42,7 +42,7 @@ def frames_in_batches(
     *,
     on_cpu: Callable[[Singles], Pixels],
     warn: Callable[[str], None],
-    cancelled: Callable[[], bool] = lambda: False,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[Pixels]:
     """The frames of the heads `vertices(0)` to `vertices(count - 1)` by what `prepare` gives.
 
@@ -50,7 +50,7 @@ def frames_in_batches(
     or the device fails, `on_cpu` makes the rest, and `warn` is told once. At most two batches are
     held: one is made while the other is taken. Raises VividKeysError(cancelled) between batches.
     """
-    made = _made(prepare, vertices, count, cancelled)
+    made = _made(prepare, vertices, count, watch)
     done, reason = 0, ""
     worker = ThreadPoolExecutor(1, thread_name_prefix="device")
     try:
@@ -68,7 +68,7 @@ def frames_in_batches(
     if reason:
         warn(f"{reason} From frame {done + 1} on the video was made on the CPU.")
         yield from frames_in_order(
-            lambda frame: on_cpu(vertices(done + frame)), count - done, cancelled
+            lambda frame: on_cpu(vertices(done + frame)), count - done, watch
         )
 
 
@@ -76,7 +76,7 @@ def _made(
     prepare: Callable[[], BatchRenderer],
     vertices: Callable[[int], Singles],
     count: int,
-    cancelled: Callable[[], bool],
+    watch: Watch,
 ) -> Generator[Pixels, None, None]:
     """Batches of pictures. Raises DeviceUnusableError."""
     renderer = attempted(prepare)
@@ -88,8 +88,7 @@ def _made(
     worker = ThreadPoolExecutor(1, thread_name_prefix="heads")
     try:
         while done < count:
-            if cancelled():
-                raise VividKeysError(ErrorKind.CANCELLED, "Rendering was cancelled.")
+            watch.check()
             # The heads of the next batch are worked out while this one is drawn.
             while asked < min(done + 2 * batch, count):
                 heads.append(worker.submit(vertices, asked))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from backend.audio_to_mesh.decoder import RATE
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.face.arkit_basis import landmark_basis
 from backend.face.template import load_template
+from backend.watch import UNWATCHED, Watch
 from shared.landmarks import (
     LANDMARK_COUNT,
     LIP_LANDMARKS,
@@ -125,19 +125,19 @@ def capture_clip(
     path: Path,
     model: MotionModel,
     settings: CaptureSettings,
-    progress: Callable[[float, str], None] = lambda fraction, sentence: None,
+    watch: Watch = UNWATCHED,
 ) -> CapturedClip:
-    """Raises VividKeysError(bad_file, no_face, too_large, bad_image)."""
+    """Raises VividKeysError(bad_file, no_face, too_large, bad_image, cancelled)."""
     facts = video_facts(path)
     expected = max(facts.frames, 1)
     track = track_face(
         read_pictures(path),
         path.name,
-        lambda count: progress(
+        lambda count: watch.stage(
             min(0.9 * count / expected, 0.9), f"Following the face, {path.name}"
         ),
     )
-    progress(0.9, f"Reading the muscles, {path.name}")
+    watch.stage(0.9, f"Reading the muscles, {path.name}")
     points = to_axes(track.landmarks)
     rest = (
         neutral_from_photo(settings.neutral, len(points))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.audio_to_mesh.motion_model import MotionModel
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 
 from .clip import CONSENT, CaptureSettings, Figures, capture_clip
 from .store import IndexEntry, clip_names, save_clip, save_index
-
-Report = Callable[[float, str], None]
 
 
 def capture_films(
@@ -24,7 +23,7 @@ def capture_films(
     out: Path,
     settings: CaptureSettings,
     plots: Path | None = None,
-    progress: Report = lambda fraction, sentence: None,
+    watch: Watch = UNWATCHED,
 ) -> tuple[list[tuple[str, Figures]], list[tuple[Path, VividKeysError]]]:
     """Write every film's files and the index; what worked and what did not.
 
@@ -40,10 +39,7 @@ def capture_films(
     entries: list[IndexEntry] = []
     failed: list[tuple[Path, VividKeysError]] = []
     for number, (video, name) in enumerate(zip(videos, clip_names(videos), strict=True)):
-
-        def part(fraction: float, sentence: str, number: int = number) -> None:
-            progress((number + fraction) / len(videos), sentence)
-
+        part = watch.part(number / len(videos), (number + 1) / len(videos))
         try:
             clip = capture_clip(video, model, settings, part)
         except VividKeysError as error:

@@ -97,7 +97,6 @@ def mirror_pairs(mean: Floats) -> NDArray[np.int64]:
 def upright(mean: Floats, reference: Floats) -> Floats:
     """`mean` turned like the reference head [468,3], made symmetric, with its origin set."""
     middle = np.abs(reference[:, 0]) < 50.0
-    middle &= np.abs(reference[:, 0]) >= 0
     turned = fit_similarity(mean[:LANDMARK_COUNT], reference, middle.astype(float)).rotation
     mean = mean @ turned.T
     pairs = mirror_pairs(mean)

@@ -9,16 +9,13 @@ from sound, earlier codes and pose to the odds of the next codes.
 from __future__ import annotations
 
 import json
-import math
-import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,6 +24,11 @@ from backend.audio_to_mesh.head_codebook import UNITS, HeadPoseMapping, HeadPose
 from backend.audio_to_mesh.head_model import HeadPoseModel, HeadPoseSettings
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE
 from backend.training.head_pose.windows import WindowRecipe, Windows
+from backend.training.loop.run import Run, begin
+from backend.training.loop.schedule import Schedule
+from backend.training.loop.tensor_files import write_tensors
+from backend.training.loop.to_the_end import PRINTED, run_to_the_end
+from backend.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,33 @@ class HeadPoseRecipe:
     windows: WindowRecipe = field(default_factory=WindowRecipe)
 
 
-class HeadPoseTrainer:
-    """One run: both networks, the optimiser of the phase it is in, and where it stands."""
+class HeadPoseTrainer(Run):
+    """One run of two phases, each with a schedule of its own: the codebook's, the mapping's."""
 
-    def __init__(self, windows: Windows, recipe: HeadPoseRecipe) -> None:
-        torch.set_num_threads(recipe.threads)
-        torch.manual_seed(recipe.seed)  # the first weights
+    weights = "head_pose.safetensors"
+
+    def __init__(
+        self,
+        windows: Windows,
+        recipe: HeadPoseRecipe,
+        levels: Sequence[NDArray[np.float32]] = (),
+    ) -> None:
+        """`levels`: streams of loudness that the gain is fitted on in the end."""
+        schedule = Schedule(
+            steps=recipe.codebook_steps + recipe.mapping_steps,
+            seed=recipe.seed,
+            threads=recipe.threads,
+            learning_rate=recipe.learning_rate,
+            final_share=recipe.final_share,
+            warm_up=50,
+            decay=recipe.decay,
+            save_every=recipe.save_every,
+            report_every=250,
+        )
+        begin(schedule)
         self.recipe = recipe
+        self.windows = windows
+        self.levels = levels
         self.vae = HeadPoseVae(recipe.shape)
         self.mapping = HeadPoseMapping(recipe.shape)
         self.motion = torch.from_numpy(windows.motion)
@@ -73,42 +95,25 @@ class HeadPoseTrainer:
         self.place = torch.from_numpy(windows.place)
         self.liveliness = torch.from_numpy(windows.liveliness)
         self.chosen: Tensor | None = None
-        self.step = 0
-        self.optimiser = self._optimiser()
+        modules = {"vae": self.vae, "mapping": self.mapping}
+        super().__init__(schedule, modules, {"codebook": ("vae",), "mapping": ("mapping",)})
 
-    def _optimiser(self) -> torch.optim.AdamW:
-        net = self.vae if self.step < self.recipe.codebook_steps else self.mapping
-        return torch.optim.AdamW(
-            net.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.decay
-        )
-
-    def done(self) -> bool:
-        """Are both phases over?"""
-        return self.step >= self.recipe.codebook_steps + self.recipe.mapping_steps
-
-    def optimise(self) -> dict[str, float]:
-        """One step of the phase that it is the turn of; returns the parts of the loss."""
+    def rate(self) -> float:
+        """Each phase's rate rises and falls for itself."""
         recipe = self.recipe
-        phase, steps = self.step, recipe.codebook_steps
-        if self.step >= recipe.codebook_steps:
-            phase, steps = self.step - recipe.codebook_steps, recipe.mapping_steps
-            if phase == 0:
-                self.optimiser = self._optimiser()
-        # Seeds per step: a resumed run draws what the unbroken one would have drawn.
-        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
-        cosine = 0.5 + 0.5 * math.cos(math.pi * phase / steps)
-        rate = recipe.learning_rate * (recipe.final_share + (1.0 - recipe.final_share) * cosine)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * min((phase + 1) / 50, 1.0)
-        rows = torch.randint(len(self.motion), (recipe.batch,))
         if self.step < recipe.codebook_steps:
+            return self.schedule.rate(self.step, self.step / recipe.codebook_steps)
+        step = self.step - recipe.codebook_steps
+        return self.schedule.rate(step, step / recipe.mapping_steps)
+
+    def take_step(self) -> dict[str, float]:
+        rows = torch.randint(len(self.motion), (self.recipe.batch,))
+        if self.step < self.recipe.codebook_steps:
             total, parts = self._codebook_loss(rows)
+            self.apply("codebook", total)
         else:
             total, parts = self._mapping_loss(rows)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.step += 1
+            self.apply("mapping", total)
         return {"total": float(total.detach()), **parts}
 
     def _codebook_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -157,31 +162,16 @@ class HeadPoseTrainer:
         parts = {"first": float(loss_first.detach()), "second": float(loss_second.detach())}
         return loss_first + loss_second, parts
 
-    def save(self, path: Path) -> None:
-        """Everything needed to go on, in one safetensors file; `path` is replaced at once."""
-        tensors = networks(self.vae, self.mapping)
-        for number, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"optimiser.{key}.{number}"] = value
-        _write(tensors, {"step": str(self.step)}, path)
-
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        with safe_open(path, "pt") as stream:
-            self.step = int(stream.metadata()["step"])
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        for prefix, net in (("vae.", self.vae), ("mapping.", self.mapping)):
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            net.load_state_dict(own)
-        # A checkpoint at the border of the phases holds the optimiser of the first.
-        if self.step != self.recipe.codebook_steps:
-            self.optimiser = self._optimiser()
-            for number, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
-                names = {
-                    key: f"optimiser.{key}.{number}" for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-                if all(name in tensors for name in names.values()):
-                    self.optimiser.state[parameter] = {k: tensors[n] for k, n in names.items()}
+    def export(self, path: Path) -> None:
+        codes = self.codes_of(self.motion).numpy()
+        used = [perplexity(codes[:, level], self.recipe.shape.codes) for level in range(2)]
+        print(
+            f"perplexity {used[0]:.1f} and {used[1]:.1f} of {self.recipe.shape.codes}", flush=True
+        )
+        settings = fitting_settings(self.vae, self.mapping, self.levels, self.windows)
+        settings = replace(settings, gain=round(settings.gain * self.recipe.livelier, 3))
+        print(settings, flush=True)
+        export(self.vae, self.mapping, settings, path, "2")
 
 
 def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
@@ -202,24 +192,10 @@ def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def networks(vae: HeadPoseVae, mapping: HeadPoseMapping) -> dict[str, Tensor]:
-    """The weights of both under one roof."""
-    tensors = {f"vae.{name}": value for name, value in vae.state_dict().items()}
-    tensors |= {f"mapping.{name}": value for name, value in mapping.state_dict().items()}
-    return tensors
-
-
-def _write(tensors: dict[str, Tensor], about: dict[str, str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, about)
-    os.replace(partial, path)
-
-
 def fitting_settings(
     vae: HeadPoseVae,
     mapping: HeadPoseMapping,
-    levels: list[NDArray[np.float32]],
+    levels: Sequence[NDArray[np.float32]],
     windows: Windows,
 ) -> HeadPoseSettings:
     """Gain and expansion with which generated heads are as quick as what they were learned from,
@@ -257,14 +233,15 @@ def export(
     vae: HeadPoseVae, mapping: HeadPoseMapping, settings: HeadPoseSettings, path: Path, version: str
 ) -> None:
     """Write shipped weights in half precision; the averages behind the codes stay behind."""
-    tensors = {k: v.half() for k, v in networks(vae, mapping).items()}
+    both = (("vae", vae), ("mapping", mapping))
+    tensors = {f"{name}.{k}": v.half() for name, net in both for k, v in net.state_dict().items()}
     about = {
         "name": "head_pose",
         "version": version,
         "shape": json.dumps(vae_shape(vae, mapping).as_dict()),
         "settings": json.dumps(asdict(settings)),
     }
-    _write(tensors, about, path)
+    write_tensors(tensors, about, path)
 
 
 def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
@@ -276,29 +253,13 @@ def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
 
 
 def train(
-    windows: Windows, levels: list[NDArray[np.float32]], output: Path, recipe: HeadPoseRecipe
+    windows: Windows,
+    levels: Sequence[NDArray[np.float32]],
+    output: Path,
+    recipe: HeadPoseRecipe,
+    watch: Watch = PRINTED,
 ) -> HeadPoseTrainer:
     """Run both phases, or go on with the checkpoint found in `output`; export at the end."""
-    trainer = HeadPoseTrainer(windows, recipe)
-    checkpoint = output / "checkpoint.safetensors"
-    if checkpoint.is_file():
-        trainer.resume(checkpoint)
-        print(f"going on from step {trainer.step}", flush=True)
-    sums: dict[str, float] = {}
-    while not trainer.done():
-        for name, value in trainer.optimise().items():
-            sums[name] = sums.get(name, 0.0) + value / 250
-        if trainer.step % 250 == 0:
-            print(trainer.step, *(f"{k} {v:.3f}" for k, v in sums.items()), flush=True)
-            sums = {}
-        if trainer.step % recipe.save_every == 0:
-            trainer.save(checkpoint)
-    trainer.save(checkpoint)
-    codes = trainer.codes_of(trainer.motion).numpy()
-    used = [perplexity(codes[:, level], recipe.shape.codes) for level in range(2)]
-    print(f"perplexity {used[0]:.1f} and {used[1]:.1f} of {recipe.shape.codes}", flush=True)
-    settings = fitting_settings(trainer.vae, trainer.mapping, levels, windows)
-    settings = replace(settings, gain=round(settings.gain * recipe.livelier, 3))
-    print(settings, flush=True)
-    export(trainer.vae, trainer.mapping, settings, output / "head_pose.safetensors", "2")
+    trainer = HeadPoseTrainer(windows, recipe, levels)
+    run_to_the_end(trainer, output, watch)
     return trainer

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from backend.audio.log_mel import log_mel
@@ -29,9 +28,10 @@ from backend.audio_to_mesh.decoder_settings import (
 from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.training.corpus.utterance import Utterance, load_corpus, to_float
+from backend.training.loop.tensor_files import below, read_tensors, write_tensors
+from backend.training.motion.older_checkpoints import present_names
 from backend.training.teacher.articulation import loudness, phone_names, teach
 from shared.errors import ErrorKind, VividKeysError
-from shared.whole_files import written_whole
 
 
 def export(
@@ -58,8 +58,7 @@ def export(
     }
     # The smallest shares would lose their digits.
     tensors = {k: v if k.startswith("phones.") else v.half() for k, v in weights.items()}
-    with written_whole(path) as temporary:
-        save_file(tensors, temporary, about)
+    write_tensors(tensors, about, path)
     save_decoder(replace(shipped_decoder(), gains=gains), decoder_beside(path))
 
 
@@ -71,15 +70,11 @@ def export_checkpoint(
 
     Raises VividKeysError(bad_file) for what is not a checkpoint of the trainer.
     """
-    weights: dict[str, Tensor] = {}
     try:
-        with safe_open(checkpoint, "pt") as stream:
-            state = json.loads(stream.metadata()["state"])
-            for name in stream.keys():  # noqa: SIM118
-                if name.startswith("average."):
-                    weights[name.removeprefix("average.")] = stream.get_tensor(name)
-                elif name.startswith("fixed.phones."):
-                    weights[name.removeprefix("fixed.")] = stream.get_tensor(name)
+        tensors, about = read_tensors(checkpoint)
+        weights = below(present_names(tensors), "average.network.")
+        weights |= {f"phones.{k}": v for k, v in below(tensors, "fixed.phones.").items()}
+        state = json.loads(about["state"])
         steps, shape = int(state["step"]), dict(state["shape"])
         if "phones.share" not in weights:
             raise KeyError("phones.share")

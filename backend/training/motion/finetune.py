@@ -8,7 +8,6 @@ with the style layer. So half a minute of footage is enough, and it takes second
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,11 +32,15 @@ from backend.audio_to_mesh.decoder_settings import (
 from backend.audio_to_mesh.heard import Heard
 from backend.audio_to_mesh.listener import hear
 from backend.audio_to_mesh.motion_model import SHIPPED, MotionModel
-from backend.audio_to_mesh.network import MotionNetwork
 from backend.audio_to_mesh.speaker import style_vector
 from backend.training.capture.dataset import Capture, load_captures
 from backend.training.corpus.utterance import to_float
+from backend.training.loop.run import Run, begin
+from backend.training.loop.schedule import Schedule
+from backend.training.loop.tensor_files import read_tensors, write_tensors
+from backend.training.loop.to_the_end import learn
 from backend.training.motion.losses import opening_error
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.lips import aperture
 
@@ -225,47 +227,90 @@ def _loss(
     return position + recipe.velocity * velocity + recipe.opening * opening
 
 
-def learn(network: MotionNetwork, footage: Footage, recipe: FinetuneRecipe) -> int:
-    """Adapt the branches of lips and face and the style layer; returns the step that was best on
-    what is held out, whose weights the network has then."""
-    torch.manual_seed(recipe.seed)
-    network.eval().requires_grad_(False)
-    learned = [network.lips, network.face, network.style]
-    parameters = [p for part in learned for p in part.parameters()]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
-    style = torch.from_numpy(style_vector())[None]
-    everything = torch.arange(len(footage.hidden))[None]
-    last = len(footage.hidden) - recipe.frames
-    chosen, least, best, waited = copy.deepcopy(network.state_dict()), float("inf"), 0, 0
-    for step in range(recipe.steps + 1):
-        if step % recipe.look_every == 0:
-            with torch.no_grad():
-                curves, _ = network.move(footage.hidden[everything], style)
-                found = float(_loss(curves, footage, everything, footage.held[everything], recipe))
-            if found < least:
-                chosen, least, best, waited = copy.deepcopy(network.state_dict()), found, step, 0
-            else:
-                waited += 1
-            if waited > recipe.patience:
-                break
+class FinetuneRun(Run):
+    """Adapts the branches of lips and face and the style layer. `chosen` are the weights of the
+    step that was `best` on what is held out; a run in which it stays the best for long is over."""
+
+    weights = "motion.safetensors"
+
+    def __init__(
+        self, model: MotionModel, initial: Path, footage: Footage, recipe: FinetuneRecipe
+    ) -> None:
+        """`initial`: the file that the model was read from."""
+        # Behind the last step there is one more look.
+        schedule = Schedule(
+            steps=recipe.steps + 1,
+            seed=recipe.seed,
+            threads=recipe.threads,
+            learning_rate=recipe.learning_rate,
+            final_share=1.0,
+            decay=0.01,
+        )
+        begin(schedule)
+        network = model.network
+        network.eval().requires_grad_(False)
+        for part in (network.lips, network.face, network.style):
+            part.requires_grad_(True)
+        super().__init__(schedule, {"network": network}, {"network": ("network",)})
+        self.recipe = recipe
+        self.model = model
+        self.initial = initial
+        self.network = network
+        self.footage = footage
+        self.chosen = copy.deepcopy(network.state_dict())
+        self.best = 0
+        self._least = float("inf")
+        self._waited = 0
+        self._style = torch.from_numpy(style_vector())[None]
+
+    def progress(self) -> float:
+        return 1.0 if self._waited > self.recipe.patience else super().progress()
+
+    def seed_step(self) -> None:
+        """Nothing goes on from a checkpoint here, so one seed is enough for all steps."""
+
+    def take_step(self) -> dict[str, float]:
+        if self.step % self.recipe.look_every == 0:
+            self._look()
+        recipe, footage = self.recipe, self.footage
+        last = len(footage.hidden) - recipe.frames
         first = torch.randint(0, last + 1, (recipe.size, 1))
         rows = first + torch.arange(recipe.frames)
         hidden = functional.dropout(footage.hidden[rows], recipe.dropout)
-        curves, offsets = network.move(hidden, style)
+        curves, offsets = self.network.move(hidden, self._style)
         loss = _loss(curves, footage, rows, 1.0 - footage.held[rows], recipe)
         away = (((curves - footage.base[rows]) / 0.1) ** 2).mean()
         away = away + ((offsets - footage.offsets[rows]) ** 2).mean()
-        optimiser.zero_grad(set_to_none=True)
-        (loss + recipe.pull * away).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    network.load_state_dict(chosen)
-    return best
+        self.apply("network", loss + recipe.pull * away)
+        return {"loss": float(loss.detach()), "away": float(away.detach())}
+
+    def take_best(self) -> None:
+        """Give the model the weights that were best."""
+        self.network.load_state_dict(self.chosen)
+
+    def export(self, path: Path) -> None:
+        write_weights(self.model, self.initial, path)
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        """How good are the present weights on what is held out?"""
+        everything = torch.arange(len(self.footage.hidden))[None]
+        held = self.footage.held[everything]
+        curves, _ = self.network.move(self.footage.hidden[everything], self._style)
+        found = float(_loss(curves, self.footage, everything, held, self.recipe))
+        if found < self._least:
+            self.chosen = copy.deepcopy(self.network.state_dict())
+            self._least, self.best, self._waited = found, self.step, 0
+        else:
+            self._waited += 1
 
 
 def adapt(
-    folder: Path, output: Path, initial: Path | None = None, recipe: FinetuneRecipe | None = None
+    folder: Path,
+    output: Path,
+    initial: Path | None = None,
+    recipe: FinetuneRecipe | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Fine-tune on the footage in `folder`, print what it brought, and write the weights.
 
@@ -280,16 +325,18 @@ def adapt(
     footage = collect(captures, heard, held, base, recipe)
     seconds = sum(float(capture.valid.sum()) for capture in captures) / RATE
     print(f"{len(captures)} clips, {seconds:.0f} s in which the face is seen")
-    best = learn(model.network, footage, recipe)
+    run = FinetuneRun(model, initial or SHIPPED, footage, recipe)
+    learn(run, watch)
+    run.take_best()
     now = listen(captures, model)
     plain = replace(base.decoder, gains=PLAIN_GAINS)
     choices = [replace(plain, expected=share) for share in recipe.shares]
     errors = [footage_error(captures, now, choice, held) for choice in choices]
     least = int(np.argmin([error.weights for error in errors]))
     model.decoder = choices[least]
-    path = output / "motion.safetensors"
-    write_weights(model, initial or SHIPPED, path)
-    print(f"{best} steps; share of the expected pose {model.decoder.expected:g}")
+    path = output / run.weights
+    run.export(path)
+    print(f"{run.best} steps; share of the expected pose {model.decoder.expected:g}")
     print(f"held out, before: {footage_error(captures, heard, base.decoder, held)}")
     print(f"held out, after:  {errors[least]}")
     print(f"wrote {path}; use it with: python -m backend animate --weights {path}")
@@ -300,19 +347,14 @@ def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
     """Write a model that began as the file `initial`, with its new network and, in a file beside
     it, its decoder's values."""
     try:
-        with safe_open(initial, "pt") as stream:
-            about = dict(stream.metadata() or {})
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        tensors, about = read_tensors(initial)
     except (OSError, SafetensorError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE, f"The weights {initial} cannot be read any more.", "Try again."
         ) from error
     for name, value in model.network.state_dict().items():
-        tensors[name] = value.to(tensors[name].dtype).contiguous()
+        tensors[name] = value.to(tensors[name].dtype)
     about["version"] = f"{model.version.split('+')[0]}+finetuned"
     about["decoder"] = decoder_beside(path).name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, about)
-    os.replace(partial, path)
+    write_tensors(tensors, about, path)
     save_decoder(model.decoder, decoder_beside(path))

@@ -19,6 +19,7 @@ import numpy as np
 
 from backend.face.load_image import load_image
 from backend.heads.add import made_head
+from backend.watch import UNWATCHED
 from shared.errors import VividKeysError
 
 from .clip_pairs import clip_pairs, films_in
@@ -128,7 +129,7 @@ def prepare_heads(recipe: SampleRecipe, count: int = HEADS) -> list[Path]:
     step = max(1, len(photos) // count)
     ict = None
     if recipe.ict is not None:
-        ict = made_head(recipe.ict[0], None, recipe.ict[1], "", True)
+        ict = made_head(recipe.ict[0], UNWATCHED, recipe.ict[1], "", True)
     return make_heads(photos[::step][:count], recipe.heads, ict)
 
 

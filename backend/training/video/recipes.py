@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from backend.training.video.run import Schedule
+from backend.training.video.run import PictureSchedule
 from backend.training.video.train_generator import GeneratorRecipe
 from backend.training.video.train_motion_vae import MotionRecipe
 
 
 def _schedule(
-    base: Schedule,
+    base: PictureSchedule,
     device: torch.device,
     large: int,
     minutes: float,
@@ -23,7 +23,7 @@ def _schedule(
     rate: float,
     seed: int,
     threads: int,
-) -> Schedule:
+) -> PictureSchedule:
     if device.type == "cuda":
         # Larger batches bear larger steps; they come so quickly that saving each 250 would slow.
         base = replace(

@@ -26,6 +26,8 @@ from backend.mesh_to_video.networks.weights import (
     save_generator,
 )
 from backend.training.loop.parallel import Worker
+from backend.training.loop.run import begin
+from backend.training.loop.to_the_end import PRINTED, run_to_the_end
 from backend.training.video.critic import PatchCritic
 from backend.training.video.losses import (
     charbonnier,
@@ -41,8 +43,9 @@ from backend.training.video.losses import (
 from backend.training.video.moved_photo import geometric_composite, inputs_of, moved_composite
 from backend.training.video.picture_features import PictureFeatures, perceptual_error, spoil
 from backend.training.video.regions import Regions, regions
-from backend.training.video.run import Batch, Run, Samples, Schedule, place, run_to_the_end
+from backend.training.video.run import Batch, PictureRun, PictureSchedule, Samples, place
 from backend.training.video.windows import Windows, choose_windows
+from backend.watch import UNWATCHED, Watch
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class GeneratorLoss:
 class GeneratorRecipe:
     """Everything a run depends on beside its samples."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(batch=5, learning_rate=6e-4))
+    schedule: PictureSchedule = field(
+        default_factory=lambda: PictureSchedule(batch=5, learning_rate=6e-4)
+    )
     loss: GeneratorLoss = field(default_factory=GeneratorLoss)
     shape: GeneratorShape = field(default_factory=GeneratorShape)
     # Side of the windows, a multiple of 8; and of their middle that the critic sees.
@@ -101,15 +106,19 @@ class _Scene:
     where: Regions
 
 
-class GeneratorRun(Run):
+class GeneratorRun(PictureRun):
     """See the module."""
 
     weights = f"{GENERATOR}.safetensors"
 
     def __init__(
-        self, samples: Samples, recipe: GeneratorRecipe, worker: Worker | None = None
+        self,
+        samples: Samples,
+        recipe: GeneratorRecipe,
+        worker: Worker | None = None,
+        held_out: Samples | None = None,
     ) -> None:
-        torch.manual_seed(recipe.schedule.seed)
+        begin(recipe.schedule)
         if recipe.initial is not None:
             self.generator_network, self.refiner = load_generator(recipe.initial)
         else:
@@ -124,9 +133,8 @@ class GeneratorRun(Run):
             "seeing": self.seeing,
         }
         learning = {"painting": ("generator", "refiner"), "critic": ("critic",)}
-        super().__init__(
-            samples, recipe.schedule, modules, learning, ("generator", "refiner"), worker
-        )
+        averaged = ("generator", "refiner")
+        super().__init__(samples, recipe.schedule, modules, learning, averaged, worker, held_out)
         self.seeing.requires_grad_(False)
         self.motion_vae: DualBranchMotionVAE | None = None
         if recipe.motion_vae is not None:
@@ -136,19 +144,16 @@ class GeneratorRun(Run):
         self._average_generator = Generator(shape).eval().to(self.worker.device)
         self._average_refiner = DetailRefiner(shape).eval().to(self.worker.device)
 
-    def prepare(self) -> None:
+    def prepare(self, watch: Watch = UNWATCHED) -> None:
         """Teach the network by whose features pictures are compared."""
-        if self.worker.leads:
-            print(
-                f"first {self.recipe.feature_steps} steps of what pictures are seen by", flush=True
-            )
+        watch.progress(0.0, f"first {self.recipe.feature_steps} steps of what pictures are seen by")
         self.seeing.requires_grad_(True)
         parameters = list(self.seeing.parameters())
         optimiser = torch.optim.Adam(parameters, lr=1e-3)
         for step in range(self.recipe.feature_steps):
             rng = self.generator(step, 7)
             torch.manual_seed(int(rng.integers(2**31)))
-            batch = self.to_device(self.samples.batch(rng, self.schedule.batch))
+            batch = self.to_device(self.random_batch(rng))
             where = regions(batch["code"], batch["face"], batch["inside"])
             pictures = choose_windows(where, self.recipe.critic_window).cut(batch["target"])
             optimiser.zero_grad(set_to_none=True)
@@ -353,7 +358,8 @@ def train(
     recipe: GeneratorRecipe,
     worker: Worker | None = None,
     held_out: Samples | None = None,
+    watch: Watch = PRINTED,
 ) -> Path:
     """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
     weights as they ship."""
-    return run_to_the_end(GeneratorRun(samples, recipe, worker), output, held_out)
+    return run_to_the_end(GeneratorRun(samples, recipe, worker, held_out), output, watch)

@@ -17,6 +17,8 @@ from backend.mesh_to_video.networks.motion_vae import DualBranchMotionVAE, Motio
 from backend.mesh_to_video.networks.warping import enlarge_flow, warp
 from backend.mesh_to_video.networks.weights import MOTION_VAE, load_motion_vae, save_motion_vae
 from backend.training.loop.parallel import Worker
+from backend.training.loop.run import begin
+from backend.training.loop.to_the_end import PRINTED, run_to_the_end
 from backend.training.video.losses import (
     divergence,
     flow_error,
@@ -30,8 +32,9 @@ from backend.training.video.losses import (
 )
 from backend.training.video.moved_photo import geometric_composite, inputs_of, moved_composite
 from backend.training.video.regions import Regions, regions
-from backend.training.video.run import Batch, Run, Samples, Schedule, run_to_the_end
+from backend.training.video.run import Batch, PictureRun, PictureSchedule, Samples
 from backend.training.video.windows import choose_windows
+from backend.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class MotionLoss:
 class MotionRecipe:
     """Everything a run depends on beside its samples."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(learning_rate=8e-4))
+    schedule: PictureSchedule = field(default_factory=lambda: PictureSchedule(learning_rate=8e-4))
     loss: MotionLoss = field(default_factory=MotionLoss)
     shape: MotionShape = field(default_factory=MotionShape)
     # The share of samples that do without their lips, so that the branch can be left out.
@@ -65,23 +68,28 @@ class MotionRecipe:
     initial: Path | None = None
 
 
-class MotionRun(Run):
+class MotionRun(PictureRun):
     """See the module."""
 
     weights = f"{MOTION_VAE}.safetensors"
 
     def __init__(
-        self, samples: Samples, recipe: MotionRecipe, worker: Worker | None = None
+        self,
+        samples: Samples,
+        recipe: MotionRecipe,
+        worker: Worker | None = None,
+        held_out: Samples | None = None,
     ) -> None:
-        torch.manual_seed(recipe.schedule.seed)
+        begin(recipe.schedule)
         if recipe.initial is not None:
             self.network = load_motion_vae(recipe.initial)
         else:
             self.network = DualBranchMotionVAE(recipe.shape)
         self.recipe = recipe
         modules: dict[str, nn.Module] = {"network": self.network}
+        learning = {"network": ("network",)}
         super().__init__(
-            samples, recipe.schedule, modules, {"network": ("network",)}, ("network",), worker
+            samples, recipe.schedule, modules, learning, ("network",), worker, held_out
         )
         self._average_network = DualBranchMotionVAE(self.network.shape).eval()
         self._average_network.to(self.worker.device)
@@ -184,7 +192,8 @@ def train(
     recipe: MotionRecipe,
     worker: Worker | None = None,
     held_out: Samples | None = None,
+    watch: Watch = PRINTED,
 ) -> Path:
     """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
     weights as they ship."""
-    return run_to_the_end(MotionRun(samples, recipe, worker), output, held_out)
+    return run_to_the_end(MotionRun(samples, recipe, worker, held_out), output, watch)

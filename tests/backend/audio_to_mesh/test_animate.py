@@ -16,6 +16,7 @@ from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.settings import FRAME_RATES, AnimateSettings
 from backend.audio_to_mesh.speaker import OFFSETS, SpeakerStyle
 from backend.audio_to_mesh.streaming import MotionChunk
+from backend.watch import Watch
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 
@@ -136,7 +137,7 @@ def test_the_same_seed_gives_the_same_take_and_another_does_not(
 
 def test_progress_and_cancel(model: MotionModel, voice: Audio) -> None:
     seen: list[float] = []
-    animate(voice, model, STILL, None, progress=lambda fraction, _: seen.append(fraction))
+    animate(voice, model, STILL, watch=Watch(lambda fraction, _: seen.append(fraction)))
     assert seen == sorted(seen) and seen[-1] == 1.0
     asked = 0
 
@@ -146,7 +147,7 @@ def test_progress_and_cancel(model: MotionModel, voice: Audio) -> None:
         return asked > 3
 
     with pytest.raises(VividKeysError) as error:
-        list(animate_chunks(voice, model, STILL, cancelled))
+        list(animate_chunks(voice, model, STILL, watch=Watch(cancelled=cancelled)))
     assert error.value.kind == ErrorKind.CANCELLED
 
 

@@ -13,6 +13,7 @@ from backend.face import reconstruct, template_face
 from backend.face.arkit_basis import contacts
 from backend.face.contact_sheet import COMBINATIONS, lay_out, pose_weights
 from backend.rasterize import rasterize
+from backend.watch import Watch
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import face_from_arrays, face_to_arrays
@@ -187,9 +188,8 @@ def test_several_faces_are_told(portrait_pixels):
 
 def test_progress_rises_and_ends_with_one(portrait_path):
     said: list[tuple[float, str]] = []
-    reconstruct(
-        portrait_path, progress=lambda fraction, sentence: said.append((fraction, sentence))
-    )
+    watch = Watch(lambda fraction, sentence: said.append((fraction, sentence)))
+    reconstruct(portrait_path, watch)
     fractions = [fraction for fraction, _ in said]
     assert fractions == sorted(fractions)
     assert fractions[0] == 0.0 and fractions[-1] == 1.0
@@ -200,7 +200,7 @@ def test_progress_rises_and_ends_with_one(portrait_path):
 def test_cancelling_stops_between_the_stages(portrait_path, after):
     asked = iter(range(100))
     with pytest.raises(VividKeysError) as caught:
-        reconstruct(portrait_path, cancelled=lambda: next(asked) >= after)
+        reconstruct(portrait_path, Watch(cancelled=lambda: next(asked) >= after))
     assert caught.value.kind is ErrorKind.CANCELLED
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from backend.face.landmarks import find_face
+from backend.watch import Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import (
     LEFT_IRIS_CENTRE,
@@ -92,7 +93,7 @@ def test_a_face_too_small_to_measure_is_refused(portrait_pixels):
 
 def test_a_cancelled_search_stops(portrait_pixels):
     with pytest.raises(VividKeysError) as caught:
-        find_face(portrait_pixels, lambda: True)
+        find_face(portrait_pixels, Watch(cancelled=lambda: True))
     assert caught.value.kind is ErrorKind.CANCELLED
 
 

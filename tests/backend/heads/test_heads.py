@@ -15,6 +15,7 @@ from backend.heads.folder import head_path
 from backend.heads.stored_head import load_head, save_head
 from backend.mesh_files import Material, MeshFile
 from backend.samples import PORTRAIT
+from backend.watch import Watch
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.errors import ErrorKind, VividKeysError
 
@@ -204,7 +205,7 @@ def test_a_photo_without_a_face_and_a_cancelled_fit(character):
         heads.head_from_photo("x", b"no picture")
     assert caught.value.kind is ErrorKind.BAD_IMAGE
     with pytest.raises(VividKeysError) as caught:
-        heads.head_from_photo("x", PORTRAIT, cancelled=lambda: True)
+        heads.head_from_photo("x", PORTRAIT, Watch(cancelled=lambda: True))
     assert caught.value.kind is ErrorKind.CANCELLED
 
 

@@ -16,6 +16,7 @@ from backend.mesh_to_video.film.provenance import photo_sha256, read_provenance,
 from backend.mesh_to_video.settings import RenderSettings
 from backend.mesh_to_video.video import FrameSource, preview_settings, render_video
 from backend.samples import PORTRAIT
+from backend.watch import Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import Take
 from tests.patience import Clock
@@ -38,7 +39,7 @@ class Maker:
         self.closed = False
 
     def __call__(
-        self, image: Path | bytes, take: Take, settings: RenderSettings, cancelled: object
+        self, image: Path | bytes, take: Take, settings: RenderSettings, watch: Watch
     ) -> FrameSource:
         self.settings = settings
         self.channels = 4 if settings.background == "alpha" else 3
@@ -65,7 +66,7 @@ def test_a_video_and_its_report(tmp_path: Path, small_take: Take) -> None:
         out,
         audio=clicks(tmp_path / "clicks.wav", 2.0, [1.0]),
         settings=RenderSettings(fps=29.97),
-        progress=lambda share, words: told.append((share, words)),
+        watch=Watch(lambda share, words: told.append((share, words))),
         make_frames=maker,
         clock=clock,
     )
@@ -189,7 +190,8 @@ def test_cancel_at_any_moment(tmp_path: Path, small_take: Take, out: str, when: 
 
     maker = Maker(count=50)
     with pytest.raises(VividKeysError) as raised:
-        render_video(PORTRAIT, small_take, tmp_path / out, cancelled=cancelled, make_frames=maker)
+        watch = Watch(cancelled=cancelled)
+        render_video(PORTRAIT, small_take, tmp_path / out, watch=watch, make_frames=maker)
     assert raised.value.kind is ErrorKind.CANCELLED
     assert list(tmp_path.iterdir()) == []
     assert maker.made <= max(0, when - 1) and (maker.closed or not maker.made)

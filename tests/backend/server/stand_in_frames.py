@@ -7,7 +7,7 @@ Everything around the pictures is real: the job, the file, its sound and what th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from backend.mesh_to_video.settings import RenderSettings
 from backend.mesh_to_video.video import FrameSource
 from backend.server import jobs, render_job
 from backend.server.job_kinds import JobContext, Result
+from backend.watch import Watch
 from shared.take import Take, resample_take
 
 # A photo of these bytes stands still before its twelfth frame: longer than it takes until
@@ -33,13 +34,13 @@ _PIPELINE = video.frames_of_photo
 
 
 def frames_of_photo(
-    image: Path | bytes, take: Take, settings: RenderSettings, cancelled: Callable[[], bool]
+    image: Path | bytes, take: Take, settings: RenderSettings, watch: Watch
 ) -> FrameSource:
     """A grey picture for each frame, the lighter the further the jaw is open."""
     assert isinstance(image, Path)
     photo = image.read_bytes()
     if photo.endswith(REAL):
-        return _PIPELINE(image, take, settings, cancelled)
+        return _PIPELINE(image, take, settings, watch)
     side = settings.size or 640
     opened = resample_take(take, settings.fps).weights[:, 17]
     channels = 4 if settings.background == "alpha" else 3
@@ -48,7 +49,7 @@ def frames_of_photo(
         for frame, value in enumerate(opened):
             if photo == PAUSING and frame == 11:
                 time.sleep(0.2)
-            while photo == ENDLESS and frame == 1 and not cancelled():
+            while photo == ENDLESS and frame == 1 and not watch.cancelled():
                 time.sleep(0.01)
             yield np.full((side // 2, side, channels), round(255 * float(value)), np.uint8)
 

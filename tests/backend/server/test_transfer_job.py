@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from backend.server.job_kinds import STANDARD_MODULES, job_kinds
 from backend.transfer import find_landmarks as finding
 from backend.transfer import make_keys as making
 from backend.transfer.find_landmarks import FaceLandmarks
+from backend.watch import Watch
 from shared.arrays import Arrays
 from shared.character import Character, character_to_arrays, keys_from_arrays
 from shared.errors import ErrorKind, VividKeysError
@@ -55,9 +56,7 @@ def arrays(monkeypatch: pytest.MonkeyPatch) -> Arrays:
     vertices, template = template_neutral(), load_template()
     frame = fit_similarity(vertices, template.vertices, template.rigidity[:468])
 
-    def found(
-        character: Character, progress: Callable[..., None], cancelled: Callable[[], bool]
-    ) -> FaceLandmarks:
+    def found(character: Character, watch: Watch) -> FaceLandmarks:
         return FaceLandmarks(vertices, np.ones(468), frame, "rendered", ("A word.",))
 
     monkeypatch.setattr(finding, "find_landmarks", found)

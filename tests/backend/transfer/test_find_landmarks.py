@@ -10,6 +10,7 @@ from known_characters import errors, one_piece, turned
 from backend.face.template import face_size
 from backend.transfer import find_landmarks as module
 from backend.transfer.find_landmarks import find_landmarks
+from backend.watch import Watch
 from shared.character import FACE_POINTS, Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import (
@@ -119,7 +120,7 @@ def test_it_can_be_stopped_and_tells_how_far_it_is(own_head):
         return len(told) >= 2
 
     with pytest.raises(VividKeysError) as caught:
-        find_landmarks(own_head, lambda fraction, _: told.append(fraction), stop)
+        find_landmarks(own_head, Watch(lambda fraction, _: told.append(fraction), stop))
     assert caught.value.kind is ErrorKind.CANCELLED
     assert told == [0.0, 0.1]
 

@@ -10,6 +10,7 @@ from bare_heads import character, full_shapes, known, mask, shape
 from backend.face import template_face
 from backend.face.head.parts import MATERIALS
 from backend.transfer.make_keys import make_keys
+from backend.watch import Watch
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.character import FaceKeys
 from shared.errors import ErrorKind, VividKeysError
@@ -116,7 +117,11 @@ def test_a_cancelled_transfer_stops_at_once(head: FaceMesh) -> None:
 
     vertices, triangles = mask()
     with pytest.raises(VividKeysError) as problem:
-        make_keys(character(vertices, triangles), landmarks=known(vertices), cancelled=cancelled)
+        make_keys(
+            character(vertices, triangles),
+            landmarks=known(vertices),
+            watch=Watch(cancelled=cancelled),
+        )
     assert problem.value.kind is ErrorKind.CANCELLED
     assert asked == 7
 
@@ -127,7 +132,7 @@ def test_progress_rises_to_the_end() -> None:
     make_keys(
         character(vertices, triangles),
         landmarks=known(vertices),
-        progress=lambda fraction, sentence: said.append((fraction, sentence)),
+        watch=Watch(lambda fraction, sentence: said.append((fraction, sentence))),
     )
     fractions = [fraction for fraction, _ in said]
     assert fractions == sorted(fractions) and fractions[-1] <= 1.0 and len(fractions) > 8

@@ -22,7 +22,7 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.lips import aperture
 from shared.take import load_take
 
-PORTRAIT = Path(__file__).resolve().parents[3] / "backend" / "samples" / "portrait.jpg"
+PORTRAIT = Path(__file__).resolve().parents[4] / "backend" / "samples" / "portrait.jpg"
 RATE = 16_000
 
 

@@ -17,14 +17,16 @@ from torch import distributed
 from backend.mesh_to_video.networks.generator import GeneratorShape
 from backend.mesh_to_video.networks.motion_vae import MotionShape
 from backend.mesh_to_video.networks.weights import load_generator, load_motion_vae
+from backend.training.loop.checkpoint import CHECKPOINT
+from backend.training.loop.to_the_end import run_to_the_end
 from backend.training.video.recipes import generator_recipe, motion_recipe
-from backend.training.video.run import CHECKPOINT, Run, Schedule, run_to_the_end
+from backend.training.video.run import PictureRun, PictureSchedule
 from backend.training.video.train_generator import GeneratorLoss, GeneratorRecipe, GeneratorRun
 from backend.training.video.train_motion_vae import MotionRecipe, MotionRun
 from shared.errors import ErrorKind, VividKeysError
 from tests.patience import PATIENCE, port_to_listen_on
 
-SCHEDULE = Schedule(
+SCHEDULE = PictureSchedule(
     steps=4, minutes=math.inf, batch=2, warm_up=1, save_every=2, report_every=2,
     validate_every=100, validation=2,
 )  # fmt: skip
@@ -41,15 +43,15 @@ GENERATOR = GeneratorRecipe(
 )
 
 
-def motion_run(recipe: MotionRecipe = MOTION) -> MotionRun:
-    return MotionRun(MadeUpSamples(), recipe)
+def motion_run(recipe: MotionRecipe = MOTION, held_out: MadeUpSamples | None = None) -> MotionRun:
+    return MotionRun(MadeUpSamples(), recipe, held_out=held_out)
 
 
 def generator_run(recipe: GeneratorRecipe = GENERATOR) -> GeneratorRun:
     return GeneratorRun(MadeUpSamples(), recipe)
 
 
-def held_out(run: Run, samples: MadeUpSamples | None = None) -> dict[str, float]:
+def held_out(run: PictureRun, samples: MadeUpSamples | None = None) -> dict[str, float]:
     (batch,) = run.validation_batches(samples or MadeUpSamples())
     return run.validate(batch)
 
@@ -100,7 +102,9 @@ def test_all_parts_of_the_loss_take_part() -> None:
 
 
 @pytest.mark.parametrize("make", [motion_run, generator_run])
-def test_a_resumed_run_does_what_the_unbroken_one_does(make: type[Run], tmp_path: Path) -> None:
+def test_a_resumed_run_does_what_the_unbroken_one_does(
+    make: type[PictureRun], tmp_path: Path
+) -> None:
     unbroken = make()
     unbroken.prepare()
     for _ in range(2):
@@ -125,7 +129,7 @@ def test_a_resumed_run_does_what_the_unbroken_one_does(make: type[Run], tmp_path
 def test_a_run_ends_with_weights_that_can_be_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = run_to_the_end(motion_run(), tmp_path / "vae", MadeUpSamples())
+    path = run_to_the_end(motion_run(held_out=MadeUpSamples()), tmp_path / "vae")
     network = load_motion_vae(path)
     assert network.shape == MOTION.shape
     assert "held out: face geometry" in capsys.readouterr().out
@@ -181,7 +185,7 @@ def test_a_gpu_is_given_larger_batches() -> None:
 def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
     if not (distributed.is_available() and distributed.is_gloo_available()):
         pytest.skip("this torch has no gloo, so processes cannot train together on a CPU")
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port_to_listen_on())}
     both["PYTHONPATH"] = str(root)
     command = [sys.executable, __file__, str(tmp_path)]

@@ -50,7 +50,7 @@ from shared.landmarks import (
     UPPER_LIP_EDGE,
 )
 
-PORTRAIT = Path(__file__).resolve().parents[3] / "backend" / "samples" / "portrait.jpg"
+PORTRAIT = Path(__file__).resolve().parents[4] / "backend" / "samples" / "portrait.jpg"
 PLAIN_CAMERA = Camera((1.0, 1.0, 1.0), 1.0, 0.0, 0.0, 99)
 
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.mesh_to_video.film.frame_stream import AHEAD, WORKERS, frames_in_order
+from backend.watch import Watch
 from shared.errors import ErrorKind, VividKeysError
 from tests.patience import PATIENCE
 
@@ -59,7 +60,7 @@ def test_cancel_and_close_end_the_threads() -> None:
     stop = threading.Event()
     came = 0
     with pytest.raises(VividKeysError) as raised:
-        for _ in frames_in_order(number, 100, stop.is_set):
+        for _ in frames_in_order(number, 100, Watch(cancelled=stop.is_set)):
             came += 1
             if came == 5:
                 stop.set()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from backend.mesh_to_video.on_device import choice, renderer, stream
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, RenderSettings
 from backend.mesh_to_video.video import frames_of_photo, render_video
 from backend.samples import PORTRAIT
+from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import Take
 
@@ -45,12 +45,10 @@ def on_cpu(vertices: Heads) -> Pixels:
     return np.array([[vertices[0, 0] + 100]], np.uint8)
 
 
-def taken(
-    card: Card, count: int = 20, cancelled: Callable[[], bool] = lambda: False
-) -> tuple[list[int], list[str]]:
+def taken(card: Card, count: int = 20, watch: Watch = UNWATCHED) -> tuple[list[int], list[str]]:
     said: list[str] = []
     frames = stream.frames_in_batches(
-        lambda: card, head, count, on_cpu=on_cpu, warn=said.append, cancelled=cancelled
+        lambda: card, head, count, on_cpu=on_cpu, warn=said.append, watch=watch
     )
     return [int(frame[0, 0]) for frame in frames], said
 
@@ -101,7 +99,7 @@ def test_cancel_between_batches_and_close_end_the_threads() -> None:
     before = set(threading.enumerate())
     card = Card(batch=4)
     with pytest.raises(VividKeysError) as raised:
-        taken(card, 400, lambda: len(card.sizes) >= 3)
+        taken(card, 400, Watch(cancelled=lambda: len(card.sizes) >= 3))
     assert raised.value.kind is ErrorKind.CANCELLED and len(card.sizes) == 3
     frames = stream.frames_in_batches(lambda: card, head, 400, on_cpu=on_cpu, warn=print)
     next(frames)
@@ -170,7 +168,7 @@ def test_a_video_whose_device_runs_out_of_memory_says_so(
     assert report.frames == 11
 
     monkeypatch.setattr(choice, "chosen_device", lambda name: None)
-    expected = frames_of_photo(PORTRAIT, small_take, settings, lambda: False)
+    expected = frames_of_photo(PORTRAIT, small_take, settings, UNWATCHED)
     from PIL import Image
 
     for path, picture in zip(sorted(tmp_path.rglob("*.png")), expected.frames, strict=True):

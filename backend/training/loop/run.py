@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of a training: its networks, their optimisers, averaged weights, and where it stands.
+
+Everything random follows from the seed and the step, so that a resumed run does what the unbroken
+one would have done.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backend.training.loop.average import copied_weights, follow
+from backend.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from backend.training.loop.parallel import Worker
+from backend.training.loop.schedule import Schedule
+from backend.training.loop.tensor_files import below
+from backend.watch import UNWATCHED, Watch
+
+
+def begin(schedule: Schedule) -> None:
+    """Threads, and the seed that the first weights follow from; before networks are made."""
+    torch.set_num_threads(schedule.threads)
+    torch.manual_seed(schedule.seed)
+
+
+class Run(ABC):
+    """What `run_to_the_end` drives.
+
+    weights   the name of the file that it makes
+    modules   all networks; a checkpoint holds them
+    fixed     what else a checkpoint has to hold, because weights are of no use without it
+    average   the averaged weights, as MODULE.NAME
+    step      how many steps are done, in `elapsed` seconds
+    """
+
+    weights: str
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        modules: Mapping[str, nn.Module],
+        learning: Mapping[str, tuple[str, ...]],
+        averaged: tuple[str, ...] = (),
+        worker: Worker | None = None,
+    ) -> None:
+        """`learning`: which modules each optimiser moves, by the optimiser's name, as far as their
+        parameters want gradients; `averaged`: the modules whose weights are averaged."""
+        self.schedule = schedule
+        self.worker = worker or Worker(torch.device("cpu"))
+        self.modules = {name: module.to(self.worker.device) for name, module in modules.items()}
+        self.parameters = {
+            optimiser: {
+                f"{name}.{key}": parameter
+                for name in names
+                for key, parameter in self.modules[name].named_parameters()
+                if parameter.requires_grad
+            }
+            for optimiser, names in learning.items()
+        }
+        self.optimisers = {
+            name: torch.optim.AdamW(
+                parameters.values(),
+                lr=schedule.learning_rate,
+                betas=schedule.betas,
+                weight_decay=schedule.decay,
+            )
+            for name, parameters in self.parameters.items()
+        }
+        self._averaged = {name: self.modules[name] for name in averaged}
+        self.average = copied_weights(self._averaged)
+        self.fixed: dict[str, Tensor] = {}
+        self.step = 0
+        self.elapsed = 0.0
+
+    @abstractmethod
+    def take_step(self) -> dict[str, float]:
+        """Draw a batch and `apply` its losses; returns the parts of this process's loss."""
+
+    @abstractmethod
+    def export(self, path: Path) -> None:
+        """Write the weights as they ship."""
+
+    def prepare(self, watch: Watch = UNWATCHED) -> None:  # noqa: B027
+        """What has to be learnt before the first step; nothing by default."""
+
+    def judge(self) -> str:
+        """Figures on what is not trained on, as a line to print; none by default."""
+        return ""
+
+    def rest(self) -> None:  # noqa: B027
+        """Called after every checkpoint; does nothing by default."""
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of threads and processes; there are none by default."""
+
+    def about(self) -> dict[str, Any]:
+        """What a checkpoint says beside step and time."""
+        return {}
+
+    def of_older_runs(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a checkpoint that an earlier version may have written, by their present
+        names."""
+        return tensors
+
+    def progress(self) -> float:
+        """How far along the schedule is, 0..1."""
+        return self.schedule.progress(self.step, self.elapsed)
+
+    def rate(self) -> float:
+        """The learning rate of this step."""
+        return self.schedule.rate(self.step, self.progress())
+
+    def seed_step(self) -> None:
+        """Let everything random in this step follow from its number."""
+        worker = self.worker
+        number = self.schedule.seed * 1_000_003 + self.step
+        torch.manual_seed(number * worker.count + worker.rank)
+
+    def optimise(self) -> dict[str, float]:
+        """One step; returns the parts of this process's loss."""
+        began = time.monotonic()
+        rate = self.rate()
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+        self.seed_step()
+        parts = self.take_step()
+        follow(self.average, self._averaged, self.schedule.average, self.step)
+        self.step += 1
+        # All processes have to agree on the time, because the rate and the end follow it.
+        (taken,) = self.worker.average([], time.monotonic() - began)
+        self.elapsed += taken
+        return parts
+
+    def apply(self, name: str, loss: Tensor) -> None:
+        """One step of the optimiser `name` down the gradient of a loss."""
+        optimiser, parameters = self.optimisers[name], list(self.parameters[name].values())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.worker.average(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.schedule.clip)
+        # One broken batch must not end a run; all processes see the same norm.
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+
+    def averaged(self, name: str) -> dict[str, Tensor]:
+        """The averaged weights of a module."""
+        return below(self.average, f"{name}.")
+
+    def save(self, path: Path) -> None:
+        """Everything needed to go on, in one safetensors file; `path` is replaced at once."""
+        save_checkpoint(self, path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises VividKeysError(bad_file) when it cannot be used."""
+        load_checkpoint(self, path)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long a run is, and how large its steps are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A run ends after `steps` or `minutes`, whichever comes first; the learning rate rises over
+    `warm_up` steps and falls as half a cosine to `final_share` of itself."""
+
+    steps: int
+    minutes: float = math.inf
+    seed: int = 0
+    threads: int = 1
+    learning_rate: float
+    final_share: float
+    warm_up: int = 1
+    # AdamW's weight decay, and how much of its two averages a step keeps.
+    decay: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    # Longer gradients are shortened to this.
+    clip: float = math.inf
+    # How much of the averaged weights a step keeps; less at the beginning.
+    average: float = 0.998
+    save_every: int = 250
+    report_every: int = 50
+    validate_every: int = 500
+
+    def progress(self, step: int, elapsed: float) -> float:
+        """How far along a run is after so many steps and seconds, 0..1."""
+        return min(max(step / self.steps, elapsed / (self.minutes * 60.0)), 1.0)
+
+    def rate(self, step: int, progress: float) -> float:
+        """The learning rate of a step."""
+        cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
+        rate = self.learning_rate * (self.final_share + (1.0 - self.final_share) * cosine)
+        return rate * min((step + 1) / self.warm_up, 1.0)
