@@ -62,10 +62,7 @@ def write(folder: Path, targets: list[Target], root: Path = ROOT) -> list[Path]:
         index = {
             "version": _FORMAT,
             "blocklist": [],
-            "data": [
-                entry(target, archive, root)
-                for target, archive in zip(targets, archives)  # noqa: B905, not in Python 3.9
-            ],
+            "data": [entry(target, archive, root) for target, archive in zip(targets, archives)],
         }
         temporary = folder / f".{INDEX}.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(index, indent=2) + "\n", "utf-8")

@@ -24,7 +24,7 @@ def changelog(root: Path = ROOT) -> dict[str, tuple[str, str]]:
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
     return {
         heading[1]: (heading[2] or "", text[heading.end() : end].strip())
-        for heading, end in zip(headings, ends)  # noqa: B905, not in Python 3.9
+        for heading, end in zip(headings, ends)
     }
 
 

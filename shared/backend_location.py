@@ -41,7 +41,7 @@ def note_location(python: Path, folder: Path) -> None:
     write_whole(location_file(), json.dumps(note, indent=1))
 
 
-def find_location() -> Optional[BackendLocation]:  # noqa: UP045
+def find_location() -> Optional[BackendLocation]:
     """The noted backend if it is still there, else None."""
     try:
         note = json.loads(location_file().read_text(encoding="utf-8"))

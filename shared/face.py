@@ -179,7 +179,7 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
     checked_floats("shapes", arrays["shapes"], (len(ARKIT_NAMES), count, 3))
     if len(fields) > MAX_FIELDS:
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face has too many lip fields.")
-    if len(rows) and not (0 <= rows.min() and rows.max() < count):
+    if len(rows) and not (rows.min() >= 0 and rows.max() < count):
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields name vertices it lacks.")
     spread = np.zeros((len(fields), count, 3), np.float32)
     spread[:, rows] = fields

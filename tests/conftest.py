@@ -19,6 +19,13 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+# Rooms whose annotations are checked at run time too: shapes and types of all that goes in and out.
+CHECKED = os.environ.get("VIVIDKEYS_CHECK_TYPES", "")
+if CHECKED:
+    from jaxtyping import install_import_hook
+
+    install_import_hook(CHECKED.split(","), "beartype.beartype")
+
 if importlib.util.find_spec("hypothesis") is not None:  # Blender's environments have none
     from hypothesis import HealthCheck, settings
 

@@ -35,7 +35,8 @@ class BeatStream:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Beats that are certain now. `levels` are the next frames of `loudness`, `voice` the
         next ones of `VoiceStream`; they need not reach equally far, but `voice` not farther than
-        the frames that `AFTER` more levels follow."""
+        the frames that `AFTER` more levels follow.
+        """
         self._levels = np.concatenate([self._levels, levels])
         count = len(voice)
         if not count:

@@ -34,7 +34,8 @@ def _reaches(
     certain: NDArray[np.bool_], possible: NDArray[np.bool_], farthest: int
 ) -> NDArray[np.bool_]:
     """Possible frames with a certain one before them, with only possible ones between, and at
-    most `farthest` frames back."""
+    most `farthest` frames back.
+    """
     index = np.arange(len(certain))
     last_certain = np.maximum.accumulate(np.where(certain, index, -(10**9)))
     last_barrier = np.maximum.accumulate(np.where(possible | certain, -(10**9), index))
@@ -117,7 +118,8 @@ def contacts(
 
 def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
     """Curves [T, C] before gains and contacts: what the branches say and, for lips and jaw, a
-    share of the pose that the phones lead one to expect."""
+    share of the pose that the phones lead one to expect.
+    """
     curves = _smooth(heard.curves, settings.smoothing)
     if curves is heard.curves:
         curves = curves.copy()

@@ -69,7 +69,7 @@ class Codebook(nn.Module):
         return torch.cdist(rest, self.codes[level]).argmin(dim=1)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z [B, D] to chosen codes [B, 2] and their sum [B, D]."""
+        """Z [B, D] to chosen codes [B, 2] and their sum [B, D]."""
         first = self.nearest(z, 0)
         second = self.nearest(z - self.codes[0][first], 1)
         return torch.stack([first, second], 1), self.codes[0][first] + self.codes[1][second]
@@ -148,7 +148,8 @@ class HeadPoseVae(nn.Module):
 
 class HeadPoseMapping(nn.Module):
     """What is heard, the two windows before, the pose so far and the head's style, to odds of the
-    next codes."""
+    next codes.
+    """
 
     def __init__(self, shape: HeadPoseShape) -> None:
         super().__init__()
@@ -172,7 +173,7 @@ class HeadPoseMapping(nn.Module):
     def forward(
         self, heard: Tensor, before: Tensor, pose: Tensor, style: Tensor, first: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """heard [B, HEARD], before [B, 4] code numbers, pose [B, 6] at the window's first frame
+        """Heard [B, HEARD], before [B, 4] code numbers, pose [B, 6] at the window's first frame
         in `UNITS`, style [B, 1] how lively the head is (0 as most, -1 calm, 1 lively), first [B]
         the chosen first code: log odds of first and second codes [B, codes].
         """

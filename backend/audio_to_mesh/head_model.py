@@ -87,7 +87,7 @@ class HeadPoseModel:
         try:
             with safe_open(path, "pt") as stream:
                 about = stream.metadata() or {}
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+                tensors = {name: stream.get_tensor(name) for name in stream.keys()}
             if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
                 raise ValueError("a weight is not a number")
             shape = HeadPoseShape(**json.loads(about["shape"]))

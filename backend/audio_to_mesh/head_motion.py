@@ -71,7 +71,8 @@ class HeadMotionStream:
 
     def push(self, samples: NDArray[np.float32]) -> Curves:
         """Rotation [n, 3] (radians) and translation [n, 3] (metres) of the frames that are final
-        now; `samples` [N] at 16 kHz."""
+        now; `samples` [N] at 16 kHz.
+        """
         parts = [self._given(0)]
         for start in range(0, len(samples), _PIECE):
             piece = samples[start : start + _PIECE]

@@ -29,7 +29,8 @@ Singles = NDArray[np.float32]
 @lru_cache(maxsize=1)
 def _solver() -> Floats:
     """From offsets of the region on the mean face [L*3] to weights: [L*3,K], least squares in
-    `lip_metric`."""
+    `lip_metric`.
+    """
     basis = template_basis()[:, lip_region()].reshape(OFFSET_COUNT, -1)
     weighted = basis @ lip_metric()
     return np.asarray(np.linalg.solve(weighted @ basis.T, weighted).T)
@@ -39,7 +40,8 @@ def offset_targets(
     driven: NDArray[np.floating], linear: NDArray[np.floating], neutral: NDArray[np.floating]
 ) -> Singles:
     """Weights [T,K] that bring the linear lips closest to the driven ones, both [T,L,3] in
-    metres on the face with these neutral landmarks [468,3]."""
+    metres on the face with these neutral landmarks [468,3].
+    """
     away = (driven - linear).reshape(len(driven), -1)
     solver = (_solver() / offset_scale(neutral)).astype(away.dtype)
     return np.asarray(away @ solver, np.float32)

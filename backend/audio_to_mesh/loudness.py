@@ -120,7 +120,8 @@ class _Judgement:
     def _judge(self, loud: float, quiet: float, sounding: int, heard: int) -> tuple[float, float]:
         """Follow the voice; the threshold lies a third of the way, in decibels, from the quiet
         parts to the voice, at most 30 dB below the voice and at least 9, so that room noise does
-        not count as speech and a recording without pauses does not lose its soft syllables."""
+        not count as speech and a recording without pauses does not lose its soft syllables.
+        """
         if sounding >= 10:
             contrast = 20 * math.log10(loud / quiet)
             sure = min(sounding / 100, 1.0) * min(
@@ -151,7 +152,8 @@ class VoiceStream:
 
     def push(self, levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The voice's level (an amplitude) and whether somebody speaks, for the frames [n] that
-        are final now; `levels` are the next frames of `loudness`."""
+        are final now; `levels` are the next frames of `loudness`.
+        """
         voices, actives = [np.zeros(0)], [np.zeros(0, np.bool_)]
         for start in range(0, len(levels), _PIECE):
             voice, active = self._advance(levels[start : start + _PIECE])

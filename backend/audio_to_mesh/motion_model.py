@@ -26,7 +26,8 @@ _EVENT_PHONES = (("p", "b", "m"), ("f", "v"), ("sil",))
 @dataclass(frozen=True)
 class PhonePoses:
     """The teacher's pose of each phone, `poses` [P, C], zeros for contacts and silence, and the
-    `share` [P] of the training frames that the phone has (0 for those that have no pose)."""
+    `share` [P] of the training frames that the phone has (0 for those that have no pose).
+    """
 
     poses: NDArray[np.float32]
     share: NDArray[np.float32]
@@ -66,7 +67,7 @@ class MotionModel:
         try:
             with safe_open(path, "pt") as stream:
                 about = stream.metadata() or {}
-                tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
+                tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}
             sizes = json.loads(about["shape"])
             sizes["dilations"] = tuple(sizes["dilations"])
             network = MotionNetwork(NetworkShape(**sizes))

@@ -59,7 +59,8 @@ class NetworkShape:
 @dataclass(frozen=True)
 class Outputs:
     """Raw outputs at 100 Hz, all [B, T, n]: `curves` in 0..1 (lips and jaw, then the rest of the
-    face), `offsets` in units of the basis, the others logits."""
+    face), `offsets` in units of the basis, the others logits.
+    """
 
     curves: Tensor
     offsets: Tensor
@@ -109,7 +110,7 @@ class _Branch(nn.Module):
             nn.init.zeros_(zero.bias)
 
     def forward(self, hidden: Tensor, style: Tensor) -> Tensor:
-        """hidden [B, T, head_width] and style embedding [B, 1, style_width] to [B, T, n]."""
+        """Hidden [B, T, head_width] and style embedding [B, 1, style_width] to [B, T, n]."""
         scale, shift, late_scale, late_shift = self.modulation(style).chunk(4, dim=-1)
         inner = functional.gelu(self.narrow(hidden) * (1.0 + scale) + shift)
         blended = self.blend(inner.transpose(1, 2)).transpose(1, 2)

@@ -34,7 +34,8 @@ def bench_transfer() -> Iterator[Row]:
 
 def subdivided_head(count: int) -> Character:
     """Our own head cut finer until it has `count` vertices: every triangle into four as long as
-    that is not too many, then some into three."""
+    that is not too many, then some into three.
+    """
     from backend.face import template_face
 
     face = template_face()

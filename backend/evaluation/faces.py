@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`evaluate faces`: the muscle table against a reference head, and photos that give a face: that
-they do, how well it fits them, whether it is the same person smiling, how well a turn is borne."""
+they do, how well it fits them, whether it is the same person smiling, how well a turn is borne.
+"""
 
 from __future__ import annotations
 

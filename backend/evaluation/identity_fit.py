@@ -40,7 +40,8 @@ PIXELS_PER_METRE = 3000.0
 class FitFigures:
     """Photos of a folder: how many were tried and fitted; the distance of tracked landmarks from
     the fitted face (at rest + weights, posed), mean over landmarks as a share of the distance of
-    the outer eye corners: mean and 95th percentile over photos; the solver's median seconds."""
+    the outer eye corners: mean and 95th percentile over photos; the solver's median seconds.
+    """
 
     folder: str
     tried: int
@@ -53,7 +54,8 @@ class FitFigures:
 @dataclass(frozen=True)
 class SamePerson:
     """Of `asked` smiling people, the share whose neutral mesh is nearest to that of their own
-    neutral photo among `known` (Mahalanobis distance of meshes, `identity_coordinates`)."""
+    neutral photo among `known` (Mahalanobis distance of meshes, `identity_coordinates`).
+    """
 
     asked: int
     known: int
@@ -63,7 +65,8 @@ class SamePerson:
 @dataclass(frozen=True)
 class TurnedFigures:
     """Faces turned by `yaw` degrees, with noise and a hidden side: mean distance of the neutral
-    mesh from the true one in millimetres, mean error of the yaw in degrees."""
+    mesh from the true one in millimetres, mean error of the yaw in degrees.
+    """
 
     yaw: float
     mesh: float
@@ -81,7 +84,8 @@ class IdentityFigures:
 
 def misfit(fit: PhotoFit, landmarks: Floats) -> float:
     """Mean distance in the picture between tracked landmarks [478,3] and the fitted face, as a
-    share of the distance of its outer eye corners."""
+    share of the distance of its outer eye corners.
+    """
     shown = fit.vertices + np.tensordot(fit.expression, landmark_basis(fit.vertices), axes=1)
     before_camera = (shown - fit.to_head.shift) @ fit.to_head.rotation
     tracked = image_to_axes(landmarks)[:LANDMARK_COUNT] * fit.to_head.scale
@@ -91,7 +95,8 @@ def misfit(fit: PhotoFit, landmarks: Floats) -> float:
 
 def turned_landmarks(face: Floats, yaw: float, random: np.random.Generator) -> Floats:
     """Landmarks [478,3] in pixels of a face [478,3] turned by `yaw` degrees: noise everywhere,
-    and more on the side that faces away, where all points err together."""
+    and more on the side that faces away, where all points err together.
+    """
     turned = face @ Rotation.from_euler("z", yaw, degrees=True).as_matrix().T
     size = face_size(face)
     facing = -vertex_normals(turned[:LANDMARK_COUNT], load_template().triangles)[:, 1]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lips in a row of poses, from the front and from the side: weights alone against the driven
-mesh, to be looked at."""
+mesh, to be looked at.
+"""
 
 from __future__ import annotations
 

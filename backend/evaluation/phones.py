@@ -9,15 +9,15 @@ from pathlib import Path
 
 from shared.errors import ErrorKind, VividKeysError
 
-BILABIAL = frozenset("p b m em".split())
-LABIODENTAL = frozenset("f v".split())
-ROUND = frozenset("uw ow w uh ux".split())
-SPREAD = frozenset("iy ih eh ae ey y".split())
-OPEN = frozenset("aa ae ay aw ao".split())
-MID = frozenset("eh ey ah er ax axr".split())
-CLOSE = frozenset("iy ih ix uw uh ux".split())
-SILENCE = frozenset("sil pau h# sp spn epi # ssil".split())
-VOWELS = OPEN | MID | CLOSE | frozenset("ow oy".split())
+BILABIAL = frozenset(["p", "b", "m", "em"])
+LABIODENTAL = frozenset(["f", "v"])
+ROUND = frozenset(["uw", "ow", "w", "uh", "ux"])
+SPREAD = frozenset(["iy", "ih", "eh", "ae", "ey", "y"])
+OPEN = frozenset(["aa", "ae", "ay", "aw", "ao"])
+MID = frozenset(["eh", "ey", "ah", "er", "ax", "axr"])
+CLOSE = frozenset(["iy", "ih", "ix", "uw", "uh", "ux"])
+SILENCE = frozenset(["sil", "pau", "h#", "sp", "spn", "epi", "#", "ssil"])
+VOWELS = OPEN | MID | CLOSE | frozenset(["ow", "oy"])
 
 # How far open the mouth is for a class of phones; the first group that holds the phone counts.
 _OPENNESS = (

@@ -59,7 +59,8 @@ Motion = Callable[[Audio, Lesson], Singles]
 @dataclass(frozen=True)
 class Errors:
     """One system: errors with 95 % intervals (value, low, high), and in frames in which the
-    teacher seals the lips the median of the largest gap in mm."""
+    teacher seals the lips the median of the largest gap in mm.
+    """
 
     name: str
     largest: tuple[float, float, float]
@@ -116,7 +117,8 @@ def _at_lesson_rate(weights: Singles) -> Singles:
 
 def systems(weights: Path | None = None) -> list[tuple[str, Motion]]:
     """What is compared: a still mouth, loudness, Rhubarb where it is, the student, and the
-    teacher's own weights, which are the best that weights alone can do."""
+    teacher's own weights, which are the best that weights alone can do.
+    """
     from backend.audio_to_mesh.animate import AnimateSettings, animate
     from backend.audio_to_mesh.motion_model import MotionModel
 
@@ -217,7 +219,8 @@ def compare(
 
 def held_out(cache: Path, seconds: float) -> dict[str, list[Utterance]]:
     """Up to `seconds` of each held-out corpus of the cache, evenly chosen; where there is none,
-    a minute of languages that training does not hear, spoken by espeak-ng."""
+    a minute of languages that training does not hear, spoken by espeak-ng.
+    """
     found: dict[str, list[Utterance]] = {}
     for name in CORPORA:
         if is_complete(cache / name):
@@ -239,7 +242,8 @@ def held_out(cache: Path, seconds: float) -> dict[str, list[Utterance]]:
 
 def teacher_figures(utterances: Sequence[Utterance]) -> OffsetFigures:
     """The driven mesh against weights alone, on faces, sentences and styles that the fields were
-    not fitted to."""
+    not fitted to.
+    """
     faces = face_pool(9, _OTHER_FACES)[1:]
     random = np.random.default_rng(_OTHER_FACES)
     cases = [

@@ -60,7 +60,8 @@ class TransferRow:
 @dataclass(frozen=True)
 class TransferHead:
     """One head: its vertices, how many of its shapes are right, the largest motion below the neck
-    in millimetres, and the seconds it took with finding the face."""
+    in millimetres, and the seconds it took with finding the face.
+    """
 
     head: str
     vertices: int
@@ -82,7 +83,8 @@ class _Reference:
 def transfer_rows(data: Path) -> tuple[list[TransferHead], list[TransferRow]]:
     """Figures on every reference head that lies in `data`, each also with its own shapes given at
     the landmarks; and, where there are two, of the first one's hand-made shapes against the
-    second's (see `transfer_style`)."""
+    second's (see `transfer_style`).
+    """
     heads, rows, sources = [], [], []
     for reference in _references(data / HEADS):
         character = _bare(reference)

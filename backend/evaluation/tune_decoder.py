@@ -57,7 +57,8 @@ def hear_folder(folder: Path, model: MotionModel) -> Folder:
 @dataclass(frozen=True)
 class Merit:
     """What settings are worth: the means over the folders of the closure scores and of the scores
-    of the opening, and every score of each folder."""
+    of the opening, and every score of each folder.
+    """
 
     closures: float
     opening: float

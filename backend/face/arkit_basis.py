@@ -75,7 +75,8 @@ def _contact(template: Template, upper: tuple[int, ...], lower: tuple[int, ...],
 @lru_cache(maxsize=1)
 def contacts() -> dict[str, Contact]:
     """The lips, the lids of both eyes, and the lips with the border of their red (which do not
-    meet): keys lips, left, right, lip_rings."""
+    meet): keys lips, left, right, lip_rings.
+    """
     template = load_template()
     upper_rings, lower_rings = INNER_LIP_UPPER + OUTER_LIP_UPPER, INNER_LIP_LOWER + OUTER_LIP_LOWER
     return {
@@ -188,7 +189,8 @@ def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
 
 def _sealed(field: Floats) -> Floats:
     """Lips that meet over an open jaw: the line between them and the red of them stay smooth
-    lines, without a kink near the corners."""
+    lines, without a kink near the corners.
+    """
     rings = contacts()["lip_rings"]
     upper, lower = field[rings.upper].copy(), field[rings.lower].copy()
     count = len(INNER_LIP_UPPER)

@@ -149,7 +149,8 @@ def _checked(landmarks: Floats) -> Floats:
 @dataclass(frozen=True, eq=False)
 class _Fields:
     """Offsets that may be added to the mean: `free` [F,478,3] modes, habits and turns, `pushed`
-    [P,478,3] the mean smile and muscles, which never pull; with what each costs."""
+    [P,478,3] the mean smile and muscles, which never pull; with what each costs.
+    """
 
     free: Floats
     pushed: Floats

@@ -109,7 +109,8 @@ def _spread() -> Singles:
 @lru_cache(maxsize=1)
 def lip_metric() -> Floats:
     """What an error of the region costs, [L*3,L*3]: at the lips more than around them, and most
-    where it would open or cross lips that meet. Its square root is a length."""
+    where it would open or cross lips that meet. Its square root is a length.
+    """
     region = lip_region()
     weights = np.full(len(region), 1.0)
     weights[lip_vertices()] = _LIPS_COUNT
@@ -247,7 +248,8 @@ def _close(upper: Singles, lower: Singles, closure: Singles) -> None:
 
 def _keep_apart(upper: Singles, lower: Singles, tucked: Singles) -> None:
     """Where an upper edge is below its lower one, both give way, or the upper one alone where
-    the lower one lies under the teeth; in place."""
+    the lower one lies under the teeth; in place.
+    """
     crossing = np.minimum(upper[:, :, 2] - lower[:, :, 2], 0.0)
     upper_gives = 0.5 + 0.5 * tucked
     upper[:, :, 2] -= upper_gives * crossing
@@ -256,7 +258,8 @@ def _keep_apart(upper: Singles, lower: Singles, tucked: Singles) -> None:
 
 def gaps(face: LipShapes, displacement: Singles) -> tuple[Singles, Singles]:
     """Distance of the edges of each pair [T,9] in metres, and how deep they cross [T,9] (0 or
-    more) for a displacement [T,L,3] of the region."""
+    more) for a displacement [T,L,3] of the region.
+    """
     upper_of, lower_of = _places()
     upper = displacement[:, upper_of] + face.edges[:PAIR_COUNT]
     lower = displacement[:, lower_of] + face.edges[PAIR_COUNT:]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is known about faces in photos before one is looked at: who people are, how they smile,
-how well each landmark is seen. The numbers of `models/face_fit.safetensors`."""
+how well each landmark is seen. The numbers of `models/face_fit.safetensors`.
+"""
 
 from __future__ import annotations
 

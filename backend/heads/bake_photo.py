@@ -57,7 +57,8 @@ def bake(
     own: FaceMesh,
 ) -> Baked:
     """Texture and coordinates of a fitted head [V,3] with `landmarks` [468,3]; `size` is how large
-    the face is against the mean one, `own` our own head for the same photo."""
+    the face is against the mean one, `own` our own head for the same photo.
+    """
     part = np.array(parts)[vertex_part]
     pixel = _pixels_of(triangles, uvs, part, balls, vertices, size)
     eyes = np.isin(part, ("left_eye", "right_eye"))[triangles[:, 0]]

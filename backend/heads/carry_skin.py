@@ -174,7 +174,8 @@ class _Search:
 
     def places(self, wanted: Floats) -> NDArray[np.float32]:
         """For places and scaled normals [N,6]: the pixels right and down of our texture, and how
-        far from our skin they were, [N,3]."""
+        far from our skin they were, [N,3].
+        """
         distance, near = self._tree.query(wanted, workers=-1)
         which = self._which[near]
         share = _shares_in_space(self._corners[which], wanted[:, :3])
@@ -185,7 +186,8 @@ class _Search:
 @dataclass(frozen=True, eq=False)
 class _Samples:
     """Places spread over our skin: triangle [N] with shares [N,3]; triangles [F,3], corners
-    [F,3,2] in pixels of our texture."""
+    [F,3,2] in pixels of our texture.
+    """
 
     triangle: Indices
     share: Floats

@@ -46,7 +46,8 @@ _MILD = 0.6
 @dataclass(frozen=True, eq=False)
 class _Photo:
     """neutral landmarks [468,3] and irises [10,3] in metres, the cut-out photo, warnings, and the
-    photo's meta."""
+    photo's meta.
+    """
 
     neutral: Floats
     irises: Floats

@@ -21,7 +21,8 @@ def pack(
     materials: tuple[Material, ...], uvs: NDArray[np.floating], material: NDArray[np.integer]
 ) -> tuple[Pixels, Floats]:
     """The one picture [H,W,3], and the corners' places in it [F,3,2] for those in the materials'
-    own pictures; `material` [F]."""
+    own pictures; `material` [F].
+    """
     pictures = [
         np.full((FLAT, FLAT, 3), np.round(np.array(entry.colour) * 255), np.uint8)
         if entry.picture is None

@@ -28,7 +28,8 @@ def spread(
     points: Floats, places: Floats, values: Floats, reach: float = REACH, softness: float = SOFTNESS
 ) -> Floats:
     """Values [N,C] at `points` [N,3] of a smooth field that has about `values` [M,C] at `places`
-    [M,3]; zero further than `reach` from all of them."""
+    [M,3]; zero further than `reach` from all of them.
+    """
     weights = np.linalg.solve(
         kernel(cdist(places, places), reach) + softness * np.eye(len(places)), values
     )

@@ -14,10 +14,40 @@ import av
 from av.container import InputContainer
 
 CONTAINERS = frozenset(
-    """
-    mov mp4 m4a 3gp 3g2 mj2 matroska webm avi mpeg mpegts mpegvideo flv mxf asf
-    wav w64 aiff au caf flac mp3 aac ogg amr ac3 eac3 dts wv ape tta voc
-    """.split()
+    [
+        "mov",
+        "mp4",
+        "m4a",
+        "3gp",
+        "3g2",
+        "mj2",
+        "matroska",
+        "webm",
+        "avi",
+        "mpeg",
+        "mpegts",
+        "mpegvideo",
+        "flv",
+        "mxf",
+        "asf",
+        "wav",
+        "w64",
+        "aiff",
+        "au",
+        "caf",
+        "flac",
+        "mp3",
+        "aac",
+        "ogg",
+        "amr",
+        "ac3",
+        "eac3",
+        "dts",
+        "wv",
+        "ape",
+        "tta",
+        "voc",
+    ]
 )
 """FFmpeg's names of what is let in (asf is also WMA and WMV, matroska also MKV)."""
 

@@ -28,7 +28,8 @@ class NotAPictureError(ValueError):
 
 class TooManyPixelsError(ValueError):
     """A picture that would unpack to more than `MAX_PIXELS`; `width` and `height` in pixels,
-    0 where they are beyond counting."""
+    0 where they are beyond counting.
+    """
 
     def __init__(self, width: int = 0, height: int = 0) -> None:
         super().__init__(f"{width} by {height} pixels")

@@ -23,7 +23,8 @@ GREY = (0.8, 0.8, 0.8)
 @dataclass(frozen=True, eq=False)
 class Material:
     """colour: red, green, blue 0..1 as they are shown (sRGB); picture: uint8 [H,W,3], which is
-    multiplied by nothing, or None."""
+    multiplied by nothing, or None.
+    """
 
     name: str
     colour: tuple[float, float, float] = GREY
@@ -58,7 +59,8 @@ class MeshFile:
 @dataclass(frozen=True, eq=False)
 class Piece:
     """One object of a file: vertices [N,3], triangles [F,3], uvs [F,3,2] or None, materials [F],
-    shapes [N,3] by name."""
+    shapes [N,3] by name.
+    """
 
     name: str
     vertices: Floats

@@ -15,7 +15,8 @@ from .mesh_file import Material, MeshFile, Piece, join
 
 def read_npz(path: Path) -> MeshFile:
     """An .npz with `vertices` [V,3] and `triangles` [F,3], metres, +Z up, the face along -Y;
-    `names` [S] with `deltas` [S,V,3] are its shapes where they are there."""
+    `names` [S] with `deltas` [S,V,3] are its shapes where they are there.
+    """
     arrays = load_npz(path, "a mesh")
     if "vertices" not in arrays or "triangles" not in arrays:
         raise damaged(path.name, "it lacks the array 'vertices' or 'triangles'")

@@ -140,7 +140,8 @@ def _nearest(vertices: Tensor, triangles: Tensor, size: tuple[int, int], cull: C
 
 def _boxes(corners: Tensor, size: tuple[int, int], cull: Cull) -> tuple[Tensor, Tensor, Tensor]:
     """Numbers of the triangles worth drawing [N], left/top/width of their boxes [N,3], and the
-    pixels in each box [N]."""
+    pixels in each box [N].
+    """
     width, height = size
     x, y = corners[..., 0], corners[..., 1]
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])

@@ -71,7 +71,8 @@ class JobContext(Protocol):
 
     def new_file(self, name: str) -> Path:
         """Where the job may write a file that is its result, in a folder of its own that is
-        deleted with the job. It is for what is too large for arrays."""
+        deleted with the job. It is for what is too large for arrays.
+        """
         ...
 
     def cancelled(self) -> bool:

@@ -64,7 +64,8 @@ def _places(vertices: Floats, piece: NDArray[np.int32]) -> Indices:
 
 def component_labels(triangles: NDArray[np.int32], same: Indices) -> NDArray[np.int32]:
     """A number [V] for each connected part, largest part first; -1 for vertices without faces.
-    `same` is what `seam_twins` found."""
+    `same` is what `seam_twins` found.
+    """
     count = len(same)
     corners = same[triangles]
     start = np.concatenate([corners[:, 0], corners[:, 1]])
@@ -83,7 +84,8 @@ def component_labels(triangles: NDArray[np.int32], same: Indices) -> NDArray[np.
 @dataclass(frozen=True, eq=False)
 class Ball:
     """A sphere that was fitted: its centre [3], its radius, and how far the points are off it
-    (rms, as a share of the radius)."""
+    (rms, as a share of the radius).
+    """
 
     centre: Floats
     radius: float

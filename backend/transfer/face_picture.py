@@ -87,7 +87,8 @@ class Surface:
 @dataclass(frozen=True, eq=False)
 class Light:
     """Where the light comes from (picture axes: right, away, up), how strong the even part is,
-    and how much hollows are darkened."""
+    and how much hollows are darkened.
+    """
 
     direction: tuple[float, float, float] = (0.25, -1.0, 0.55)
     even: float = 0.45
@@ -97,7 +98,8 @@ class Light:
 @dataclass(frozen=True, eq=False)
 class Picture:
     """pixels [S,S,3], the triangle of each pixel [S,S] (-1: none), corner shares [S,S,3], depth
-    [S,S] in pixels (infinite where there is nothing)."""
+    [S,S] in pixels (infinite where there is nothing).
+    """
 
     pixels: Pixels
     triangle: NDArray[np.int32]
@@ -126,7 +128,8 @@ def draw(
     surface: Surface, view: View, light: Light, openings: list[Floats] | None = None
 ) -> Picture:
     """The surface in a view; `openings` are outlines of eyes [N,2] in pixels, to be painted where
-    no eyeball shows."""
+    no eyeball shows.
+    """
     triangle, shares, depth = depth_picture(surface, view)
     seen = triangle >= 0
     corners = surface.triangles[triangle[seen]]

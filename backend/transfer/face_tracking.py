@@ -39,7 +39,8 @@ _REGION = np.array([[-0.13, -0.20, -0.14], [0.13, 0.04, 0.15]])
 @dataclass(frozen=True, eq=False)
 class Tracked:
     """places [468,3] in the character's space, confidence [468] 0..1, the similarity to the
-    template's frame, its residual, and how many views showed the face."""
+    template's frame, its residual, and how many views showed the face.
+    """
 
     places: Floats
     confidence: Floats
@@ -119,7 +120,8 @@ def _from_view(
 
 def _both_ways(pixels: NDArray[np.uint8]) -> list[Floats]:
     """Faces of a picture; each is the mean of what the tracker sees in it and in its mirror
-    image, since it does not treat left and right alike."""
+    image, since it does not treat left and right alike.
+    """
     faces = faces_in_square(pixels)
     mirror = load_template().mirror
     for other in faces_in_square(np.ascontiguousarray(pixels[:, ::-1])):

@@ -112,7 +112,8 @@ def _tracked(
     watch: Watch,
 ) -> tuple[Tracked | None, Surface]:
     """The face as seen in pictures; once more without all loose parts where it was seen badly,
-    as under unnamed hair. Also the surface that was drawn."""
+    as under unnamed hair. Also the surface that was drawn.
+    """
     tracked = _seen(character, surface, watch)
     if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
         bare = shown_surface(character, parts, strict=True)

@@ -29,7 +29,8 @@ _FEW = 50
 @dataclass(frozen=True, eq=False)
 class FramedHead:
     """graph, landmarks [468,3] and scale against the template in the frame of the template;
-    role [P] of each point, face [P] whether it is the face's skin."""
+    role [P] of each point, face [P] whether it is the face's skin.
+    """
 
     graph: MeshGraph
     landmarks: Floats

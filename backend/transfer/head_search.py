@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where on a character the face is and which way it looks: pictures of likely places are drawn
-and shown to the face finder."""
+and shown to the face finder.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ _CLOSE_CENTRE = np.array([0.0, -0.05, 0.012])
 @dataclass(frozen=True, eq=False)
 class Find:
     """A face that was found: the similarity to the template's frame, its residual (share of the
-    eye distance; smaller is better)."""
+    eye distance; smaller is better).
+    """
 
     to_frontal: Similarity
     residual: float

@@ -121,7 +121,8 @@ def _incident(triangles: NDArray[np.int32], count: int) -> Ints:
 @dataclass(frozen=True, eq=False)
 class Places:
     """Where points lie on the surface: triangle [N], shares [N,3] of its corners, the place
-    [N,3], the surface's normal there [N,3]."""
+    [N,3], the surface's normal there [N,3].
+    """
 
     triangle: Ints
     shares: Floats

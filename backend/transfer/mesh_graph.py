@@ -26,7 +26,8 @@ SAME_POINT = 2e-6
 @dataclass(frozen=True, eq=False)
 class MeshGraph:
     """points [P,3] and triangles [F,3] after welding; `point_of` [V] the point of each vertex;
-    edges [E,2]; `lengths` a symmetric sparse matrix [P,P] of the edges' lengths; component [P]."""
+    edges [E,2]; `lengths` a symmetric sparse matrix [P,P] of the edges' lengths; component [P].
+    """
 
     points: Floats
     triangles: Ints
@@ -101,7 +102,8 @@ def point_normals(graph: MeshGraph) -> Floats:
 
 def distances_from(graph: MeshGraph, sources: Ints, limit: float = np.inf) -> tuple[Floats, Ints]:
     """Along the edges to the nearest of `sources`: [P] distance (inf beyond `limit`), and which
-    source it is, [P] (-1 where none)."""
+    source it is, [P] (-1 where none).
+    """
     if not len(sources):
         return np.full(graph.count, np.inf), np.full(graph.count, -1, np.int64)
     distance, _, source = dijkstra(

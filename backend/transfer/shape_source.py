@@ -37,7 +37,8 @@ MISSING_BELOW = 0.002
 @dataclass(frozen=True, eq=False)
 class ShapeSource:
     """A head's landmarks at rest [468,3] and their motions [52,468,3] in the order of
-    `ARKIT_NAMES`, in any one space; `name` is for sentences, `rules` as in `with_contacts`."""
+    `ARKIT_NAMES`, in any one space; `name` is for sentences, `rules` as in `with_contacts`.
+    """
 
     name: str
     landmarks: Floats

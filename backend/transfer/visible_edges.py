@@ -128,7 +128,8 @@ class OpeningPicture:
 
     def corner(self, inner: Floats, outer: Floats) -> Floats | None:
         """Where the line between the lips ends, sought from `inner` [3] over `outer` and beyond;
-        None where there is no line."""
+        None where there is no line.
+        """
         step = 1 if outer[0] > inner[0] else -1
         height, width = self.side.shape
         column = int((inner[0] - self.left) / self.pixel)
@@ -164,7 +165,8 @@ class OpeningPicture:
 
     def edge(self, landmark: Floats, side: int) -> Floats | None:
         """The last point [3] of the upper (+1) or lower (-1) skin on the way to the other one,
-        straight above or below the landmark; None where there is no such skin."""
+        straight above or below the landmark; None where there is no such skin.
+        """
         height, width = self.side.shape
         column = int((landmark[0] - self.left) / self.pixel)
         middle = int((self.top - landmark[2]) / self.pixel)

@@ -64,7 +64,8 @@ class EyeProcess:
 
     def push(self, ends: NDArray[np.float64], known_until: float) -> FloatArray:
         """Curves [n, 52] of the frames that are certain now: `ends` are the next phrase ends in
-        seconds, and before `known_until` there are no others."""
+        seconds, and before `known_until` there are no others.
+        """
         self._draw(ends, known_until)
         return self._frames(max(math.ceil(known_until * self._fps - 1e-9), self.frames))
 
@@ -140,7 +141,8 @@ class _BlinkTimes:
 
     def push(self, ends: NDArray[np.float64], known: float, until: float) -> list[float]:
         """The onsets that are certain when all phrase ends before `known` are known, at least
-        those before `until`."""
+        those before `until`.
+        """
         self._ends += [float(end) for end in ends]
         found: list[float] = []
         while (due := self._decided(known)) is not None and due < until:
@@ -182,7 +184,8 @@ def eye_weights(
 
 def _add_blinks(weights: FloatArray, first: int, fps: float, blinks: NDArray[np.float64]) -> None:
     """Lay closings and openings of the lids into the frames from `first` on; `blinks` [N, 8]:
-    onset, tempo of closing, staying and opening, lateness left and right, depth left and right."""
+    onset, tempo of closing, staying and opening, lateness left and right, depth left and right.
+    """
     if not len(blinks):
         return
     times = blinks[:, 0]

@@ -304,7 +304,8 @@ def _limit_opening(
     rows: FloatArray, table: dict[str, float], before: FloatArray, freedom: FloatArray
 ) -> None:
     """Let the lips open beyond `before` [T] by no more than the share `freedom` [T] of what the
-    dials ask: first the lips' own shapes give way, then the jaw. The opening is that of `table`."""
+    dials ask: first the lips' own shapes give way, then the jaw. The opening is that of `table`.
+    """
     styled = weighted(rows, table)
     limit = before + freedom * np.maximum(styled - before, 0.0)
     frames = np.flatnonzero(styled > limit + 1e-6)

@@ -21,7 +21,8 @@ SHARPNESS = 0.9
 @dataclass(frozen=True)
 class Bar:
     """One thing that must be reached, and what was measured. `reached` is None where nothing
-    could be measured."""
+    could be measured.
+    """
 
     what: str
     wanted: str

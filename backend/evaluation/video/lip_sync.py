@@ -61,7 +61,8 @@ class Video:
 @dataclass(frozen=True)
 class AxisFigures:
     """One axis of the head: correlation with the mesh, mean error in degrees, and how many times
-    as far it turns."""
+    as far it turns.
+    """
 
     axis: str
     correlation: float

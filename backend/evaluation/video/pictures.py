@@ -28,7 +28,8 @@ _C1, _C2 = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 @dataclass(frozen=True)
 class Likeness:
     """psnr [dB, higher is better], ssim [-1..1, higher is better], gradient: mean absolute
-    difference of the luminance's slopes [levels per pixel, lower is better]."""
+    difference of the luminance's slopes [levels per pixel, lower is better].
+    """
 
     psnr: float
     ssim: float

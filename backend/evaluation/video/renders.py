@@ -82,7 +82,8 @@ def rendered(
     weights: Path | None = None,
 ) -> Iterator[Pixels]:
     """Frames in the order asked for, made by two threads; `weights` is a folder with others than
-    those that are shipped."""
+    those that are shipped.
+    """
     renderer = FrameRenderer(portrait, settings, networks(settings.parts, weights))
 
     def make(frame: int) -> Pixels:

@@ -50,7 +50,8 @@ _QUICK_STEP, _QUICK_RECORDINGS, _QUICK_SWINGING = 2, 3, 2
 class Wanted:
     """What is measured: `parts` out of `PARTS`, at most `clips` clips (0: all), `sheet` a folder
     for pictures, `quick`: every second frame, without ablations, fewer videos; `weights` a folder
-    with other networks than the shipped ones."""
+    with other networks than the shipped ones.
+    """
 
     parts: tuple[str, ...] = PARTS
     clips: int = 0

@@ -45,7 +45,8 @@ def edge_widths(
     grey: Grey, region: Region | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Widths in pixels of all upright edges in blocks that have edges, and whether their block has
-    little contrast."""
+    little contrast.
+    """
     # In whole levels: the faint ends of a ramp are nothing that anybody sees.
     levels = np.clip(np.round(grey), 0, 255).astype(np.uint8)
     edges = cv2.Canny(levels, *_CANNY, L2gradient=True) > 0
@@ -79,7 +80,8 @@ def _corners(length: int) -> range:
 
 def _widths(grey: NDArray[np.uint8], sign: NDArray[np.float32]) -> NDArray[np.float64]:
     """Pixels [H,W] from the extreme left of each place to the one right of it, along the row,
-    where brightness goes the way `sign` says."""
+    where brightness goes the way `sign` says.
+    """
     step = np.diff(grey.astype(np.int16), axis=1)
     total = np.zeros(grey.shape)
     for direction in (1.0, -1.0):

@@ -39,7 +39,8 @@ RIM_WIDTH = 0.035
 @dataclass(frozen=True, eq=False)
 class Operators:
     """Shares [N,468] of each landmark's offset that the shell's vertices take over: when the
-    face moves (`motion`) and when another face is fitted (`fitting`)."""
+    face moves (`motion`) and when another face is fitted (`fitting`).
+    """
 
     motion: Floats
     fitting: Floats

@@ -99,7 +99,8 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 class Assembly:
     """A whole mesh: vertices [V,3], uvs [V,2] in the painted tiles, triangles [F,3], materials [F],
     shapes [S,V,3], of which the first 52 are those of `ARKIT_NAMES`, and the part of each vertex
-    [V]."""
+    [V].
+    """
 
     vertices: Floats
     uvs: Floats

@@ -58,7 +58,8 @@ def _operators_of(mesh: Assembly) -> tuple[csr_matrix, csr_matrix, Triangles]:
 
 def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:
     """The part of each edge's middle [E]: between two parts it is not the face's, and otherwise
-    the later one's in the list of parts."""
+    the later one's in the list of parts.
+    """
     ends = middle.indices.reshape(-1, 2)
     return np.asarray(part[ends].max(axis=1), np.int32)
 

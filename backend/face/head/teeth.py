@@ -50,7 +50,8 @@ def teeth_parts(middle: Floats, scale: float) -> list[Part]:
 
 def _arch(share: Floats, inset: Floats) -> tuple[Floats, Floats]:
     """Points (x, y) [...,2] at shares 0..1 of the arch's length from right to left, `inset`
-    metres inside its outer line, and the direction inward [...,2]."""
+    metres inside its outer line, and the direction inward [...,2].
+    """
     angle = np.radians(np.linspace(-ANGLE, ANGLE, 181))
     line = np.stack([HALF_WIDTH * np.sin(angle), DEPTH * (1.0 - np.cos(angle))], axis=-1)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
@@ -95,7 +96,8 @@ def _retreat(count: int, scale: float) -> dict[str, Floats]:
 @lru_cache(maxsize=2)
 def _row_of_teeth(upper: bool) -> tuple[Floats, Floats, NDArray[np.int32]]:
     """Fourteen teeth on the template against the middle of the lips: vertices [N,3], places in
-    the unit square [N,2], triangles."""
+    the unit square [N,2], triangles.
+    """
     sign, edge = (1.0, UPPER_EDGE) if upper else (-1.0, LOWER_EDGE)
     heights = UPPER_HEIGHTS if upper else LOWER_HEIGHTS
     borders = _borders()

@@ -139,7 +139,8 @@ def _smooth(t: Floats) -> Floats:
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """Pixels between the lids: colours [N,3], distance from the middle of the iris in iris
-    radii [N], and distance from the lids in pixels [N]."""
+    radii [N], and distance from the lids in pixels [N].
+    """
 
     colours: Floats
     away: Floats

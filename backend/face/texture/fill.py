@@ -56,7 +56,8 @@ def _laplacian(layout: HeadLayout) -> csr_matrix:
 @dataclass(frozen=True, eq=False)
 class _Graph:
     """The skin's neighbourhoods: `laplacian` [V,V], and in coarse: `groups` [V,G] says which
-    group of neighbours a vertex belongs to."""
+    group of neighbours a vertex belongs to.
+    """
 
     laplacian: csr_matrix
     diagonal: Floats
@@ -97,7 +98,8 @@ def carried_on(layout: HeadLayout, colours: Floats, known: Floats, typical: Floa
 @dataclass(frozen=True, eq=False)
 class Grain:
     """Fine unevenness, uint8 [SIDE,SIDE,3] around 128, `GRAIN_UNIT` for one standard deviation:
-    of skin, and of hair in strands."""
+    of skin, and of hair in strands.
+    """
 
     skin: Pixels
     hair: Pixels
@@ -133,7 +135,8 @@ def uneven(pixels: Pixels, texture: Pixels, size: float) -> Pixels:
 
 def blurred_round(field: Image, down: float, across: float) -> Image:
     """A field [H,W] after a Gaussian (standard deviations in pixels), as if it went on as it began
-    beyond each border."""
+    beyond each border.
+    """
     reach_down, reach_across = round(4 * down), round(4 * across)
     padded = np.pad(field, ((reach_down, reach_down), (reach_across, reach_across)), mode="wrap")
     smooth = cv2.sepFilter2D(

@@ -86,7 +86,7 @@ def load_layout(path: Path = LAYOUT_PATH) -> LayoutFile:
     try:
         with safe_open(path, "np") as stream:
             about = stream.metadata() or {}
-            numbers = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            numbers = {name: stream.get_tensor(name) for name in stream.keys()}
         layout = LayoutFile(
             numbers["vertices"].astype(np.float64),
             numbers["vertex_part"].astype(np.int32),

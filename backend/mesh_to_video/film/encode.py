@@ -75,7 +75,8 @@ def exact_rate(fps: float) -> Fraction:
 
 def check_writable(path: Path) -> None:
     """Whether a video may be written at `path`, before any work. Raises VividKeysError(bad_file,
-    disk_full, bad_request)."""
+    disk_full, bad_request).
+    """
     kind = output_kind(path)
     if kind == "png" and path.suffix.lower() != ".png":
         path = path / "0001.png"

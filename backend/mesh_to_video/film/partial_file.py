@@ -41,7 +41,7 @@ class PartialFile:
         # is not absolute it would take what is before a colon for a protocol.
         self.name = str(path.absolute())
         self.refusal: OSError | None = None
-        self._file: IO[bytes] = open(path, "x+b", buffering=0)  # noqa: SIM115
+        self._file: IO[bytes] = open(path, "x+b", buffering=0)
         self._dropping = False
 
     def write(self, data: bytes) -> int:

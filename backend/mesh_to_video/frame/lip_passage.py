@@ -31,7 +31,8 @@ LITTLE_OPEN, SHOWS_TEETH = 0.003, 0.006
 
 class Passage(NamedTuple):
     """What lips let through: the softness of their edge in heights of the opening, the share of
-    what is behind them that is seen, and how bright flesh is in there against the lips."""
+    what is behind them that is seen, and how bright flesh is in there against the lips.
+    """
 
     edge: float
     cover: float
@@ -42,7 +43,8 @@ def passage_of(
     corners: Singles, opening: float, metre: float, rest_width: float, photo_gap: float
 ) -> Passage:
     """What lips let through with the corners of the mouth [2,3] and so large an `opening`, both in
-    pixels, of which a metre has `metre`; `photo_gap` is their opening in the photo, metres."""
+    pixels, of which a metre has `metre`; `photo_gap` is their opening in the photo, metres.
+    """
     width = float(np.linalg.norm(corners[1] - corners[0])) / metre / rest_width
     bare = _bareness(width, opening / metre)
     cover = COVER_NARROW + (1 - COVER_NARROW) * bare
@@ -56,7 +58,8 @@ def passage_of(
 def _as_in_photo(opening: float, photo_gap: float) -> float:
     """How well what the photo shows between its lips serves for lips that are open by `opening`,
     0..1: not where they are much further open, nor where it shows teeth, which must not be
-    stretched."""
+    stretched.
+    """
     if photo_gap <= 0.0:
         return 0.0
     near = np.clip(2.0 - opening / photo_gap, 0, 1)
@@ -67,7 +70,8 @@ def _as_in_photo(opening: float, photo_gap: float) -> float:
 def _bareness(width: float, opening: float) -> float:
     """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide open
     mouth, and for lips that a smile draws tightly over the teeth. The mouth's `width` against that
-    at rest, its `opening` in metres."""
+    at rest, its `opening` in metres.
+    """
     wide = (opening - NARROW) / (WIDE - NARROW)
     share = float(np.clip(max(wide, (width - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))
     return share * share * (3 - 2 * share)

@@ -73,7 +73,8 @@ class MotionImage:
 
 class CoarsePixels(NamedTuple):
     """The pixels [h,w] at which the motion beside the face is worked out, by their places in the
-    view."""
+    view.
+    """
 
     x: Singles
     y: Singles
@@ -139,7 +140,8 @@ class MotionField:
 
     def around(self, vertices: Singles) -> tuple[Singles, Singles]:
         """Where everything would come from if there were no face, [H,W] twice; `vertices` [V,3]
-        in the photo's pixels."""
+        in the photo's pixels.
+        """
         view, scale = self.view, np.float32(self.view.scale)
         moved = self._surroundings.displacement(vertices)
         x, y = self._x / scale + np.float32(view.left), self._y / scale + np.float32(view.top)

@@ -138,7 +138,8 @@ class MouthInterior:
 
     def placed(self, points: Singles) -> Singles:
         """Points [V,3] of a driven head in the view, with teeth and tongue where they are in
-        speech."""
+        speech.
+        """
         up = up_of(points)
         widest = WIDEST_RISE * self._metre
         moved = self._higher + self._rises * np.clip(lip_opening(points), 0.0, widest)
@@ -261,7 +262,8 @@ def box_around(
     ring: Singles, width: int, height: int, margin: float = 0.0
 ) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom in pixels around points [N,>=2], within the picture and wider by
-    `margin` of its width; None where nothing of it lies within."""
+    `margin` of its width; None where nothing of it lies within.
+    """
     low, high = ring[:, :2].min(axis=0), ring[:, :2].max(axis=0)
     wider = 3 + margin * float(high[0] - low[0])
     left, top = (max(0, int(value - wider)) for value in low)
@@ -271,7 +273,8 @@ def box_around(
 
 def _well_within(points: Singles) -> NDArray[np.bool_]:
     """Which of points [V,3] lie between the lips' edges, which are among them, and not close to
-    one."""
+    one.
+    """
     ring = np.ascontiguousarray(points[RING, :2], np.float32)
     margin = max(1.0, EDGE_OF_LIPS * lip_opening(points))
     low, high = ring.min(axis=0), ring.max(axis=0)

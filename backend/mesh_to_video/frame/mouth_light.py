@@ -22,7 +22,8 @@ USUAL_WHITE = np.array((150.0, 142.0, 137.0), np.float32)
 
 def light_of_eyes(portrait: Portrait) -> Singles:
     """How bright, and of which colour, teeth are in this photo against the painted ones, [3]: by
-    the whites of the eyes."""
+    the whites of the eyes.
+    """
     whites = []
     for side in ("left", "right"):
         tile = portrait.rig.tiles[f"{side}_eye"].astype(np.float32)

@@ -126,7 +126,8 @@ class PhotoWarp:
 
     def _lay_in_eyes(self, vertices: Singles, colour: Singles, residual: Singles | None) -> None:
         """Both eyes drawn finer, for the sake of the lids' edges; what of their balls lay behind
-        the lids in the photo comes from the painted eyes."""
+        the lids in the photo comes from the painted eyes.
+        """
         points = self.view.points(vertices)
         for ring in self._rings:
             box = box_around(points[ring], self.view.width, self.view.height, EYE_MARGIN)

@@ -168,7 +168,8 @@ def _smooth(t: NDArray[np.floating]) -> Singles:
 
 def _upright(portrait: Portrait, points: Singles, tall: float) -> tuple[Singles, Singles]:
     """Points [N,2] of the photo in the head's own directions, in heights of the face: how far
-    beside the face's middle, how far above the chin."""
+    beside the face's middle, how far above the chin.
+    """
     up = portrait.axes.rotation @ np.array((0.0, 0.0, 1.0))
     way = np.array((up[0], -up[2])) / np.hypot(up[0], up[2])
     side = np.array((-way[1], way[0]))

@@ -119,7 +119,8 @@ class Generator(nn.Module):
         corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
         """Pictures [N, 3, h, w] in 0..1: the composite's part of the frame, whose `corner` (left,
-        top) and sides are multiples of 8. One photo's features serve any number of frames."""
+        top) and sides are multiples of 8. One photo's features serve any number of frames.
+        """
         left, top = corner
         right, bottom = left + composite.shape[-1], top + composite.shape[-2]
         grid = sampling_grid(shrink(flow, 2) * 0.5)
@@ -143,7 +144,8 @@ class Generator(nn.Module):
         inside: Tensor,
     ) -> Tensor:
         """The same for any window of the frame whose corner and side are multiples of 8, without
-        the limits of 0..1. `grid` [N, h/2, w/2, 2] is that window of the sampling grid at 128."""
+        the limits of 0..1. `grid` [N, h/2, w/2, 2] is that window of the sampling grid at 128.
+        """
         visible = shrink(occlusion, 2)
         planes = [
             functional.pixel_unshuffle(composite, 2),
@@ -184,7 +186,8 @@ class DetailRefiner(nn.Module):
         self, large: Tensor, composite: Tensor, generated: Tensor, occlusion: Tensor
     ) -> Tensor:
         """[N, 3, 2S, 2S] in 0..1 from the large composite [N, 3, 2S, 2S] and from the composite,
-        the generator's picture and the occlusion [N, ., S, S]; S a multiple of 2."""
+        the generator's picture and the occlusion [N, ., S, S]; S a multiple of 2.
+        """
         return self.paint(large, composite, generated, occlusion).clamp(0.0, 1.0)
 
     def paint(

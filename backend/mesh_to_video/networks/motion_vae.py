@@ -168,7 +168,8 @@ class DualBranchMotionVAE(nn.Module):
         self, inputs: MotionInputs, lip_branch: bool = True, keep_lips: Tensor | None = None
     ) -> Motion:
         """`lip_branch=False` answers without the lips; `keep_lips` [N] is 0 for samples that are
-        to do without in training."""
+        to do without in training.
+        """
         scaled = inputs.flow * _FLOW_SCALE
         factor = 256 // MOTION_SIDE
         moved = warp(inputs.photo_texture, inputs.flow / factor)

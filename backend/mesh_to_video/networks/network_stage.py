@@ -36,7 +36,8 @@ PAINTED = slice(_TOP, _TOP + PAINTED_SIDE), slice(_LEFT, _LEFT + PAINTED_SIDE)
 @dataclass(frozen=True, eq=False)
 class LearnedMotion:
     """What the motion-VAE adds: pixels of the face crop [M,M,2], and how well the photo shows
-    what is where, [M,M]."""
+    what is where, [M,M].
+    """
 
     residual: Singles
     occlusion: Singles
@@ -44,7 +45,8 @@ class LearnedMotion:
 
 class Change(NamedTuple):
     """What the generator adds to the composite of what is painted in, [P,P,3]; and what the
-    refiner goes on from: the occlusion, and where anything may change, [P,P] 0..1."""
+    refiner goes on from: the occlusion, and where anything may change, [P,P] 0..1.
+    """
 
     added: Singles
     occlusion: Tensor
@@ -88,7 +90,8 @@ class NetworkStage:
         self, frame: DrivenFrame, learned: LearnedMotion | None, composite: Singles
     ) -> Change | None:
         """What the generator makes of the composite of what is painted in [P,P,3] (0..1); None
-        without the generator."""
+        without the generator.
+        """
         network = self._networks.generator
         if network is None or self._features is None:
             return None

@@ -135,7 +135,7 @@ def _read(path: Path, name: str) -> tuple[dict[str, Tensor], dict[str, object]]:
         about = stream.metadata() or {}
         if about.get("name") != name or about.get("format") != FORMAT:
             raise ValueError("weights of another network, or of another version")
-        tensors = {key: stream.get_tensor(key).float() for key in stream.keys()}  # noqa: SIM118
+        tensors = {key: stream.get_tensor(key).float() for key in stream.keys()}
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise ValueError("weights that are no numbers")
     return tensors, dict(json.loads(about["shape"]))

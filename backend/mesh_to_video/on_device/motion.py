@@ -29,7 +29,8 @@ FAR_BEHIND = 1e5
 @dataclass(frozen=True, eq=False)
 class Poses:
     """B driven heads in the photo's pixels, on the device and beside it, and how far the grid of
-    `Surroundings` moves with each, [B,2,CELLS+1,CELLS+1]."""
+    `Surroundings` moves with each, [B,2,CELLS+1,CELLS+1].
+    """
 
     vertices: Tensor
     host: Singles

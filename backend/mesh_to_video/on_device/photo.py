@@ -22,7 +22,8 @@ from .pictures import Boxes, as_planes, boxes_around, sampled
 @dataclass(frozen=True, eq=False)
 class Layers:
     """The person of B frames before the background is put behind: colour [B,3,H,W] 0..255 that
-    they add to each pixel, alpha [B,1,H,W] how much of the background they cover."""
+    they add to each pixel, alpha [B,1,H,W] how much of the background they cover.
+    """
 
     colour: Tensor
     alpha: Tensor

@@ -102,7 +102,8 @@ def gaussians(sigmas: list[float]) -> Singles:
 
 def blurred(picture: Tensor, kernels: Tensor) -> Tensor:
     """Each picture [B,1,H,W] blurred by its own weights [B,K] along both axes, reflected at its
-    border."""
+    border.
+    """
     half, count = kernels.shape[1] // 2, len(picture)
     # What is narrower than the blur cannot be reflected so far.
     mode = "reflect" if half < min(picture.shape[2:]) else "replicate"
@@ -131,7 +132,8 @@ def ellipse(reach: int) -> list[tuple[int, int]]:
 
 def eroded(mask: Tensor, rectangles: list[tuple[int, int]]) -> Tensor:
     """A mask [B,1,H,W] of 0 and 1 less all that is within a union of rectangles of its outside.
-    What is beyond the picture does not count."""
+    What is beyond the picture does not count.
+    """
     outside = 1.0 - mask
     found = outside
     for width, height in rectangles:

@@ -57,7 +57,8 @@ _STILL_LIPS = 0.7
 class CaptureSettings:
     """`neutral` a photo of the actor at rest, instead of the film's calmest frames; `shift`
     seconds to move the picture later (negative: earlier); `correct_sync` takes back the measured
-    offset as well."""
+    offset as well.
+    """
 
     neutral: Path | None = None
     shift: float = 0.0
@@ -97,7 +98,8 @@ class Figures:
 @dataclass(frozen=True, eq=False)
 class CapturedClip:
     """A Take with `valid` [T], where it can be believed, and the measured `gap` [T] between the
-    lips in metres; the sound, and what the shipped network makes of it ([T,52] at 100 Hz)."""
+    lips in metres; the sound, and what the shipped network makes of it ([T,52] at 100 Hz).
+    """
 
     take: Take
     valid: NDArray[np.bool_]

@@ -24,7 +24,8 @@ from .store import IndexEntry, load_index, read_json
 @dataclass(frozen=True, eq=False)
 class Capture:
     """One clip: `samples` int16 [N] mono at 16 kHz; `weights` float32 [T,52] in 0..1 at 100 Hz,
-    T = the feature frames of the sound; `valid` bool [T], where a face was seen."""
+    T = the feature frames of the sound; `valid` bool [T], where a face was seen.
+    """
 
     name: str
     samples: NDArray[np.int16]

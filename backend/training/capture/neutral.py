@@ -31,7 +31,8 @@ _TOUCHING = 0.0013
 class ActorNeutral:
     """vertices [468,3] metres, frontal, lips exactly closed: the face that the shapes start from;
     measured [478,3]: the same face as the tracker sees it, which the displacements start from;
-    calm [T]: the frames it was made of (none for a photo)."""
+    calm [T]: the frames it was made of (none for a photo).
+    """
 
     vertices: Floats
     measured: Floats

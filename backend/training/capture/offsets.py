@@ -36,7 +36,8 @@ def lip_region() -> Floats:
 
 def shipped_fields(neutral: Floats) -> Floats | None:
     """The fields [K,468,3] that the shipped network speaks in, on this face [468,3]; None where
-    this version ships none."""
+    this version ships none.
+    """
     try:
         from backend.audio_to_mesh.lip_offsets import (  # type: ignore[import-not-found,unused-ignore]
             offset_basis,

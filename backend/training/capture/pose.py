@@ -27,7 +27,8 @@ _SMOOTH_SECONDS, _SMOOTH_DEPTH_SECONDS = 0.28, 0.6
 @dataclass(frozen=True, eq=False)
 class HeadFits:
     """How each frame's points are moved onto a face: `scale` [T] metres per pixel,
-    `rotation` [T,3,3], `shift` [T,3], and the points there, `aligned` [T,N,3] metres."""
+    `rotation` [T,3,3], `shift` [T,3], and the points there, `aligned` [T,N,3] metres.
+    """
 
     scale: Floats
     rotation: Floats

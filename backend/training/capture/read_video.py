@@ -34,7 +34,8 @@ _OTHER_FILM = (
 @dataclass(frozen=True, eq=False)
 class Picture:
     """Upright pixels uint8 [H,W,3] with square pixels, and when they are shown: seconds from the
-    first sample of the film's sound."""
+    first sample of the film's sound.
+    """
 
     pixels: Pixels
     time: float

@@ -129,7 +129,7 @@ def bounded_least_squares(
     tie: Floats,
     shared: tuple[int, int] | None = None,
 ) -> Floats:
-    """x [T,n] in 0..1 that minimises, summed over t,
+    """X [T,n] in 0..1 that minimises, summed over t,
     x_t' gram x_t / 2 - evidence_t x_t + ridge x_t^2 / 2 + tie (x_t - x_t-1)^2 / 2.
 
     `gram` [n,n], `evidence` [T,n], `ridge` and `tie` [n]; the two columns of `shared` together

@@ -28,7 +28,8 @@ LARGEST_OFFSET, LEAST_CORRELATION = 0.080, 0.2
 @dataclass(frozen=True)
 class Sync:
     """`offset` seconds by which the picture is late (negative: early) and the correlation of the
-    measured gap between the lips there, with the shipped network's and with loudness."""
+    measured gap between the lips there, with the shipped network's and with loudness.
+    """
 
     offset: float
     correlation: float
@@ -38,7 +39,8 @@ class Sync:
 @dataclass(frozen=True)
 class Agreement:
     """A captured Take beside the shipped network on the same sound: correlation over time of the
-    gap between the lips and of rounding (pucker and funnel), without any shift."""
+    gap between the lips and of rounding (pucker and funnel), without any shift.
+    """
 
     aperture: float
     rounding: float

@@ -46,7 +46,8 @@ def align_folder(
     output: Path | None = None,
 ) -> Path:
     """Align a whole folder in child processes; the result lines go to `output`, by default
-    `cache`/alignment. Returns that folder. What is aligned already is not done again."""
+    `cache`/alignment. Returns that folder. What is aligned already is not done again.
+    """
     output = output or cache / "alignment"
     output.mkdir(parents=True, exist_ok=True)
     job = write_job(read_recordings(folder), output, language)

@@ -36,10 +36,59 @@ VARIANTS = (
     [f"m{i}" for i in range(1, 9)]
     + [f"f{i}" for i in range(1, 6)]
     + [f"klatt{i}" for i in range(1, 7)]
-    + "Adam Alex Alicia Andrea Andy anikaRobot announcer Annie antonio aunty belinda Denis Diogo "
-    "ed edward Gene Gene2 grandma grandpa Henrique iven iven2 iven3 Jacky john kaukovalta Lee "
-    "linda marcelo Marco Mario max Mike miguel norbert pablo paul pedro quincy Reed rob robert "
-    "rosie sandro shelby steph travis zac boris croak whisper".split()
+    + [
+        "Adam",
+        "Alex",
+        "Alicia",
+        "Andrea",
+        "Andy",
+        "anikaRobot",
+        "announcer",
+        "Annie",
+        "antonio",
+        "aunty",
+        "belinda",
+        "Denis",
+        "Diogo",
+        "ed",
+        "edward",
+        "Gene",
+        "Gene2",
+        "grandma",
+        "grandpa",
+        "Henrique",
+        "iven",
+        "iven2",
+        "iven3",
+        "Jacky",
+        "john",
+        "kaukovalta",
+        "Lee",
+        "linda",
+        "marcelo",
+        "Marco",
+        "Mario",
+        "max",
+        "Mike",
+        "miguel",
+        "norbert",
+        "pablo",
+        "paul",
+        "pedro",
+        "quincy",
+        "Reed",
+        "rob",
+        "robert",
+        "rosie",
+        "sandro",
+        "shelby",
+        "steph",
+        "travis",
+        "zac",
+        "boris",
+        "croak",
+        "whisper",
+    ]
 )
 ENGLISH = ["en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-us-nyc"]
 

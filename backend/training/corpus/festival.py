@@ -24,7 +24,9 @@ import soxr
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_int16
 
 _SECONDS_PER_LINE = 12.0
-_VOWELS = frozenset("iy ih ey eh ae aa ao ow uh uw ue ah er ay aw oy".split())
+_VOWELS = frozenset(
+    ["iy", "ih", "ey", "eh", "ae", "aa", "ao", "ow", "uh", "uw", "ue", "ah", "er", "ay", "aw", "oy"]
+)
 _SCRIPT = """(voice_{voice})
 (define stretch_of_voice (or (Parameter.get 'Duration_Stretch) 1.0))
 (define options_of_voice (if (boundp 'hts_engine_params) hts_engine_params nil))
@@ -72,7 +74,8 @@ class Voice:
 @dataclass(frozen=True)
 class Line:
     """One sentence to speak; `stretch` > 1 is slower, `pitch` > 1 higher, `tape` > 1 both faster
-    and higher, as a tape that runs too fast (the vocal tract shrinks with it)."""
+    and higher, as a tape that runs too fast (the vocal tract shrinks with it).
+    """
 
     text: str
     stretch: float = 1.0

@@ -30,7 +30,24 @@ from shared.errors import ErrorKind, VividKeysError
 
 LONGEST_SECONDS = 40.0
 AUDIO_SUFFIXES = tuple(
-    ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .wma .webm .g722 .gsm".split()
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".m4a",
+        ".mp4",
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".au",
+        ".wma",
+        ".webm",
+        ".g722",
+        ".gsm",
+    ]
 )
 # Bare streams without a header: FFmpeg has to be told what they are.
 _HEADERLESS = {".g722": "g722", ".gsm": "gsm"}
@@ -230,7 +247,8 @@ def _from_text_files(folder: Path, audio: dict[str, Path]) -> Iterator[Recording
 
 def clean_transcript(text: str) -> str:
     """Without [remarks] and <marks>; '' when nothing can be said, or only the name of a letter
-    (names of letters differ from what a synthesiser makes of them)."""
+    (names of letters differ from what a synthesiser makes of them).
+    """
     text = re.sub(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}", " ", text)
     text = re.sub(r"\s+", " ", text).strip()
     letters = sum(c.isalpha() for c in text)

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from backend.audio.log_mel import level, log_mel
 from backend.training.corpus.utterance import Utterance, to_float
 
-VOWELS = frozenset("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw ue".split())
-BILABIALS = frozenset("p b m".split())
+VOWELS = frozenset(
+    ["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw", "ue"]
+)
+BILABIALS = frozenset(["p", "b", "m"])
 _LOUD_DECIBELS = 20.0  # a "silence" this near to the loud parts is speech
 _QUIET_DECIBELS = 25.0  # a "vowel" this far below them is not
 
@@ -26,7 +28,8 @@ _QUIET_DECIBELS = 25.0  # a "vowel" this far below them is not
 class LabelCheck:
     """Figures of a corpus. Shares 0..1; `dip` in dB: how far the level falls from the neighbouring
     vowel to the quietest frame of a bilabial (median), `flat` the share of dips below 3 dB;
-    `chance_dip` and `chance_flat` are the same with the bilabials moved by 0.15 s."""
+    `chance_dip` and `chance_flat` are the same with the bilabials moved by 0.15 s.
+    """
 
     seconds: float
     loud_silence: float

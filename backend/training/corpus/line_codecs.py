@@ -28,7 +28,8 @@ _LONGEST_DELAY = int(0.15 * SAMPLE_RATE)
 @dataclass(frozen=True)
 class Codec:
     """An encoder of FFmpeg, the container it is kept in, its sample rate (Hz), and the bit rates
-    (bits per second; 0 = the codec has only one) that are drawn from."""
+    (bits per second; 0 = the codec has only one) that are drawn from.
+    """
 
     encoder: str
     container: str

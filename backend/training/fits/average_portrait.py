@@ -31,10 +31,32 @@ from shared.whole_files import written_whole
 Floats = NDArray[np.float64]
 
 # Front photos with hair that leaves the face free, of people from many places.
-PHOTOS = (
-    "002 006 009 010 016 019 020 027 030 032 034 083 086 090 094 099 100 102 118 122 124 127 "
-    "139 144"
-).split()
+PHOTOS = [
+    "002",
+    "006",
+    "009",
+    "010",
+    "016",
+    "019",
+    "020",
+    "027",
+    "030",
+    "032",
+    "034",
+    "083",
+    "086",
+    "090",
+    "094",
+    "099",
+    "100",
+    "102",
+    "118",
+    "122",
+    "124",
+    "127",
+    "139",
+    "144",
+]
 # Share of the darkest and of the brightest values that a pixel's average leaves out: loose
 # strands of hair and single shadows.
 TRIM = 0.25

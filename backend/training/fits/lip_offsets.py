@@ -106,7 +106,8 @@ def fit(faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator
 class OffsetFigures:
     """Over frames in which the mouth is not at rest, millimetres: error of the lip vertices (mean
     and largest per frame) by weights alone and with offsets; on p b m the largest gap; the
-    deepest crossing; share of the error that offsets take away."""
+    deepest crossing; share of the error that offsets take away.
+    """
 
     alone_mean: float
     offsets_mean: float

@@ -158,7 +158,8 @@ def _drawn_landmarks(head: FaceMesh, yaw: float) -> Floats:
 
 def turned_fields(angles: Floats, errors: Floats) -> Floats:
     """Odd and even field [2,478,3] of the tracker's errors [N,478,3] about heads turned by
-    `angles` [N]; where a head is along the line of sight is no error."""
+    `angles` [N]; where a head is along the line of sight is no error.
+    """
     errors = errors.copy()
     bone = load_template().rigidity
     errors -= np.average(errors, axis=1, weights=bone)[:, None]
@@ -181,7 +182,8 @@ def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
 
 def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places) -> float:
     """Share of the smiling photos [P,478,3] of `people` [P] whose neutral mesh is nearest to that
-    of the same person's neutral photo among all `neutral` ones [N,478,3]."""
+    of the same person's neutral photo among all `neutral` ones [N,478,3].
+    """
     known = identity_coordinates(at_rest(neutral, model), model)
     asked = identity_coordinates(at_rest(smiling, model), model)
     away = np.linalg.norm(asked[:, None] - known[None], axis=2)

@@ -64,7 +64,8 @@ class Windows:
     frame, in `UNITS`; `heard` [N, HEARD]; `place` [N]: how many windows lie before it in its
     stretch, without a gap; `tracked` [N]: whether the motion is a track's; `liveliness` [N]: how
     quick this head is when it does not rest, as a logarithm, 0 for the mean and 1 for 1.5 standard
-    deviations above it."""
+    deviations above it.
+    """
 
     motion: NDArray[np.float32]
     pose: NDArray[np.float32]
@@ -182,7 +183,8 @@ def make_windows(
 
 def _quickness(rotation: Array, speed: Array) -> float:
     """Logarithm of how fast a head turns, [T, 3], when time runs at full pace; `speed` [T] is its
-    pace."""
+    pace.
+    """
     if len(rotation) < 2:
         return 0.0
     steps = np.linalg.norm(np.diff(rotation, axis=0), axis=1) / speed[1 : len(rotation)]

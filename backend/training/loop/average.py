@@ -19,7 +19,8 @@ def follow(
     average: dict[str, Tensor], modules: Mapping[str, nn.Module], most: float, step: int
 ) -> None:
     """Move an exponential average towards the modules, in place; it keeps `most` of itself, and
-    less in the first steps, whose weights are worth little."""
+    less in the first steps, whose weights are worth little.
+    """
     keep = min(most, (1.0 + step) / (10.0 + step))
     for name, value in _weights(modules).items():
         average[name].lerp_(value, 1.0 - keep)

@@ -44,7 +44,8 @@ def save_checkpoint(run: Run, path: Path) -> None:
 
 def load_checkpoint(run: Run, path: Path) -> None:
     """Let a run go on from there. Raises VividKeysError(bad_file) for what is damaged or of
-    networks of another shape."""
+    networks of another shape.
+    """
     try:
         _load(run, path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:

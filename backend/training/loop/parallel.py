@@ -36,7 +36,8 @@ class Worker:
 
     def average(self, parameters: Iterable[Tensor], *numbers: float) -> list[float]:
         """Replace the gradients by their mean over all processes; returns the means of `numbers`,
-        which are the same everywhere afterwards."""
+        which are the same everywhere afterwards.
+        """
         if self.count == 1:
             return list(numbers)
         gradients = [p.grad for p in parameters if p.grad is not None]

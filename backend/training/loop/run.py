@@ -51,7 +51,8 @@ class Run(ABC):
         worker: Worker | None = None,
     ) -> None:
         """`learning`: which modules each optimiser moves, by the optimiser's name, as far as their
-        parameters want gradients; `averaged`: the modules whose weights are averaged."""
+        parameters want gradients; `averaged`: the modules whose weights are averaged.
+        """
         self.schedule = schedule
         self.worker = worker or Worker(torch.device("cpu"))
         self.modules = {name: module.to(self.worker.device) for name, module in modules.items()}
@@ -87,17 +88,17 @@ class Run(ABC):
     def export(self, path: Path) -> None:
         """Write the weights as they ship."""
 
-    def prepare(self, watch: Watch = UNWATCHED) -> None:  # noqa: B027
+    def prepare(self, watch: Watch = UNWATCHED) -> None:
         """What has to be learnt before the first step; nothing by default."""
 
     def judge(self) -> str:
         """Figures on what is not trained on, as a line to print; none by default."""
         return ""
 
-    def rest(self) -> None:  # noqa: B027
+    def rest(self) -> None:
         """Called after every checkpoint; does nothing by default."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Let go of threads and processes; there are none by default."""
 
     def about(self) -> dict[str, Any]:
@@ -106,7 +107,8 @@ class Run(ABC):
 
     def of_older_runs(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a checkpoint that an earlier version may have written, by their present
-        names."""
+        names.
+        """
         return tensors
 
     def progress(self) -> float:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """A run ends after `steps` or `minutes`, whichever comes first; the learning rate rises over
-    `warm_up` steps and falls as half a cosine to `final_share` of itself."""
+    `warm_up` steps and falls as half a cosine to `final_share` of itself.
+    """
 
     steps: int
     minutes: float = math.inf

@@ -24,7 +24,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a file, and what is told about them. Raises OSError or SafetensorError."""
     with safe_open(path, "pt") as stream:
         about = dict(stream.metadata() or {})
-        return {name: stream.get_tensor(name) for name in stream.keys()}, about  # noqa: SIM118
+        return {name: stream.get_tensor(name) for name in stream.keys()}, about
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -46,7 +46,8 @@ def run_to_the_end(run: Run, output: Path, watch: Watch = PRINTED) -> Path:
 
 def learn(run: Run, watch: Watch, checkpoint: Path | None = None) -> None:
     """Steps to the end of the schedule, telling their losses and writing the checkpoint now and
-    then. Raises VividKeysError(cancelled) between steps."""
+    then. Raises VividKeysError(cancelled) between steps.
+    """
     schedule, worker = run.schedule, run.worker
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}

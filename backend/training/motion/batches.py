@@ -71,7 +71,8 @@ class BatchRecipe:
 class Batch:
     """`features` [B, T, 160], `style` [B, S], `curves` [B, T, C], `phones` and `classes` [B, T]
     int64, `known` [B, T] 1 where the clip has frames, 0 in the padding behind short ones;
-    `offsets` [B, T, K] of the lip region."""
+    `offsets` [B, T, K] of the lip region.
+    """
 
     features: Tensor
     style: Tensor
@@ -160,7 +161,8 @@ def warp_bands(
     features: NDArray[np.float32], factor: NDArray[np.float32], shift: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Stretch the mel axis of [B, T, 160] by `factor` [B] and move it by `shift` [B] coarse bins,
-    as a longer or shorter vocal tract does."""
+    as a longer or shorter vocal tract does.
+    """
     result = np.empty_like(features)
     offset = 0
     for bands in (COARSE_BANDS, FINE_BANDS, FINE_BANDS):

@@ -52,7 +52,8 @@ class TrainingSet:
 
     def _speaks(self, prepared: Prepared) -> NDArray[np.bool_]:
         """Clips in the language, and all that are not eSpeak's. Voices are known to the corpora
-        beside the prepared set."""
+        beside the prepared set.
+        """
         use = np.ones(len(prepared), bool)
         for name, clips in prepared.clips_of().items():
             if not name.startswith("espeak"):

@@ -83,7 +83,8 @@ class FinetuneRecipe:
 class FootageError:
     """On frames where the face was seen: mean absolute error of the weights that the network
     drives, mean absolute error of the gap between the lips in units of jawOpen, and Pearson's r
-    of that gap in time."""
+    of that gap in time.
+    """
 
     weights: float
     gap: float
@@ -99,7 +100,8 @@ class FootageError:
 class Footage:
     """All clips in a row with unknown frames between them: `hidden` [T, H], `wanted` [T, C],
     `known` [T, C] how much a measurement counts, `base` [T, C] and `offsets` [T, K] of the weights
-    it begins with, `held` [T] 1 where it is held out."""
+    it begins with, `held` [T] 1 where it is held out.
+    """
 
     hidden: Tensor
     wanted: Tensor
@@ -117,7 +119,8 @@ def captured_channels(weights: Singles) -> Singles:
 
 def held_out(captures: Sequence[Capture], heard: Sequence[Heard], share: float) -> list[Flags]:
     """Frames [T] of each clip that decide instead of being learned from: every so often half a
-    second of speech, pauses not counted."""
+    second of speech, pauses not counted.
+    """
     blocks = max(round(1.0 / share), 2)
     passed, result = 0, []
     for capture, sounds in zip(captures, heard, strict=True):
@@ -229,7 +232,8 @@ def _loss(
 
 class FinetuneRun(Run):
     """Adapts the branches of lips and face and the style layer. `chosen` are the weights of the
-    step that was `best` on what is held out; a run in which it stays the best for long is over."""
+    step that was `best` on what is held out; a run in which it stays the best for long is over.
+    """
 
     weights = "motion.safetensors"
 
@@ -345,7 +349,8 @@ def adapt(
 
 def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
     """Write a model that began as the file `initial`, with its new network and, in a file beside
-    it, its decoder's values."""
+    it, its decoder's values.
+    """
     try:
         tensors, about = read_tensors(initial)
     except (OSError, SafetensorError) as error:

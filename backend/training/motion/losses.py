@@ -91,7 +91,8 @@ def losses(
     outputs: Outputs, batch: Batch, spread: Tensor, recipe: LossRecipe
 ) -> tuple[Tensor, dict[str, float]]:
     """Total loss and its parts. `spread` [2, C]: standard deviation of the curves and of their
-    change per frame, which puts the channels on one scale."""
+    change per frame, which puts the channels on one scale.
+    """
     known = batch.known
     parts: dict[str, Tensor] = {}
     for name, logits, wanted in (

@@ -148,7 +148,8 @@ def _prepare_share(
 
 def choose_corpora(folder: Path, recipe: PrepareRecipe) -> list[tuple[str, int]]:
     """Names of the finished corpora in `folder` that the recipe wants, and their copies; prints
-    what it wants and is not there."""
+    what it wants and is not there.
+    """
     present = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_complete(p))
     chosen: dict[str, int] = {}
     for pattern, copies in recipe.copies:

@@ -51,7 +51,8 @@ class Prepared:
 
     def features(self, clip: int, first: int = 0, stop: int | None = None) -> NDArray[np.float16]:
         """Frames `first` to `stop` of a clip, [T, 160] at 100 frames per second; a view of a
-        memory-mapped file. The bounds are cut to the clip."""
+        memory-mapped file. The bounds are cut to the clip.
+        """
         length = int(self.length[clip])
         stop = length if stop is None else max(0, min(stop, length))
         first = max(0, min(first, stop))
@@ -67,7 +68,8 @@ class Prepared:
         self, clip: int, labels: frozenset[str] | None = None
     ) -> tuple[NDArray[np.float32], tuple[Phone, ...]] | None:
         """Features [T, 160] and phones of a whole clip, or None where they are not fit to learn
-        from; the reason is printed the first time. `labels` are those that are known."""
+        from; the reason is printed the first time. `labels` are those that are known.
+        """
         if clip in self._bad:
             return None
         features = np.asarray(self.features(clip), np.float32)
@@ -189,7 +191,8 @@ _Row = tuple[str, int, int, list[list[object]]]
 
 def _copies(part: Path, rows: Sequence[_Row]) -> list[int]:
     """Which copy of its utterance each row is: an utterance's copies stand together, the clean one
-    first. Older sets do not say how many there are; copies say the same."""
+    first. Older sets do not say how many there are; copies say the same.
+    """
     try:
         together = int(json.loads((part / STAMP).read_text())["copies"]) + 1
         return [number % together for number in range(len(rows))]

@@ -28,7 +28,8 @@ _WITHOUT_POSE = ("bilabial", "labiodental", "silence")
 @dataclass(frozen=True, eq=False)
 class SetStatistics:
     """`spread` [2, C]: standard deviation of the curves and of their change per frame; `profile`
-    [160]: the usual spectrum of speech relative to its peak; `phones`: how common each is."""
+    [160]: the usual spectrum of speech relative to its peak; `phones`: how common each is.
+    """
 
     spread: NDArray[np.float32]
     profile: NDArray[np.float32]
@@ -42,7 +43,8 @@ def measure(prepared: Prepared) -> SetStatistics:
 
 def _some_clips(prepared: Prepared, count: int, recorded: bool = False) -> Iterator[_Clip]:
     """Clips spread evenly over the set, those without a voice left out; with `recorded` only
-    people's voices, where there are any."""
+    people's voices, where there are any.
+    """
     chosen = prepared.corpus != "noise"
     people = np.array([is_recorded(str(name)) for name in prepared.corpus], bool)
     if recorded and people.any():

@@ -38,7 +38,9 @@ _DIPHTHONG_SWITCH = 0.6
 _HOLD, _SHUT = 0.1, 0.25
 # A dominance at this distance does not change a 32-bit float any more.
 _FAR = 12.0
-_VOWELS = frozenset("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw ue".split())
+_VOWELS = frozenset(
+    ["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw", "ue"]
+)
 _CONTACT = frozenset(("bilabial", "labiodental", "silence"))
 
 
@@ -226,7 +228,8 @@ def _add_pulse(
     release: float,
 ) -> None:
     """Raise `curve` to 1 inside [start, end], with cosine ramps of `attack` and `release` seconds
-    outside."""
+    outside.
+    """
     first = max(int((start - attack) * RATE) - 1, 0)
     last = max(int((end + release) * RATE) + 2, first)
     time = time[first:last]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brows and cheeks: they mark stressed syllables, lift at the start of a phrase and sink towards
-its end. With the channels there are, lids take part through the cheeks alone."""
+its end. With the channels there are, lids take part through the cheeks alone.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def prominence(
     vowels: Sequence[tuple[float, float]], level: NDArray[np.float32], rate: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Middle times of vowels (start, end in seconds) and how much louder each is than the
-    utterance's vowels, in sd; `level` [T] in dB at `rate`."""
+    utterance's vowels, in sd; `level` [T] in dB at `rate`.
+    """
     times, peaks = [], []
     for start, end in vowels:
         first, last = int(start * rate), int(np.ceil(end * rate))
@@ -44,7 +46,8 @@ def prominence(
 
 def phrases(silences: Sequence[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
     """Stretches of speech between silences (start, end in seconds) that are long enough to part
-    phrases."""
+    phrases.
+    """
     found, start = [], 0.0
     for first, last in silences:
         if last - first >= _BREAK or first <= 0.0 or last >= duration - 0.02:

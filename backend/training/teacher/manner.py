@@ -34,7 +34,8 @@ _LOWER_TO_UPPER = 2.0
 @dataclass(frozen=True)
 class Parts:
     """What is said, in order: starts and ends [P] in seconds, values [P, C], strength, lead and
-    trail [P, G] per group of channels (seconds); which parts are vowels, which silent [P]."""
+    trail [P, G] per group of channels (seconds); which parts are vowels, which silent [P].
+    """
 
     starts: NDArray[np.float32]
     ends: NDArray[np.float32]
@@ -77,7 +78,8 @@ def in_manner(parts: Parts, style: SpeakerStyle) -> Parts:
 
 def share_with_jaw(curves: NDArray[np.float32], jaw_share: float) -> None:
     """Let the jaw do the lips' opening or the other way round, the gap between the lips kept;
-    changes `curves` [T, C]."""
+    changes `curves` [T, C].
+    """
     share = float(np.clip(jaw_share, -1.0, 1.0))
     if share == 0.0:
         return

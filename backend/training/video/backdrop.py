@@ -19,7 +19,8 @@ _CLOTH_SIDE = 256
 @dataclass(frozen=True, eq=False)
 class Body:
     """Shoulders that stay where they are: vertices [V,3] metres, triangles [F,3], uvs [F,3,2] and
-    the texture uint8 [T,T,3] of clothes and the skin above them."""
+    the texture uint8 [T,T,3] of clothes and the skin above them.
+    """
 
     vertices: Floats
     triangles: NDArray[np.int32]
@@ -31,7 +32,8 @@ def random_background(
     random: np.random.Generator, size: tuple[int, int], pictures: list[Pixels] | None = None
 ) -> Pixels:
     """A background uint8 [H,W,3] for a picture of `size` (width, height); with `pictures` often a
-    piece of one of them."""
+    piece of one of them.
+    """
     width, height = size
     if pictures and random.random() < 0.5:
         chosen = pictures[random.integers(len(pictures))]

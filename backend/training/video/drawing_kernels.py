@@ -54,7 +54,8 @@ def colours(
     linear: Singles,
 ) -> None:
     """Paint pixels whose triangle is `first` or later in linear light; `uvs` [F,3,2] and `gain`
-    [F,3] belong to the triangles from `first` on. `picture` [H,W,3] is changed."""
+    [F,3] belong to the triangles from `first` on. `picture` [H,W,3] is changed.
+    """
     rows, columns = texture.shape[0], texture.shape[1]
     count = uvs.shape[0]
     for row in range(face_id.shape[0]):

@@ -159,7 +159,8 @@ def _neck_height(rest: Floats, landmarks: Floats) -> float:
 
 def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
     """Vertices [V,3] whose neck ends as thick as where it is thinnest: flares and shoulders of a
-    head lie under clothes."""
+    head lie under clothes.
+    """
     height = _neck_height(rest, landmarks)
     low = np.flatnonzero(rest[:, 2] < height)
     around = rest[np.abs(rest[:, 2] - height) < 0.006]
@@ -221,7 +222,8 @@ def _on_skin(
     face: FaceMesh, rest: Floats, places: Floats, skin: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """The vertices [468] nearest to the landmarks; closed lips are told apart by the jaw, which
-    takes only one of them along."""
+    takes only one of them along.
+    """
     down = -face.shapes[INDEX["jawOpen"], skin, 2]
     with_jaw = down > 0.5 * np.quantile(down, 0.99)
     rows = skin[cKDTree(rest[skin]).query(places)[1]]

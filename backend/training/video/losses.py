@@ -83,7 +83,8 @@ def smoothness(field: Tensor, picture: Tensor, edge: float = 10.0) -> Tensor:
 
 def flow_error(flow: Tensor, exact: Tensor, weight: Tensor, limit: float = 6.0) -> Tensor:
     """Mean distance in pixels of a flow [N, 2, H, W] from the exact one, which is NaN where the
-    photo does not show the place. Differences beyond `limit` are another layer's, not an error."""
+    photo does not show the place. Differences beyond `limit` are another layer's, not an error.
+    """
     known = torch.isfinite(exact).all(dim=1, keepdim=True)
     difference = torch.where(known, flow - torch.nan_to_num(exact), 0.0)
     length = torch.sqrt((difference * difference).sum(dim=1, keepdim=True) + 1e-4)
@@ -93,7 +94,8 @@ def flow_error(flow: Tensor, exact: Tensor, weight: Tensor, limit: float = 6.0) 
 
 def occlusion_target(moved: Tensor, target: Tensor, seen: Tensor) -> Tensor:
     """What the occlusion should be, [N, 1, h, w]: the geometry's visibility where the moved photo
-    shows the right thing, towards 0 where it is far off."""
+    shows the right thing, towards 0 where it is far off.
+    """
     error = (moved - target).abs().mean(dim=1, keepdim=True)
     error = functional.avg_pool2d(error, 5, stride=1, padding=2, count_include_pad=False)
     right = 1.0 - ((error - 0.04) / 0.12).clamp(0.0, 1.0)

@@ -30,7 +30,8 @@ class Mouth:
     """One person's: how far up the teeth of skull and jaw sit, and how far forward, metres;
     flesh: in which share of the lips' own light (linear) what lies deep is seen; in_shadow: how
     much light is left under the upper lip, and shadow_falls: how far its shadow falls, in reaches
-    of the lips' shadow."""
+    of the lips' shadow.
+    """
 
     upper: float
     lower: float

@@ -30,7 +30,8 @@ def moved_composite(
     batch: dict[str, Tensor], residual: Tensor, windows: Windows | None = None
 ) -> Tensor:
     """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's; windows of
-    it where they are given."""
+    it where they are given.
+    """
     side = batch["photo"].shape[-1]
     larger = enlarge_flow(residual, side)
     if "composite" in batch:

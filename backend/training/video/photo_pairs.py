@@ -80,7 +80,8 @@ def tracked_photo(path: Path, folder: Path | None = None) -> TrackedPhoto:
 
 def laid_over(photo: TrackedPhoto, other: TrackedPhoto) -> TrackedPhoto:
     """`photo` moved, turned and scaled in its plane so that its bony landmarks lie on `other`'s:
-    people sit differently from photo to photo, which is no motion of the face."""
+    people sit differently from photo to photo, which is no motion of the face.
+    """
     bone = load_template().rigidity
     weight = bone / bone.sum()
     source, target = (p.landmarks[:, 0] + 1j * p.landmarks[:, 1] for p in (photo, other))
@@ -118,7 +119,8 @@ def made_source(
     portrait: Portrait | None = None,
 ) -> TrainingPair | None:
     """The photo as the target of a source with another mouth and pose; None where the head is
-    turned too far for that. Raises VividKeysError(bad_image)."""
+    turned too far for that. Raises VividKeysError(bad_image).
+    """
     if abs(fit_angles(photo.landmarks)) > _FRONTAL:
         return None
     portrait = portrait or portrait_from_pixels(photo.pixels, photo.landmarks)
@@ -140,7 +142,8 @@ def fit_angles(landmarks: Floats) -> float:
 
 def _other_state(portrait: Portrait, random: np.random.Generator) -> Singles:
     """The head [V,3] in the photo's pixels, with lips that are mostly closed: what photos for
-    talking heads show."""
+    talking heads show.
+    """
     draw = random.random()
     if draw < 0.5:
         weights = both_sides({"mouthPress": random.uniform(0.0, 0.15)})

@@ -69,7 +69,8 @@ def generator_recipe(
     motion_vae: Path | None = None,
 ) -> GeneratorRecipe:
     """The generator's; likewise. On a GPU the windows are larger and the first network learns
-    longer."""
+    longer.
+    """
     recipe = GeneratorRecipe(initial=initial, motion_vae=motion_vae)
     schedule = _schedule(recipe.schedule, device, 32, minutes, steps, batch, rate, seed, threads)
     if device.type == "cuda":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the two trainings of the video's networks have in common: where pictures come from, how
-they lie in memory, and figures of the averaged weights on people who are held out."""
+they lie in memory, and figures of the averaged weights on people who are held out.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Samples(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class PictureSchedule(Schedule):
     """Defaults are for one thread of a CPU. `batch`: samples of a step; `validation`: samples that
-    figures are made of."""
+    figures are made of.
+    """
 
     steps: int = 20_000
     minutes: float = 20.0

@@ -69,14 +69,16 @@ class SampleSet:
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` random samples: float32 [N,C,H,W] by name (see `samples.py`), colours and masks
-        0..1, flows in pixels; `exact_flow` is NaN where it is not known."""
+        0..1, flows in pixels; `exact_flow` is NaN where it is not known.
+        """
         chosen = rng.integers(len(self._places), size=size)
         batch = self._read([self._places[index] for index in chosen])
         return self._vary(batch, rng) if self._varied else batch
 
     def next_batch(self, rng: np.random.Generator, size: int) -> tuple[Batch, Batch] | None:
         """`size` random samples and those that follow them in their film, varied alike; None
-        where no sample has one."""
+        where no sample has one.
+        """
         if not self._with_next:
             return None
         chosen = [self._with_next[i] for i in rng.integers(len(self._with_next), size=size)]
@@ -125,7 +127,8 @@ class SampleSet:
 
     def _soft_footage(self, batch: Batch, which: Tensor, rng: np.random.Generator) -> Batch:
         """Samples for which `which` [N] is true as a soft camera sees them: photo, target and the
-        composite, but for what is drawn between the lips, which is as sharp as ever."""
+        composite, but for what is drawn between the lips, which is as sharp as ever.
+        """
         if not which.any():
             return batch
         chosen = which[:, None, None, None]

@@ -78,7 +78,8 @@ class Shard:
 
 def planned(shares: Shares, count: int) -> list[Shard]:
     """`count` shards in the order in which they are made: kinds take turns by their shares, so
-    that the first ones are a mixture already."""
+    that the first ones are a mixture already.
+    """
     wanted = {kind: share for kind, share in vars(shares).items() if share > 0}
     total = sum(wanted.values())
     made = dict.fromkeys(wanted, 0)

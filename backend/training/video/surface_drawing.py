@@ -16,7 +16,8 @@ Singles = NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """Which triangle each pixel shows [H,W] (-1 none), its corner shares [H,W,3] and depth [H,W],
-    and the mesh: points [V,3] in these pixels, triangles [F,3]."""
+    and the mesh: points [V,3] in these pixels, triangles [F,3].
+    """
 
     face_id: NDArray[np.int32]
     shares: Singles

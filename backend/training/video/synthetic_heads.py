@@ -216,7 +216,8 @@ def _flesh_scatters(
     light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats, let_in: float
 ) -> None:
     """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
-    their colour. Changes `light`; `landmarks` [478,3] in its pixels."""
+    their colour. Changes `light`; `landmarks` [478,3] in its pixels.
+    """
     head, flesh = scene.head, scene.mouth.flesh * let_in
     height, width = light.shape[:2]
     lips = landmarks[[*OUTER_LIP_UPPER[2:-2], *OUTER_LIP_LOWER[2:-2]], :2].astype(int)
@@ -246,7 +247,8 @@ def scene_pairs(
     scene: Scene, random: np.random.Generator, name: str, count: int = 4, tracked: bool = True
 ) -> Iterator[TrainingPair]:
     """One source, and `count` targets, every third of which is close by the one before; `tracked`:
-    landmarks are a little off, as a tracker's are."""
+    landmarks are a little off, as a tracker's are.
+    """
     source = shoot(scene, random_state(random, calm=True), random)
     error = 1.0 if tracked else 0.0
     from_here = as_tracked(source.landmarks, random, _SOURCE_ERROR * error)

@@ -29,7 +29,8 @@ def _smoothing() -> Floats:
 
 def as_tracked(landmarks: Floats, random: np.random.Generator, share: float = 1.0) -> Floats:
     """Landmarks [478,3] in pixels with a tracker's error, `share` times the usual one; the irises
-    stay."""
+    stay.
+    """
     right, left = OUTER_EYE_CORNERS
     size = float(np.linalg.norm(landmarks[left, :2] - landmarks[right, :2]))
     noise = _smoothing() @ random.normal(0.0, 1.0, (LANDMARK_COUNT, 2))

@@ -279,7 +279,8 @@ class GeneratorRun(PictureRun):
 
     def _change_error(self) -> Tensor | None:
         """How far two pictures that follow each other differ otherwise than the real ones do;
-        None without films."""
+        None without films.
+        """
         count = max(1, self.recipe.schedule.batch // 2)
         rng = self.generator(self.step, 3)
         both = self.samples.next_batch(rng, count)
@@ -301,7 +302,8 @@ class GeneratorRun(PictureRun):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, float]:
         """PSNR in dB and SSIM of the geometry, of what the generator begins with, and of it; and
-        how sharp each is beside the real picture."""
+        how sharp each is beside the real picture.
+        """
         generator, refiner = self._average_generator, self._average_refiner
         generator.load_state_dict(self.averaged("generator"))
         refiner.load_state_dict(self.averaged("refiner"))
@@ -361,5 +363,6 @@ def train(
     watch: Watch = PRINTED,
 ) -> Path:
     """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
-    weights as they ship."""
+    weights as they ship.
+    """
     return run_to_the_end(GeneratorRun(samples, recipe, worker, held_out), output, watch)

@@ -195,5 +195,6 @@ def train(
     watch: Watch = PRINTED,
 ) -> Path:
     """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
-    weights as they ship."""
+    weights as they ship.
+    """
     return run_to_the_end(MotionRun(samples, recipe, worker, held_out), output, watch)
