@@ -17,6 +17,10 @@ INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 OUTER_LIP_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LIP_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 
+# All landmarks of the lips, row by row; corners are in two rows.
+LIP_ROWS = (OUTER_LIP_UPPER, OUTER_LIP_LOWER, INNER_LIP_UPPER, INNER_LIP_LOWER)
+LIP_LANDMARKS: tuple[int, ...] = tuple(index for row in LIP_ROWS for index in row)
+
 # The edges of the lids, outer corner to inner corner, paired like the lips.
 RIGHT_LID_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 RIGHT_LID_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face.topology import OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from backend.face.topology import LIP_LANDMARKS, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
-from ..networks.projection_texture import LIP_LANDMARKS
 from .portrait import Portrait
 from .surroundings import Surroundings
 from .view import View

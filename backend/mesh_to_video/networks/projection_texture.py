@@ -11,18 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.face import topology
+from backend.face.topology import LIP_LANDMARKS, LIP_ROWS
 from backend.mesh_to_video.settings import LIP_MAPS, MOTION_SIDE
 
-# The four rows of the lips, each from the character's right corner to the left one.
-_ROWS = (
-    topology.OUTER_LIP_UPPER,
-    topology.OUTER_LIP_LOWER,
-    topology.INNER_LIP_UPPER,
-    topology.INNER_LIP_LOWER,
-)
-# The landmarks that become dots; corners are in two rows.
-LIP_LANDMARKS: tuple[int, ...] = tuple(index for row in _ROWS for index in row)
 # Width of a dot where the map is `MOTION_SIDE` wide, pixels.
 DOT = 1.5
 
@@ -54,7 +45,7 @@ def _halves() -> NDArray[np.float32]:
     """[LIP_MAPS, K]: which landmark is a dot in which map. The middle one is in both halves."""
     belongs = np.zeros((LIP_MAPS, len(LIP_LANDMARKS)), np.float32)
     start = 0
-    for number, row in enumerate(_ROWS):
+    for number, row in enumerate(LIP_ROWS):
         middle = len(row) // 2
         belongs[2 * number, start : start + middle + 1] = 1.0
         belongs[2 * number + 1, start + middle : start + len(row)] = 1.0

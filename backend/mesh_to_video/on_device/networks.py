@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backend.face.topology import LIP_LANDMARKS
 from backend.mesh_to_video.networks.driven_frame import FaceCrop
 from backend.mesh_to_video.networks.motion_vae import motion_inputs
 from backend.mesh_to_video.networks.network_stage import BESIDE_FACE, PAINTED, fade
 from backend.mesh_to_video.networks.projection_texture import (
     BELONGS,
     DOT,
-    LIP_LANDMARKS,
     projection_texture,
 )
 from backend.mesh_to_video.networks.weights import VideoNetworks

@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 
 from backend.face import topology
+from backend.face.topology import LIP_LANDMARKS
 from backend.mesh_to_video.networks.projection_texture import (
     DOT,
-    LIP_LANDMARKS,
     coordinate_code,
     lip_maps,
     projection_texture,
