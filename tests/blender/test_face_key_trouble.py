@@ -202,8 +202,8 @@ def test_a_mouth_that_cannot_open_offers_keys_for_the_surface(
     blender, addon, connected, transferring, figure
 ):
     assert "surface_only" not in _panel(blender, addon).fields
-    transferring.failure = ("bad_target", "The mouth of 'Figur' cannot open.", "Cut it open.")
-    with pytest.raises(RuntimeError, match="cannot open. Cut it open."):
+    transferring.failure = ("mouth_closed", "The lips of 'Figur' are one.", "Cut them apart.")
+    with pytest.raises(RuntimeError, match="are one. Cut them apart."):
         blender.ops.vividkeys.make_face_keys()
     assert "surface_only" in _panel(blender, addon).fields
     transferring.failure = None
