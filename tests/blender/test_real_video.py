@@ -94,7 +94,7 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
 def test_the_whole_pipeline_lands_in_the_sequencer(blender, addon, connect_to, head, tmp_path):
     if not VIDEO.is_file():
         pytest.skip("backend.mesh_to_video.video is not there")
-    connect_to("backend.server.jobs,backend.server.render_job")
+    connect_to("backend.server.jobs.animate,backend.server.jobs.render")
     scene = blender.context.scene
     scene.render.fps = 12
     ops = blender.ops.vividkeys

@@ -50,7 +50,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendProcess
             "-m",
             "tests.backend.server.run_child",
             str(folder / "data"),
-            "modules=backend.server.jobs",
+            "modules=backend.server.jobs.animate,backend.server.jobs.reconstruct",
         ),
         start_seconds=WAIT,
     )

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from backend.server.render_job import JOB_KINDS, small_picture
+from backend.server.jobs.render import JOB_KINDS, small_picture
 from blender_addon.connection.events import Event, FileReceived
 from blender_addon.connection.session import Session
 from shared.arkit import INDEX
@@ -28,7 +28,7 @@ from tests.backend.server.stand_in_frames import SLOW
 SAMPLES = Path(__file__).resolve().parents[3] / "backend" / "samples"
 SHA = "0123456789abcdef" * 4
 STAND_IN = ("tests.backend.server.stand_in_frames",)
-WHOLE = ("backend.server.jobs", "backend.server.render_job")
+WHOLE = ("backend.server.jobs.animate", "backend.server.jobs.render")
 
 
 @pytest.fixture(scope="module")
