@@ -16,11 +16,15 @@ import bpy
 import numpy as np
 
 from .. import versions
-from ..contracts import errors
+from ..contracts import errors, take
 
 ACTION_PROPERTY = "vividkeys"
 PREVIOUS_ACTION_PROPERTY = "vividkeys_previous_action"
 TRACK_NAME = "VividKeys"
+# In an Action's description: how its performance was asked for.
+NOTE = "asked"
+# The ways of speaking that the backend hears with the voice, in the panel's order.
+SPEAKER = ("effort", "jaw_share", "parted", "head_liveliness")
 
 _LINEAR = 1
 _AUTO_CLAMPED = 4
@@ -45,6 +49,15 @@ def action_description(action: Any) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):
         return {}
     return description if isinstance(description, dict) else {}
+
+
+def asked(performance: take.Take) -> dict[str, float]:
+    """What a Take says that it was made with, for the note in its Action; maybe nothing."""
+    noted = performance.meta.get("settings")
+    if not isinstance(noted, dict):
+        return {}
+    names = ("seed", *SPEAKER)
+    return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
 
 
 def check_editable(datablock: Any, what: str) -> None:

@@ -12,11 +12,8 @@ from typing import Any
 
 from bpy.props import FloatProperty
 
-from ..contracts import take
+from ..animation.keying import NOTE, SPEAKER
 
-# In the panel's order.
-SPEAKER = ("effort", "jaw_share", "parted", "head_liveliness")
-NOTE = "asked"
 # Blender keeps single precision.
 _SAME = 1e-5
 
@@ -54,15 +51,6 @@ class SpeakerProperties:
 def speaker(value_of: Callable[[str], Any]) -> dict[str, float]:
     """The parameters of `AnimateRequest` out of the values that `value_of` gives."""
     return {name: round(float(value_of(name)), 6) for name in SPEAKER}
-
-
-def asked(performance: take.Take) -> dict[str, float]:
-    """What a Take says that it was made with, for the note in its Action; maybe nothing."""
-    noted = performance.meta.get("settings")
-    if not isinstance(noted, dict):
-        return {}
-    names = ("seed", *SPEAKER)
-    return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
 
 
 def differs(description: Mapping[str, Any], value_of: Callable[[str], Any]) -> bool:

@@ -73,7 +73,7 @@ def test_a_target_deleted_in_mid_job_costs_nothing(
     assert "'Kopf' is not in the file any more" in sentence and str(saved) in sentence
     assert "Apply Take" in connected.notice.next_step
     other = addon("heads.scene").create_head(blender.context.scene, make_face(3), "Other")
-    addon("settings.properties").choose_targets(blender.context, [other])
+    addon("animation.targets").choose_targets(blender.context, [other])
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     assert len(shape_curve(addon, other.data.shape_keys, "jawOpen")) == 25
     assert connected.pending is None
@@ -198,7 +198,7 @@ def test_a_result_nobody_waits_for_is_rescued(
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     backend.release.set()
     while connected.pending is None and time.monotonic() < deadline:
-        work_module.tick()
+        addon("jobs.timer").tick()
         time.sleep(0.02)
     assert connected.pending.file.is_file()
     assert "Apply Take" in connected.notice.sentences[-1]
@@ -217,7 +217,7 @@ def test_a_full_disk_costs_the_take_file_but_not_the_performance(
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) == 25
     assert any("The disk is full" in sentence for sentence in connected.notice.sentences)
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     assert performance.frame_count == 61
 
 

@@ -63,9 +63,11 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
     scene = blender.context.scene
     scene.vividkeys.video_photo = str(SAMPLES / "portrait.jpg")
     shown = []
-    picture = addon("jobs.first_picture")
-    show = picture.show
-    monkeypatch.setattr(picture, "show", lambda arrays: (shown.append(arrays), show(arrays)))
+    requests = addon("shared.requests")
+    read = requests.first_picture
+    monkeypatch.setattr(
+        requests, "first_picture", lambda arrays: (shown.append(arrays), read(arrays))[1]
+    )
     cls, operator = modal(
         addon, blender, "render_video", "VIVIDKEYS_OT_render_video", video_preview=True,
         video_size=320,
