@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         backend_location,
         character,
         connection,
+        dials,
         errors,
         face,
         formats,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         requests,
         shape_names,
         take,
+        take_formats,
         version,
     )
     from shared.performance import style
@@ -41,6 +43,7 @@ else:
     backend_location = import_module(f"{_PACKAGE}.backend_location")
     character = import_module(f"{_PACKAGE}.character")
     connection = import_module(f"{_PACKAGE}.connection")
+    dials = import_module(f"{_PACKAGE}.dials")
     errors = import_module(f"{_PACKAGE}.errors")
     face = import_module(f"{_PACKAGE}.face")
     formats = import_module(f"{_PACKAGE}.formats")
@@ -52,6 +55,7 @@ else:
     shape_names = import_module(f"{_PACKAGE}.shape_names")
     style = import_module(f"{_PACKAGE}.performance.style")
     take = import_module(f"{_PACKAGE}.take")
+    take_formats = import_module(f"{_PACKAGE}.take_formats")
     version = import_module(f"{_PACKAGE}.version")
 
 __all__ = [
@@ -60,6 +64,7 @@ __all__ = [
     "backend_location",
     "character",
     "connection",
+    "dials",
     "errors",
     "face",
     "formats",
@@ -71,5 +76,6 @@ __all__ = [
     "shape_names",
     "style",
     "take",
+    "take_formats",
     "version",
 ]

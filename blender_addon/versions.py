@@ -42,6 +42,56 @@ def channelbag_of(datablock: Any) -> Any | None:
     return None
 
 
+def channelbags(action: Any) -> list[tuple[Any, Any]]:
+    """All slots of an action that have curves, with their channelbags."""
+    return [
+        (slot, bag)
+        for layer in action.layers
+        for strip in layer.strips
+        for slot in action.slots
+        if (bag := strip.channelbag(slot)) is not None
+    ]
+
+
+def copy_curve(source: Any, bag: Any) -> Any:
+    """A copy of an F-curve in another channelbag, in a group of the same name."""
+    if hasattr(bag.fcurves, "new_from_fcurve"):  # since 5.0
+        made = bag.fcurves.new_from_fcurve(source)
+    else:
+        made = bag.fcurves.new(source.data_path, index=source.array_index)
+        made.keyframe_points.add(len(source.keyframe_points))
+        for old, new in zip(source.keyframe_points, made.keyframe_points, strict=True):
+            _copy_values(old, new)
+        for modifier in source.modifiers:
+            new = made.modifiers.new(modifier.type)
+            _copy_values(modifier, new)
+            for point in getattr(modifier, "control_points", ()):
+                _copy_values(point, new.control_points.add(point.frame))
+        _copy_values(source, made)
+        made.update()
+    if source.group is not None:
+        name = source.group.name
+        made.group = bag.groups.get(name) or bag.groups.new(name)
+    return made
+
+
+def _copy_values(source: Any, goal: Any) -> None:
+    for name, described in source.bl_rna.properties.items():
+        if not described.is_readonly and described.type not in ("POINTER", "COLLECTION"):
+            setattr(goal, name, getattr(source, name))
+
+
+def new_shape_key(owner: Any, name: str) -> Any:
+    """A new shape key of the object in its rest shape, switched off.
+
+    Since 5.2 Blender adds them at value 1, before at 0; a key that is there to be animated must
+    not show until it is.
+    """
+    block = owner.shape_key_add(name=name, from_mix=False)
+    block.value = 0.0
+    return block
+
+
 def strips_of(editor: Any) -> Any:
     """All strips of a sequence editor: `sequences` until 4.5, `strips` since 4.4."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences
@@ -59,6 +109,11 @@ def strip_frames(strip: Any) -> tuple[int, int, int]:
         int(strip.frame_final_start),
         int(strip.frame_final_end),
     )
+
+
+def content_length(strip: Any) -> int:
+    """How many frames a strip's content has, whatever is trimmed off. The name changed with 5.2."""
+    return int(getattr(strip, "content_duration", None) or strip.frame_duration)
 
 
 def sequencer_scene(context: Any) -> Any:

@@ -12,7 +12,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import demo, doctor, environments, extension_zip, setup_steps
+from . import (
+    demo,
+    doctor,
+    environments,
+    extension_repository,
+    extension_zip,
+    locking,
+    releasing,
+    setup_steps,
+    wheels,
+)
 from .environments import BACKEND
 from .failure import SetupError
 from .paths import DEMO_OUT, ROOT, SAMPLE_AUDIO, SAMPLE_IMAGE, shown
@@ -24,6 +34,8 @@ COMMANDS = {
     "backend": "set up only the backend and say how to start it",
     "addon": "build the extension's zips for every platform into dist/",
     "doctor": "say what is installed, what is missing and how to mend it",
+    "lock": "write the digests of the pinned packages into requirements/ (after changing a pin)",
+    "release": "build what a version's tag publishes into dist/release/",
 }
 
 
@@ -54,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     parts["addon"].add_argument(
         "--this-machine", action="store_true", help="only the zips that this machine can install"
     )
+    parts["addon"].add_argument(
+        "--repository", type=Path, metavar="DIR",
+        help="write the zips and an index into this folder, for any web server to offer",
+    )  # fmt: skip
+    parts["release"].add_argument("tag", help="v and the version, for example v1.2.3")
     return parser
 
 
@@ -72,12 +89,23 @@ def _backend() -> int:
     return 0
 
 
-def _addon(only_this_machine: bool) -> int:
-    targets = (
+def _addon(only_this_machine: bool, repository: Path | None) -> int:
+    targets = list(
         extension_zip.targets_for_this_machine() if only_this_machine else extension_zip.TARGETS
     )
-    for path in extension_zip.ensure(list(targets)):
+    if repository is not None:
+        wheels.fetch([target.wheel for target in targets])
+        paths = extension_repository.write(repository, targets)
+    else:
+        paths = extension_zip.ensure(targets)
+    for path in paths:
         say(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB")
+    if repository is not None:
+        index = repository / extension_repository.INDEX
+        say(f"{shown(index)} lists them for Blender. Offer the folder by any web server.")
+        say("In Blender: Edit > Preferences > Get Extensions > Repositories > + > Add Remote")
+        say(f"Repository, and the address of {index.name}.")
+        return 0
     say("In Blender: Edit > Preferences > Get Extensions > Install from Disk.")
     say("blender4.5 zips are for Blender 4.5 and 5.0, blender5.1 zips for 5.1 and later.")
     if environments.python_version(BACKEND) is None:
@@ -124,9 +152,14 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "backend":
         return _guarded(_backend)
     if options.command == "addon":
-        return _guarded(lambda: _addon(options.this_machine))
+        folder = options.repository and Path(os.path.abspath(options.repository))
+        return _guarded(lambda: _addon(options.this_machine, folder))
     if options.command == "doctor":
         return doctor.run()
+    if options.command == "release":
+        return _guarded(lambda: releasing.run(options.tag))
+    if options.command == "lock":
+        return _guarded(locking.run)
     parser.print_help()
     return 2
 

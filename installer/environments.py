@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,18 @@ BACKEND = Environment(
 BLENDER45 = Environment("blender45", (3, 11), "about 1 GB", "bpy, numpy")
 BLENDER52 = Environment("blender52", (3, 13), "about 1 GB", "bpy, numpy")
 
-# File names in requirements/; one that ends in -nodeps is installed without dependencies.
+# File names in requirements/; see `is_alone` for those that end in -nodeps.
 BACKEND_FILES = ("backend.txt", "backend-nodeps.txt")
 TEST_FILES = (*BACKEND_FILES, "test.txt", "training.txt")
+CPU_FILE = "backend-cpu-nodeps.txt"  # torch without CUDA, taken where pip finds it
+CUDA_FILE = "backend-cuda-nodeps.txt"  # only with a torch that is made for CUDA
 BLENDER45_FILES = ("blender45.txt",)
 BLENDER52_FILES = ("blender52.txt",)
+
+
+def is_alone(file: str) -> bool:
+    """True for a file whose packages are installed without what their metadata asks for."""
+    return file.endswith("-nodeps.txt")
 
 
 def python_version(environment: Environment) -> str | None:
@@ -276,6 +284,11 @@ def failure_of_pip(log_text: str, log: Path) -> str:
     )  # fmt: skip
     if any(sign in log_text for sign in signs):
         return "The package registry cannot be reached: check the network and run it again."
+    if "DO NOT MATCH THE HASHES" in log_text:
+        return (
+            "A file differs from the one that was tried: look whether pip is set up with another "
+            f"registry, and at {shown(log)}."
+        )
     if "No matching distribution" in log_text:
         return "The registry that pip is set up with lacks this version for this system."
     return f"Look at {shown(log)}, mend the cause and run the same command again."
@@ -285,7 +298,8 @@ def _pip(environment: Environment, arguments: list[str], label: str, note: str =
     start = environment.log.stat().st_size if environment.log.exists() else 0
     command: list[str | Path] = [
         environment.interpreter, "-I", "-m", "pip", "install",
-        "--no-input", "--disable-pip-version-check", "--progress-bar", "off", *arguments,
+        "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--require-hashes",
+        *arguments,
     ]  # fmt: skip
     sentence = f"pip could not install what {shown(environment.folder)} needs."
     try:
@@ -300,29 +314,62 @@ def _pip(environment: Environment, arguments: list[str], label: str, note: str =
         raise SetupError(sentence, step, failure.details) from failure
 
 
+def _repair(environment: Environment, files: tuple[str, ...], damaged: list[str]) -> None:
+    """Installs damaged packages again; those that stand alone are left to a new environment."""
+    again = [
+        pin
+        for name in files
+        if not is_alone(name)
+        for pin in parse((REQUIREMENTS / name).read_text("utf-8"))
+        if pin.name in damaged
+    ]
+    if not again:
+        return
+    listed = LOGS / f"{environment.name}-repair.txt"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text("".join(pin.text + "\n" for pin in again), "utf-8")
+    _pip(
+        environment,
+        ["--force-reinstall", "--ignore-installed", "--no-deps", "-r", str(listed)],
+        f"{environment.name}: repairing {len(again)} packages",
+    )
+
+
+def _finds_torch_without_cuda(environment: Environment) -> bool:
+    """True where pip is set up to find PyTorch's builds without CUDA.
+
+    Asked beforehand: between two files of one release pip takes the one whose digest its index
+    names, and so never the smaller one that lies in a folder of wheels.
+    """
+    command = [str(environment.interpreter), "-I", "-m", "pip", "index", "versions", "torch"]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=child_environment()
+    )
+    wanted = parse((REQUIREMENTS / CPU_FILE).read_text("utf-8"))[0].version
+    return wanted in answer.stdout.replace(",", " ").split()
+
+
 def _fill(environment: Environment, files: tuple[str, ...]) -> None:
     inventory = take_inventory(environment)
     if inventory.damaged:
-        pins = {pin.name: pin for name in files for pin in parse((REQUIREMENTS / name).read_text())}
-        again = [
-            f"{name}=={pins[name].version if name in pins else inventory.versions[name]}"
-            for name in inventory.damaged
-            if name in pins or name in inventory.versions
-        ]
-        _pip(
-            environment,
-            ["--force-reinstall", "--ignore-installed", "--no-deps", *again],
-            f"{environment.name}: repairing {len(again)} packages",
-        )
-    plain = [name for name in files if not name.endswith("-nodeps.txt")]
-    alone = [name for name in files if name.endswith("-nodeps.txt")]
-    arguments: list[str] = []
-    for name in plain:
-        arguments += ["-r", str(REQUIREMENTS / name)]
-    _pip(environment, arguments, f"{environment.name}: packages", environment.size)
+        _repair(environment, files, inventory.damaged)
+    together = [name for name in files if not is_alone(name)]
+    if together:
+        arguments = [part for name in together for part in ("-r", str(REQUIREMENTS / name))]
+        _pip(environment, arguments, f"{environment.name}: packages", environment.size)
+    alone = [name for name in files if is_alone(name)]
+    if alone and "torch" not in inventory.versions and _finds_torch_without_cuda(environment):
+        alone.insert(0, CPU_FILE)
     for name in alone:
         _pip(
             environment,
             ["--no-deps", "-r", str(REQUIREMENTS / name)],
             f"{environment.name}: packages without their dependencies",
+        )
+    torch = take_inventory(environment).versions.get("torch") if alone else None
+    if torch and "+" not in torch and sys.platform.startswith("linux"):
+        _pip(
+            environment,
+            ["--no-deps", "-r", str(REQUIREMENTS / CUDA_FILE)],
+            f"{environment.name}: NVIDIA's libraries for torch",
         )

@@ -144,7 +144,7 @@ def _asked(command: list[str], source: str) -> Iterator[tuple[Path, str]]:
     """Asks another program where its Python is."""
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return
@@ -161,7 +161,7 @@ def probe(path: Path, source: str, wanted: tuple[int, int]) -> Interpreter | Unf
     try:
         answer = subprocess.run(
             [str(path), "-I", "-c", _PROBE],
-            capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         facts = json.loads(answer.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ErrorKind, VividKeysError
+from .strict_json import parse_json
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -45,6 +45,14 @@ def checked_triangles(name: str, value: Any, vertex_count: int) -> IntArray:
             ErrorKind.BAD_ARRAY, f"The array '{name}' points at vertices that do not exist."
         )
     return _frozen(np.ascontiguousarray(array, dtype=np.int32), value)
+
+
+def count_of(name: str, value: Any) -> int:
+    """How many rows `value` has; VividKeysError(bad_array) for a single number."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        raise VividKeysError(ErrorKind.BAD_ARRAY, f"The array '{name}' is a single number.")
+    return len(array)
 
 
 def _checked(name: str, value: Any, shape: tuple[int | None, ...], kinds: str) -> NDArray[Any]:
@@ -84,11 +92,29 @@ def pack_json(value: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
 
 
-def unpack_json(name: str, value: Any) -> dict[str, Any]:
-    """The object that `pack_json` packed, or a bad_array error."""
-    array = _checked(name, value, (None,), "u")
+def json_text(packed: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """What `pack_json` gave as one text, shape (): `json.loads(str(it))` is all a reader needs."""
+    return np.array(packed.tobytes().decode("utf-8"))
+
+
+def _text_bytes(value: Any) -> Any:
+    """The UTF-8 bytes [n] of a `json_text`; anything else as it is."""
+    array = np.asarray(value)
+    if array.dtype.kind != "U" or array.ndim:
+        return value
     try:
-        parsed = json.loads(array.astype(np.uint8).tobytes().decode("utf-8"))
+        # Not `str(array)`: it raises SystemError for code points that are no characters.
+        text = array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
+    except ValueError:
+        text = ""
+    return np.array(list(text.rstrip("\0").encode("utf-8")), np.uint8)
+
+
+def unpack_json(name: str, value: Any) -> dict[str, Any]:
+    """The object that `pack_json` or `json_text` packed, or a bad_array error."""
+    array = _checked(name, _text_bytes(value), (None,), "u")
+    try:
+        parsed = parse_json(array.astype(np.uint8).tobytes())
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
@@ -136,20 +162,3 @@ def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays as a compressed .npz, all or nothing."""
     members: dict[str, Any] = dict(arrays)
     write_atomically(path, lambda stream: np.savez_compressed(stream, **members))
-
-
-def load_npz(path: Path, what: str) -> Arrays:
-    """Read every array of an .npz without pickle; VividKeysError(bad_file) when it is none."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path."
-        ) from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE,
-            f"'{path.name}' is not {what}, or it is damaged.",
-            "Make it again, or choose another file.",
-        ) from error

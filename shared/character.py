@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from .arrays import (
     IntArray,
     checked_floats,
     checked_triangles,
+    json_text,
     pack_json,
+    save_npz,
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
@@ -181,6 +184,13 @@ def keys_from_arrays(arrays: Mapping[str, Any]) -> FaceKeys:
     return FaceKeys(
         **{name: arrays[name] for name in _KEYS}, meta=unpack_json("meta", arrays["meta"])
     )
+
+
+def save_keys(keys: FaceKeys, path: Path) -> None:
+    """Write keys as .npz; `meta` is there a JSON text of shape ()."""
+    arrays = keys_to_arrays(keys)
+    arrays["meta"] = json_text(arrays["meta"])
+    save_npz(path, arrays)
 
 
 def _complain_about_missing(what: str, wanted: set[str], arrays: Mapping[str, Any]) -> None:

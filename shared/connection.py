@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -30,6 +31,16 @@ class Address:
 
     def __str__(self) -> str:
         return f"tcp://{self.host}:{self.port}"
+
+    @property
+    def is_this_computer(self) -> bool:
+        """True for loopback: nothing sent there leaves the computer. Names are not looked up."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]").partition("%")[0]).is_loopback
+        except ValueError:
+            return False
 
 
 def parse_address(text: str) -> Address:

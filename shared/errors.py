@@ -25,6 +25,7 @@ class ErrorKind(StrEnum):
     BUSY = "busy"
     CANCELLED = "cancelled"
     BACKEND_LOST = "backend_lost"
+    OFFLINE = "offline"
     DISK_FULL = "disk_full"
     MISSING_DEPENDENCY = "missing_dependency"
     INTERNAL = "internal"

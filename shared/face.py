@@ -21,12 +21,14 @@ from .arrays import (
     IntArray,
     checked_floats,
     checked_triangles,
-    load_npz,
+    count_of,
+    json_text,
     pack_json,
     save_npz,
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
+from .npz import load_npz, unusable_file
 
 LANDMARK_COUNT = 468
 MAX_TEXTURE_SIDE = 8192
@@ -71,7 +73,9 @@ class FaceMesh:
     def __post_init__(self) -> None:
         vertices = checked_floats("vertices", self.vertices, (None, 3))
         count = len(vertices)
-        landmarks = self.landmarks if len(self.landmarks) else vertices[:LANDMARK_COUNT]
+        landmarks = vertices[:LANDMARK_COUNT]
+        if count_of("landmarks", self.landmarks):
+            landmarks = self.landmarks
         if len(landmarks) != LANDMARK_COUNT:
             raise VividKeysError(
                 ErrorKind.BAD_ARRAY,
@@ -83,10 +87,12 @@ class FaceMesh:
         if not fits or not 0 < min(texture.shape) <= max(texture.shape) <= MAX_TEXTURE_SIDE:
             raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's texture is an 8-bit RGB picture.")
         fields = self.offset_fields
-        if not len(fields):
+        if not count_of("offset_fields", fields):
             fields = np.zeros((0, count, 3), np.float32)
         materials, part_names = tuple(self.materials), tuple(self.part_names)
-        part = self.vertex_part if len(self.vertex_part) else np.zeros(count, np.int32)
+        part = np.zeros(count, np.int32)
+        if count_of("vertex_part", self.vertex_part):
+            part = self.vertex_part
         for name, value in (
             ("vertices", vertices),
             ("triangles", triangles),
@@ -169,6 +175,8 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields do not fit it.")
     fields = checked_floats("offset_fields", arrays.get("offset_fields"), (None, len(rows), 3))
     count = len(vertices)
+    # The few rows are spread over all vertices only where as much came as 52 shapes of them.
+    checked_floats("shapes", arrays["shapes"], (len(ARKIT_NAMES), count, 3))
     if len(fields) > MAX_FIELDS:
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face has too many lip fields.")
     if len(rows) and not (0 <= rows.min() and rows.max() < count):
@@ -179,10 +187,16 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
 
 
 def save_face(face: FaceMesh, path: Path) -> None:
-    """Write a face as .npz."""
-    save_npz(path, face_to_arrays(face))
+    """Write a face as .npz; `meta` is there a JSON text of shape ()."""
+    arrays = face_to_arrays(face)
+    arrays["meta"] = json_text(arrays["meta"])
+    save_npz(path, arrays)
 
 
 def load_face(path: Path) -> FaceMesh:
-    """Read a face; raises VividKeysError(bad_file or bad_array)."""
-    return face_from_arrays(load_npz(path, "a face"))
+    """Read a face; raises VividKeysError(bad_file or too_large)."""
+    arrays = load_npz(path, "a face")
+    try:
+        return face_from_arrays(arrays)
+    except VividKeysError as error:
+        raise unusable_file(path, error) from error

@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from . import checks
 from .arkit import ARKIT_NAMES, INDEX
 from .arrays import FloatArray, write_atomically
 from .errors import ErrorKind, VividKeysError
+from .strict_json import parse_json
 from .take import Take
 
 # The Live Link Face app lists these two pairs right before left.
@@ -94,7 +96,10 @@ def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles
     Columns are found by name, case and order do not matter, missing ones are zero.
     Raises VividKeysError(bad_file).
     """
-    rows = [row for row in csv.reader(io.StringIO(text.lstrip("\ufeff"))) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text.lstrip("\ufeff"))) if row]
+    except csv.Error as error:
+        raise _not("a Live Link Face recording") from error
     if len(rows) < 2:
         raise _not("a Live Link Face recording")
     column = {title.strip().lower(): number for number, title in enumerate(rows[0])}
@@ -106,8 +111,8 @@ def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles
         if number is None:
             return np.zeros(len(rows) - 1, np.float32)
         try:
-            found = np.array([float(row[number]) for row in rows[1:]], np.float32)
-        except (ValueError, IndexError) as error:
+            found = _as_floats([float(row[number]) for row in rows[1:]])
+        except (ValueError, IndexError, OverflowError) as error:
             raise _not("a Live Link Face recording") from error
         if not np.isfinite(found).all():
             raise _not("a Live Link Face recording")
@@ -127,6 +132,12 @@ def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles
         triangles=triangles,
         meta={"source": "Live Link Face CSV"},
     )
+
+
+def _as_floats(values: Any) -> FloatArray:
+    """Numbers as float32; what is too large becomes infinite, which the callers refuse."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float64).astype(np.float32)
 
 
 def take_to_audio2face_json(take: Take) -> str:
@@ -150,15 +161,19 @@ def take_to_audio2face_json(take: Take) -> str:
 def take_from_audio2face_json(text: str, neutral: FloatArray, triangles: Any) -> Take:
     """A Take from an Audio2Face blendshape file; raises VividKeysError(bad_file)."""
     try:
-        data = json.loads(text)
-        fps = float(data["exportFps"])
-        names = [str(name).lower() for name in data["facsNames"]]
-        matrix = np.asarray(data["weightMat"], np.float32)
-        if matrix.ndim != 2 or matrix.shape[1] != len(names) or not np.isfinite(matrix).all():
+        data = parse_json(text.removeprefix("\ufeff"), deepest=None, duplicates=True)
+        if not isinstance(data, dict) or not isinstance(data.get("facsNames"), list):
+            raise ValueError("it is no table of shapes")
+        fps = checks.number(1.0, 1000.0)(data.get("exportFps"))
+        names = [name.lower() for name in map(checks.text(200), data["facsNames"])]
+        if not any(name.lower() in names for name in ARKIT_NAMES):
+            raise ValueError("no shape in it is ARKit's")
+        matrix = _rows(data.get("weightMat"))
+        if matrix.ndim != 2 or not len(matrix) or matrix.shape[1] != len(names):
             raise ValueError("weightMat does not fit facsNames")
         rotation = _one_joint(data.get("rotations"), len(matrix))
         translation = _one_joint(data.get("translations"), len(matrix))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _not("an Audio2Face blendshape file") from error
     weights = np.zeros((len(matrix), len(ARKIT_NAMES)), np.float32)
     for position, name in enumerate(ARKIT_NAMES):
@@ -175,9 +190,21 @@ def take_from_audio2face_json(text: str, neutral: FloatArray, triangles: Any) ->
     )
 
 
+def _rows(rows: Any) -> FloatArray:
+    """Lists of lists of numbers as float32; ValueError or TypeError for anything else."""
+    # numpy would read numbers out of texts, too.
+    values = np.asarray(rows)
+    if values.size and values.dtype.kind not in "iuf":
+        raise ValueError("something in a row is no number")
+    floats = _as_floats(values)
+    if not np.isfinite(floats).all():
+        raise ValueError("a number is too large")
+    return floats
+
+
 def _one_joint(rows: Any, frames: int) -> FloatArray:
     """The first joint's triple of every frame [T,3]; zero when the file has none that fits."""
-    values = np.asarray(rows if rows else [], np.float32)
+    values = _rows(rows or [])
     if values.ndim == 3 and values.shape[0] == frames and values.shape[1:] == (1, 3):
         return values[:, 0]
     return np.zeros((frames, 3), np.float32)

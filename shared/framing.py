@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .arrays import Arrays
 from .errors import ErrorKind, VividKeysError
+from .strict_json import parse_json
 
 Frame = bytes | bytearray | memoryview
 
@@ -68,7 +69,7 @@ def encode_frames(
         text = json.dumps(
             {**header, "arrays": described}, ensure_ascii=False, allow_nan=False
         ).encode("utf-8")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise _bad_request(f"A message cannot be written as JSON: {error}.") from error
     if len(text) > limits.header_bytes:
         raise _too_large(
@@ -81,22 +82,17 @@ def decode_header(frame: Frame, limits: FrameLimits) -> dict[str, Any]:
     """The JSON object of a message's first frame.
 
     Raises VividKeysError(too_large or bad_request): not UTF-8, not JSON, not an object, a key
-    that occurs twice, NaN or infinity, or nested too deeply.
+    that occurs twice, NaN or infinity, a number beyond 64 bits, half a character, or nested too
+    deeply.
     """
     if len(frame) > limits.header_bytes:
         raise _too_large(
             f"A message's header may have {limits.header_bytes:,} bytes, not {len(frame):,}."
         )
     try:
-        header = json.loads(
-            bytes(frame).decode("utf-8"),
-            object_pairs_hook=_object_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _bad_request(f"A message's header is not valid JSON: {reason[:200]}.") from error
+        header = parse_json(frame)
+    except ValueError as error:
+        raise _bad_request(f"A message's header is not valid JSON: {str(error)[:200]}.") from error
     if not isinstance(header, dict):
         raise _bad_request("A message's header is not a JSON object.")
     return header
@@ -132,9 +128,12 @@ def decode_arrays(
             raise _bad_array(
                 f"The array '{name}' should have {expected:,} bytes and has {len(frame):,}."
             )
-        # `frombuffer` refuses an empty buffer.
-        array = np.frombuffer(frame, dtype) if expected else np.zeros(0, dtype)
-        array = array.reshape(shape)
+        try:
+            # `frombuffer` refuses an empty buffer.
+            array = np.frombuffer(frame, dtype) if expected else np.zeros(0, dtype)
+            array = array.reshape(shape)
+        except ValueError as error:
+            raise _bad_array(f"The array '{name}' has an impossible shape.") from error
         array.flags.writeable = False
         _check_finite(name, array)
         arrays[name] = array
@@ -170,6 +169,10 @@ def _check_shape(name: str, shape: object, limits: FrameLimits) -> tuple[int, ..
         # `type` rather than isinstance: in Python True is an int, in JSON it is no length.
         if type(length) is not int or not 0 <= length < 2**31:
             raise _bad_array(f"The array '{name}' has an impossible length {str(length)[:40]}.")
+    # An array without values may still claim any other lengths, and whoever takes it makes room
+    # for these.
+    if 0 in shape and math.prod(max(length, 1) for length in shape) > limits.array_bytes:
+        raise _bad_array(f"The array '{name}' claims more values than any array may have.")
     return tuple(shape)
 
 
@@ -194,26 +197,6 @@ def _dtype_name(name: str, array: NDArray[Any]) -> str:
     raise _bad_array(
         f"The array '{name}' has the type {array.dtype}; only {', '.join(DTYPES)} can be sent."
     )
-
-
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key[:40]!r} occurs twice")
-        found[key] = value
-    return found
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is too large a number")
-    return value
 
 
 def _bad_array(sentence: str) -> VividKeysError:

@@ -44,6 +44,16 @@ def decode_from_server(frames: Sequence[Frame]) -> Message:
     return _decode(frames, _FROM_SERVER, TO_CLIENT, other_side="backend", this_side="add-on")
 
 
+def unforeseen(about: str, job: str = "", sha256: str = "") -> MessageError:
+    """For a message on which the program itself failed; whoever says so has logged why."""
+    error = VividKeysError(
+        ErrorKind.INTERNAL,
+        "Something went wrong with a message.",
+        "Try again; if it happens again, report it with the log.",
+    )
+    return MessageError(error, about, job, sha256)
+
+
 class MessageError(VividKeysError):
     """A message that cannot be used; `about`, `job` and `sha256` as in `Failed`, where known."""
 

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from . import checks
 from .arkit import ARKIT_NAMES
 from .arrays import Arrays, FloatArray, checked_floats
+from .dialled import Dialled
+from .dials import DIALS, Applied, applied
 from .errors import ErrorKind, VividKeysError
 from .face import FaceMesh, face_from_arrays, face_to_arrays
-from .performance.style import RANGES, StyleDials
+from .style_dials import StyleDials
 from .take import Take, take_from_arrays, take_to_arrays
 
 FACE_PREFIX = "face."
@@ -28,23 +30,18 @@ TAKE_PREFIX = "take."
 BACKGROUNDS = ("keep", "blur", "green", "alpha")
 CONTAINERS = ("mp4", "mov")
 FILM_SIDES = (64, 4096)
-_STRENGTH = checks.number(0.0, 3.0)
-_BIAS = checks.number(-1.0, 1.0)
-_SHARE = checks.number(0.0, 1.0)
-_MOOD = checks.number(0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class AnimateRequest:
+class AnimateRequest(Dialled, dials=DIALS):
     """Parameters of the job `animate`: audio → Take.
 
     `audio` is the SHA-256 of uploaded bytes (any sound or film file); `audio_name` is only for
     sentences. `face_job` is the id of a finished `reconstruct` job whose face is animated; a face
     may also travel as arrays (see `face_arrays`); without either the template is used.
-    `effort`, `jaw_share`, `parted` and `head_liveliness` say how the speaker speaks; they are heard
-    by the networks and cannot be turned on finished curves.
-    From `jaw` on these are the dials of `style.StyleDials`, applied to the finished curves; a
-    client that applies them itself leaves them out.
+    `stream` asks for chunks of motion while it is made; without it only the result is sent.
+    The dials are those of `dials.DIALS`. Those of the speaker are heard by the networks and cannot
+    be turned on finished curves; a client that turns the others itself leaves them out.
     """
 
     audio: Annotated[str, checks.sha256]
@@ -52,32 +49,12 @@ class AnimateRequest:
     face_job: Annotated[str, checks.no_or_job_id] = ""
     seed: Annotated[int, checks.integer(0, 2**32 - 1)] = 0
     fps: Annotated[float, checks.number(1.0, 120.0)] = 60.0
-    articulation: Annotated[float, _STRENGTH] = 1.0
-    blinks: Annotated[float, _STRENGTH] = 1.0
-    gaze: Annotated[float, _STRENGTH] = 1.0
-    head_motion: Annotated[float, _STRENGTH] = 1.0
-    effort: Annotated[float, _BIAS] = 0.0
-    jaw_share: Annotated[float, _BIAS] = 0.0
-    parted: Annotated[float, _SHARE] = 0.0
-    head_liveliness: Annotated[float, _BIAS] = 0.0
-    jaw: Annotated[float, _STRENGTH] = 1.0
-    expressiveness: Annotated[float, _STRENGTH] = 1.0
-    smile: Annotated[float, _BIAS] = 0.0
-    asymmetry: Annotated[float, _BIAS] = 0.0
-    joy: Annotated[float, _MOOD] = 0.0
-    sadness: Annotated[float, _MOOD] = 0.0
-    anger: Annotated[float, _MOOD] = 0.0
-    fear: Annotated[float, _MOOD] = 0.0
-    surprise: Annotated[float, _MOOD] = 0.0
-    disgust: Annotated[float, _MOOD] = 0.0
+    stream: Annotated[bool, checks.flag] = False
 
     @property
     def style(self) -> StyleDials:
-        """The dials for the finished curves. Articulation, head motion, blinks and gaze are not
-        among them: these are applied where the motion is made."""
-        early = ("articulation", "head_motion", "blinks", "gaze")
-        late = [name for name in RANGES if name not in early]
-        return StyleDials(**{name: getattr(self, name) for name in late})
+        """The dials for the finished curves, without those that are applied to the motion."""
+        return StyleDials(**self.dial_values(applied(Applied.CURVES)))
 
 
 @dataclass(frozen=True)
@@ -159,7 +136,7 @@ def from_params(request: type[_Request], params: Mapping[str, Any]) -> _Request:
     worse than an error.
     """
     hints = get_type_hints(request, include_extras=True)
-    unknown = sorted(set(params) - set(hints))
+    unknown = sorted(set(params) - {item.name for item in dataclasses.fields(request)})
     if unknown:
         raise _bad(f"There is no parameter '{unknown[0][:40]}'.")
     values: dict[str, Any] = {}

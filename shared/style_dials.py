@@ -1,90 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dials that say how a performance is given; what they do stands in `style`."""
+"""The dials that can be turned on a finished Take; what they do stands in `performance.style`."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .dialled import Dialled
+from .dials import MOODS, STYLE
 from .errors import ErrorKind, VividKeysError
 
-MOODS: tuple[str, ...] = ("joy", "sadness", "anger", "fear", "surprise", "disgust")
+__all__ = ["MOODS", "RANGES", "StyleDials", "dials_from"]
 
 # Lowest and highest value of each dial.
-_AMPLITUDE, _BIAS, _MOOD = (0.0, 3.0), (-1.0, 1.0), (0.0, 1.0)
-RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(
-        ("articulation", "jaw", "expressiveness", "head_motion", "blinks", "gaze"), _AMPLITUDE
-    ),
-    **dict.fromkeys(("smile", "asymmetry"), _BIAS),
-    **dict.fromkeys(MOODS, _MOOD),
-}
+RANGES: dict[str, tuple[float, float]] = {dial.name: (dial.lowest, dial.highest) for dial in STYLE}
 
 
 @dataclass(frozen=True)
-class StyleDials:
+class StyleDials(Dialled, dials=STYLE):
     """How a performance is given. The defaults change nothing; 0 removes a motion completely.
-
-    articulation    lips, jaw and tongue, 0..3 (1 = as they are)
-    jaw             the jaw alone, 0..3; lips still meet
-    expressiveness  brows, cheeks, nose and lower lids as the voice moves them, 0..3
-    head_motion     rotation and translation of the head, 0..3
-    blinks          how often the eyes blink, 0..3; they are drawn anew
-    gaze            how far the eyes wander from the viewer, 0..3
-    smile           -1 (corners down) .. 1 (corners up), all the time
-    asymmetry       -1 (the character's right side is stronger) .. 1 (the left side)
-    joy ... disgust 0..1, several may be mixed
 
     Raises VividKeysError(bad_request) for a value outside its range.
     """
 
-    articulation: float = 1.0
-    jaw: float = 1.0
-    expressiveness: float = 1.0
-    head_motion: float = 1.0
-    blinks: float = 1.0
-    gaze: float = 1.0
-    smile: float = 0.0
-    asymmetry: float = 0.0
-    joy: float = 0.0
-    sadness: float = 0.0
-    anger: float = 0.0
-    fear: float = 0.0
-    surprise: float = 0.0
-    disgust: float = 0.0
+    if TYPE_CHECKING:
+
+        def __init__(self, **dials: float) -> None: ...
+        def __getattr__(self, name: str) -> float: ...
 
     def __post_init__(self) -> None:
-        for name, (lowest, highest) in RANGES.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and lowest <= value <= highest):
-                raise VividKeysError(
-                    ErrorKind.BAD_REQUEST,
-                    f"The dial '{name}' is {value}, which is not between {lowest:g} and "
-                    f"{highest:g}.",
-                    "Choose a value in this range.",
-                )
+        self.check_dials()
 
     @property
     def neutral(self) -> bool:
         """True when these dials change nothing."""
-        return self == StyleDials()
+        return not self.turned()
 
     def turned(self) -> dict[str, float]:
         """The dials that are not at their default, for notes."""
-        usual = StyleDials()
         return {
-            name: float(getattr(self, name))
-            for name in RANGES
-            if getattr(self, name) != getattr(usual, name)
+            dial.name: float(getattr(self, dial.name))
+            for dial in STYLE
+            if getattr(self, dial.name) != dial.default
         }
 
 
 def dials_from(values: Mapping[str, Any]) -> StyleDials:
     """The dials that `turned` noted. Raises VividKeysError(bad_request) for anything else."""
-    known = {field.name for field in dataclasses.fields(StyleDials)}
-    if not set(values) <= known or any(type(v) not in (int, float) for v in values.values()):
+    if not set(values) <= set(RANGES) or any(type(v) not in (int, float) for v in values.values()):
         raise VividKeysError(ErrorKind.BAD_REQUEST, "These are no style dials.", "Set them anew.")
     return StyleDials(**{name: float(value) for name, value in values.items()})

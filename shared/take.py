@@ -20,12 +20,14 @@ from .arrays import (
     IntArray,
     checked_floats,
     checked_triangles,
-    load_npz,
+    count_of,
+    json_text,
     pack_json,
     save_npz,
     unpack_json,
 )
 from .errors import ErrorKind, VividKeysError
+from .npz import load_npz, unusable_file
 
 NATIVE_FPS = 60.0
 # Where a Take's `meta` says what its eyes were drawn from (see `redrawn_eyes`).
@@ -79,7 +81,7 @@ class Take:
             raise VividKeysError(ErrorKind.BAD_ARRAY, "Blendshape weights must lie in 0..1.")
         neutral = checked_floats("neutral", self.neutral, (None, 3))
         vertices = len(neutral)
-        basis_count = len(self.offset_basis)
+        basis_count = count_of("offset_basis", self.offset_basis)
         basis = self.offset_basis if basis_count else np.zeros((0, vertices, 3), np.float32)
         basis_weights = self.offset_weights if basis_count else np.zeros((frames, 0), np.float32)
         for name, value in (
@@ -214,22 +216,34 @@ def take_from_arrays(arrays: Arrays) -> Take:
 
 
 def save_take(take: Take, path: Path) -> None:
-    """Write a *.take.npz; it can be read by numpy alone, without pickle."""
+    """Write a *.take.npz for numpy alone, without pickle: `float(z["fps"])`, and `meta` is JSON.
+
+    Two arrays differ from those of `take_to_arrays`: `fps` is a number and `meta` a text, both of
+    shape (); older files have them as they are there.
+    """
     arrays = take_to_arrays(take)
+    arrays["fps"] = arrays["fps"].reshape(())
+    arrays["meta"] = json_text(arrays["meta"])
     arrays["names"] = np.array(ARKIT_NAMES)
     save_npz(path, arrays)
 
 
 def load_take(path: Path) -> Take:
-    """Read a *.take.npz; raises VividKeysError(bad_file or bad_array)."""
+    """Read a *.take.npz; raises VividKeysError(bad_file or too_large)."""
     arrays = load_npz(path, "a Take")
-    names = arrays.get("names")
-    if names is None or sorted(map(str, names)) != sorted(ARKIT_NAMES):
+    named = arrays.get("names", np.zeros(0))
+    names = [str(name) for name in named] if named.shape == (len(ARKIT_NAMES),) else []
+    if sorted(names) != sorted(ARKIT_NAMES):
         raise VividKeysError(
-            ErrorKind.BAD_FILE, f"'{path.name}' does not name the 52 ARKit blendshapes."
+            ErrorKind.BAD_FILE,
+            f"'{path.name}' does not name the 52 ARKit blendshapes.",
+            "Choose a *.take.npz that VividKeys has made.",
         )
-    order = [list(map(str, names)).index(name) for name in ARKIT_NAMES]
+    order = [names.index(name) for name in ARKIT_NAMES]
     weights = np.asarray(arrays.get("weights"))
     if weights.ndim == 2 and weights.shape[1] == len(order):
         arrays["weights"] = weights[:, order]
-    return take_from_arrays(arrays)
+    try:
+        return take_from_arrays(arrays)
+    except VividKeysError as error:
+        raise unusable_file(path, error) from error

@@ -3,15 +3,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
+
+# Before numpy and torch are loaded, here and in every process that a test starts: sums come out
+# the same however many cores there are, and the runs inside Blender have a core of their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
+
+if importlib.util.find_spec("hypothesis") is not None:  # Blender's environments have none
+    from hypothesis import HealthCheck, settings
+
+    # An example may take as long as it takes: how fast the machine is is not what is tested.
+    settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -16,26 +16,27 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT = {
-    "audio": set(),
+    "media": set(),
+    "audio": {"media"},
     "models": set(),
     "samples": set(),
-    "mesh_files": set(),
+    "mesh_files": {"media"},
     "rasterize": set(),
-    "face": {"rasterize", "models"},
+    "face": {"rasterize", "media", "models"},
     "transfer": {"rasterize", "face", "models"},
     "heads": {"rasterize", "mesh_files", "face", "transfer", "models"},
     "audio_to_mesh": {"audio", "face", "models"},
-    "mesh_to_video": {"rasterize", "audio", "face", "models"},
+    "mesh_to_video": {"rasterize", "media", "audio", "face", "models"},
     "server": {
         "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
     },
     "training": {
-        "rasterize", "audio", "mesh_files", "face", "heads", "audio_to_mesh", "mesh_to_video",
-        "models",
+        "rasterize", "media", "audio", "mesh_files", "face", "heads", "audio_to_mesh",
+        "mesh_to_video", "models",
     },
     "evaluation": {
-        "rasterize", "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
-        "models", "samples", "server", "training",
+        "rasterize", "media", "audio", "face", "transfer", "heads", "audio_to_mesh",
+        "mesh_to_video", "models", "samples", "server", "training",
     },
     "commands": {
         "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
@@ -73,7 +74,8 @@ ROOMS_OF_ADDON: dict[str, set[str]] = {
     "heads": {"animation", "contracts", "mapping", "versions"},
     "settings": {"animation", "connection", "contracts", "folders", "heads", "mapping"},
     "jobs": {
-        "animation", "connection", "contracts", "folders", "heads", "mapping", "versions", "video",
+        "animation", "connection", "contracts", "folders", "heads", "mapping", "settings",
+        "versions", "video",
     },
     "interface": {
         "animation", "contracts", "heads", "jobs", "settings", "versions", "video",

@@ -11,15 +11,16 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from backend.media.containers import Nameless, UnknownContainerError, open_container
+
 # Values per block over all channels: small enough to lose little where a broken file ends.
 _BLOCK_VALUES = 1 << 15
 
-# FFmpeg also reads playlists and scripts that open further files and addresses. Only containers
-# that hold their own sound are let in.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,aac,ogg,flac,wav,w64,aiff,au,caf,amr,asf,"
-    "mpeg,mpegts,mpegvideo,flv,ac3,eac3,dts,mxf,wv,ape,tta,voc,oma,rm,latm,loas,mlp,truehd"
-)
+# libsndfile's names of what it is trusted with; the rest of what it knows is decades old.
+_SOUND_FORMATS = frozenset(
+    {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "MPEG", "NIST",
+     "VOC"}
+)  # fmt: skip
 
 
 class CannotDecodeError(Exception):
@@ -68,9 +69,12 @@ class SoundfileStream(SoundStream):
     def __init__(self, source: BinaryIO) -> None:
         source.seek(0)
         try:
-            self._file = _StraightThrough(_Nameless(source))
+            self._file = _StraightThrough(Nameless(source))
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
             raise CannotDecodeError(str(error)) from error
+        if self._file.format not in _SOUND_FORMATS:
+            self._file.close()
+            raise CannotDecodeError(f"the format {self._file.format}")
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         frames = int(self._file.frames)
@@ -99,13 +103,10 @@ class FfmpegStream(SoundStream):
     """AAC in MP4 and M4A, and the sound of films, by FFmpeg's libraries (PyAV)."""
 
     def __init__(self, source: BinaryIO) -> None:
-        source.seek(0)
         self._decoded: Iterator[NDArray[np.float32]] = iter(())
         try:
-            self._container = av.open(
-                _Nameless(source), mode="r", options={"format_whitelist": _CONTAINERS}
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
+            self._container = open_container(source)
+        except UnknownContainerError as error:
             raise CannotDecodeError(str(error)) from error
         try:
             self._open_track()
@@ -188,30 +189,3 @@ def _packed_samples(frame: av.AudioFrame) -> NDArray[np.float32]:
     """The samples of a packed float frame as [frames, channels]."""
     values = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
     return values.astype(np.float32, copy=False)
-
-
-class _Nameless:
-    """A file without its name: both libraries would guess the format from the ending."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-
-    def read(self, size: int = -1) -> bytes:
-        return self._source.read(size)
-
-    def readinto(self, buffer: memoryview) -> int:
-        data = self._source.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._source.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._source.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:
-        raise OSError("read only")

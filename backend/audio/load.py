@@ -40,7 +40,7 @@ _LOWEST_RATE, _HIGHEST_RATE = 2_000, 1_000_000
 # reach 8.4 million and are scaled back, more is treated like NaN.
 _LARGEST_VALUE = 1e7
 _MOST_UNUSABLE_SHARE = 0.01
-_FORMATS = "WAV, FLAC, Ogg, MP3, M4A or a film such as MP4 or MOV"
+_FORMATS = "WAV, FLAC, Ogg, Opus, MP3, AAC, M4A or AIFF file, or a film such as MP4, MOV or MKV"
 
 _Opener = Callable[[BinaryIO], SoundStream]
 
@@ -89,7 +89,7 @@ def load_audio(source: Path | bytes, *, name: str = "") -> Audio:
         if not path.exists():
             raise _bad(f"There is no file {label}.", "Check the path, or choose the file again.")
         if not path.is_file():
-            raise _bad(f"{label} is not an ordinary file.", f"Choose a {_FORMATS} file.")
+            raise _bad(f"{label} is not an ordinary file.", f"Choose a {_FORMATS}.")
         if path.stat().st_size == 0:
             raise _empty(label)
         with path.open("rb") as file:
@@ -150,7 +150,7 @@ def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]
             )
         raise _bad(
             f"{label} is not a sound file that can be read, or its beginning is damaged.",
-            f"Choose a {_FORMATS} file; if it should be one, export it again.",
+            f"Choose a {_FORMATS}; if it is one, export it again.",
         )
     return _checked(best, file, label)
 
@@ -226,7 +226,7 @@ def _checked(
     """Mend what can be mended, refuse the rest."""
     samples, warnings = decoded.samples, []
     if len(samples) == 0:
-        raise _bad(f"{label} holds no sound.", f"Choose a {_FORMATS} file with a voice in it.")
+        raise _bad(f"{label} holds no sound.", f"Choose a {_FORMATS}, with a voice in it.")
     if decoded.unusable:
         if decoded.unusable > _MOST_UNUSABLE_SHARE * decoded.values:
             share = decoded.unusable / decoded.values

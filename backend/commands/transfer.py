@@ -10,8 +10,7 @@ from typing import Literal
 import tyro
 
 from backend.commands.progress import progress_bar
-from shared.arrays import save_npz
-from shared.character import Character, keys_to_arrays
+from shared.character import Character, save_keys
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Transfer:
             )
         for warning in keys.meta["warnings"]:
             print(f"note: {warning}")
-        save_npz(self.out, keys_to_arrays(keys))
+        save_keys(keys, self.out)
         print(f"{len(keys.rows)} of {len(character.vertices)} vertices move, 52 shapes")
         print(f"wrote {self.out}")
         return 0

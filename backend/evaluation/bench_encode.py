@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.media.pictures import open_picture
 from backend.samples import PORTRAIT, SPEECH
 
 from .bench_row import Row, json_of
@@ -35,7 +36,7 @@ def bench_encode() -> Iterator[Row]:
 
 def moving_photo(side: int, count: int, alpha: bool) -> list[NDArray[np.uint8]]:
     """Frames [side,side,3 or 4] of the sample portrait, its middle moving a little as heads do."""
-    with Image.open(PORTRAIT) as image:
+    with open_picture(PORTRAIT.read_bytes()) as image:
         photo = image.convert("RGBA" if alpha else "RGB").resize((side, side))
     frames = []
     for frame in range(count):

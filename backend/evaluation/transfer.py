@@ -21,8 +21,8 @@ from backend.transfer.make_keys import make_keys
 from backend.transfer.mesh_graph import mesh_graph
 from backend.transfer.shape_source import ShapeSource
 from shared.arkit import ARKIT_NAMES, INDEX
-from shared.arrays import load_npz
 from shared.character import Character
+from shared.npz import load_npz
 
 from .transfer_style import shared_shapes, source_of
 

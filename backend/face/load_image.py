@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from backend.media.pictures import (
+    MAX_PIXELS,
+    PHOTO_NAMES,
+    NotAPictureError,
+    TooManyPixelsError,
+    open_picture,
+)
 from shared.errors import ErrorKind, VividKeysError
 
 MAX_BYTES = 200 * 2**20
-MAX_PIXELS = 120_000_000
 # Landmarks and texture gain nothing beyond this, and everything after is quick.
 WORKING_SIDE = 2048
 MIN_SIDE = 32
@@ -43,35 +47,25 @@ def load_image(source: Path | str | bytes) -> Photo:
     sha256 = hashlib.sha256(data).hexdigest()
     notes: list[str] = []
     try:
-        with warnings.catch_warnings():
-            # The size is checked below, with a sentence of our own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise _too_many_pixels(width, height)
-                if getattr(image, "n_frames", 1) > 1:
-                    notes.append("The picture is animated; its first frame was used.")
-                # JPEG decodes to a smaller size at once, which saves most of the time.
-                image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-                flat = Image.fromarray(_to_rgb(upright))
-                flat.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, None)
-                pixels = np.ascontiguousarray(np.asarray(flat, np.uint8))
-    except VividKeysError:
-        raise
-    except Image.DecompressionBombError:
+        with open_picture(data) as image:
+            if getattr(image, "is_animated", False):
+                notes.append("The picture is animated; its first frame was used.")
+            # JPEG decodes to a smaller size at once, which saves most of the time.
+            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            flat = Image.fromarray(_to_rgb(upright))
+            flat.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, None)
+            pixels = np.ascontiguousarray(np.asarray(flat, np.uint8))
+    except TooManyPixelsError as error:
+        raise _too_many_pixels(error.width, error.height) from None
+    except NotAPictureError:
         raise VividKeysError(
-            ErrorKind.TOO_LARGE,
-            "The picture has far too many pixels.",
-            "Save a smaller copy, for example 2000 pixels wide.",
+            ErrorKind.BAD_IMAGE,
+            f"This file is not a picture that can be read: it is not {PHOTO_NAMES}.",
+            _OTHER_PHOTO,
         ) from None
-    except UnidentifiedImageError:
-        raise VividKeysError(
-            ErrorKind.BAD_IMAGE, "This file is not a picture that can be read.", _OTHER_PHOTO
-        ) from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError) as problem:
+    except Exception as problem:  # Pillow raises what its many readers come upon
         raise VividKeysError(
             ErrorKind.BAD_IMAGE, f"The picture is damaged or incomplete ({problem}).", _OTHER_PHOTO
         ) from problem
@@ -111,10 +105,10 @@ def _read(source: Path | str | bytes) -> bytes:
 
 
 def _too_many_pixels(width: int, height: int) -> VividKeysError:
+    size = f"{width} by {height} pixels" if width else "far too many pixels"
     return VividKeysError(
         ErrorKind.TOO_LARGE,
-        f"The picture has {width} by {height} pixels; at most "
-        f"{MAX_PIXELS // 1_000_000} million pixels are read.",
+        f"The picture has {size}; at most {MAX_PIXELS // 1_000_000} million pixels are read.",
         "Save a smaller copy, for example 2000 pixels wide.",
     )
 

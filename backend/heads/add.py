@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.mesh_files import MeshFile, read_mesh
 from backend.transfer.find_landmarks import find_landmarks
-from shared.arrays import load_npz
 from shared.character import MAX_PIECES, Character
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT
+from shared.npz import load_npz
 from shared.shape_names import channel_by_words
 
 from . import ict
@@ -68,15 +69,22 @@ def _landmarks(
         arrays = load_npz(file, "a table of landmarks")
         if "barycentric" in arrays:
             corners = arrays.get("triangles", arrays.get("ict_triangles", np.zeros(0)))
-            shares = np.asarray(arrays["barycentric"], np.float64)
+            shares = _numbers(arrays["barycentric"], file)
             fits = corners.shape == shares.shape == (LANDMARK_COUNT, 3)
+            fits = fits and corners.dtype.kind in "iu" and bool(np.isfinite(shares).all())
             if not fits or corners.min() < 0 or corners.max() >= len(vertices):
                 raise _bad_landmarks(file)
             return corners.astype(np.int64), shares
-        places = np.asarray(arrays.get("landmarks", np.zeros(0)), np.float64)
+        places = _numbers(arrays.get("landmarks", np.zeros(0)), file)
         if places.shape != (LANDMARK_COUNT, 3) or not np.isfinite(places).all():
             raise _bad_landmarks(file)
     return nearest_on_surface(places, vertices, mesh.triangles)
+
+
+def _numbers(array: NDArray[Any], file: Path) -> Floats:
+    if array.dtype.kind not in "fiu":
+        raise _bad_landmarks(file)
+    return np.asarray(array, np.float64)
 
 
 def _bad_landmarks(file: Path) -> VividKeysError:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.mesh_files import Material, MeshFile
-from shared.arrays import load_npz
 from shared.errors import ErrorKind, VividKeysError
+from shared.npz import load_npz, npz_names
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +51,12 @@ _TONGUE = ((16_611, 17_039, 4.2), (16_318, 16_566, 6.2))
 _TONGUE_OUT, _TONGUE_RISE = 3.0, 1.5
 
 
+_ICT_NUMBERS = frozenset(
+    {"faces", "face_uvs", "neutral", "uv", "expression_deltas", "expression_scale",
+     "identity_deltas", "identity_scale"}
+)  # fmt: skip
+
+
 def is_ict(mesh: MeshFile) -> bool:
     """Whether a mesh is ICT-FaceKit's own, by its number of vertices and its modes."""
     return len(mesh.vertices) == VERTICES and "identity000" in mesh.shapes
@@ -58,21 +64,21 @@ def is_ict(mesh: MeshFile) -> bool:
 
 def is_ict_npz(path: Path) -> bool:
     """Whether an .npz holds ICT-FaceKit in one file (neutral, faces, deltas as int16)."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {"neutral", "faces", "expression_deltas", "identity_deltas"} <= set(
-                archive.files
-            )
-    except Exception:
-        return False
+    return {"neutral", "faces", "expression_deltas", "identity_deltas"} <= npz_names(path)
 
 
 def read_ict_npz(path: Path) -> MeshFile:
     """ICT-FaceKit in one file. Raises VividKeysError(bad_file)."""
     arrays = load_npz(path, "ICT-FaceKit")
     try:
+        # Astype and multiplication would take what is no number as text.
+        if any(array.dtype.kind not in "fiu" for name, array in arrays.items()
+               if name in _ICT_NUMBERS):  # fmt: skip
+            raise ValueError("numbers")
         faces, face_uvs = arrays["faces"].astype(np.int64), arrays["face_uvs"].astype(np.int64)
         neutral, uv = arrays["neutral"].astype(np.float32), arrays["uv"].astype(np.float32)
+        if faces.ndim != 2 or faces.shape[1] != 4 or face_uvs.shape != faces.shape:
+            raise ValueError("faces")
         quads = faces[:, 3] >= 0
         corners = [faces[:, :3], faces[quads][:, [0, 2, 3]]]
         places = [face_uvs[:, :3], face_uvs[quads][:, [0, 2, 3]]]
@@ -91,6 +97,8 @@ def read_ict_npz(path: Path) -> MeshFile:
             shapes[f"identity{number:03d}"] = _from_y_up(delta * np.float32(scale))
         if any(offsets.shape != neutral.shape for offsets in shapes.values()):
             raise ValueError("deltas")
+        if not all(np.isfinite(numbers).all() for numbers in (neutral, uv, *shapes.values())):
+            raise ValueError("numbers")
         return MeshFile(
             vertices=_from_y_up(neutral),
             triangles=triangles.astype(np.int32),

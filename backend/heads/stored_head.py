@@ -17,13 +17,14 @@ from shared.arrays import (
     IntArray,
     checked_floats,
     checked_triangles,
-    load_npz,
+    count_of,
     pack_json,
     save_npz,
     unpack_json,
 )
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import LANDMARK_COUNT
+from shared.npz import load_npz
 
 # Landmarks from which a vertex near the lips takes over the lip fields.
 NEIGHBOURS = 8
@@ -102,10 +103,10 @@ def load_head(path: Path) -> StoredHead:
 def head_meta(path: Path) -> tuple[dict[str, Any], int]:
     """Only what a list shows: the head's meta and how many vertices it has."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            header = unpack_json("meta", archive["meta"])
-            count = len(archive["vertex_part"])
-    except Exception as error:
+        arrays = load_npz(path, "an installed head", ("meta", "vertex_part"))
+        header = unpack_json("meta", arrays["meta"])
+        count = count_of("vertex_part", arrays["vertex_part"])
+    except (KeyError, VividKeysError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"The installed head '{path.name}' is damaged.",
@@ -117,9 +118,11 @@ def head_meta(path: Path) -> tuple[dict[str, Any], int]:
 
 def _head_of(arrays: Arrays) -> StoredHead:
     header = unpack_json("meta", arrays["meta"])
+    if not isinstance(header["meta"], dict):
+        raise ValueError("meta")
     vertices = checked_floats("vertices", arrays["vertices"], (None, 3))
     triangles = checked_triangles("triangles", arrays["triangles"], len(vertices))
-    rows = len(arrays["field_rows"])
+    rows = count_of("field_rows", arrays["field_rows"])
     materials, parts = tuple(map(str, header["materials"])), tuple(map(str, header["parts"]))
     corners = checked_triangles("landmarks", arrays["landmark_triangles"], len(vertices))
     shares = checked_floats("landmark_shares", arrays["landmark_shares"], (LANDMARK_COUNT, 3))
@@ -127,7 +130,7 @@ def _head_of(arrays: Arrays) -> StoredHead:
         vertices=vertices,
         triangles=triangles,
         uvs=checked_floats("uvs", arrays["uvs"], (len(triangles), 3, 2)),
-        texture=np.asarray(arrays["texture"], np.uint8),
+        texture=_picture(arrays["texture"]),
         materials=materials,
         triangle_material=_indices(arrays["triangle_material"], (len(triangles),), len(materials)),
         shapes=_unpacked(arrays, "shapes", len(vertices), len(ARKIT_NAMES)),
@@ -149,6 +152,12 @@ def _unpacked(arrays: Arrays, name: str, count: int, length: int | None) -> Floa
     if steps.dtype != np.int16 or steps.shape != (len(scale), count, 3):
         raise ValueError(name)
     return np.asarray(steps * scale[:, None, None], np.float32)
+
+
+def _picture(value: NDArray[Any]) -> NDArray[np.uint8]:
+    if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
+        raise ValueError("the texture is no picture")
+    return value
 
 
 def _indices(value: NDArray[Any], shape: tuple[int, ...], below: int) -> IntArray:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,11 +37,9 @@ def read_mesh(path: Path) -> MeshFile:
             f"There is too little memory for the mesh file '{path.name}'.",
             "Export the head alone, without subdivision.",
         ) from error
-    except (
-        ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
-        struct.error, RecursionError, ArithmeticError, OSError,
-    ) as error:  # fmt: skip
-        # Every check has its own sentence; this is for damage that none of them names.
+    except Exception as error:
+        # Every check has its own sentence; this is for damage that none of them names, and that
+        # Python's parsers, numpy and zlib each call by another name.
         raise damaged(path.name, "it is damaged") from error
 
 

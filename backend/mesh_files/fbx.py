@@ -11,13 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import MAX_PICTURES, MAX_SHAPE_NUMBERS, MAX_SHAPES, MAX_VERTICES, damaged, too_large
+from .checks import (
+    MAX_PICTURES,
+    MAX_SHAPE_NUMBERS,
+    MAX_SHAPES,
+    MAX_TRIANGLES,
+    MAX_VERTICES,
+    damaged,
+    too_large,
+)
 from .fbx_nodes import Node, read_nodes
 from .mesh_file import GREY, Material, MeshFile, Piece, fan, join
 from .pictures import Pixels, decode, load_beside
 
 Floats = NDArray[np.float64]
 
+_MOST_PIECES = 10_000
 _ORDERS = ("xyz", "xzy", "yzx", "yxz", "zxy", "zyx")
 
 
@@ -45,6 +54,7 @@ def read_fbx(path: Path) -> MeshFile:
     warnings: list[str] = []
     materials: dict[int, int] = {}
     pieces: list[Piece] = []
+    vertices = triangles = numbers = 0
     for identifier, node in scene.objects.items():
         if node.name != "Model":
             continue
@@ -61,8 +71,14 @@ def read_fbx(path: Path) -> MeshFile:
         for key, mesh in shown:
             piece = _piece(scene, key, mesh, node.text(1) or "mesh", slots, path.name)
             pieces.append(_placed(piece, place, axes, metres_per_unit))
-    if sum(len(piece.vertices) for piece in pieces) > MAX_VERTICES:
-        raise too_large(path.name, f"more than {MAX_VERTICES:,} vertices")
+            # One mesh may be shown by any number of models, so what is made of it is counted.
+            vertices += len(piece.vertices)
+            numbers += len(piece.vertices) * len(piece.shapes)
+            triangles += len(piece.triangles)
+            if vertices > MAX_VERTICES or triangles > MAX_TRIANGLES:
+                raise too_large(path.name, f"more than {MAX_VERTICES:,} vertices")
+            if numbers > MAX_SHAPE_NUMBERS or len(pieces) > _MOST_PIECES:
+                raise too_large(path.name, f"{len(pieces):,} meshes with their shapes")
     made = [_material(scene, key, path, warnings, number) for number, key in enumerate(materials)]
     return join(pieces, made, path.name, warnings, metres=True)
 

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import MAX_PICTURES, MAX_SHAPES, MAX_VERTICES, damaged, too_large
+from .checks import (
+    MAX_PICTURES,
+    MAX_SHAPE_NUMBERS,
+    MAX_SHAPES,
+    MAX_TRIANGLES,
+    MAX_VERTICES,
+    damaged,
+    too_large,
+)
 from .gltf_data import GltfData
 from .mesh_file import Material, MeshFile, Piece, from_y_up, join
 from .pictures import Pixels, decode
@@ -20,6 +28,7 @@ from .pictures import Pixels, decode
 Floats = NDArray[np.float64]
 
 _MOST_NODES = 100_000
+_MOST_PIECES = 10_000
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
@@ -29,7 +38,7 @@ def read_gltf(path: Path) -> MeshFile:
     warnings: list[str] = []
     places = _node_places(data)
     pieces: list[Piece] = []
-    count = 0
+    count = triangles = numbers = 0
     for index, place in places.items():
         node = data.item("nodes", index)
         if "mesh" not in node:
@@ -43,9 +52,15 @@ def read_gltf(path: Path) -> MeshFile:
             for entry in _list(mesh, "primitives", data.name)
             if (part := _primitive(data, entry, names, label, place, joints, warnings)) is not None
         ]
+        # One mesh may be shown by any number of nodes, so what is made of it is counted.
         count += sum(len(part.vertices) for part in parts)
-        if count > MAX_VERTICES:
+        triangles += sum(len(part.triangles) for part in parts)
+        numbers += sum(len(part.vertices) * len(part.shapes) for part in parts)
+        if count > MAX_VERTICES or triangles > MAX_TRIANGLES:
             raise too_large(data.name, f"more than {MAX_VERTICES:,} vertices")
+        # Before the vertices are joined that the format had to split, there are some times as many.
+        if numbers > 4 * MAX_SHAPE_NUMBERS or len(pieces) > _MOST_PIECES:
+            raise too_large(data.name, f"{len(pieces):,} meshes with their shapes")
         if parts:
             pieces.append(_one(parts, label))
     materials = _materials(data, warnings)
@@ -270,7 +285,7 @@ def _picture(data: GltfData, texture: Any, known: dict[int, Pixels | None], warn
         image = data.item("images", source)
         label = str(image.get("name") or image.get("uri") or "picture")[:80]
         if "bufferView" in image:
-            bytes_of = data.view(image["bufferView"])[0]
+            bytes_of = bytes(data.view(image["bufferView"])[0])
         else:
             bytes_of = data.resource(str(image.get("uri", "")))
         known[source] = decode(bytes_of, label if not label.startswith("data:") else "picture",

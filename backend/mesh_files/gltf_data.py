@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.strict_json import parse_json
 
 from .checks import damaged, read_bytes, too_large
 from .pictures import beside
@@ -44,7 +45,7 @@ class GltfData:
         else:
             text = data
         try:
-            document = json.loads(text.decode("utf-8-sig"))
+            document = parse_json(text.decode("utf-8-sig"), deepest=None, duplicates=True)
         except ValueError as error:
             raise damaged(self.name, "it is no glTF file, or it is damaged") from error
         if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
@@ -91,7 +92,7 @@ class GltfData:
             raise damaged(self.name, f"it refers to one of its '{kind}' that does not exist")
         return found[index]
 
-    def view(self, index: Any) -> tuple[bytes, int]:
+    def view(self, index: Any) -> tuple[memoryview, int]:
         """The bytes of a buffer view and its stride (0 for packed)."""
         view = self.item("bufferViews", index)
         if "EXT_meshopt_compression" in view.get("extensions", {}):
@@ -100,7 +101,8 @@ class GltfData:
         start, length = int(view.get("byteOffset", 0)), int(view.get("byteLength", 0))
         if start < 0 or length < 0 or start + length > len(data):
             raise damaged(self.name, "a part of its data lies outside its buffer")
-        return data[start : start + length], int(view.get("byteStride", 0))
+        # Not copied: a thousand arrays may lie in one view.
+        return memoryview(data)[start : start + length], int(view.get("byteStride", 0))
 
     def _buffer(self, index: Any) -> bytes:
         if index not in self._buffers:

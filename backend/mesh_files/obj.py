@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import MAX_PICTURES, MAX_VERTICES, damaged, read_bytes, too_large
+from .checks import MAX_PICTURES, MAX_TRIANGLES, MAX_VERTICES, damaged, read_bytes, too_large
 from .mesh_file import GREY, Material, MeshFile, Piece, fan, from_y_up, join
 from .pictures import beside, load_beside
 
 Floats = NDArray[np.float64]
+
+_MOST_LINES = 20_000_000
+_LONGEST_NUMBER = 64
 
 
 @dataclass
@@ -27,7 +30,7 @@ class _Faces:
 
 def read_positions(path: Path) -> Floats:
     """Only the vertices [V,3] of an OBJ, in the file's own axes."""
-    return _rows(read_bytes(path).splitlines(), b"v", 3, path.name)
+    return _rows(_lines(path), b"v", 3, path.name)
 
 
 def read_obj(path: Path) -> MeshFile:
@@ -37,7 +40,7 @@ def read_obj(path: Path) -> MeshFile:
 
 def read_obj_in_order(path: Path) -> tuple[MeshFile, NDArray[np.int64]]:
     """An OBJ file, and which of its vertices each vertex of the mesh is, [V]."""
-    lines = read_bytes(path).replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines()
+    lines = _lines(path)
     positions = _rows(lines, b"v", 3, path.name)
     if len(positions) > MAX_VERTICES:
         raise too_large(path.name, f"{len(positions):,} vertices")
@@ -60,12 +63,24 @@ def read_obj_in_order(path: Path) -> tuple[MeshFile, NDArray[np.int64]]:
     return mesh, order
 
 
+def _lines(path: Path) -> list[bytes]:
+    """The lines of a file; one that ends in a backslash goes on."""
+    data = read_bytes(path)
+    # Counted first: every line takes many times its bytes once it is a value of its own.
+    if data.count(b"\n") + data.count(b"\r") > _MOST_LINES:
+        raise too_large(path.name, f"more than {_MOST_LINES:,} lines")
+    return data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines()
+
+
 def _rows(lines: list[bytes], key: bytes, width: int, name: str) -> Floats:
     """The first `width` numbers of all lines that start with `key`, [N,width]."""
     start = key + b" "
     found = [line.split()[1 : width + 1] for line in lines if line.startswith(start)]
     if not found:
         return np.zeros((0, width))
+    # Rows of texts are as wide as the longest of them.
+    if any(len(word) > _LONGEST_NUMBER for row in found for word in row):
+        raise damaged(name, "a vertex has something else than numbers")
     if len({len(row) for row in found}) != 1 or len(found[0]) != width:
         if key != b"vt":
             raise damaged(name, "a vertex has too few numbers")
@@ -82,7 +97,7 @@ def _faces(lines: list[bytes], name: str) -> tuple[dict[str, _Faces], list[str],
     current = objects["mesh"]
     material_names: dict[str, int] = {}
     libraries: list[str] = []
-    material = vertices = texture_points = 0
+    material = vertices = texture_points = corners = 0
     for line in lines:
         if line.startswith(b"v "):
             vertices += 1
@@ -103,6 +118,9 @@ def _faces(lines: list[bytes], name: str) -> tuple[dict[str, _Faces], list[str],
                     current.corners.append((vertex, point))
             except ValueError as error:
                 raise damaged(name, "a face has something else than numbers") from error
+            corners += len(words)
+            if corners > 3 * MAX_TRIANGLES:
+                raise too_large(name, f"more than {MAX_TRIANGLES:,} triangles")
             current.lengths.append(len(words))
             current.materials.append(material)
         elif line.startswith(b"o "):

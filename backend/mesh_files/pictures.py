@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,10 @@ MOST_PIXELS_KEPT = 4096
 
 def decode(data: bytes, name: str, warnings: list[str]) -> Pixels | None:
     """A picture's bytes as uint8 [H,W,3]; None with a warning when it is none."""
-    from PIL import Image
+    from backend.media.pictures import TEXTURE_FORMATS, open_picture
 
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with open_picture(data, TEXTURE_FORMATS) as picture:
             if max(picture.size) > MAX_PICTURE_SIDE:
                 raise ValueError("too large")
             if max(picture.size) > MOST_PIXELS_KEPT:

@@ -90,6 +90,7 @@ def render_video(
     cancelled: Cancelled | None = None,
     first_picture: Callable[[NDArray[np.uint8]], None] | None = None,
     make_frames: MakeFrames | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> VideoReport:
     """Write `out` (.mp4, .mov, .png or a folder): the face on `image` performs `take`.
 
@@ -98,6 +99,7 @@ def render_video(
     `duration`  only the first so many seconds
     `keep_partial`, `fragmented`  see `MovieForm`
     `first_picture`  is shown the first frame, uint8 [H,W,3 or 4], as soon as it is there
+    `clock`     seconds, for what is said about the speed
 
     The video lasts as long as the Take: longer sound is cut, shorter sound is followed by
     silence. `out` appears, or is replaced, only when all is done; without `keep_partial` a
@@ -123,7 +125,7 @@ def render_video(
         count = max(1, min(count, math.ceil(duration * rate - 1e-6)))
     try:
         report(_PREPARATION, "Drawing the first frame")
-        started = time.perf_counter()
+        started = clock()
         first = next(source.frames, None)
         _stop_if(stopped)
         if first is None:
@@ -144,8 +146,8 @@ def render_video(
         )
         writer = open_writer(out, form, sound, cut_on_purpose=count < source.frame_count)
         frames = islice(chain([first], source.frames), count)
-        _write_all(writer, frames, mark, report, stopped)
-        elapsed = time.perf_counter() - started
+        _write_all(writer, frames, mark, report, stopped, clock)
+        elapsed = clock() - started
     finally:
         close = getattr(source.frames, "close", None)
         if close is not None:
@@ -176,16 +178,17 @@ def _write_all(
     mark: VisibleMark | None,
     report: Progress,
     stopped: Cancelled,
+    clock: Callable[[], float],
 ) -> None:
     """Every frame into the writer, which is closed then, or abandoned."""
     count = writer.form.frame_count
-    started = told = time.perf_counter()
+    started = told = clock()
     try:
         with writer:
             for pixels in frames:
                 _stop_if(stopped)
                 writer.write(mark.over(pixels) if mark else pixels)
-                now = time.perf_counter()
+                now = clock()
                 if now - told >= _BETWEEN_WORDS or writer.frames == count:
                     told = now
                     share = writer.frames / count

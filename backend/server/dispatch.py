@@ -20,12 +20,14 @@ from backend.server.worker_process import WorkerEnded, WorkerProcess, WorkerSaid
 from shared.arrays import Arrays
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import CANCEL_SECONDS
+from shared.protocol import unforeseen
 
 _log = logging.getLogger(__name__)
 
 KILL_SECONDS = 2.0
 """A worker that has not let go of a cancelled job by then is killed and replaced."""
-_START_SECONDS = 60.0
+_START_SECONDS = 600.0
+"""A worker that is not ready by then hangs; a slow one, killed, would only begin again."""
 _MOST_FAILED_STARTS = 3
 _ANSWER_BEFORE = 0.05  # the answer has to reach the client within CANCEL_SECONDS
 
@@ -85,7 +87,9 @@ class Dispatcher:
         modules: tuple[str, ...],
         outcome: Outcome,
         report: Callable[[WorkerSaid | WorkerEnded], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._modules = modules
         self._outcome = outcome
         self._report = report
@@ -122,7 +126,7 @@ class Dispatcher:
     def start(self) -> None:
         """Start a worker; it loads its models in its own time."""
         self._serial += 1
-        self._started_at = time.monotonic()
+        self._started_at = self._clock()
         self._start_again_at = None
         self.is_ready = False
         self._worker = WorkerProcess(self._serial, self._modules, self._report)
@@ -147,14 +151,25 @@ class Dispatcher:
             job = self._turns.take()
             if job is None:
                 break
+            self._begin(job)
+        self._outcome.queue_moved()
+
+    def _begin(self, job: str) -> None:
+        """Give a job to the worker; one that cannot be given ends here, and is in nobody's way."""
+        try:
             task = self._outcome.task_of(job)
             if task is None:
-                continue
+                return
             self._running = _Running(job)
             self._outcome.job_started(job)
             assert self._worker is not None
             self._worker.tell(task)
-        self._outcome.queue_moved()
+        except Exception as error:
+            self._running = None
+            if not isinstance(error, VividKeysError):
+                _log.exception("The job %s could not be begun.", job)
+                error = unforeseen("job", job)
+            self._outcome.job_failed(job, error)
 
     def cancel(self, job: str) -> None:
         """Stop a job that waits or runs; its end is reported soon, whatever the worker does."""
@@ -163,7 +178,7 @@ class Dispatcher:
             self._outcome.queue_moved()
         elif self._running is not None and self._running.job == job:
             if self._running.cancelled_at is None and self._worker is not None:
-                self._running.cancelled_at = time.monotonic()
+                self._running.cancelled_at = self._clock()
                 self._worker.tell({"do": "cancel", "job": job})
 
     def stop(self, seconds: float) -> None:
@@ -171,8 +186,13 @@ class Dispatcher:
             self._worker.end(seconds)
             self._worker = None
 
+    def replace_worker(self, serial: int) -> None:
+        """End the worker of this number, which cannot be trusted; another one follows."""
+        if self._worker is not None and serial == self._serial:
+            self._worker.kill()
+
     def next_deadline(self) -> float | None:
-        """When `keep_time` has something to do, on the clock of time.monotonic."""
+        """When `keep_time` has something to do, on the clock that was given."""
         deadlines = [self._start_again_at]
         if self._running is not None and self._running.cancelled_at is not None:
             wait = KILL_SECONDS if self._running.is_reported else CANCEL_SECONDS - _ANSWER_BEFORE
@@ -182,7 +202,7 @@ class Dispatcher:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def keep_time(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         running = self._running
         if running is not None and running.cancelled_at is not None:
             waited = now - running.cancelled_at
@@ -255,7 +275,7 @@ class Dispatcher:
                 name: VividKeysError(*error) for name, error in header["unavailable"].items()
             },
         )
-        _log.info("The worker is ready after %.1f s.", time.monotonic() - self._started_at)
+        _log.info("The worker is ready after %.1f s.", self._clock() - self._started_at)
         for kind, error in self.abilities.unavailable.items():
             _log.error("Jobs of the kind '%s' cannot be done: %s", kind, error)
         self.proceed()
@@ -274,7 +294,7 @@ class Dispatcher:
         if self.is_broken:
             self._fail_waiting()
             return
-        self._start_again_at = time.monotonic() + (0.0 if was_ready else 1.0)
+        self._start_again_at = self._clock() + (0.0 if was_ready else 1.0)
 
     def _may_begin(self) -> bool:
         has_worker = self._worker is not None and self.is_ready

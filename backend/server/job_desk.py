@@ -25,10 +25,11 @@ from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import FILE_PIECE_BYTES, FILE_WINDOW, SENTENCE_CHARACTERS
 from shared.messages import Chunk, Done, Failed, Message, Piece, Progress
+from shared.protocol import unforeseen
 
 _log = logging.getLogger(__name__)
 # Of one client; a client that keeps to its window never gets there.
-_MOST_UNSENT_PIECES = 4 * FILE_WINDOW
+MOST_UNSENT_PIECES = 4 * FILE_WINDOW
 
 
 class JobDesk:
@@ -63,6 +64,10 @@ class JobDesk:
     def is_saving(self) -> bool:
         return bool(self._saving)
 
+    def is_saved_now(self, job: str) -> bool:
+        """Whether a job has ended and its result is on its way to the disk."""
+        return job in self._saving
+
     def subscribe(self, client: Client, job: str) -> None:
         subscribers = self._subscribers.setdefault(job, [])
         if client not in subscribers:
@@ -78,15 +83,20 @@ class JobDesk:
                 self._reception.send(client, failed_message(error, "job", job.job))
             else:
                 file = (job.file_sha256, job.file_size)
-                done = Done(job.job, job.kind, job.info, True, arrays or {}, *file)
-                self._reception.send(client, done)
+                self._send_done(
+                    client, Done(job.job, job.kind, job.info, True, arrays or {}, *file)
+                )
 
         def read() -> None:
-            arrays, error = None, None
+            arrays: Arrays | None = None
+            error: VividKeysError | None = None
             try:
                 arrays = self._jobs.load_result(job.job)
             except VividKeysError as unreadable:
                 error = unreadable
+            except Exception:
+                _log.exception("The result of the job %s could not be read.", job.job)
+                error = unforeseen("job", job.job)
             self._call(lambda: send(arrays, error))
 
         self._files.submit(read)
@@ -103,7 +113,7 @@ class JobDesk:
                 "Install the add-on and the backend from the same release.",
             )
         unsent = self._pieces[client.identity] + len(client.outbox)
-        if unsent >= _MOST_UNSENT_PIECES:
+        if unsent >= MOST_UNSENT_PIECES:
             raise VividKeysError(
                 ErrorKind.BUSY, "Too many pieces of files are asked for.", "Wait for some."
             )
@@ -121,11 +131,15 @@ class JobDesk:
                 self._reception.send(client, Piece(job.job, offset, {"data": data}))
 
         def read() -> None:
-            data, error = None, None
+            data: NDArray[np.uint8] | None = None
+            error: VividKeysError | None = None
             try:
                 data = self._jobs.read_file(job.job, offset, FILE_PIECE_BYTES)
             except VividKeysError as unreadable:
                 error = unreadable
+            except Exception:
+                _log.exception("The file of the job %s could not be read.", job.job)
+                error = unforeseen("fetch", job.job)
             self._call(lambda: send(data, error))
 
         self._files.submit(read)
@@ -240,13 +254,21 @@ class JobDesk:
     def _publish(self, job: str, message: Message) -> None:
         for client in self._subscribers.get(job, []):
             if self._reception.is_here(client):
+                if isinstance(message, Done):
+                    self._send_done(client, message)
+                    continue
                 try:
                     self._reception.send(client, message)
                 except VividKeysError as error:
-                    # A job that makes something unsendable must not leave its client waiting.
                     _log.error("A message '%s' cannot be sent: %s", message.TYPE, error)
-                    if isinstance(message, Done):
-                        self._reception.send(client, failed_message(error, "job", job))
+
+    def _send_done(self, client: Client, done: Done) -> None:
+        """A job that made something unsendable must not leave its client waiting."""
+        try:
+            self._reception.send(client, done)
+        except VividKeysError as error:
+            _log.error("A result cannot be sent: %s", error)
+            self._reception.send(client, failed_message(error, "job", done.job))
 
     def _write(self, change: Callable[[], None]) -> VividKeysError | None:
         """Change the table; with a full disk the server goes on with what it has in memory."""

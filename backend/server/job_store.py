@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
 from backend.server.job_kinds import MadeFile
 from backend.server.job_table import is_full, open_table
-from shared.arrays import Arrays, load_npz, write_atomically
+from shared.arrays import Arrays, write_atomically
 from shared.errors import ErrorKind, VividKeysError, known_kind
+from shared.npz import load_npz
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,7 @@ class JobStore:
         try:
             with self._table:
                 yield self._table
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if is_full(error):
                 raise disk_full(what) from error
             raise VividKeysError(

@@ -163,7 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"'{path}' cannot be read: {error.strerror or error}.",
             "Check that you are the user who made it.",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path) from error
     if not isinstance(values, dict):
         raise _damaged(path)

@@ -19,14 +19,17 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.framing import Frame
 from shared.limits import SILENCE_SECONDS, TO_SERVER
 from shared.messages import Chunk, Message, Pong, Progress
-from shared.protocol import MessageError, decode_from_client, encode
+from shared.protocol import MessageError, decode_from_client, encode, unforeseen
 
 _log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 60.0
 """A client that was silent for this long is sent something, to find out whether it is there."""
+HANDSHAKE_SECONDS = 5.0
+"""A connection that has not shown its key by then is closed."""
 _WAITING_CHUNKS = 32
 """Chunks that wait for a slow client; further ones are left out, `done` has everything."""
+_WAITING_MESSAGES = 4096
 _MESSAGES_PER_TURN = 64
 
 
@@ -58,7 +61,7 @@ class Reception:
         self.socket.maxmsgsize = TO_SERVER.array_bytes
         # Without this ROUTER throws away what it cannot send, in silence.
         self.socket.router_mandatory = 1
-        self.socket.handshake_ivl = 5000
+        self.socket.handshake_ivl = int(HANDSHAKE_SECONDS * 1000)
         self.socket.heartbeat_ivl = 1000
         self.socket.heartbeat_timeout = int(SILENCE_SECONDS * 1000)
         try:
@@ -90,17 +93,19 @@ class Reception:
             except zmq.Again:
                 return
             client = self._client_of(frames)
-            if client is None:
-                continue
-            try:
-                yield client, decode_from_client([frame.buffer for frame in frames[1:]])
-            except MessageError as error:
-                yield client, error
+            if client is not None:
+                yield client, _decoded([frame.buffer for frame in frames[1:]])
 
     def send(self, client: Client, message: Message) -> None:
         """Send now, or as soon as the client takes it. Progress and chunks may be left out."""
         waiting = len(client.outbox)
-        if waiting and isinstance(message, Progress):
+        if waiting and isinstance(message, Progress | Pong):
+            return
+        if waiting >= _WAITING_MESSAGES:
+            # It asks and asks and takes no answer.
+            _log.warning("The client '%s' takes nothing; it is dropped.", client.name)
+            self._clients.pop(client.identity, None)
+            client.outbox.clear()
             return
         if waiting >= _WAITING_CHUNKS and isinstance(message, Chunk):
             return
@@ -163,3 +168,14 @@ class Reception:
                 client.outbox.clear()
                 return
             client.outbox.popleft()
+
+
+def _decoded(frames: list[Any]) -> Message | MessageError:
+    try:
+        return decode_from_client(frames)
+    except MessageError as error:
+        return error
+    except Exception:
+        # Nobody knows a message that gets here; the one that does is not to end the server.
+        _log.exception("A message of %d frames could not be read.", len(frames))
+        return unforeseen("")

@@ -50,7 +50,7 @@ from shared.messages import (
     Upload,
     Welcome,
 )
-from shared.protocol import MessageError
+from shared.protocol import MessageError, unforeseen
 from shared.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -122,10 +122,7 @@ class Server:
         while not self._shall_stop():
             poller.poll(self._milliseconds_to_wait())
             for item in self._inbox.take_all():
-                if isinstance(item, WorkerSaid | WorkerEnded):
-                    self.dispatcher.hear(item)
-                else:
-                    item()
+                self._take(item)
             for client, message in self._reception.receive():
                 self._answer(client, message)
             self.dispatcher.keep_time()
@@ -147,6 +144,26 @@ class Server:
         self._jobs.close()
         self._inbox.close()
         self._lock.release()
+
+    def _take(self, item: WorkerSaid | WorkerEnded | Callable[[], None]) -> None:
+        """What another thread or the worker has to say. Nothing of it ends the server."""
+        try:
+            if isinstance(item, WorkerSaid | WorkerEnded):
+                self.dispatcher.hear(item)
+            else:
+                item()
+        except Exception:
+            _log.exception("Something that was to be done for a job went wrong.")
+            if isinstance(item, WorkerSaid):
+                self._mistrust(item)
+
+    def _mistrust(self, said: WorkerSaid) -> None:
+        """The worker said something that could not be used: its job ends, and it is replaced."""
+        self.dispatcher.replace_worker(said.serial)
+        job = said.header.get("job")
+        if isinstance(job, str) and job in self._desk.owners and not self._desk.is_saved_now(job):
+            if self.dispatcher.running_job != job:  # else its end follows from the worker's
+                self._desk.job_failed(job, unforeseen("job", job))
 
     def _milliseconds_to_wait(self) -> int:
         if self._reception.has_waiting:
@@ -198,8 +215,7 @@ class Server:
 
     def _answer(self, client: Client, message: Message | MessageError) -> None:
         if isinstance(message, MessageError):
-            failed = failed_message(message, message.about, message.job, message.sha256)
-            self._reception.send(client, failed)
+            self._reception.send(client, message.as_failed())
             return
         try:
             self._obey(client, message)
@@ -207,15 +223,7 @@ class Server:
             self._refuse(client, message, error)
         except Exception:
             _log.exception("A message '%s' could not be answered.", message.TYPE)
-            self._refuse(
-                client,
-                message,
-                VividKeysError(
-                    ErrorKind.INTERNAL,
-                    "Something in the backend went wrong with a message.",
-                    "Try again; if it happens again, report it with the backend's log.",
-                ),
-            )
+            self._refuse(client, message, unforeseen(message.TYPE))
 
     def _refuse(self, client: Client, message: Message, error: VividKeysError) -> None:
         failed = failed_message(error, message.TYPE, getattr(message, "job", ""))

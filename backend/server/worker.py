@@ -23,10 +23,11 @@ from typing import IO, Any
 from backend.server.folders import as_disk_error, private_folder
 from backend.server.job_kinds import JobKind, job_kinds
 from backend.server.pipe import PipeEndedError, read_message, write_message
-from shared.arrays import Arrays, load_npz
+from shared.arrays import Arrays
 from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import SENTENCE_CHARACTERS
+from shared.npz import load_npz
 
 _log = logging.getLogger("backend.worker")
 _PROGRESS_SECONDS = 0.05
@@ -75,8 +76,12 @@ class Worker:
                 # The server is gone, so nobody wants what is being computed. No clean-up: other
                 # threads may be deep inside a network.
                 os._exit(0)
-            if header["do"] == "cancel":
-                self._cancelled.add(header["job"])
+            except Exception:
+                # Without its ears the worker would work on for nobody; the server starts another.
+                _log.exception("Something unreadable came from the server.")
+                os._exit(1)
+            if header.get("do") == "cancel":
+                self._cancelled.add(str(header.get("job")))
             else:
                 self._tasks.put((header, arrays))
 

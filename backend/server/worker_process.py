@@ -15,7 +15,6 @@ from typing import Any
 
 from backend.server.pipe import PipeEndedError, read_message, write_message
 from shared.arrays import Arrays
-from shared.errors import VividKeysError
 
 _log = logging.getLogger(__name__)
 # The arrays here are small: OpenBLAS with two threads takes twice the time of one, and threads that
@@ -97,8 +96,10 @@ class WorkerProcess:
                 self._report(WorkerSaid(self.serial, header, arrays))
         except PipeEndedError:
             pass
-        except VividKeysError as error:
-            _log.error("Worker %d sent something unreadable: %s", self.serial, error)
+        except Exception:
+            # Unreadable, or more than there is memory for: it is ended like one that died, because
+            # the server waits for a word from this thread.
+            _log.exception("Worker %d sent something unreadable.", self.serial)
         self._process.kill()
         status = self._process.wait()
         stream.close()

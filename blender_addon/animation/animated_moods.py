@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import versions
-from ..contracts import style, take
+from ..contracts import dials, take
 
 # Samples are noted in the Action, so they are rounded to what nobody can see.
 _DIGITS = 4
@@ -17,7 +17,7 @@ _DIGITS = 4
 
 def moving_moods(scene: Any) -> tuple[str, ...]:
     """Names of the moods that F-curves of the scene animate."""
-    return tuple(name for name in style.MOODS if _curve(scene, name) is not None)
+    return tuple(name for name in dials.MOODS if _curve(scene, name) is not None)
 
 
 def sampled(
@@ -42,7 +42,7 @@ def at_frames(noted: Any, fps: float, performance: take.Take) -> dict[str, np.nd
     curves = {}
     for name, values in noted.items() if isinstance(noted, Mapping) else ():
         numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
-        if name in style.MOODS and numbers and values and fps > 0:
+        if name in dials.MOODS and numbers and values and fps > 0:
             time = np.arange(performance.frame_count) / performance.fps
             curve = np.interp(time * fps, np.arange(len(values)), values)
             curves[name] = np.clip(curve, 0.0, 1.0).astype(np.float32)

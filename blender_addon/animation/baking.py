@@ -12,7 +12,7 @@ from .. import mapping, versions
 from ..contracts import errors, style, take
 from ..mapping.presets import viseme_names
 from ..video import sequencer
-from . import animated_moods, head_pose, keying, lip_detail, targets
+from . import animated_moods, head_pose, keying, lip_detail, set_aside, targets
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,11 @@ def bake_take(
     warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
     # A mesh that nothing moves keeps the Action it has.
     moving = [bound for bound in bindings if _moved_keys(bound)]
-    set_aside = keying.displaced_actions([keys for _, keys, _ in moving])
+    rekeyed = [keys for _, keys, _ in moving]
+    displaced = keying.displaced_actions(rekeyed)
+    if pose_owner is not None:
+        rekeyed.append(pose_owner.owner)
+    earlier = keying.our_actions_on(rekeyed)
 
     noted = {**description, **_place(plan), "fps": fps, "style": plan.style.turned()}
     if moods:
@@ -116,6 +120,8 @@ def bake_take(
         count, warning = head_pose.key_head_motion(action, pose_owner, resampled, start_frame)
         written += count
         warnings += [warning] if warning else []
+    set_aside.sign(action)
+    warnings += set_aside.settle(earlier, action)
     last_frame = start_frame + resampled.frame_count - 1
     if plan.extend_scene and scene.frame_end < last_frame:
         scene.frame_end = last_frame
@@ -128,7 +134,7 @@ def bake_take(
         first_frame=start_frame,
         last_frame=last_frame,
         match=match,
-        set_aside=set_aside,
+        set_aside=displaced,
         warnings=tuple(warnings),
     )
 
@@ -293,13 +299,16 @@ def heard_part(
 def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:
     if plan.sound_file is None:
         return []
+    told: list[str] = []
     try:
-        sequencer.lay_sound(scene, plan.sound_file, plan.start_frame, meshes[0].name)
+        sequencer.lay_sound(
+            scene, plan.sound_file, plan.start_frame, meshes[0].name, tell=told.append
+        )
     except errors.VividKeysError as problem:
         # The keys are good without the sound; say so and keep them.
         return [f"{problem.sentence} {problem.next_step}"]
     versions.show_in_sequencer(context, scene)
-    return []
+    return told
 
 
 def _refresh(meshes: list[Any], scene: Any) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for other programs: the Take itself, Live Link Face CSV, GLB and FBX.
+"""Files for other programs: what a Take can be written as, and the targets as GLB and FBX.
 
-The settings of the two exporters are those with which shape key names, order, key times and
-values come out equal to the Take; the tests read the files back.
+The settings of Blender's two exporters are those with which shape key names, order, key times
+and values come out equal to the Take; the tests read the files back.
 """
 
 from __future__ import annotations
@@ -10,30 +10,37 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..contracts import errors, formats, take
-from . import glb_times, keying
-
-
-def export_take(performance: take.Take, path: Path) -> None:
-    """The Take as *.take.npz, at its own frame rate."""
-    take.save_take(performance, path)
-
-
-def export_live_link(performance: take.Take, path: Path) -> None:
-    """The Take as a Live Link Face CSV, at its own frame rate."""
-    formats.save_livelink_csv(performance, path)
+from ..contracts import errors, take_formats
+from . import fbx_times, glb_times, keying, one_clip
 
 
 def export_glb(context: Any, exported: list[Any], path: Path) -> None:
-    """The objects with their animation as one GLB; its time 0 is the first key.
+    """The objects as one GLB with one animation: what they do while the performance plays.
+
+    Its time 0 is the performance's first frame. Raises VividKeysError.
 
     `export_apply` stays off: with it a subdivision modifier would drop every shape key.
     """
+    span = performance_range(exported)
+    if span is None:
+        settings: dict[str, Any] = {"export_animation_mode": "ACTIONS"}
+    elif one_clip.is_plain(exported, span):
+        settings = {"export_animation_mode": "ACTIVE_ACTIONS", "export_force_sampling": False}
+    else:
+        # Whatever else moves them, Blender has to evaluate. That takes much longer.
+        _check_reachable(span)
+        settings = {
+            "export_animation_mode": "SCENE",
+            "export_anim_scene_split_object": False,
+            "export_force_sampling": True,
+        }
 
     def run(temporary: str) -> Any:
         result = bpy.ops.export_scene.gltf(
@@ -42,47 +49,81 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
             use_selection=True,
             export_apply=False,
             export_animations=True,
-            export_animation_mode="ACTIONS",
             export_anim_slide_to_zero=False,
-            export_force_sampling=False,
+            export_anim_single_armature=False,
             export_optimize_animation_size=False,
             export_morph=True,
             export_morph_normal=False,
             export_morph_animation=True,
             export_extras=False,
+            **settings,
         )
-        span = performance_range(exported)
         if span is not None and result == {"FINISHED"}:
-            names = {action.name for action in performance_actions(exported)}
+            name = performance_actions(exported)[0].name
             fps = context.scene.render.fps / context.scene.render.fps_base
-            glb_times.start_animations_at_zero(Path(temporary), names, span[0], fps)
+            glb_times.start_animations_at_zero(Path(temporary), name, fps)
         return result
 
-    with _only_selected(context, exported), _scene_of_performance(context, exported):
+    with _only_selected(context, exported), _scene_of_performance(context, span):
         _export(path, run)
 
 
 def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
-    """The objects with their animation and pictures as one FBX; its time 0 is frame 0."""
-    with _only_selected(context, exported), _scene_of_performance(context, exported):
-        _export(
-            path,
-            lambda temporary: bpy.ops.export_scene.fbx(
-                filepath=temporary,
-                use_selection=True,
-                object_types={"MESH", "EMPTY", "ARMATURE"},
-                add_leaf_bones=False,
-                use_mesh_modifiers=False,
-                bake_anim=True,
-                bake_anim_use_all_bones=True,
-                bake_anim_use_nla_strips=False,
-                bake_anim_use_all_actions=False,
-                bake_anim_step=1.0,
-                bake_anim_simplify_factor=0.0,
-                path_mode="COPY",
-                embed_textures=True,
-            ),
+    """The objects with their pictures as one FBX with one animation, as `export_glb` has it.
+
+    Raises VividKeysError.
+    """
+    span = performance_range(exported)
+    if span is not None:
+        _check_reachable(span)
+
+    def run(temporary: str) -> Any:
+        result = bpy.ops.export_scene.fbx(
+            filepath=temporary,
+            use_selection=True,
+            object_types={"MESH", "EMPTY", "ARMATURE"},
+            add_leaf_bones=False,
+            use_mesh_modifiers=False,
+            bake_anim=True,
+            bake_anim_use_all_bones=True,
+            bake_anim_use_nla_strips=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_step=1.0,
+            bake_anim_simplify_factor=0.0,
+            path_mode="COPY",
+            embed_textures=True,
         )
+        if span is not None and result == {"FINISHED"}:
+            fbx_times.start_animation_at_zero(Path(temporary))
+        return result
+
+    with _only_selected(context, exported), _scene_of_performance(context, span):
+        _export(path, run)
+
+
+@dataclass(frozen=True)
+class SceneFormat:
+    """A kind of file that holds objects with their animation, as Blender's exporters write it.
+
+    `name`, `suffix`, `label` and `description` as in a `TakeFormat`.
+    """
+
+    name: str
+    suffix: str
+    label: str
+    description: str
+    write: Callable[[Any, list[Any], Path], None]
+
+
+_IN_PANEL_ORDER: tuple[SceneFormat | take_formats.TakeFormat, ...] = (
+    SceneFormat(
+        "GLB", ".glb", "GLB", "The targets with their animation, as one glTF file", export_glb
+    ),
+    SceneFormat("FBX", ".fbx", "FBX", "The targets with their animation and textures", export_fbx),
+    *take_formats.TAKE_FORMATS,
+)
+FORMATS = {form.name: form for form in _IN_PANEL_ORDER}
+"""All that the extension writes, by the name that scripts say."""
 
 
 def with_relations(objects: list[Any]) -> list[Any]:
@@ -136,7 +177,8 @@ def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
             f"'{missing[0]}' is not in the current view layer.",
             "Enable its collection, then export again.",
         )
-    if context.mode != "OBJECT":
+    mode = layer.objects.active.mode if context.mode != "OBJECT" else "OBJECT"
+    if mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     selected = [member for member in layer.objects if member.select_get(view_layer=layer)]
     active = layer.objects.active
@@ -157,14 +199,15 @@ def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
         for member in selected:
             member.select_set(True, view_layer=layer)
         layer.objects.active = active
+        if mode != "OBJECT":
+            bpy.ops.object.mode_set(mode=mode)
 
 
 @contextmanager
-def _scene_of_performance(context: Any, exported: list[Any]) -> Iterator[None]:
-    """Let the scene span exactly the performance: the FBX exporter bakes the scene's range."""
+def _scene_of_performance(context: Any, span: tuple[int, int] | None) -> Iterator[None]:
+    """Let the scene span exactly the performance: exporters that evaluate it take its range."""
     scene = context.scene
     before = (scene.frame_start, scene.frame_end, scene.frame_current, scene.frame_subframe)
-    span = performance_range(exported)
     if span is not None:
         scene.frame_start, scene.frame_end = span
     try:
@@ -174,22 +217,36 @@ def _scene_of_performance(context: Any, exported: list[Any]) -> Iterator[None]:
         scene.frame_set(before[2], subframe=before[3])
 
 
+def _check_reachable(span: tuple[int, int]) -> None:
+    """Raises VividKeysError(bad_target): Blender's scenes begin at frame 0 at the earliest."""
+    if span[0] < 0:
+        raise errors.VividKeysError(
+            errors.ErrorKind.BAD_TARGET,
+            f"The performance begins at frame {span[0]}, where no scene of Blender's reaches.",
+            "Animate it from frame 0 or later, then export again.",
+        )
+
+
 def performance_range(objects: list[Any]) -> tuple[int, int] | None:
-    """First and last frame of the Actions of ours on these objects."""
-    ranges = [tuple(action.frame_range) for action in performance_actions(objects)]
-    if not ranges:
+    """First and last frame of the performance on these objects.
+
+    Keys of the user's in the same Actions, of a body say, may lie farther out.
+    """
+    spans = [
+        span
+        for action in performance_actions(objects)
+        if (span := keying.span_of(action)) is not None
+    ]
+    if not spans:
         return None
-    return int(min(first for first, _ in ranges)), int(max(last for _, last in ranges))
+    return floor(min(first for first, _ in spans)), ceil(max(last for _, last in spans))
 
 
 def performance_actions(objects: list[Any]) -> list[Any]:
     """Actions of ours that animate these objects or their shape keys now."""
     found: dict[str, Any] = {}
     for current in objects:
-        owners = [current]
-        if current.type == "MESH" and current.data.shape_keys is not None:
-            owners.insert(0, current.data.shape_keys)
-        for owner in owners:
+        for owner in reversed(one_clip.animated_owners(current)):
             animation = owner.animation_data
             if animation is not None and keying.is_our_action(animation.action):
                 found[animation.action.name] = animation.action

@@ -3,7 +3,8 @@
 
 Blender's exporter writes frame n as n / fps; its option to start at zero works on sampled
 animation only, and sampling makes the export ten times slower. So the key times are moved in the
-finished file. Layout: glTF 2.0 specification, section 4.4 (GLB) and 3.11 (animations).
+finished file, whichever way it was written. Layout: glTF 2.0 specification, section 4.4 (GLB) and
+3.11 (animations).
 """
 
 from __future__ import annotations
@@ -20,21 +21,20 @@ _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
 
 
-def start_animations_at_zero(path: Path, names: set[str], first_frame: int, fps: float) -> None:
-    """Move the key times of these animations so that `first_frame` of the scene becomes 0 s."""
+def start_animations_at_zero(path: Path, name: str, fps: float) -> None:
+    """Call the file's animation `name` and move its first key to 0 s.
+
+    All of the file's animations move by the same time, so that they stay together.
+    """
     document, binary = read_glb(path)
-    moved: set[int] = set()
-    for animation in document.get("animations", []):
-        if animation.get("name") in names:
-            moved |= {sampler["input"] for sampler in animation["samplers"]}
-    kept = {
-        sampler["input"]
-        for animation in document.get("animations", [])
-        if animation.get("name") not in names
-        for sampler in animation["samplers"]
-    }
-    for index in sorted(moved - kept):
-        _move(document, binary, index, first_frame, fps)
+    animations = document.get("animations", [])
+    inputs = sorted({sampler["input"] for each in animations for sampler in each["samplers"]})
+    frames = {index: _frames(document, binary, index, fps) for index in inputs}
+    first = min((float(found[0]) for found in frames.values() if len(found)), default=0.0)
+    for index, found in frames.items():
+        _put_times(document, binary, index, (found - first) / fps)
+    for animation in animations[:1]:
+        animation["name"] = name
     _write_glb(path, document, binary)
 
 
@@ -58,22 +58,32 @@ def read_glb(path: Path) -> tuple[dict[str, Any], bytearray]:
     return document, binary
 
 
-def _move(
-    document: dict[str, Any], binary: bytearray, index: int, first_frame: int, fps: float
-) -> None:
-    accessor = document["accessors"][index]
-    if accessor["componentType"] != _FLOAT or accessor["type"] != "SCALAR":
-        return
-    view = document["bufferViews"][accessor["bufferView"]]
-    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    times = np.frombuffer(binary, "<f4", accessor["count"], start).astype(np.float64)
-    frames = times * fps
+def _frames(document: dict[str, Any], binary: bytearray, index: int, fps: float) -> np.ndarray:
+    """An accessor's times in frames, [n]."""
+    start, count = _place(document, index)
+    frames = np.frombuffer(binary, "<f4", count, start).astype(np.float64) * fps
     whole = np.round(frames)
-    # Our keys sit on whole frames; float32 seconds do not hold them exactly.
-    frames = np.where(np.abs(frames - whole) < 1e-2, whole, frames)
-    shifted = ((frames - first_frame) / fps).astype("<f4")
-    binary[start : start + shifted.nbytes] = shifted.tobytes()
-    accessor["min"], accessor["max"] = [float(shifted.min())], [float(shifted.max())]
+    # Keys mostly sit on whole frames; float32 seconds do not hold them exactly.
+    return np.where(np.abs(frames - whole) < 1e-2, whole, frames)
+
+
+def _put_times(
+    document: dict[str, Any], binary: bytearray, index: int, seconds: np.ndarray
+) -> None:
+    start, _ = _place(document, index)
+    times = seconds.astype("<f4")
+    binary[start : start + times.nbytes] = times.tobytes()
+    accessor = document["accessors"][index]
+    accessor["min"], accessor["max"] = [float(times.min())], [float(times.max())]
+
+
+def _place(document: dict[str, Any], index: int) -> tuple[int, int]:
+    """Where an accessor of times lies in the binary chunk, and how many there are."""
+    accessor = document["accessors"][index]
+    # The specification allows nothing else for an animation's input.
+    assert accessor["componentType"] == _FLOAT and accessor["type"] == "SCALAR"
+    view = document["bufferViews"][accessor["bufferView"]]
+    return view.get("byteOffset", 0) + accessor.get("byteOffset", 0), accessor["count"]
 
 
 def _write_glb(path: Path, document: dict[str, Any], binary: bytearray) -> None:

@@ -4,6 +4,9 @@
 One Action for the whole performance: exporters make one animation of it. An Action that was there
 before is never written to. It keeps a fake user, so that it is saved with the file, and the
 datablock remembers it under the custom property 'vividkeys_previous_action'.
+
+Curves of the user's in an Action of ours, of other keys or bones, go along into the next one: they
+are told by their group. What becomes of the rest of it, `set_aside` decides.
 """
 
 from __future__ import annotations
@@ -16,15 +19,15 @@ import bpy
 import numpy as np
 
 from .. import versions
-from ..contracts import errors, take
+from ..contracts import dials, errors, take
 
 ACTION_PROPERTY = "vividkeys"
 PREVIOUS_ACTION_PROPERTY = "vividkeys_previous_action"
 TRACK_NAME = "VividKeys"
+SHAPE_GROUP = "VividKeys"
+HEAD_GROUP = "VividKeys head"
 # In an Action's description: how its performance was asked for.
 NOTE = "asked"
-# The ways of speaking that the backend hears with the voice, in the panel's order.
-SPEAKER = ("effort", "jaw_share", "parted", "head_liveliness")
 
 _LINEAR = 1
 _AUTO_CLAMPED = 4
@@ -56,8 +59,38 @@ def asked(performance: take.Take) -> dict[str, float]:
     noted = performance.meta.get("settings")
     if not isinstance(noted, dict):
         return {}
-    names = ("seed", *SPEAKER)
+    names = ("seed", *(dial.name for dial in dials.SPEAKER))
     return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
+
+
+def is_our_curve(curve: Any) -> bool:
+    """Whether we wrote this curve, as its group says."""
+    return curve.group is not None and curve.group.name in (SHAPE_GROUP, HEAD_GROUP)
+
+
+def span_of(action: Any) -> tuple[float, float] | None:
+    """First and last frame of our curves in the Action, of all curves where none is known as
+    ours; None for an empty one."""
+    curves = [curve for _, bag in versions.channelbags(action) for curve in bag.fcurves]
+    ours = [curve for curve in curves if is_our_curve(curve)] or curves
+    spans = [tuple(curve.range()) for curve in ours if len(curve.keyframe_points)]
+    if not spans:
+        return None
+    return min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def our_actions_on(owners: list[Any]) -> list[Any]:
+    """The Actions of ours that keying these datablocks would replace."""
+    found: dict[str, Any] = {}
+    for owner in owners:
+        animation = owner.animation_data
+        if animation is None:
+            continue
+        strips = (strip for track in _our_tracks(animation) for strip in track.strips)
+        for action in (animation.action, *(strip.action for strip in strips)):
+            if is_our_action(action):
+                found[action.name] = action
+    return list(found.values())
 
 
 def check_editable(datablock: Any, what: str) -> None:
@@ -80,11 +113,12 @@ def write_shape_keys(
     """
     check_editable(keys, f"The shape key data '{keys.name}'")
     slot, bag = versions.new_channelbag(action, keys)
-    group = bag.groups.new("VividKeys")
+    group = bag.groups.new(SHAPE_GROUP)
     written = 0
     for name, values in curves.items():
         path = f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
         written += _write_curve(bag, group, path, 0, values, start_frame)
+    _carry_over(keys, bag)
     _assign(keys, action, slot)
     return written
 
@@ -102,11 +136,12 @@ def write_channels(
     """
     check_editable(owner, f"'{owner.name}'")
     slot, bag = versions.new_channelbag(action, owner)
-    group = bag.groups.new("VividKeys head")
+    group = bag.groups.new(HEAD_GROUP)
     written = 0
     for path, values in channels.items():
         for index in range(values.shape[1]):
             written += _write_curve(bag, group, path, index, values[:, index], start_frame)
+    _carry_over(owner, bag)
     _remove_our_tracks(owner)
     if _foreign_action(owner) is None:
         _assign(owner, action, slot)
@@ -153,11 +188,9 @@ def _assign(datablock: Any, action: Any, slot: Any) -> None:
     if animation.use_tweak_mode:
         animation.use_tweak_mode = False
     before = animation.action
-    if before is not None and before != action:
-        # Also an older one of ours: somebody may have edited it by hand.
+    if before is not None and not is_our_action(before):
         before.use_fake_user = True
-        if not is_our_action(before):
-            datablock[PREVIOUS_ACTION_PROPERTY] = before
+        datablock[PREVIOUS_ACTION_PROPERTY] = before
     animation.action = action
     animation.action_slot = slot
 
@@ -173,13 +206,33 @@ def _add_track(owner: Any, action: Any, slot: Any, start_frame: int) -> None:
 
 def _remove_our_tracks(owner: Any) -> None:
     animation = owner.animation_data
-    if animation is None:
-        return
-    for track in list(animation.nla_tracks):
-        if track.strips and all(is_our_action(strip.action) for strip in track.strips):
-            for strip in track.strips:
-                strip.action.use_fake_user = True
+    if animation is not None:
+        for track in _our_tracks(animation):
             animation.nla_tracks.remove(track)
+
+
+def _our_tracks(animation: Any) -> list[Any]:
+    """The tracks that `_add_track` made; one that an Action of ours was pushed down or stashed to
+    is the user's."""
+    return [
+        track
+        for track in animation.nla_tracks
+        if track.name.split(".")[0] == TRACK_NAME
+        and track.strips
+        and all(is_our_action(strip.action) for strip in track.strips)
+    ]
+
+
+def _carry_over(datablock: Any, bag: Any) -> None:
+    """Take along what the user has keyed in the Action of ours that is on the datablock now."""
+    animation = datablock.animation_data
+    before = versions.channelbag_of(datablock)
+    if before is None or not is_our_action(animation.action):
+        return
+    for curve in before.fcurves:
+        is_free = bag.fcurves.find(curve.data_path, index=curve.array_index) is None
+        if is_free and not is_our_curve(curve):
+            versions.copy_curve(curve, bag)
 
 
 def _write_curve(

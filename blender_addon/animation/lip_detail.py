@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import versions
 from ..contracts import face, take
 
 # As far as Blender lets a slider reach. A Take's weights are in deviations and mostly within three,
@@ -60,7 +61,7 @@ def add_key(mesh: Any, number: int, field: np.ndarray) -> None:
     """Give a mesh the one field [V,3] of a Take's column `number`, as `add_keys` does."""
     keys = mesh.data.shape_keys
     name = key_name(number)
-    block = keys.key_blocks.get(name) or mesh.shape_key_add(name=name, from_mix=False)
+    block = keys.key_blocks.get(name) or versions.new_shape_key(mesh, name)
     block.relative_key = keys.reference_key
     block.slider_min, block.slider_max = -LIMIT, LIMIT
     rest = coordinates(keys.reference_key.points)

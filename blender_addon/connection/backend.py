@@ -25,6 +25,7 @@ class Backend:
         self.session = Session()
         self.process: BackendProcess | None = None
         self._knocked = False
+        self._address = ""  # of a backend that somebody else started
 
     @property
     def connected(self) -> bool:
@@ -51,6 +52,11 @@ class Backend:
             SessionState.LOST,
             SessionState.DISCONNECTED,
         )
+
+    @property
+    def sought(self) -> str:
+        """The address of somebody else's backend while it is lost and tried again, or ''."""
+        return self._address if self.session.state is SessionState.LOST else ""
 
     @property
     def sentence(self) -> str:
@@ -81,6 +87,7 @@ class Backend:
 
     def connect(self, address: str, keys: connection.ClientKeys, patience: float) -> None:
         """Connect to a backend that somebody else started."""
+        self._address = address
         self.session.connect(address, keys, patience=patience)
 
     def disconnect(self, pump: Callable[[], object]) -> None:
@@ -93,6 +100,13 @@ class Backend:
             pump()
             time.sleep(0.002)
         self._stop_process()
+        self._address = ""
+
+    def give_up(self, error: errors.VividKeysError) -> None:
+        """Seek the backend no longer; its jobs end now instead of after a silence."""
+        self.session.give_up(error.sentence, error.next_step)
+        self.session.disconnect(error.sentence)
+        self.process, self._address = None, ""
 
     def close(self) -> None:
         """Nothing of it stays behind."""
@@ -115,10 +129,7 @@ class Backend:
                 error = process.error or errors.VividKeysError(
                     errors.ErrorKind.BACKEND_LOST, process.sentence, "Start it again."
                 )
-                # Jobs end now instead of after a silence.
-                self.session.give_up(error.sentence, error.next_step)
-                self.session.disconnect(error.sentence)
-                self.process = None
+                self.give_up(error)
                 tell_error(error)
                 return True
         return False

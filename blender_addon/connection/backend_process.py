@@ -211,7 +211,7 @@ class BackendProcess:
             self.keys = connection.client_keys_from({**values, "name": "local"})
             self.seconds_to_ready = time.monotonic() - self._started_at
             self._state = BackendState.READY
-        except (ValueError, KeyError, TypeError, errors.VividKeysError):
+        except (ValueError, KeyError, TypeError, RecursionError, errors.VividKeysError):
             self._fail("What was started as the backend is none.")
 
     def _ended(self, status: int) -> None:

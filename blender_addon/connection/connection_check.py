@@ -6,6 +6,7 @@ It takes up to `timeout` seconds where nothing answers, so the add-on runs it on
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 
 from ..contracts import connection, errors, limits, messages, protocol, version
 from .sockets import import_zmq, nobody_there, open_socket, refused_key, wrong_server
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ def check_connection(
                 taken.append(CheckStep(name, True, step()))
             except (_StepError, errors.VividKeysError) as error:
                 taken.append(CheckStep(name, False, error.sentence, error.next_step))
+                break
+            except Exception:
+                # The panel waits for an answer, whatever the other side has sent.
+                _log.exception("The step '%s' of the check went wrong.", name)
+                strange = protocol.unforeseen(name)
+                taken.append(CheckStep(name, False, strange.sentence, strange.next_step))
                 break
     finally:
         check.close()

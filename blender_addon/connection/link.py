@@ -7,6 +7,7 @@ pieces, and keeps a list of the jobs under way so that it can attach to them aga
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from .events import (
 from .sockets import fallen_silent, gone_away, nobody_there, open_socket, refused_key, wrong_server
 from .under_way import JobsUnderWay
 
+_log = logging.getLogger(__name__)
 _WELCOME_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _HELD_UP_SECONDS = 1.0
@@ -38,11 +40,18 @@ _MESSAGES_PER_TURN = 64
 class Link:
     """Runs on a thread of its own; `commands` and `stop` are for other threads."""
 
-    def __init__(self, zmq: Any, program: str, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        zmq: Any,
+        program: str,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.commands: inbox.Inbox[Command] = inbox.Inbox()
         self._zmq = zmq
         self._program = program
         self._emit = emit
+        self._clock = clock
         self._context: Any = None
         self._socket: Any = None
         self._monitor: Any = None
@@ -51,7 +60,7 @@ class Link:
         self._state = SessionState.DISCONNECTED
         self._jobs = JobsUnderWay(emit, self._send, lambda: self._is_connected)
         self._opened_at = self._heard_at = self._pinged_at = self._retry_at = 0.0
-        self._turned_at = time.monotonic()
+        self._turned_at = self._clock()
         self._lost_at: float | None = None
         self._shook_hands = False
         self._stopping = False
@@ -81,7 +90,12 @@ class Link:
             poller.register(self._monitor, self._zmq.POLLIN)
         poller.poll(0 if self._jobs.is_hashing else 200)
         for command in self.commands.take_all():
-            self._obey(command)
+            try:
+                self._obey(command)
+            except Exception:
+                _log.exception("A command could not be carried out.")
+                if isinstance(command, SubmitJob):
+                    self._jobs.fail(command.job, protocol.unforeseen("submit", command.job))
         self._receive()
         self._watch()
         self._keep_time()
@@ -118,13 +132,20 @@ class Link:
                 frames = self._socket.recv_multipart(self._zmq.NOBLOCK, copy=False)
             except self._zmq.Again:
                 return
-            self._heard_at = time.monotonic()
+            self._heard_at = self._clock()
+            about = job = ""
             try:
                 message = protocol.decode_from_server([frame.buffer for frame in frames])
+                about, job = message.TYPE, getattr(message, "job", "")
+                self._hear(message)
             except protocol.MessageError as error:
                 self._hear_nonsense(error)
-            else:
-                self._hear(message)
+            except Exception:
+                # Nobody knows a message that gets here. The thread lives on, and the job that it
+                # was about does not wait for ever.
+                _log.exception("A message '%s' from the backend could not be taken in.", about)
+                if job:
+                    self._jobs.fail(job, protocol.unforeseen(about, job))
 
     def _watch(self) -> None:
         """What ZeroMQ says about the connection itself: the quickest sign that it broke."""
@@ -145,7 +166,7 @@ class Link:
                 self._lose(nobody_there(self._address))
 
     def _keep_time(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         held_up = now - self._turned_at
         self._turned_at = now
         if held_up > _HELD_UP_SECONDS:
@@ -188,7 +209,7 @@ class Link:
         self._socket = open_socket(self._zmq, self._context, self._target.keys)
         self._monitor = self._socket.get_monitor_socket()
         self._shook_hands = False
-        self._opened_at = time.monotonic()
+        self._opened_at = self._clock()
         if self._lost_at is None:
             self._change(SessionState.CONNECTING, f"Connecting to {self._address} ...")
         try:
@@ -208,7 +229,7 @@ class Link:
 
     def _lose(self, error: errors.VividKeysError) -> None:
         self._drop_socket()
-        now = time.monotonic()
+        now = self._clock()
         self._retry_at = now + _RETRY_SECONDS
         if self._lost_at is None:
             self._lost_at = now
@@ -235,7 +256,7 @@ class Link:
         match message:
             case messages.Welcome():
                 self._lost_at = None
-                self._pinged_at = time.monotonic()
+                self._pinged_at = self._clock()
                 self._change(SessionState.CONNECTED, f"Connected to {self._address}.")
                 self._emit(message)
                 self._jobs.resume()

@@ -102,7 +102,10 @@ class Receipt:
             self._stream.close()
         except OSError:
             pass  # what was still buffered did not fit; the file goes anyway
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError:
+            pass  # it is tidied away with what a Blender that crashed has left
 
     def _unwritable(self, error: OSError) -> errors.VividKeysError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

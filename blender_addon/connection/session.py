@@ -50,11 +50,15 @@ _PROGRAM = f"VividKeys add-on {version.__version__}"
 class Session:
     """One connection to one backend at a time; may be connected again to another.
 
-    Use it from one thread (Blender's main thread).
+    Use it from one thread (Blender's main thread). On `clock`, in seconds, it is measured how long
+    the backend is silent, and when to try again.
     """
 
-    def __init__(self, program: str = _PROGRAM) -> None:
+    def __init__(
+        self, program: str = _PROGRAM, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._program = program
+        self._clock = clock
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._link: Link | None = None
         self._thread: threading.Thread | None = None
@@ -108,7 +112,7 @@ class Session:
         zmq = import_zmq()
         target = connection.parse_address(address)
         if self._thread is None or not self._thread.is_alive():
-            self._link = Link(zmq, self._program, self._events.put)
+            self._link = Link(zmq, self._program, self._events.put, self._clock)
             self._thread = threading.Thread(
                 target=self._link.run, name="VividKeys session", daemon=True
             )

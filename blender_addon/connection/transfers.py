@@ -58,7 +58,13 @@ class Transfer:
         return messages.Upload(sha256=self.sha256, size=self.size)
 
     def needed_from(self, offset: int) -> None:
-        """The backend has everything before `offset`."""
+        """The backend has everything before `offset`. Raises VividKeysError(bad_request)."""
+        if offset > self.size:
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_REQUEST,
+                f"The backend asks for more of '{self.label}' than there is.",
+                "Install the add-on and the backend from the same release.",
+            )
         if offset < self._acknowledged or offset > self._sent:
             self._sent = offset  # it starts over, or it has more than was sent in this connection
         self._acknowledged = offset

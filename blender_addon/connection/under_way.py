@@ -36,6 +36,7 @@ class _Job:
         for transfer in self.transfers.values():
             transfer.close()
         self.transfers.clear()
+        self.unsent.clear()  # also where the backend accepts a job before it has its files
 
     def close(self) -> None:
         self.close_transfers()
@@ -283,8 +284,8 @@ class JobsUnderWay:
     def _upload_more(self, sha256: str, offset: int) -> None:
         # Two jobs may want the same bytes: the first sends them, both get the `have`.
         for job, active, _name, transfer in self._uploading(sha256)[:1]:
-            transfer.needed_from(offset)
             try:
+                transfer.needed_from(offset)
                 for piece in transfer.pieces():
                     self._send(piece)
             except errors.VividKeysError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import versions
 from ..animation import lip_detail, targets
 from ..contracts import arkit, character, errors
 from ..mapping.conventions import DEFAULT, key_name, keys_of_channels
@@ -122,7 +123,7 @@ def _add_channels(
     report: Report,
 ) -> None:
     if found.data.shape_keys is None and wanted.any():
-        found.shape_key_add(name="Basis", from_mix=False)
+        versions.new_shape_key(found, "Basis")
     blocks = found.data.shape_keys.key_blocks
     reference = found.data.shape_keys.reference_key
     own = keys_of_channels(characters.key_names(found.data.shape_keys))
@@ -133,7 +134,7 @@ def _add_channels(
         name = key_name(plan.convention, channel)
         there = blocks.get(own.get(channel, name))
         if there is None:
-            there = found.shape_key_add(name=name, from_mix=False)
+            there = versions.new_shape_key(found, name)
             there.relative_key = reference
             _fill(there, rows, offsets)
             report.added[found.name] = report.added.get(found.name, 0) + 1
@@ -159,7 +160,7 @@ def _add_lips(
     report: Report,
 ) -> None:
     if found.data.shape_keys is None and len(moving):
-        found.shape_key_add(name="Basis", from_mix=False)
+        versions.new_shape_key(found, "Basis")
     for number in map(int, moving):
         there = found.data.shape_keys.key_blocks.get(lip_detail.key_name(number))
         if there is not None and (there.lock_shape or not replace):

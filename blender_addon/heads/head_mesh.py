@@ -52,9 +52,9 @@ def add_shape_keys(made: Any, part: HeadPart) -> None:
     mesh_of_face = part.mesh_of_face
     if not part.shapes and not part.fields:
         return
-    made.shape_key_add(name="Basis", from_mix=False)
+    versions.new_shape_key(made, "Basis")
     for number in part.shapes:
-        key = made.shape_key_add(name=arkit.ARKIT_NAMES[number], from_mix=False)
+        key = versions.new_shape_key(made, arkit.ARKIT_NAMES[number])
         moved = mesh_of_face.vertices + mesh_of_face.shapes[number]
         key.points.foreach_set("co", moved.ravel())
     lip_detail.add_keys(made, mesh_of_face.offset_fields, part.fields)

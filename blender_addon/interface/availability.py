@@ -12,11 +12,12 @@ import bpy
 from .. import versions
 from ..animation import targets
 from ..animation.exporting import performance_actions
+from ..contracts import errors
 from ..heads import characters, face_points
 from ..jobs import animate, reconstruct, render, transfer
 from ..jobs.job import JobKind
 from ..jobs.work import state
-from ..settings import head_choice, properties
+from ..settings import head_choice, online_access, properties
 from ..settings.preferences import local_backend, preferences
 from ..video import sequencer
 
@@ -72,7 +73,11 @@ def _remote_backend(context: Any) -> str:
         return "Enter the address of the backend first"
     if not preferences(context).key_file:
         return "Choose the key file of the backend first"
-    return ""
+    try:
+        refused = online_access.refusal(preferences(context).address)
+    except errors.VividKeysError as error:
+        return error.sentence.rstrip(".")
+    return f"{refused.sentence} {refused.next_step}".rstrip(".") if refused else ""
 
 
 def _may_disconnect(_context: Any) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 import bpy
 
 from ..animation import baking, keying, targets
-from ..animation.exporting import performance_actions
-from ..contracts import errors, style
+from ..animation.exporting import FORMATS, performance_actions
+from ..contracts import dials, errors
 from ..jobs import animate, reconstruct
 from ..jobs.work import Work, state
 from ..settings import performance_dials, properties
 from ..settings.preferences import preferences
-from ..settings.style_dials import AMPLITUDES, BIASES
 from ..video import sequencer
 from . import panels_character, panels_video
 from .availability import disabled_reason
@@ -127,8 +126,8 @@ class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
         chosen = properties.settings(context)
         layout.prop(chosen, "seed")
         speaker = layout.column(align=True)
-        for name in keying.SPEAKER:
-            speaker.prop(chosen, name)
+        for dial in dials.SPEAKER:
+            speaker.prop(chosen, dial.name)
         if _asks_for_another_performance(context, chosen):
             lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
         layout.prop(chosen, "lip_detail")
@@ -160,10 +159,10 @@ class VIVIDKEYS_PT_style(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         chosen = properties.settings(context)
-        for names in (AMPLITUDES, BIASES, style.MOODS):
-            group = layout.column(align=True)
-            for name in names:
-                group.prop(chosen, name)
+        for group in dials.STYLE_GROUPS:
+            column = layout.column(align=True)
+            for dial in group:
+                column.prop(chosen, dial.name)
         if performance_actions(targets.target_meshes(context)):
             button(layout, context, "apply_take", icon="FILE_REFRESH")
 
@@ -180,13 +179,8 @@ class VIVIDKEYS_PT_export(SidebarPanel, bpy.types.Panel):
         reason = disabled_reason(context, "export")
         grid = layout.grid_flow(columns=2, even_columns=True, align=True)
         grid.enabled = not reason
-        for file_format, text in (
-            ("GLB", "GLB"),
-            ("FBX", "FBX"),
-            ("LIVE_LINK", "Live Link CSV"),
-            ("TAKE", "Take"),
-        ):
-            grid.operator("vividkeys.export", text=text).format = file_format
+        for form in FORMATS.values():
+            grid.operator("vividkeys.export", text=form.label).format = form.name
         if reason:
             lines(layout, reason)
 

@@ -18,6 +18,7 @@ from ..connection.events import Event
 from ..connection.session import SessionState, StateChanged, UploadSource
 from ..connection.unfinished import UnfinishedJob
 from ..contracts import connection, errors, messages
+from ..settings import online_access
 from . import first_picture, notice, offers, timer
 from .job import Job, JobKind
 from .notice import Notice
@@ -56,8 +57,11 @@ class Work:
         self.keep_pumping()
 
     def connect(self, address: str, key_file: Path, patience: float) -> None:
-        """Connect to a backend that somebody else started."""
+        """Connect to a backend that somebody else started. Raises VividKeysError."""
         keys = connection.load_client_keys(key_file)
+        refused = online_access.refusal(address)
+        if refused is not None:
+            raise refused
         self.disconnect()
         self.backend.connect(address, keys, patience)
         self.keep_pumping()
@@ -173,7 +177,7 @@ class Work:
 
     def pump(self) -> bool:
         """Take what the backend said since the last time; True when anything changed."""
-        changed = self.backend.watch(self.tell_error)
+        changed = self.backend.watch(self.tell_error) or self._heed_online_access()
         for event in self.session.pump(PUMP_SECONDS):
             changed = True
             self._hear(event)
@@ -205,6 +209,16 @@ class Work:
             self.tell(*job.kind.rescue(job))
         except errors.VividKeysError as error:
             self.tell_error(error)
+
+    def _heed_online_access(self) -> bool:
+        """A lost connection is not sought again once the user has taken Blender offline."""
+        address = self.backend.sought
+        refused = online_access.refusal(address) if address else None
+        if refused is None:
+            return False
+        self.backend.give_up(refused)
+        self.tell_error(refused)
+        return True
 
     def _hear(self, event: Event) -> None:
         match event:

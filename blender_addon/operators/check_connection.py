@@ -17,6 +17,7 @@ from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.timer import TICK_SECONDS
 from ..jobs.work import state
+from ..settings import online_access
 from ..settings.preferences import preferences
 
 
@@ -39,14 +40,17 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
         return poll(cls, context)
 
     def execute(self, context: Any) -> set[str]:
-        state().checks = take_steps(*_where(self, context))
+        address, keys = _where(self, context)
+        state().checks = _offline(address) or take_steps(address, keys)
         return conclude(self)
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         address, keys = _where(self, context)
+        state().checks = _offline(address)
+        if state().checks:
+            return conclude(self)
         steps: queue.SimpleQueue[tuple[CheckStep, ...]] = queue.SimpleQueue()
         self.steps = steps
-        state().checks = ()
         # A thread of its own: names and ports may take seconds. It never touches bpy.
         threading.Thread(
             target=lambda: steps.put(take_steps(address, keys)),
@@ -69,6 +73,17 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
         if self.timer is not None:
             context.window_manager.event_timer_remove(self.timer)
             self.timer = None
+
+
+def _offline(address: str) -> tuple[CheckStep, ...]:
+    """The step that fails before any is taken: Blender may not go online."""
+    try:
+        refused = online_access.refusal(address)
+    except errors.VividKeysError:
+        return ()  # no address: the steps say so
+    if refused is None:
+        return ()
+    return (CheckStep("online access", False, refused.sentence, refused.next_step),)
 
 
 def take_steps(address: str, keys: connection.ClientKeys | Path) -> tuple[CheckStep, ...]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export the performance: the Take, Live Link Face CSV, GLB or FBX."""
+"""Export the performance in one of the formats that `exporting` knows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from ..jobs.sidebar import redraw
 from ..jobs.work import state
 from .job_operator import fail
 
-SUFFIXES = {"TAKE": ".take.npz", "LIVE_LINK": ".csv", "GLB": ".glb", "FBX": ".fbx"}
-
 
 class VIVIDKEYS_OT_export(bpy.types.Operator):
     """Write the performance to a file for another program"""
@@ -31,12 +29,7 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
     filepath: StringProperty(name="File", subtype="FILE_PATH")
     format: EnumProperty(
         name="Format",
-        items=(
-            ("TAKE", "Take", "All curves at 60 frames per second, as numpy arrays"),
-            ("LIVE_LINK", "Live Link Face CSV", "For Unreal, Unity and other programs"),
-            ("GLB", "GLB", "The targets with their animation, as one glTF file"),
-            ("FBX", "FBX", "The targets with their animation and textures"),
-        ),
+        items=tuple((f.name, f.label, f.description) for f in exporting.FORMATS.values()),
         default="GLB",
     )
 
@@ -51,7 +44,7 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         try:
-            path = _full_path(self.filepath, SUFFIXES[self.format])
+            path = _full_path(self.filepath, exporting.FORMATS[self.format].suffix)
             _write(context, self.format, path)
         except errors.VividKeysError as error:
             return fail(self, error)
@@ -64,7 +57,7 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
 def default_path(chosen_format: str) -> str:
     """Beside the .blend file and with its name; in the current folder before it was saved."""
     saved = Path(bpy.data.filepath) if bpy.data.filepath else Path("performance.blend")
-    return str(saved.with_name(saved.stem + SUFFIXES[chosen_format]))
+    return str(saved.with_name(saved.stem + exporting.FORMATS[chosen_format].suffix))
 
 
 def _full_path(text: str, suffix: str) -> Path:
@@ -77,12 +70,9 @@ def _full_path(text: str, suffix: str) -> Path:
 
 
 def _write(context: Any, chosen_format: str, path: Path) -> None:
-    if chosen_format in ("TAKE", "LIVE_LINK"):
-        performance = performances.performance_on(context)
-        if chosen_format == "TAKE":
-            exporting.export_take(performance, path)
-        else:
-            exporting.export_live_link(performance, path)
+    form = exporting.FORMATS[chosen_format]
+    if not isinstance(form, exporting.SceneFormat):
+        form.write(performances.performance_on(context), path)
         return
     meshes = targets.target_meshes(context)
     if not meshes:
@@ -90,10 +80,7 @@ def _write(context: Any, chosen_format: str, path: Path) -> None:
             errors.ErrorKind.BAD_TARGET, "No target mesh is chosen.", "Choose what to export."
         )
     wanted = exporting.with_relations([*meshes, *_still_pieces(context, meshes)])
-    if chosen_format == "GLB":
-        exporting.export_glb(context, wanted, path)
-    else:
-        exporting.export_fbx(context, wanted, path)
+    form.write(context, wanted, path)
 
 
 def _still_pieces(context: Any, meshes: list[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import bpy
 from .. import versions
 from ..contracts import errors
 
+# Whose voice a strip is, by a target's name: that of the performance it has, or an earlier one.
 STRIP_PROPERTY = "vividkeys"
+EARLIER_PROPERTY = "vividkeys_earlier"
 HIGHEST_CHANNEL = 128
 
 
@@ -70,21 +72,67 @@ def read_sound_strip(strip: Any) -> StripSound:
     )
 
 
-def lay_sound(scene: Any, file: Path, start_frame: int, owner: str) -> Any:
+def lay_sound(
+    scene: Any,
+    file: Path,
+    start_frame: int,
+    owner: str,
+    tell: Callable[[str], None] = lambda _sentence: None,
+) -> Any:
     """Put the sound into the scene's sequencer and return the strip.
 
-    A strip that was laid for the same `owner` (a target's name) is replaced; every other strip
-    stays where it is: the new one goes to the lowest channel that is free for its length.
+    One that was laid for the same `owner` (a target's name) with the same sound at the same place
+    serves again, with the volume and cuts that it was given. Every other strip stays where it is:
+    the new one goes to the lowest channel that is free for its length. Earlier sounds of the same
+    owner that would be heard with it are muted; `tell` hears what becomes of each.
     Raises VividKeysError(bad_audio) when Blender cannot read the file.
     """
-    editor = scene.sequence_editor_create()
-    strips = versions.strips_of(editor)
-    for strip in [s for s in strips if s.get(STRIP_PROPERTY) == owner]:
-        remove_strip(strips, strip)
+    strips = versions.strips_of(scene.sequence_editor_create())
     strip = new_sound_strip(strips, file, start_frame)
+    laid = [s for s in strips if owner in (s.get(STRIP_PROPERTY), s.get(EARLIER_PROPERTY))]
+    same = next((old for old in laid if _is_same_sound(old, strip)), None)
+    if same is None:
+        strip.channel = free_channel(strips, strip)
+    else:
+        remove_strip(strips, strip)
+        strip = same
+        if EARLIER_PROPERTY in strip:
+            del strip[EARLIER_PROPERTY]
+            strip.mute = False
     strip[STRIP_PROPERTY] = owner
-    strip.channel = free_channel(strips, strip)
+    for old in laid:
+        if old != strip:
+            _make_earlier(old, strip, owner, tell)
     return strip
+
+
+def _make_earlier(old: Any, strip: Any, owner: str, tell: Callable[[str], None]) -> None:
+    """Let a strip of an earlier line stay beside the new one `strip`."""
+    is_news = STRIP_PROPERTY in old
+    if is_news:
+        del old[STRIP_PROPERTY]
+        old[EARLIER_PROPERTY] = owner
+    _, first, end = versions.strip_frames(old)
+    _, new_first, new_end = versions.strip_frames(strip)
+    if not old.mute and first < new_end and new_first < end:
+        old.mute = True
+        tell(f"The earlier sound strip '{old.name}' is muted: it would be heard at the same time.")
+    elif is_news:
+        tell(f"The earlier sound strip '{old.name}' stays where it is.")
+
+
+def _is_same_sound(one: Any, other: Any) -> bool:
+    """Whether two strips have the same file, equally long, at the same place."""
+    if one.type != "SOUND" or one.sound is None:
+        return False
+    files = [
+        bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)
+        for strip in (one, other)
+    ]
+    places = [
+        (versions.strip_frames(strip)[0], versions.content_length(strip)) for strip in (one, other)
+    ]
+    return files[0] == files[1] and places[0] == places[1]
 
 
 def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:

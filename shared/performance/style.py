@@ -58,6 +58,8 @@ _UNTUCKS = tuple(
     + ("mouthShrugLower", "mouthPress")
     for column in columns(name)
 )
+# Dials of what a Take has beside its curves, or of eyes that are drawn anew.
+_OF_TAKES = ("head_motion", "blinks", "gaze")
 # Lips nearer than this count as closed where openings are compared, in units of a full jawOpen.
 _SLIT = np.float32(0.01)
 _LOPSIDED = 0.6  # the weaker side keeps 1 - this at full asymmetry
@@ -161,7 +163,8 @@ def restyle(
 
 def _of_curves(dials: StyleDials) -> StyleDials:
     """The dials without those that only a whole Take has."""
-    return dataclasses.replace(dials, head_motion=1.0, blinks=1.0, gaze=1.0)
+    turned = dials.turned()
+    return StyleDials(**{name: turned[name] for name in turned if name not in _OF_TAKES})
 
 
 def activity(rows: FloatArray, fps: float) -> FloatArray:

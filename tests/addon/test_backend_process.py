@@ -6,9 +6,9 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +17,12 @@ import pytest
 
 from blender_addon.connection.backend_process import BackendProcess, BackendState
 from blender_addon.connection.session import Session, SessionState, StateChanged
+from shared import limits
 from shared.errors import ErrorKind, VividKeysError
 from shared.limits import SILENCE_SECONDS
 from shared.messages import Failed, Progress
+from tests.addon.test_session import pump_until
+from tests.patience import PATIENCE, Clock, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def make(tmp_path: Path) -> Iterator[Callable[..., BackendProcess]]:
     made: list[BackendProcess] = []
 
-    def backend(*command: str, start_seconds: float = 60.0) -> BackendProcess:
+    def backend(*command: str, start_seconds: float = PATIENCE) -> BackendProcess:
         made.append(
             BackendProcess(
                 Path(sys.executable),
@@ -45,11 +48,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., BackendProcess]]:
         process.stop()
 
 
-def poll_until(backend: BackendProcess, state: BackendState, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while backend.poll() is not state:
-        assert time.monotonic() < deadline, f"still {backend.state}: {backend.sentence}"
-        time.sleep(0.02)
+def poll_until(backend: BackendProcess, state: BackendState) -> None:
+    wait_until(lambda: backend.poll() is state)
 
 
 def test_it_starts_serves_and_stops(make: Callable[..., BackendProcess]) -> None:
@@ -64,12 +64,12 @@ def test_it_starts_serves_and_stops(make: Callable[..., BackendProcess]) -> None
     assert len(family) == 2, "the backend and its worker"
     session = Session()
     session.connect(keys.address, keys, patience=0.0)
-    assert session.wait_until_connected().name == "local"
-    session.wait(session.submit("double", {}), timeout=20)
+    assert session.wait_until_connected(PATIENCE).name == "local"
+    session.wait(session.submit("double", {}), timeout=PATIENCE)
     session.close()
     backend.stop()
     assert backend.state is BackendState.STOPPED and backend.keys is None
-    psutil.wait_procs(family, timeout=5)
+    psutil.wait_procs(family, timeout=PATIENCE)
     assert not any(member.is_running() for member in family)
 
 
@@ -110,20 +110,16 @@ def test_a_backend_that_dies_in_mid_job_is_noticed_and_can_be_started_again(
     backend = make()
     backend.start()
     keys = backend.wait_until_ready()
-    session = Session()
+    clock = Clock()
+    session = Session(clock=clock)
     try:
         session.connect(keys.address, keys, patience=0.0)
-        session.wait_until_connected()
-        job = session.submit("wait", {"seconds": 30})
-        while not any(isinstance(event, Progress) for event in session.pump()):
-            time.sleep(0.01)
+        session.wait_until_connected(PATIENCE)
+        job = session.submit("wait", {})
+        pump_until(session, lambda event: isinstance(event, Progress))
         psutil.Process(backend.pid).kill()
-        killed = time.monotonic()
-        heard: list[object] = []
-        while not any(isinstance(event, Failed) for event in heard):
-            assert time.monotonic() - killed < 5, "Blender has to say so within five seconds"
-            heard += session.pump()
-            time.sleep(0.01)
+        # The clock stands: it is noticed at once, by the connection and not by a silence.
+        heard = pump_until(session, lambda event: isinstance(event, Failed))
         failed = next(event for event in heard if isinstance(event, Failed))
         assert (failed.job, failed.kind) == (job, ErrorKind.BACKEND_LOST)
         assert failed.sentence and failed.next_step
@@ -136,28 +132,35 @@ def test_a_backend_that_dies_in_mid_job_is_noticed_and_can_be_started_again(
         backend.start()
         keys = backend.wait_until_ready()
         session.connect(keys.address, keys, patience=0.0)
-        session.wait_until_connected()
-        again = session.submit("wait", {"seconds": 0.05, "name": "again"})
-        assert session.wait(again, timeout=20).info == {"name": "again"}
+        session.wait_until_connected(PATIENCE)
+        again = session.submit("wait", {"until": str(ROOT), "name": "again"})
+        assert session.wait(again, timeout=PATIENCE).info == {"name": "again"}
     finally:
         session.close()
 
 
 def test_a_blender_that_is_busy_for_long_does_not_blame_the_backend(
-    make: Callable[..., BackendProcess],
+    make: Callable[..., BackendProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(limits, "SILENCE_SECONDS", SILENCE_SECONDS)
     backend = make()
     backend.start()
     keys = backend.wait_until_ready()
-    session = Session()
+    clock = Clock()
+    session = Session(clock=clock)
+    released = tmp_path / "released"
     try:
         session.connect(keys.address, keys, patience=0.0)
-        session.wait_until_connected()
-        job = session.submit("wait", {"seconds": SILENCE_SECONDS, "name": "busy"})
+        session.wait_until_connected(PATIENCE)
+        job = session.submit("wait", {"until": str(released), "name": "busy"})
+        pump_until(session, lambda event: isinstance(event, Progress))
         # Unlike CDLL, PyDLL keeps Python's lock, as an operator of Blender does.
         ctypes.PyDLL(None).sleep(int(SILENCE_SECONDS) + 2)
+        clock.advance(SILENCE_SECONDS + 2)
+        clock.until_seen()
+        released.touch()
         heard: list[object] = []
-        assert session.wait(job, timeout=20, on_event=heard.append).info == {"name": "busy"}
+        assert session.wait(job, timeout=PATIENCE, on_event=heard.append).info == {"name": "busy"}
         states = [event.state for event in heard if isinstance(event, StateChanged)]
         assert SessionState.LOST not in states
     finally:
@@ -201,7 +204,7 @@ def test_a_program_that_says_why_it_cannot_start(
 
 @pytest.mark.parametrize("line", ["hello", "[]", "{}", '{"event": "ready"}', '{"event": 3}'])
 def test_a_program_that_is_no_backend(make: Callable[..., BackendProcess], line: str) -> None:
-    backend = make("-c", f"import time; print({line!r}, flush=True); time.sleep(60)")
+    backend = make("-c", f"import time; print({line!r}, flush=True); time.sleep(600)")
     backend.start()
     pid = backend.pid
     poll_until(backend, BackendState.FAILED)
@@ -210,20 +213,24 @@ def test_a_program_that_is_no_backend(make: Callable[..., BackendProcess], line:
 
 
 def test_a_program_that_never_becomes_ready(make: Callable[..., BackendProcess]) -> None:
-    backend = make("-c", "import time; time.sleep(60)", start_seconds=0.5)
+    backend = make("-c", "import time; time.sleep(600)", start_seconds=0.5)
     backend.start()
-    poll_until(backend, BackendState.FAILED, 5)
+    poll_until(backend, BackendState.FAILED)
     assert "in time" in backend.sentence
 
 
 def test_one_that_does_not_listen_is_killed(make: Callable[..., BackendProcess]) -> None:
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    deaf = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print('deaf', file=sys.stderr, flush=True); time.sleep(600)"
+    )
     backend = make("-c", deaf)
     backend.start()
-    pid = backend.pid or 0
-    time.sleep(0.3)
+    process = backend._process
+    assert process is not None
+    wait_until(lambda: "deaf" in backend.log_tail())
     backend.stop(seconds=0.3)
-    assert not psutil.pid_exists(pid)
+    assert process.returncode == -signal.SIGKILL and not psutil.pid_exists(process.pid)
 
 
 def test_a_large_log_is_set_aside(make: Callable[..., BackendProcess], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import namedtuple
 from collections.abc import Iterator
 from itertools import islice
@@ -32,7 +33,8 @@ from shared.messages import (
     Progress,
 )
 from tests.addon.test_session import Relay, ends, failure_of, pump_until, until_state
-from tests.backend.server.real_server import PATIENCE, RunningServer
+from tests.backend.server.real_server import RunningServer
+from tests.patience import PATIENCE
 
 # More than two windows, so that a break comes in the middle.
 SIZE = (2 * FILE_WINDOW + 3) * FILE_PIECE_BYTES + 77
@@ -56,7 +58,7 @@ def session() -> Iterator[Session]:
 @pytest.fixture
 def connected(server: RunningServer, session: Session) -> Session:
     session.connect(server.address, server.client_keys("anna"))
-    session.wait_until_connected()
+    session.wait_until_connected(PATIENCE)
     return session
 
 
@@ -104,8 +106,12 @@ def test_a_break_in_the_middle_is_mended_without_starting_over(
 ) -> None:
     asked: list[int] = []
     questions = Receipt.questions
+    is_broken = threading.Event()
 
     def noted(self: Receipt) -> Iterator[Fetch]:
+        # Nothing more is asked for half-way: the break comes before the end on every machine.
+        if self.received and not is_broken.is_set():
+            return
         for question in questions(self):
             asked.append(question.offset)
             yield question
@@ -114,14 +120,13 @@ def test_a_break_in_the_middle_is_mended_without_starting_over(
     monkeypatch.setattr("blender_addon.connection.under_way._PROGRESS_SECONDS", 0.0)
     with Relay(server.address) as relay:
         session.connect(relay.address, server.client_keys("anna"))
-        session.wait_until_connected()
+        session.wait_until_connected(PATIENCE)
         job = session.submit("film", {"size": SIZE}, files_to=folder)
         pump_until(session, is_half_way)
         relay.break_connections()
+        until_state(session, SessionState.LOST)
         broken_at = len(asked)
-        heard = until_state(session, SessionState.LOST, 5)
-        if any(map(ends(job), heard)):
-            pytest.skip("the film was faster than the break")
+        is_broken.set()
         heard = pump_until(session, ends(job))
     assert isinstance(heard[-1], Done)
     assert received(heard).path.read_bytes() == film()
@@ -140,7 +145,7 @@ def test_cancelled_while_it_is_received_it_is_forgotten_at_both_ends(
     job = connected.submit("film", {"size": 5 * FILE_PIECE_BYTES}, files_to=folder)
     pump_until(connected, is_half_way)
     connected.cancel(job)
-    assert failure_of(connected, job, 5).kind is ErrorKind.CANCELLED
+    assert failure_of(connected, job).kind is ErrorKind.CANCELLED
     pump_until(connected, lambda event: event == Forgotten(job))
     assert list(folder.iterdir()) == []
 

@@ -14,10 +14,13 @@ import pytest
 
 from blender_addon.connection.connection_check import check_connection
 from blender_addon.connection.session import Event, Session, SessionState, StateChanged
+from shared import limits
 from shared.connection import ClientKeys
 from shared.errors import ErrorKind, VividKeysError
+from shared.limits import SILENCE_SECONDS
 from shared.messages import Accepted, Chunk, Done, Failed, Forgotten, Progress, Welcome
-from tests.backend.server.real_server import PATIENCE, RunningServer, stranger_keys
+from tests.backend.server.real_server import RunningServer, stranger_keys
+from tests.patience import PATIENCE, Clock, closed_port
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +41,14 @@ def session() -> Iterator[Session]:
 @pytest.fixture
 def connected(server: RunningServer, session: Session) -> Session:
     session.connect(server.address, server.client_keys("anna"))
-    session.wait_until_connected()
+    session.wait_until_connected(PATIENCE)
     return session
 
 
-def pump_until(
-    session: Session, wanted: Callable[[Event], bool], seconds: float = PATIENCE
-) -> list[Event]:
+def pump_until(session: Session, wanted: Callable[[Event], bool]) -> list[Event]:
     """Everything heard up to the first event that is wanted."""
     heard: list[Event] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         events = session.pump(0.0)  # one at a time: what comes after it is for the next call
         heard += events
@@ -58,9 +59,9 @@ def pump_until(
     raise AssertionError(f"heard only {heard}")
 
 
-def until_state(session: Session, state: SessionState, seconds: float = PATIENCE) -> list[Event]:
+def until_state(session: Session, state: SessionState) -> list[Event]:
     return pump_until(
-        session, lambda event: isinstance(event, StateChanged) and event.state is state, seconds
+        session, lambda event: isinstance(event, StateChanged) and event.state is state
     )
 
 
@@ -71,8 +72,8 @@ def ends(job: str) -> Callable[[Event], bool]:
     )
 
 
-def failure_of(session: Session, job: str, seconds: float = PATIENCE) -> Failed:
-    end = pump_until(session, ends(job), seconds)[-1]
+def failure_of(session: Session, job: str) -> Failed:
+    end = pump_until(session, ends(job))[-1]
     assert isinstance(end, Failed), end
     return end
 
@@ -138,20 +139,27 @@ def test_wait_returns_the_result_or_raises_the_error(connected: Session) -> None
 
 
 def test_cancel_while_it_runs(connected: Session) -> None:
-    job = connected.submit("wait", {"seconds": 30})
+    job = connected.submit("wait", {})
     pump_until(connected, lambda event: isinstance(event, Progress))
     connected.cancel(job)
-    assert failure_of(connected, job, 5).kind is ErrorKind.CANCELLED
+    assert failure_of(connected, job).kind is ErrorKind.CANCELLED
 
 
-def test_cancel_while_the_file_is_being_sent(connected: Session, tmp_path: Path) -> None:
+def test_cancel_while_the_file_is_being_sent(
+    server: RunningServer, session: Session, tmp_path: Path
+) -> None:
     film = tmp_path / "film.mov"
     with film.open("wb") as stream:
         stream.truncate(600_000_000)
-    job = connected.submit("measure", {}, uploads={"file": film})
-    connected.cancel(job)
-    assert failure_of(connected, job, 5).kind is ErrorKind.CANCELLED
-    connected.wait(connected.submit("double", {}), timeout=PATIENCE)
+    with Relay(server.address) as relay:
+        session.connect(relay.address, server.client_keys("anna"))
+        session.wait_until_connected(PATIENCE)
+        relay.is_holding = True  # so that it cannot have been sent
+        job = session.submit("measure", {}, uploads={"file": film})
+        session.cancel(job)
+        assert failure_of(session, job).kind is ErrorKind.CANCELLED
+        relay.is_holding = False
+        session.wait(session.submit("double", {}), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("name", ["absent.wav", "."])
@@ -189,15 +197,17 @@ def test_forget_is_confirmed(connected: Session) -> None:
 
 
 def test_a_new_session_finds_the_job_of_one_that_quit(
-    server: RunningServer, connected: Session, session: Session
+    server: RunningServer, connected: Session, tmp_path: Path
 ) -> None:
-    job = connected.submit("wait", {"seconds": 0.5, "name": "kept"})
+    released = tmp_path / "released"
+    job = connected.submit("wait", {"until": str(released), "name": "kept"})
     pump_until(connected, lambda event: isinstance(event, Accepted))
     connected.close()
     later = Session("another test")
     try:
         later.connect(server.address, server.client_keys("anna"))
-        welcome = later.wait_until_connected()
+        welcome = later.wait_until_connected(PATIENCE)
+        released.touch()
         assert job in [known["job"] for known in welcome.jobs]
         later.attach(job)
         assert later.wait(job, timeout=PATIENCE).info == {"name": "kept"}
@@ -207,7 +217,7 @@ def test_a_new_session_finds_the_job_of_one_that_quit(
 
 def test_an_unknown_key_is_named_as_the_reason(server: RunningServer, session: Session) -> None:
     session.connect(server.address, stranger_keys(server))
-    until_state(session, SessionState.LOST, 5)
+    until_state(session, SessionState.LOST)
     assert session.sentence == "The backend does not know this key."
     assert session.error is not None and session.error.kind is ErrorKind.NOT_AUTHORISED
     with pytest.raises(VividKeysError) as caught:
@@ -221,13 +231,14 @@ def test_a_server_with_another_key_is_named_as_the_reason(
     keys = server.client_keys("anna")
     other = ClientKeys(keys.client_public, keys.client_public, keys.client_secret)
     session.connect(server.address, other)
-    until_state(session, SessionState.LOST, 8)
+    until_state(session, SessionState.LOST)
     assert "not the backend that this key file is for" in session.sentence
 
 
 def test_a_port_where_nothing_listens_is_named(session: Session, server: RunningServer) -> None:
-    session.connect(f"127.0.0.1:{unused_port()}", server.client_keys("anna"))
-    until_state(session, SessionState.LOST, 8)
+    with closed_port() as port:
+        session.connect(f"127.0.0.1:{port}", server.client_keys("anna"))
+        until_state(session, SessionState.LOST)
     assert session.sentence.startswith("No backend answers at tcp://127.0.0.1:")
     with pytest.raises(VividKeysError):
         session.wait_until_connected(1)
@@ -237,13 +248,14 @@ def test_a_connection_that_was_replaced_says_nothing_any_more(
     server: RunningServer, session: Session
 ) -> None:
     keys = server.client_keys("anna")
-    for _ in range(5):
-        session.connect(f"127.0.0.1:{unused_port()}", keys)
-        session.connect(server.address, keys)
-        session.disconnect()
-        session.connect(server.address, keys)
-        assert session.wait_until_connected().name == "anna"
-        assert session.state is SessionState.CONNECTED
+    with closed_port() as port:
+        for _ in range(5):
+            session.connect(f"127.0.0.1:{port}", keys)
+            session.connect(server.address, keys)
+            session.disconnect()
+            session.connect(server.address, keys)
+            assert session.wait_until_connected(PATIENCE).name == "anna"
+            assert session.state is SessionState.CONNECTED
 
 
 def test_a_wrong_address_is_refused_at_once(session: Session, server: RunningServer) -> None:
@@ -260,41 +272,58 @@ def test_a_backend_that_goes_away_is_noticed_and_its_jobs_fail(
     server = RunningServer(tmp_path)
     assert server.ready.wait(PATIENCE)
     session.connect(server.address, server.client_keys("anna"), patience=0.0)
-    session.wait_until_connected()
-    job = session.submit("wait", {"seconds": 30})
+    session.wait_until_connected(PATIENCE)
+    job = session.submit("wait", {})
     pump_until(session, lambda event: isinstance(event, Progress))
     server.stop()
     # The server says why before it goes, or the connection breaks first; both are clear.
-    assert failure_of(session, job, 5).kind is ErrorKind.BACKEND_LOST
+    assert failure_of(session, job).kind is ErrorKind.BACKEND_LOST
     if session.state is not SessionState.LOST:
-        until_state(session, SessionState.LOST, 5)
+        until_state(session, SessionState.LOST)
     assert session.active_jobs == frozenset()
 
 
 def test_a_backend_that_falls_silent_is_called_lost_within_five_seconds(
-    server: RunningServer, session: Session
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    clock = Clock()
+    session = Session("a test", clock)
+    released = tmp_path / "released"
     with Relay(server.address) as relay:
         session.connect(relay.address, server.client_keys("anna"), patience=0.0)
-        session.wait_until_connected()
-        job = session.submit("wait", {"seconds": 7})
+        session.wait_until_connected(PATIENCE)
+        job = session.submit("wait", {"until": str(released)})
         pump_until(session, lambda event: isinstance(event, Progress))
         relay.is_holding = True
-        until_state(session, SessionState.LOST, 5.0 + 1.0)
+        clock.until_seen()  # what was under way has come
+        session.pump(1.0)
+        monkeypatch.setattr(limits, "SILENCE_SECONDS", SILENCE_SECONDS)
+        # Steps that are shorter than those after which the session takes itself for held up.
+        for _ in range(4):
+            clock.advance(SILENCE_SECONDS / 4)
+            clock.until_seen()
+        session.pump(1.0)
+        assert session.state is SessionState.CONNECTED
+        clock.advance(5.0 - SILENCE_SECONDS)
+        until_state(session, SessionState.LOST)
         assert failure_of(session, job).kind is ErrorKind.BACKEND_LOST
+    session.close()
+    released.touch()
 
 
 def test_after_a_break_the_session_is_back_and_so_is_the_job(
-    server: RunningServer, session: Session
+    server: RunningServer, session: Session, tmp_path: Path
 ) -> None:
+    released = tmp_path / "released"
     with Relay(server.address) as relay:
         session.connect(relay.address, server.client_keys("anna"))
-        session.wait_until_connected()
-        job = session.submit("wait", {"seconds": 2.0, "name": "survivor"})
+        session.wait_until_connected(PATIENCE)
+        job = session.submit("wait", {"until": str(released), "name": "survivor"})
         pump_until(session, lambda event: isinstance(event, Progress))
         relay.break_connections()
-        until_state(session, SessionState.LOST, 5)
+        until_state(session, SessionState.LOST)
         until_state(session, SessionState.CONNECTED)
+        released.touch()
         assert session.wait(job, timeout=PATIENCE).info == {"name": "survivor"}
 
 
@@ -303,15 +332,15 @@ def test_a_job_sent_while_the_backend_is_away_is_done_when_it_is_back(
 ) -> None:
     with Relay(server.address) as relay:
         session.connect(relay.address, server.client_keys("anna"))
-        session.wait_until_connected()
+        session.wait_until_connected(PATIENCE)
         relay.break_connections()
-        until_state(session, SessionState.LOST, 5)
+        until_state(session, SessionState.LOST)
         job = session.submit("measure", {}, uploads={"file": b"\x01" * 5_000_000})
         assert session.wait(job, timeout=PATIENCE).info == {"size": 5_000_000}
 
 
 def test_check_connection_goes_through_every_step(server: RunningServer) -> None:
-    steps = check_connection(server.address, server.client_keys("anna"))
+    steps = check_connection(server.address, server.client_keys("anna"), timeout=PATIENCE)
     assert [step.name for step in steps if step.ok] == [
         "library",
         "address",
@@ -326,20 +355,16 @@ def test_check_connection_goes_through_every_step(server: RunningServer) -> None
 def test_check_connection_names_the_step_that_fails(server: RunningServer) -> None:
     keys = server.client_keys("anna")
     wrong_server = ClientKeys(keys.client_public, keys.client_public, keys.client_secret)
-    for address, used, name in (
-        ("gpu box", keys, "address"),
-        (f"127.0.0.1:{unused_port()}", keys, "computer"),
-        (server.address, stranger_keys(server), "keys"),
-        (server.address, wrong_server, "keys"),
-    ):
-        failed = check_connection(address, used, timeout=3)[-1]
-        assert (failed.name, failed.ok) == (name, False)
-        assert failed.sentence and failed.next_step
-
-
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    with closed_port() as port:
+        for address, used, name in (
+            ("gpu box", keys, "address"),
+            (f"127.0.0.1:{port}", keys, "computer"),
+            (server.address, stranger_keys(server), "keys"),
+            (server.address, wrong_server, "keys"),
+        ):
+            failed = check_connection(address, used, timeout=PATIENCE)[-1]
+            assert (failed.name, failed.ok) == (name, False)
+            assert failed.sentence and failed.next_step
 
 
 class Relay:

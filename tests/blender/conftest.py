@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE
+
 from .scripted_backend import ScriptedBackend
 from .talking_video import FRAMES
 
@@ -67,8 +69,23 @@ def installed(built_zip: Path, user_resources: Path) -> Iterator[str]:
     yield PACKAGE
 
 
+# Limits in seconds that a busy machine could break, in whichever module of the extension.
+LIMITS = ("SILENCE_SECONDS", "_WELCOME_SECONDS", "_ANSWER_SECONDS", "DISCONNECT_SECONDS")
+
+
 @pytest.fixture
-def blender(installed: str) -> Iterator[Any]:
+def patient_limits(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets such a limit by chance; one that is about it sets it for itself."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(installed)]
+    for limit in LIMITS:
+        having = [module for module in modules if hasattr(module, limit)]
+        assert having, f"{limit} is gone"
+        for module in having:
+            monkeypatch.setattr(module, limit, PATIENCE)
+
+
+@pytest.fixture
+def blender(installed: str, patient_limits: None) -> Iterator[Any]:
     """bpy with an empty file; the extension stays enabled and forgets what it knew."""
     import bpy
 

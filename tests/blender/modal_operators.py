@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
+from tests.patience import PATIENCE
+
 
 def modal(addon, blender, operator_module, class_name, **properties):
     """The operator as Blender would hold it, started by `invoke` but without a window."""
@@ -23,9 +25,9 @@ def modal(addon, blender, operator_module, class_name, **properties):
     return getattr(module, class_name), operator
 
 
-def run(cls, operator, context, until=lambda: False, seconds=10.0):
+def run(cls, operator, context, until=lambda: False):
     """TIMER events until the operator ends or `until` is true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         result = cls.modal(operator, context, SimpleNamespace(type="TIMER"))
         if result != {"PASS_THROUGH"} or until():

@@ -71,7 +71,7 @@ class ScriptedBackend:
     def stop(self) -> None:
         """Go away, as a backend does that is killed."""
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join()
         self._socket.close()
         self._context.destroy(linger=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,8 +137,7 @@ def test_an_fbx_comes_back_into_blender_as_it_was(blender, addon, head, performa
     assert [block.name for block in again.data.shape_keys.key_blocks] == ["Basis", *names]
     for column, name in enumerate(names):
         keys = shape_curve(addon, again.data.shape_keys, name)
-        # An FBX keeps the scene's frames: the performance starts at frame 11.
-        assert np.abs(keys[:, 0] - np.arange(11, 11 + resampled.frame_count)).max() < 1e-3
+        assert np.abs(keys[:, 0] - np.arange(resampled.frame_count)).max() < 1e-3
         assert np.abs(keys[:, 1] - resampled.weights[:, column]).max() < 1e-6
     turns = keyed_values(addon, again)[("rotation_euler", 2)]
     assert len(turns) == resampled.frame_count
@@ -167,17 +167,48 @@ def test_exporting_leaves_the_file_as_it_was(
 
 def test_live_link_and_take_hold_the_take(blender, addon, head, performance, tmp_path):
     take, _, _ = performance
-    exporting = addon("animation.exporting")
-    exporting.export_take(take, tmp_path / "a.take.npz")
+    formats = addon("animation.exporting").FORMATS
+    formats["TAKE"].write(take, tmp_path / "a.take.npz")
     again = addon("shared.take").load_take(tmp_path / "a.take.npz")
     assert np.array_equal(again.weights, take.weights) and again.fps == take.fps
-    exporting.export_live_link(take, tmp_path / "a.csv")
+    formats["LIVE_LINK"].write(take, tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert len(lines) == take.frame_count + 1
     header, first = lines[0].split(","), lines[1].split(",")
     jaw = addon("shared.arkit").INDEX["jawOpen"]
     written = float(first[header.index("JawOpen")])
     assert written == pytest.approx(take.weights[0, jaw], abs=1e-5)
+
+
+def test_every_format_is_offered_in_the_panel_and_to_scripts(blender, addon):
+    exporting = addon("animation.exporting")
+    choice = blender.ops.vividkeys.export.get_rna_type().properties["format"]
+    offered = {item.identifier: item for item in choice.enum_items}
+    assert list(offered) == list(exporting.FORMATS)
+    assert {"GLB", "FBX", "LIVE_LINK", "TAKE"} <= set(offered)
+    assert choice.default == "GLB"
+    for form in addon("shared.take_formats").TAKE_FORMATS:
+        assert exporting.FORMATS[form.name] is form
+    shown = []
+
+    class Grid:
+        enabled = True
+
+        def operator(self, _name, text):
+            shown.append(SimpleNamespace(text=text))
+            return shown[-1]
+
+    layout = SimpleNamespace(grid_flow=lambda **_: Grid(), label=lambda **_: None)
+    layout.column = layout.box = layout.row = lambda **_: layout
+    panel = addon("interface.panels").VIVIDKEYS_PT_export
+    panel.draw(SimpleNamespace(layout=layout), blender.context)
+    forms = exporting.FORMATS.values()
+    assert [(b.text, b.format) for b in shown] == [(f.label, f.name) for f in forms]
+    for form in forms:
+        assert (offered[form.name].name, offered[form.name].description) == (
+            form.label,
+            form.description,
+        )
 
 
 def test_a_folder_that_cannot_be_written_keeps_the_older_file(

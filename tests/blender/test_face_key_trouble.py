@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from tests.patience import wait_until
 
 from .made_up_character import answer, choose, grid, new_character, new_eye, new_object
 from .modal_operators import modal, run
@@ -328,10 +329,7 @@ def test_keys_for_another_file_wait_until_it_is_open(
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     transferring.release.set()
-    deadline = time.monotonic() + 5
-    while connected.job is not None and time.monotonic() < deadline:
-        addon("jobs.timer").tick()
-        time.sleep(0.02)
+    wait_until(lambda: connected.job is None, addon("jobs.timer").tick)
     assert "'Figur' is not in the file any more" in connected.notice.sentences[0]
     assert [offer.label for offer in connected.offers] == ["Figur"]
     transferring.kept[operator.job_id] = "transfer"

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
+
+from tests.patience import PATIENCE, wait_until
 
 from .conftest import PACKAGE, shape_curve
 from .modal_operators import modal, run
@@ -102,19 +105,18 @@ def test_a_target_that_lost_its_keys_in_mid_job_costs_nothing(
     assert connected.pending is not None and connected.pending.file.is_file()
 
 
-def test_a_backend_that_dies_in_mid_job_is_noticed_within_five_seconds(
+def test_a_backend_that_dies_in_mid_job_is_noticed_at_once(
     blender, addon, connected, backend, head, voice, tmp_path
 ):
     backend.holds_back.set()
     connected.disconnect()
     connected.connect(backend.address, backend.key_file, patience=0.0)
-    connected.wait_until_connected(10)
+    connected.wait_until_connected(PATIENCE)
     cls, operator = modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
     run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
-    started = time.monotonic()
+    # In these tests a silence is not noticed for minutes: the end of the connection is.
     backend.stop()
-    assert run(cls, operator, blender.context, seconds=5.0) == {"CANCELLED"}
-    assert time.monotonic() - started < 5.0
+    assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert connected.notice.is_error and connected.notice.next_step
     assert not connected.busy and not blender.data.actions
     with ScriptedBackend(addon, tmp_path) as again:
@@ -126,18 +128,17 @@ def test_a_backend_that_dies_in_mid_job_is_noticed_within_five_seconds(
 
 
 def test_a_backend_that_falls_silent_is_noticed_too(
-    blender, addon, connected, backend, head, voice
+    blender, addon, connected, backend, head, voice, monkeypatch
 ):
     backend.holds_back.set()
     connected.disconnect()
     connected.connect(backend.address, backend.key_file, patience=0.0)
-    connected.wait_until_connected(10)
+    connected.wait_until_connected(PATIENCE)
     cls, operator = modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
     run(cls, operator, blender.context, until=lambda: connected.job.fraction == 0.5)
     backend.silent.set()
-    started = time.monotonic()
-    assert run(cls, operator, blender.context, seconds=7.0) == {"CANCELLED"}
-    assert time.monotonic() - started < 5.5
+    monkeypatch.setattr(addon("shared.limits"), "SILENCE_SECONDS", 0.3)
+    assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert connected.notice.is_error
 
 
@@ -146,10 +147,7 @@ def test_blender_quits_in_mid_job_and_fetches_the_result_later(
 ):
     backend.holds_back.set()
     modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    deadline = time.monotonic() + 5
-    while not backend.submits and time.monotonic() < deadline:
-        connected.pump()
-        time.sleep(0.01)
+    wait_until(lambda: backend.submits, connected.pump)
     job = backend.submits[0].job
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
@@ -178,9 +176,7 @@ def test_an_unfinished_job_can_be_forgotten(blender, addon, backend, voice):
     assert [offer.label for offer in work.offers] == ["Old"]
     assert blender.ops.vividkeys.forget(job="ab" * 16) == {"FINISHED"}
     assert work.offers == ()
-    deadline = time.monotonic() + 5
-    while not backend.forgotten and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: backend.forgotten)
     assert backend.forgotten == ["ab" * 16]
 
 
@@ -192,14 +188,10 @@ def test_a_result_nobody_waits_for_is_rescued(
     monkeypatch.setattr(work_module, "ABANDONED_SECONDS", 0.1)
     backend.holds_back.set()
     modal(addon, blender, "animate", "VIVIDKEYS_OT_animate", audio_file=str(voice))
-    deadline = time.monotonic() + 5
-    while connected.job.fraction < 0.5 and time.monotonic() < deadline:
-        connected.pump()
+    wait_until(lambda: connected.job.fraction == 0.5, connected.pump)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     backend.release.set()
-    while connected.pending is None and time.monotonic() < deadline:
-        addon("jobs.timer").tick()
-        time.sleep(0.02)
+    wait_until(lambda: connected.pending is not None, addon("jobs.timer").tick)
     assert connected.pending.file.is_file()
     assert "Apply Take" in connected.notice.sentences[-1]
     assert not connected.busy
@@ -238,7 +230,10 @@ def test_wrong_key_and_nobody_there_are_said(blender, addon, backend, tmp_path):
         blender.ops.vividkeys.connect_address(address="127.0.0.1", key_file="/no/such.key")
 
 
-def test_check_connection_names_the_step(blender, addon, backend):
+def test_check_connection_names_the_step(blender, addon, backend, monkeypatch):
+    module = addon("operators.check_connection")
+    patient = partial(module.check_connection, timeout=PATIENCE)
+    monkeypatch.setattr(module, "check_connection", patient)
     preferences = blender.context.preferences.addons[PACKAGE].preferences
     preferences.address, preferences.key_file = backend.address, str(backend.key_file)
     blender.ops.vividkeys.check_connection()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from .conftest import REPOSITORY
 from .modal_operators import modal, run
 from .test_real_backend import INTERPRETER, SAMPLES, real_backend_is_there  # noqa: F401
 
-pytestmark = pytest.mark.timeout(300)
 VIDEO = REPOSITORY / "backend" / "mesh_to_video" / "video.py"
 
 
@@ -26,14 +27,14 @@ def connect_to(blender, addon, tmp_path):
             REPOSITORY,
             tmp_path / "backend.log",
             command=("-m", "tests.backend.server.run_child", str(data), f"modules={modules}"),
-            start_seconds=120,
+            start_seconds=PATIENCE,
         )
         process.start()
         started.append(process)
         process.wait_until_ready()
         work = addon("jobs.work").state()
         work.session.connect(process.keys.address, process.keys)
-        work.wait_until_connected(20)
+        work.wait_until_connected(PATIENCE)
         return work
 
     addon("folders").unfinished_file().unlink(missing_ok=True)
@@ -72,9 +73,9 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
         addon, blender, "render_video", "VIVIDKEYS_OT_render_video", video_preview=True,
         video_size=320,
     )  # fmt: skip
-    run(cls, operator, blender.context, until=lambda: len(movies(blender, addon)) == 1, seconds=60)
+    run(cls, operator, blender.context, until=lambda: len(movies(blender, addon)) == 1)
     assert movies(blender, addon)[0].elements[0].orig_width == 256, "the preview"
-    assert run(cls, operator, blender.context, seconds=60) == {"FINISHED"}
+    assert run(cls, operator, blender.context) == {"FINISHED"}
     (movie,) = movies(blender, addon)
     assert movie.elements[0].orig_width == 320 and len(shown) == 2
     assert movie.fps == pytest.approx(30 / 1.001, rel=1e-4)

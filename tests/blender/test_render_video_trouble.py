@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from tests.patience import wait_until
 
 from .modal_operators import run
 from .talking_video import FRAMES, as_modal, file_of, frames, movies, sounds, strips_of
@@ -106,10 +107,7 @@ def test_cancelled_while_the_film_is_received_it_is_forgotten(
     run(cls, operator, blender.context, until=lambda: connected.job.result_waits)
     blender.ops.vividkeys.cancel()
     assert run(cls, operator, blender.context) == {"CANCELLED"}
-    deadline = time.monotonic() + 5
-    while backend.submits[0].job not in backend.forgotten and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert backend.submits[0].job in backend.forgotten
+    wait_until(lambda: backend.submits[0].job in backend.forgotten)
     assert connected.offers == () and movies(addon, speaking) == []
     assert not list(addon("folders").received_folder().glob(f"{backend.submits[0].job}*"))
 
@@ -174,9 +172,7 @@ def test_when_another_file_was_opened_the_film_is_kept_and_told(
 ):
     as_modal(addon, blender, video_preview=False)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    while not connected.job.finished:
-        connected.pump()
-        time.sleep(0.01)
+    wait_until(lambda: connected.job.finished, connected.pump)
     connected.job.looked_at -= 10.0
     addon("jobs.timer").tick()
     assert not connected.notice.is_error and "is saved as" in connected.notice.sentences[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The voice in the sequencer: at its frame, on a free channel, replaced and never piled up."""
+"""The voice in the sequencer: at its frame, on a free channel, never piled up, nothing lost."""
 
 from __future__ import annotations
 
@@ -51,16 +51,39 @@ def test_it_takes_a_free_channel_and_moves_nothing(blender, addon, voice):
     assert places["music"] == (1, 5) and places["later"] == (2, 500)
 
 
-def test_it_replaces_its_own_and_only_its_own(blender, addon, voice):
+def test_the_same_sound_at_the_same_place_is_the_same_strip(blender, addon, voice):
     scene, sequencer = blender.context.scene, addon("video.sequencer")
-    sequencer.lay_sound(scene, voice, 1, "Anna")
-    sequencer.lay_sound(scene, voice, 1, "Berta")
-    sequencer.lay_sound(scene, voice, 40, "Anna")
-    strips = _strips(blender, addon)
-    assert len(strips) == 2
-    assert _first(sequencer.our_strip(scene, "Anna")) == 40
-    assert _first(sequencer.our_strip(scene, "Berta")) == 1
-    assert len(blender.data.sounds) <= 2
+    strip = sequencer.lay_sound(scene, voice, 1, "Anna")
+    strip.volume, strip.channel = 0.5, 7
+    other = sequencer.lay_sound(scene, voice, 1, "Berta")
+    again = sequencer.lay_sound(scene, voice, 1, "Anna")
+    assert again == strip and other != strip
+    assert (strip.volume, strip.channel) == (0.5, 7)
+    assert len(_strips(blender, addon)) == 2 and len(blender.data.sounds) <= 2
+
+
+def test_an_earlier_line_stays_and_is_not_heard_over_the_new_one(blender, addon, voice, tmp_path):
+    scene, sequencer = blender.context.scene, addon("video.sequencer")
+    said: list[str] = []
+    first = sequencer.lay_sound(scene, voice, 1, "Anna", said.append)
+    far = sequencer.lay_sound(scene, voice, 40, "Anna", said.append)
+    assert said == [f"The earlier sound strip '{first.name}' stays where it is."]
+    assert sequencer.our_strip(scene, "Anna") == far and not first.mute
+    other = tmp_path / "other.wav"
+    other.write_bytes(voice.read_bytes())
+    near = sequencer.lay_sound(scene, other, 10, "Anna", said.append)
+    assert sequencer.our_strip(scene, "Anna") == near
+    assert {s.name for s in _strips(blender, addon)} == {first.name, far.name, near.name}
+    assert first.mute and not far.mute and not near.mute
+    assert (_first(first), _first(far), _first(near)) == (1, 40, 10)
+    assert said[1:] == [
+        f"The earlier sound strip '{first.name}' is muted: it would be heard at the same time.",
+        f"The earlier sound strip '{far.name}' stays where it is.",
+    ]
+    # The first line again: its own strip speaks, and the other is silent.
+    assert sequencer.lay_sound(scene, voice, 1, "Anna", said.append) == first
+    assert not first.mute and near.mute and sequencer.our_strip(scene, "Anna") == first
+    assert len(said) == 4
 
 
 def test_a_strip_says_where_its_sound_begins_and_what_is_heard(blender, addon, voice):

@@ -185,13 +185,55 @@ def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, 
         animate.plan_from_json(values)
 
 
+def test_every_dial_is_a_property_that_can_be_keyed(blender, addon):
+    table = addon("shared.dials")
+    settings = blender.context.scene.vividkeys
+    animate = blender.ops.vividkeys.animate.get_rna_type().properties
+    apply_take = blender.ops.vividkeys.apply_take.get_rna_type().properties
+    for dial in table.DIALS:
+        for known in (settings.bl_rna.properties, animate):
+            field = known[dial.name]
+            assert (field.name, field.description) == (dial.label, dial.tooltip)
+            assert (field.hard_min, field.hard_max) == (dial.lowest, dial.highest)
+            assert field.soft_max == (dial.usual_highest or dial.highest)
+            assert field.default == dial.default and field.subtype == "FACTOR"
+        assert (dial.name in apply_take) is (dial in table.STYLE)
+        settings.keyframe_insert(dial.name, frame=1)
+        setattr(settings, dial.name, dial.highest)
+        assert getattr(settings, dial.name) == dial.highest
+        settings.property_unset(dial.name)
+        assert getattr(settings, dial.name) == dial.default
+
+
+def test_every_style_dial_is_noted_in_the_action_and_read_again(blender, addon, animated):
+    settings = blender.context.scene.vividkeys
+    turned = {dial.name: dial.highest for dial in addon("shared.dials").STYLE}
+    for name, value in turned.items():
+        setattr(settings, name, value)
+    assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
+    action = addon("animation.exporting").performance_actions([animated])[0]
+    assert addon("animation.keying").action_description(action)["style"] == turned
+    assert addon("jobs.performances").performance_on(blender.context).meta["style"] == turned
+
+
+def test_every_mood_can_be_keyed_over_time(blender, addon):
+    scene = blender.context.scene
+    moods = addon("shared.dials").MOODS
+    for name in moods:
+        scene.vividkeys.keyframe_insert(name, frame=1)
+    assert addon("animation.animated_moods").moving_moods(scene) == moods
+
+
 def test_the_panel_shows_every_dial_and_applies_it(blender, addon, animated):
     recorder = Recorder(blender)
-    addon("interface.panels").VIVIDKEYS_PT_style.draw(
-        SimpleNamespace(layout=recorder), blender.context
-    )
-    assert sorted(recorder.fields) == sorted(addon("shared.performance.style").RANGES)
+    panels, dials = addon("interface.panels"), addon("shared.dials")
+    panels.VIVIDKEYS_PT_style.draw(SimpleNamespace(layout=recorder), blender.context)
+    assert recorder.fields == [dial.name for dial in dials.STYLE]
     assert recorder.buttons["vividkeys.apply_take"] is True
+    panels.VIVIDKEYS_PT_performance.draw(SimpleNamespace(layout=recorder), blender.context)
+    assert sorted(set(recorder.fields) & {dial.name for dial in dials.DIALS}) == sorted(
+        dial.name for dial in dials.DIALS
+    )
 
 
 def test_the_panel_says_when_animate_has_to_run_again(blender, addon, head, make_plan, speech):

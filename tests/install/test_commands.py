@@ -16,12 +16,13 @@ from installer.command_line import COMMANDS
 from installer.doctor import Finding, State
 from installer.failure import SetupError
 from installer.paths import ROOT
+from tests.patience import PATIENCE
 
 
 def install(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(folder / "install.py"), *arguments],
-        capture_output=True, text=True, timeout=120, cwd=folder, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=PATIENCE, cwd=folder, stdin=subprocess.DEVNULL,
         env={**os.environ, **environment},
     )  # fmt: skip
 
@@ -86,7 +87,7 @@ def test_an_old_python_says_so() -> None:
     source = (ROOT / "install.py").read_text("utf-8")
     program = f"import sys; sys.version_info = (2, 7, 18); exec(compile({source!r}, 'i', 'exec'))"
     answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE
     )
     assert answer.returncode == 1
     assert "Python 2.7" in answer.stderr and "install Python 3.11" in answer.stderr

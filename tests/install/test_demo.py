@@ -22,7 +22,7 @@ from shared.take import load_take
 
 SECONDS = 1.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def demo(out: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +88,15 @@ def test_keys_that_do_not_fit_are_refused(keys: FaceKeys, field: str, value: obj
     with pytest.raises(VividKeysError) as caught:
         replace(keys, **{field: value})
     assert caught.value.kind == ErrorKind.BAD_ARRAY
+
+
+def test_a_file_of_keys_is_for_numpy_alone(keys: FaceKeys, tmp_path: Path) -> None:
+    contract.save_keys(keys, tmp_path / "keys.npz")
+    z = np.load(tmp_path / "keys.npz", allow_pickle=False)
+    assert json.loads(str(z["meta"])) == keys.meta
+    np.testing.assert_array_equal(z["shapes"], keys.shapes)
+    again = contract.keys_from_arrays(dict(z))
+    assert again.meta == keys.meta
 
 
 def test_too_fine_a_mesh_is_refused_with_what_to_do() -> None:

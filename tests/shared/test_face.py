@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def test_a_saved_face_comes_back_equal(face: FaceMesh, tmp_path: Path) -> None:
         np.testing.assert_array_equal(face_to_arrays(loaded)[name], value, err_msg=name)
     assert loaded.materials == face.materials
     assert loaded.meta == face.meta
+
+
+def test_numpy_alone_reads_the_meta_of_a_file(face: FaceMesh, tmp_path: Path) -> None:
+    save_face(face, tmp_path / "face.npz")
+    z = np.load(tmp_path / "face.npz", allow_pickle=False)
+    header = json.loads(str(z["meta"]))
+    assert header == {"materials": ["skin", "teeth"], "parts": ["head"], "meta": face.meta}
+
+
+def test_a_face_of_an_earlier_version_still_opens(face: FaceMesh, tmp_path: Path) -> None:
+    header = {"materials": ["skin", "teeth"], "parts": ["head"], "meta": face.meta}
+    old = {name: array for name, array in face_to_arrays(face).items() if name != "meta"}
+    packed = np.frombuffer(json.dumps(header).encode("utf-8"), np.uint8)
+    np.savez_compressed(tmp_path / "old.npz", **old, meta=packed)
+    loaded = load_face(tmp_path / "old.npz")
+    assert loaded.meta == face.meta and loaded.materials == face.materials
 
 
 def test_posing_adds_the_weighted_shapes(face: FaceMesh) -> None:

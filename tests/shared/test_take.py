@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from shared.take import (
 )
 
 FIELDS = ("weights", "head_rotation", "head_translation", "neutral", "triangles")
+OFFSETS = ("offset_basis", "offset_weights")
 
 
 def ramp_take(frames: int, fps: float) -> Take:
@@ -42,7 +44,7 @@ def ramp_take(frames: int, fps: float) -> Take:
 def assert_same(one: Take, other: Take) -> None:
     assert one.fps == other.fps
     assert one.meta == other.meta
-    for name in (*FIELDS, "offset_basis", "offset_weights"):
+    for name in (*FIELDS, *OFFSETS):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
@@ -61,6 +63,52 @@ def test_the_file_is_readable_without_pickle_and_names_its_columns(
     with np.load(path, allow_pickle=False) as archive:
         assert tuple(archive["names"]) == ARKIT_NAMES
         assert archive["weights"].dtype == np.float32
+
+
+def test_numpy_alone_reads_the_frame_rate_and_the_meta(small_take: Take, tmp_path: Path) -> None:
+    meta = {"voice": 'für "Ümläute"\n\u0000', "warnings": ["\U0001f600"], "seed": 7}
+    path = tmp_path / "a.take.npz"
+    save_take(replace(small_take, fps=29.97, meta=meta), path)
+    z = np.load(path, allow_pickle=False)
+    assert float(z["fps"]) == 29.97 and json.loads(str(z["meta"])) == meta
+    assert z["fps"].shape == z["meta"].shape == ()
+    assert_same(load_take(path), replace(small_take, fps=29.97, meta=meta))
+
+
+def test_a_file_of_an_earlier_version_still_opens(small_take: Take, tmp_path: Path) -> None:
+    """Its frame rate is a list of one number, its meta the bytes of the text."""
+    members = {name: getattr(small_take, name) for name in (*FIELDS, *OFFSETS)}
+    text = json.dumps(small_take.meta, ensure_ascii=False).encode("utf-8")
+    path = tmp_path / "old.take.npz"
+    np.savez_compressed(
+        path,
+        **members,
+        fps=np.array([small_take.fps], np.float64),
+        meta=np.frombuffer(text, np.uint8),
+        names=np.array(ARKIT_NAMES),
+    )
+    assert_same(load_take(path), small_take)
+
+
+def test_messages_carry_numbers_and_bytes_only(small_take: Take) -> None:
+    sent = take_to_arrays(small_take)
+    assert {array.dtype.kind for array in sent.values()} <= set("fiu")
+    assert sent["fps"].shape == (1,) and sent["meta"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [np.array("{"), np.array(""), np.array("[1]"), np.array(["{}"]), np.array(b"{}")]
+    + [np.array([0x110000], np.uint32).view("<U1").reshape(()), np.array(1.0)],
+)
+def test_a_meta_that_is_no_json_object_is_refused(
+    small_take: Take, tmp_path: Path, meta: np.ndarray
+) -> None:
+    path = tmp_path / "a.take.npz"
+    np.savez(path, **{**take_to_arrays(small_take), "names": np.array(ARKIT_NAMES), "meta": meta})
+    with pytest.raises(VividKeysError) as caught:
+        load_take(path)
+    assert caught.value.kind in (ErrorKind.BAD_ARRAY, ErrorKind.BAD_FILE)
 
 
 def test_columns_in_another_order_are_put_right(small_take: Take, tmp_path: Path) -> None:

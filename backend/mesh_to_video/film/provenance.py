@@ -128,7 +128,7 @@ def read_provenance(path: Path) -> Provenance | None:
         with open(path, "rb") as file:
             is_picture = file.read(8) == b"\x89PNG\r\n\x1a\n"
         texts = _texts_of_picture(path) if is_picture else _texts_of_film(path)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises what its many readers come upon
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"'{path.name}' is not a video or picture that can be read.",
@@ -141,21 +141,18 @@ def read_provenance(path: Path) -> Provenance | None:
 
 
 def _texts_of_picture(path: Path) -> list[str]:
-    from PIL import Image
+    from backend.media.pictures import open_picture
 
-    with Image.open(path) as image:
+    with open_picture(path.read_bytes()) as image:
         held: Any = getattr(image, "text", {}) or image.info
         return [str(value) for value in held.values() if isinstance(value, str)]
 
 
 def _texts_of_film(path: Path) -> list[str]:
-    import av
+    from backend.media.containers import open_container
 
-    try:
-        with av.open(str(path)) as container:
-            texts = [str(value) for value in container.metadata.values()]
-    except av.FFmpegError as error:
-        raise ValueError(str(error)) from error
+    with path.open("rb") as file, open_container(file) as container:
+        texts = [str(value) for value in container.metadata.values()]
     return [*texts, *(packet.decode(errors="replace") for packet in _xmp_packets(path))]
 
 

@@ -45,15 +45,8 @@ def _animate(context: JobContext) -> Result:
     settings = AnimateSettings(
         seed=request.seed,
         fps=request.fps,
-        articulation=request.articulation,
-        blinks=request.blinks,
-        gaze=request.gaze,
-        head_motion=request.head_motion,
-        effort=request.effort,
-        jaw_share=request.jaw_share,
-        parted=request.parted,
-        head_liveliness=request.head_liveliness,
         style=request.style,
+        **request.dial_values(AnimateSettings.DIALS),
     )
     context.progress("reading", 0.0, "Reading the voice")
     audio = load_audio(context.upload(request.audio), name=request.audio_name or "the voice")
@@ -64,15 +57,16 @@ def _animate(context: JobContext) -> Result:
     chunks: list[MotionChunk] = []
     for chunk in animate_chunks(audio, model, settings, context.cancelled, face):
         chunks.append(chunk)
-        piece = MotionSlice(
-            chunk.start_frame,
-            settings.fps,
-            chunk.weights,
-            chunk.head_rotation,
-            chunk.head_translation,
-            chunk.offset_weights,
-        )
-        context.chunk(piece.info(), piece.arrays())
+        if request.stream:
+            piece = MotionSlice(
+                chunk.start_frame,
+                settings.fps,
+                chunk.weights,
+                chunk.head_rotation,
+                chunk.head_translation,
+                chunk.offset_weights,
+            )
+            context.chunk(piece.info(), piece.arrays())
         context.progress("animating", chunk.fraction, "Animating the voice")
     take = take_of_chunks(chunks, audio, model, settings, face)
     info = {"frames": take.frame_count, "fps": take.fps, "warnings": take.meta["warnings"]}

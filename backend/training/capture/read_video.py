@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.audio.load import Audio, load_audio
+from backend.media.containers import UnknownContainerError, open_container
 from shared.errors import ErrorKind, VividKeysError
 
 Pixels = NDArray[np.uint8]
@@ -23,7 +25,10 @@ LONGEST_SIDE = 1920
 # All landmarks of a film are held in memory: some 2 GB for this long at 60 pictures a second.
 LONGEST_SECONDS = 600.0
 _MOST_DAMAGED = 200
-_OTHER_FILM = "Choose a film (MP4, MOV, MKV, MPG) in which someone speaks to the camera."
+_MOST_PIXELS = 40_000_000  # films go up to 8K, which is 33 million
+_OTHER_FILM = (
+    "Choose a film (MP4, MOV, MKV, WebM, AVI, MPG, TS) in which someone speaks to the camera."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,21 +94,42 @@ def read_sound(path: Path) -> Audio | None:
         raise
 
 
-def _opened(path: Path) -> av.container.InputContainer:
-    if not path.is_file():
-        raise VividKeysError(ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path.")
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     try:
-        return av.open(str(path), mode="r")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise VividKeysError(
-            ErrorKind.BAD_FILE, f"'{path.name}' is not a film that can be read.", _OTHER_FILM
-        ) from error
+        if not path.is_file():
+            raise VividKeysError(
+                ErrorKind.BAD_FILE, f"There is no file '{path}'.", "Check the path."
+            )
+        file = path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        raise _no_film(path) from error
+    with file:
+        try:
+            container = open_container(file)
+        except UnknownContainerError as error:
+            raise _no_film(path) from error
+        with container:
+            yield container
+
+
+def _no_film(path: Path) -> VividKeysError:
+    return VividKeysError(
+        ErrorKind.BAD_FILE, f"'{path.name}' is not a film that can be read.", _OTHER_FILM
+    )
 
 
 def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     for stream in container.streams.video:
         # The cover of a sound file is one still picture and no film.
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            if stream.codec_context.width * stream.codec_context.height > _MOST_PIXELS:
+                raise VividKeysError(
+                    ErrorKind.TOO_LARGE,
+                    f"The pictures of '{path.name}' have more than {_MOST_PIXELS // 10**6} million "
+                    "pixels.",
+                    "Make a smaller copy, for example 1920 pixels wide.",
+                )
             return stream
     raise VividKeysError(ErrorKind.BAD_FILE, f"'{path.name}' has no picture track.", _OTHER_FILM)
 

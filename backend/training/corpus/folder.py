@@ -24,6 +24,7 @@ import soxr
 from numpy.typing import NDArray
 
 from backend.audio.load import load_audio
+from backend.media.containers import open_container
 from backend.training.corpus.utterance import SAMPLE_RATE, to_int16
 from shared.errors import ErrorKind, VividKeysError
 
@@ -72,7 +73,7 @@ def _read_headerless(path: Path, container: str) -> NDArray[np.float32]:
     pieces: list[NDArray[np.float32]] = []
     rate = SAMPLE_RATE
     try:
-        with av.open(str(path), format=container) as stream:
+        with path.open("rb") as file, open_container(file, container) as stream:
             resampler = av.AudioResampler(format="flt", layout="mono")
             for frame in stream.decode(audio=0):
                 rate = frame.sample_rate

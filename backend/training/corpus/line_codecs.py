@@ -17,6 +17,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from backend.media.containers import open_container
 from backend.training.corpus.utterance import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
@@ -75,7 +76,7 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     pieces: list[Samples] = []
     rate = codec.rate
     resampler = av.AudioResampler(format="flt", layout="mono")
-    with av.open(buffer, "r", format=codec.container) as source:
+    with open_container(buffer, codec.container) as source:
         for frame in source.decode(audio=0):
             rate = frame.sample_rate
             frame.pts = None

@@ -31,9 +31,10 @@ from backend.face.topology import (
 from backend.heads.fit_photo import fit_head
 from backend.heads.stored_head import StoredHead
 from shared.arkit import INDEX
-from shared.arrays import load_npz, save_npz
+from shared.arrays import save_npz
 from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
+from shared.npz import load_npz
 
 Floats = NDArray[np.float64]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from backend.face.load_image import load_image
 from backend.heads.add import made_head
 from shared.errors import VividKeysError
 
@@ -104,15 +105,17 @@ def _backgrounds(photos: Photos, random: np.random.Generator) -> list[Pixels]:
     if not photos.portraits:
         return []
     for index in random.integers(len(photos.portraits), size=_BACKGROUNDS):
-        picture = cv2.imread(str(photos.portraits[index]))
-        if picture is not None:
-            # The upper corners are background in nearly all of them.
-            height, width = picture.shape[:2]
-            left = bool(random.random() < 0.5)
-            part = picture[: int(0.45 * height), : int(0.2 * width)]
-            if not left:
-                part = picture[: int(0.45 * height), -int(0.2 * width) :]
-            found.append(np.ascontiguousarray(part[..., ::-1], np.uint8))
+        try:
+            picture = load_image(photos.portraits[index]).pixels
+        except VividKeysError:
+            continue
+        # The upper corners are background in nearly all of them.
+        height, width = picture.shape[:2]
+        left = bool(random.random() < 0.5)
+        part = picture[: int(0.45 * height), : int(0.2 * width)]
+        if not left:
+            part = picture[: int(0.45 * height), -int(0.2 * width) :]
+        found.append(np.ascontiguousarray(part, np.uint8))
     return found
 
 

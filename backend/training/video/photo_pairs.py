@@ -28,8 +28,9 @@ from backend.mesh_to_video.frame.portrait import Portrait, portrait_from_pixels
 from backend.mesh_to_video.frame_renderer import FrameRenderer
 from backend.mesh_to_video.settings import GEOMETRY_ONLY, RenderSettings
 from shared.arkit import INDEX
-from shared.arrays import load_npz, save_npz
+from shared.arrays import save_npz
 from shared.errors import VividKeysError
+from shared.npz import load_npz
 from shared.take import Take
 
 from .pairs import Floats, Pixels, TrainingPair

@@ -13,7 +13,7 @@ from backend.audio.load import Audio
 from backend.audio_to_mesh import animate as animate_module
 from backend.audio_to_mesh.animate import animate, animate_chunks
 from backend.audio_to_mesh.motion_model import MotionModel
-from backend.audio_to_mesh.settings import RANGES, AnimateSettings
+from backend.audio_to_mesh.settings import FRAME_RATES, AnimateSettings
 from backend.audio_to_mesh.speaker import OFFSETS, SpeakerStyle
 from backend.audio_to_mesh.streaming import MotionChunk
 from shared.arkit import INDEX
@@ -148,6 +148,9 @@ def test_progress_and_cancel(model: MotionModel, voice: Audio) -> None:
     with pytest.raises(VividKeysError) as error:
         list(animate_chunks(voice, model, STILL, cancelled))
     assert error.value.kind == ErrorKind.CANCELLED
+
+
+RANGES = {"fps": FRAME_RATES} | {d.name: (d.lowest, d.highest) for d in AnimateSettings.DIALS}
 
 
 @pytest.mark.parametrize("name", RANGES)

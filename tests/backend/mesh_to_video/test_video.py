@@ -18,6 +18,7 @@ from backend.mesh_to_video.video import FrameSource, preview_settings, render_vi
 from backend.samples import PORTRAIT
 from shared.errors import ErrorKind, VividKeysError
 from shared.take import Take
+from tests.patience import Clock
 
 
 class Maker:
@@ -55,7 +56,8 @@ class Maker:
 
 def test_a_video_and_its_report(tmp_path: Path, small_take: Take) -> None:
     told: list[tuple[float, str]] = []
-    maker = Maker(count=60, notes=("The head was held.",))
+    clock = Clock()
+    maker = Maker(count=60, notes=("The head was held.",), at=lambda frame: clock.advance(0.25))
     out = tmp_path / "film.mp4"
     video = render_video(
         PORTRAIT,
@@ -65,6 +67,7 @@ def test_a_video_and_its_report(tmp_path: Path, small_take: Take) -> None:
         settings=RenderSettings(fps=29.97),
         progress=lambda share, words: told.append((share, words)),
         make_frames=maker,
+        clock=clock,
     )
     film = read_film(out)
     assert len(film.frames) == 60 == video.frames
@@ -72,15 +75,34 @@ def test_a_video_and_its_report(tmp_path: Path, small_take: Take) -> None:
     assert film.click_times() == pytest.approx([1.0], abs=2e-3)
     assert (video.path, video.width, video.height) == (out, 64, 64)
     assert video.fps == pytest.approx(30000 / 1001) == maker.settings.fps
-    assert video.seconds == pytest.approx(2.002) and video.fps_measured > 1
+    assert video.seconds == pytest.approx(2.002)
     assert video.warnings == ("The head was held.",) and maker.closed
     known = read_provenance(out)
     assert known is not None
     assert (known.take, known.photo) == (take_sha256(small_take), photo_sha256(PORTRAIT))
     shares = [share for share, _ in told]
     assert shares == sorted(shares) and shares[0] == 0.0 and shares[-1] == 1.0
-    last = next(words for share, words in reversed(told) if words.startswith("Frame"))
-    assert last.startswith("Frame 60 of 60, ") and "frames per second, 0 s left" in last
+    assert video.fps_measured == pytest.approx(4.0)
+    words = [words for _, words in told if words.startswith("Frame")]
+    assert words[0] == "Frame 2 of 60, 8.0 frames per second, 8 s left"
+    assert words[-1] == "Frame 60 of 60, 4.1 frames per second, 0 s left"
+
+
+def test_the_speed_is_told_ten_times_a_second_and_at_the_end(
+    tmp_path: Path, small_take: Take
+) -> None:
+    told: list[str] = []
+    clock = Clock()
+    render_video(
+        PORTRAIT,
+        small_take,
+        tmp_path / "film.mp4",
+        progress=lambda _share, words: told.append(words),
+        make_frames=Maker(count=12, at=lambda frame: clock.advance(0.04)),
+        clock=clock,
+    )
+    frames = [words.split(",")[0] for words in told if words.startswith("Frame")]
+    assert frames == [f"Frame {number} of 12" for number in (4, 7, 10, 12)]
 
 
 def test_only_the_beginning(tmp_path: Path, small_take: Take) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.backend.server.real_server import PATIENCE, BareClient, RunningServer
+from tests.backend.server.patient_link import patient_limits
+from tests.backend.server.real_server import BareClient, RunningServer
+from tests.patience import PATIENCE
+
+__all__ = ["patient_limits"]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,14 +46,19 @@ def _double(context: JobContext) -> Result:
     return Result({"doubled": len(context.arrays)}, {k: v * 2 for k, v in context.arrays.items()})
 
 
-def _wait(context: JobContext) -> Result:
-    """Wait for `seconds`, deaf to cancel when `deaf`."""
-    until = time.monotonic() + float(context.params["seconds"])
-    while time.monotonic() < until:
+def _hold(context: JobContext) -> None:
+    """Wait until the file `until` is there, or for ever; deaf to cancel when `deaf`."""
+    until = context.params.get("until")
+    while until is None or not Path(until).exists():
         if context.cancelled() and not context.params.get("deaf"):
             raise VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
         context.progress("waiting", 0.5, "Waiting")
         time.sleep(0.01)
+
+
+def _wait(context: JobContext) -> Result:
+    """Wait as `_hold` does."""
+    _hold(context)
     return Result({"name": context.params.get("name", "")}, {"done": np.ones(1, np.float32)})
 
 
@@ -74,18 +80,14 @@ def _break(context: JobContext) -> Result:
 
 
 def _film(context: JobContext) -> Result:
-    """A file of `size` bytes, the same for every `seed`; waits half-way if told to."""
+    """A file of `size` bytes, the same for every `seed`; waits half-way if `holds`."""
     path = context.new_file("film.mp4")
     data = np.random.default_rng(context.params.get("seed", 0)).bytes(context.params["size"])
     with path.open("wb") as stream:
         stream.write(data[: len(data) // 2])
         stream.flush()
-        until = time.monotonic() + float(context.params.get("seconds", 0))
-        while time.monotonic() < until:
-            if context.cancelled() and not context.params.get("deaf"):
-                raise VividKeysError(ErrorKind.CANCELLED, "Cancelled.", "")
-            context.progress("waiting", 0.5, "Waiting")
-            time.sleep(0.01)
+        if context.params.get("holds"):
+            _hold(context)
         if context.params.get("disk"):
             raise OSError(28, "No space left on device")
         stream.write(data[len(data) // 2 :])

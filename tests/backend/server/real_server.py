@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import zmq
 
+from backend.server import dispatch, reception, uploads
 from backend.server.access import KnownKeys
 from backend.server.keys import KeyPair, clients_file, make_client, new_key_pair, server_keys
 from backend.server.server import Server, ServerSettings
@@ -31,9 +32,20 @@ from shared.messages import (
     new_job_id,
 )
 from shared.protocol import decode_from_server, encode
+from tests.patience import PATIENCE
 
 QUICK_JOBS = ("tests.backend.server.quick_jobs",)
-PATIENCE = 20.0
+
+
+def be_patient(set_value: Callable[[Any, str, float], None]) -> None:
+    """Make the limits of the server that a busy machine could break as long as a test waits.
+
+    `set_value` is setattr, or that of a MonkeyPatch.
+    """
+    set_value(dispatch, "KILL_SECONDS", PATIENCE)
+    set_value(reception, "SILENCE_SECONDS", PATIENCE)
+    set_value(reception, "HANDSHAKE_SECONDS", PATIENCE)
+    set_value(uploads, "LEFT_SECONDS", PATIENCE)
 
 
 class RunningServer:
@@ -71,7 +83,7 @@ class RunningServer:
 
     def stop(self) -> None:
         self.server.ask_to_stop()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m backend serve --child` with the quick jobs: run_child FOLDER [ORPHAN_SECONDS]."""
+"""`python -m backend serve --child` with the quick jobs: run_child FOLDER [NAME=VALUE ...]."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 from backend.server.serve import ServeSettings, serve
-from tests.backend.server.real_server import QUICK_JOBS
+from tests.backend.server.real_server import QUICK_JOBS, be_patient
 
 
 def main() -> int:
     folder, *options = sys.argv[1:]
+    be_patient(setattr)
     values = dict(option.split("=") for option in options)
     if "largest_file" in values:
         # From here on writing more into one file fails as it does on a full disk.

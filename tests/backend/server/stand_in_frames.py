@@ -21,8 +21,15 @@ from backend.server.job_kinds import JobContext, Result
 from backend.server.jobs import animate, reconstruct, render
 from shared.take import Take, resample_take
 
-# A photo of these bytes is drawn slowly, to be cancelled meanwhile.
-SLOW = b"a slow photo"
+# A photo of these bytes stands still before its twelfth frame: longer than it takes until
+# something is said about the speed again.
+PAUSING = b"a photo with a pause"
+# Of this one only the first frame is drawn until the job is cancelled.
+ENDLESS = b"a photo without an end"
+# A photo that ends with these bytes is drawn by the pipeline after all.
+REAL = b"a real photo"
+
+_PIPELINE = video.frames_of_photo
 
 
 def frames_of_photo(
@@ -30,15 +37,19 @@ def frames_of_photo(
 ) -> FrameSource:
     """A grey picture for each frame, the lighter the further the jaw is open."""
     assert isinstance(image, Path)
-    is_slow = image.read_bytes() == SLOW
+    photo = image.read_bytes()
+    if photo.endswith(REAL):
+        return _PIPELINE(image, take, settings, cancelled)
     side = settings.size or 640
     opened = resample_take(take, settings.fps).weights[:, 17]
     channels = 4 if settings.background == "alpha" else 3
 
     def frames() -> Iterator[NDArray[np.uint8]]:
-        for value in opened:
-            if is_slow:
-                time.sleep(0.05)
+        for frame, value in enumerate(opened):
+            if photo == PAUSING and frame == 11:
+                time.sleep(0.2)
+            while photo == ENDLESS and frame == 1 and not cancelled():
+                time.sleep(0.01)
             yield np.full((side // 2, side, channels), round(255 * float(value)), np.uint8)
 
     return FrameSource(len(opened), frames(), ("It is only a stand-in.",))
@@ -54,8 +65,8 @@ def _run(context: JobContext) -> Result:
         video.frames_of_photo = kept
 
 
+# Nothing is warmed up: whether a worker rests for long enough is a matter of the machine's speed.
 JOB_KINDS = (
-    *animate.JOB_KINDS,
-    *reconstruct.JOB_KINDS,
-    replace(render.JOB_KINDS[0], run=_run),
+    *(replace(kind, warm=None) for kind in (*animate.JOB_KINDS, *reconstruct.JOB_KINDS)),
+    replace(render.JOB_KINDS[0], run=_run, warm=None),
 )

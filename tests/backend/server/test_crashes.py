@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from blender_addon.connection.backend_process import BackendProcess, BackendStat
 from shared.connection import ClientKeys
 from shared.errors import ErrorKind
 from shared.messages import Accepted, Attach, Done, Failed, Progress
-from tests.backend.server.real_server import PATIENCE, BareClient, RunningServer
+from tests.backend.server.real_server import BareClient, RunningServer
+from tests.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,6 +35,7 @@ def child(tmp_path: Path) -> Iterator[Callable[..., BackendProcess]]:
             ROOT,
             tmp_path / "logs" / "backend.log",
             command=("-m", "tests.backend.server.run_child", str(tmp_path / "data"), *options),
+            start_seconds=PATIENCE,
         )
         backend.start()
         started.append(backend)
@@ -69,13 +70,6 @@ def begun(client: BareClient, job: str) -> None:
     )
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def kill(backend: BackendProcess) -> None:
     """As a crash does: without a word."""
     assert backend.pid is not None
@@ -91,7 +85,7 @@ def test_a_worker_that_is_killed_fails_its_job_and_the_next_one_works(tmp_path: 
     assert server.ready.wait(PATIENCE)
     client = BareClient(server.address, server.client_keys("anna"))
     try:
-        job = client.submit("wait", seconds=30)
+        job = client.submit("wait")
         waiting = client.submit("double", {"curve": np.ones(2, np.float32)})
         begun(client, job)
         pid = server.server.dispatcher.worker_pid
@@ -101,8 +95,7 @@ def test_a_worker_that_is_killed_fails_its_job_and_the_next_one_works(tmp_path: 
         assert (failed.kind, failed.about) == (ErrorKind.BACKEND_LOST, "job")
         assert "again" in failed.next_step
         assert client.result_of(waiting).arrays["curve"].tolist() == [2, 2]
-        again = client.submit("wait", seconds=0.01)
-        client.result_of(again)
+        client.result_of(client.submit("double"))
     finally:
         client.close()
         server.stop()
@@ -132,9 +125,10 @@ def test_a_worker_that_cannot_start_is_reported_and_the_backend_ends(tmp_path: P
             str(tmp_path / "data"),
             "modules=tests.backend.server.jobs_that_kill",
         ),
+        start_seconds=PATIENCE,
     )
     backend.start()
-    wait_until(lambda: backend.poll() is not BackendState.STARTING, 40)
+    wait_until(lambda: backend.poll() is not BackendState.STARTING)
     assert backend.state is BackendState.FAILED
     assert backend.error is not None and backend.error.kind is ErrorKind.INTERNAL
     assert "works on jobs" in backend.sentence
@@ -150,12 +144,12 @@ def test_after_a_crash_results_are_there_and_what_ran_has_failed(
     client = client_of(first)
     done = client.submit("double", {"curve": np.ones(3, np.float32)})
     client.result_of(done)
-    running = client.submit("wait", seconds=30)
+    running = client.submit("wait")
     waiting = client.submit("double", {"curve": np.full(2, 7, np.float32)})
     begun(client, running)
     worker = [process.pid for process in psutil.Process(first.pid).children()]
     kill(first)
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in worker), 5)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in worker))
 
     client = client_of(child())
     jobs = {known["job"]: known["state"] for known in client.hello().jobs}
@@ -169,14 +163,18 @@ def test_after_a_crash_results_are_there_and_what_ran_has_failed(
 
 
 def test_two_backends_share_a_folder_and_not_their_jobs(
-    child: Callable[..., BackendProcess], client_of: Callable[[BackendProcess], BareClient]
+    tmp_path: Path,
+    child: Callable[..., BackendProcess],
+    client_of: Callable[[BackendProcess], BareClient],
 ) -> None:
     client, other = client_of(child()), client_of(child())
     other.hello()
-    job = client.submit("wait", seconds=1.5, name="of the first")
+    released = tmp_path / "released"
+    job = client.submit("wait", until=str(released), name="of the first")
     begun(client, job)
     other.send(Attach(job))
     assert other.error_of(job).kind is ErrorKind.BUSY
+    released.touch()
     assert client.result_of(job).info == {"name": "of the first"}, "the second left it alone"
     other.send(Attach(job))
     assert other.result_of(job).info == {"name": "of the first"}
@@ -198,6 +196,7 @@ def test_when_blender_is_gone_the_running_job_is_finished_and_kept(
     blender.wait()
     blender.stdout.close()
     assert backend.is_running(), "it works on"
+    (tmp_path / "released").touch()
     backend.wait(PATIENCE)
     client = client_of(child())
     client.send(Attach(job))
@@ -210,36 +209,37 @@ from pathlib import Path
 from blender_addon.connection.backend_process import BackendProcess
 from blender_addon.connection.session import Session
 from shared.messages import Progress
+from tests.patience import PATIENCE
 
 folder = Path(sys.argv[1])
 backend = BackendProcess(
     Path(sys.executable), Path.cwd(), folder / "blender.log",
-    command=("-m", "tests.backend.server.run_child", str(folder / "data")),
+    command=("-m", "tests.backend.server.run_child", str(folder / "data")), start_seconds=PATIENCE,
 )
 backend.start()
 keys = backend.wait_until_ready()
 session = Session()
 session.connect(keys.address, keys)
-session.wait_until_connected()
-job = session.submit("wait", {"seconds": 2.0, "name": "finished alone"})
+session.wait_until_connected(PATIENCE)
+job = session.submit("wait", {"until": str(folder / "released"), "name": "finished alone"})
 while not any(isinstance(event, Progress) for event in session.pump()):
     time.sleep(0.01)
 print(job, backend.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
 def test_an_orphan_does_not_work_for_ever(
     tmp_path: Path, child: Callable[..., BackendProcess], client_of: Callable[..., BareClient]
 ) -> None:
-    backend = child("orphan_seconds=1")
+    backend = child("orphan_seconds=0.5")
     client = client_of(backend)
-    job = client.submit("wait", seconds=50)
+    job = client.submit("wait")
     begun(client, job)
     process = backend._process
     assert process is not None and process.stdin is not None
     process.stdin.close()
-    wait_until(lambda: backend.poll() is BackendState.FAILED, 10)
+    wait_until(lambda: backend.poll() is BackendState.FAILED)
     client = client_of(child())
     client.send(Attach(job))
     assert client.error_of(job).kind is ErrorKind.BACKEND_LOST
@@ -300,10 +300,11 @@ def test_a_client_that_quits_in_mid_job_finds_its_result(tmp_path: Path) -> None
     server = RunningServer(tmp_path)
     try:
         client = BareClient(server.address, server.client_keys("anna"))
-        job = client.submit("wait", seconds=1.0, name="not lost")
+        job = client.submit("wait", until=str(tmp_path / "released"), name="not lost")
         client.wait_for(Accepted)
         begun(client, job)
         client.close()
+        (tmp_path / "released").touch()
         later = BareClient(server.address, server.client_keys("anna"))
         later.send(Attach(job))
         assert later.result_of(job).info == {"name": "not lost"}

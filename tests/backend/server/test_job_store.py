@@ -19,6 +19,7 @@ from backend.server.turns import Turns
 from backend.server.uploads import ABANDONED_SECONDS, KEPT_SECONDS, UploadStore
 from shared.errors import ErrorKind, VividKeysError
 from shared.messages import Have, Need, Upload
+from tests.patience import PATIENCE
 
 JOB, OTHER = "a" * 32, "b" * 32
 
@@ -70,6 +71,7 @@ def test_what_was_left_half_sent_is_deleted(
 def test_a_client_that_left_many_uploads_may_begin_another(
     store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(uploads_module, "LEFT_SECONDS", PATIENCE)
     files = UploadStore(tmp_path, store, 1 << 30)
     for digit in "1234":
         files.receive("anna", Upload(digit * 64, 10))

@@ -27,10 +27,11 @@ from shared.requests import (
     motion_slice,
 )
 from shared.take import take_from_arrays, take_to_arrays
+from tests.backend.server.held_jobs import HELD_SECONDS
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = ROOT / "backend" / "samples"
-WAIT = 120.0
 
 pytestmark = pytest.mark.skipif(
     not (Path(models_file).parent / "motion.safetensors").is_file(),
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendProcess]:
-    """`serve --child` as the add-on starts it, with the standard jobs."""
+    """`serve --child` as the add-on starts it, with the standard jobs (see held_jobs)."""
     folder = tmp_path_factory.mktemp("backend")
     process = BackendProcess(
         Path(sys.executable),
@@ -50,9 +51,9 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendProcess
             "-m",
             "tests.backend.server.run_child",
             str(folder / "data"),
-            "modules=backend.server.jobs.animate,backend.server.jobs.reconstruct",
+            "modules=tests.backend.server.held_jobs",
         ),
-        start_seconds=WAIT,
+        start_seconds=PATIENCE,
     )
     process.start()
     process.wait_until_ready()
@@ -65,7 +66,7 @@ def session(backend: BackendProcess) -> Iterator[Session]:
     connected = Session("a test")
     assert backend.keys is not None
     connected.connect(backend.keys.address, backend.keys)
-    connected.wait_until_connected()
+    connected.wait_until_connected(PATIENCE)
     yield connected
     connected.close()
 
@@ -73,22 +74,22 @@ def session(backend: BackendProcess) -> Iterator[Session]:
 @pytest.fixture
 def portrait_job(session: Session) -> str:
     job = session.submit("reconstruct", {}, uploads={"image": SAMPLES / "portrait.jpg"})
-    session.wait(job, timeout=WAIT)
+    session.wait(job, timeout=PATIENCE)
     return job
 
 
 def test_the_check_of_the_connection_goes_well_to_its_end(backend: BackendProcess) -> None:
     assert backend.keys is not None
-    steps = check_connection(backend.keys.address, backend.keys)
+    steps = check_connection(backend.keys.address, backend.keys, timeout=PATIENCE)
     assert all(step.ok for step in steps), steps
     assert steps[-1].name == "models" and "motion" in steps[-1].sentence
 
 
 def test_speech_becomes_a_take_piece_by_piece(session: Session) -> None:
     heard: list[Event] = []
-    request = {"audio_name": "speech.flac", "seed": 5, "fps": 30.0}
+    request = {"audio_name": "speech.flac", "seed": 5, "fps": 30.0, "stream": True}
     job = session.submit("animate", request, uploads={"audio": SAMPLES / "speech.flac"})
-    done = session.wait(job, timeout=WAIT, on_event=heard.append)
+    done = session.wait(job, timeout=PATIENCE, on_event=heard.append)
     take = take_from_arrays(done.arrays)
     assert take.fps == 30.0 and take.frame_count == done.info["frames"]
     assert take.neutral.shape == (LANDMARK_COUNT, 3)
@@ -107,15 +108,24 @@ def test_speech_becomes_a_take_piece_by_piece(session: Session) -> None:
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
 
 
+def test_nothing_is_sent_twice_to_a_client_that_did_not_ask(session: Session) -> None:
+    heard: list[Event] = []
+    job = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
+    session.wait(job, timeout=PATIENCE, on_event=heard.append)
+    assert not any(isinstance(event, Chunk) for event in heard)
+    fractions = [e.fraction for e in heard if isinstance(e, Progress) and e.stage == "animating"]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
 def test_a_photo_becomes_a_face_and_its_take_fits_it(session: Session, portrait_job: str) -> None:
     session.attach(portrait_job)
-    face = face_from_arrays(session.wait(portrait_job, timeout=WAIT).arrays)
+    face = face_from_arrays(session.wait(portrait_job, timeout=PATIENCE).arrays)
     assert np.ptp(face.texture) > 100, "the photo is on it"
     speech = {"audio": SAMPLES / "speech.flac"}
     by_job = session.submit("animate", {"face_job": portrait_job}, uploads=speech)
-    first = take_from_arrays(session.wait(by_job, timeout=WAIT).arrays)
+    first = take_from_arrays(session.wait(by_job, timeout=PATIENCE).arrays)
     by_arrays = session.submit("animate", {}, face_arrays(face), uploads=speech)
-    second = take_from_arrays(session.wait(by_arrays, timeout=WAIT).arrays)
+    second = take_from_arrays(session.wait(by_arrays, timeout=PATIENCE).arrays)
     for take in (first, second):
         np.testing.assert_array_equal(take.neutral, face.vertices[:LANDMARK_COUNT])
         assert len(take.triangles) > 800 and take.triangles.max() < LANDMARK_COUNT
@@ -130,7 +140,7 @@ def test_the_take_is_the_one_that_is_made_without_a_server(session: Session) -> 
     speech = SAMPLES / "speech.flac"
     params = {"seed": 11, "articulation": 1.2, "audio_name": speech.name}
     job = session.submit("animate", params, uploads={"audio": speech})
-    served = take_to_arrays(take_from_arrays(session.wait(job, timeout=WAIT).arrays))
+    served = take_to_arrays(take_from_arrays(session.wait(job, timeout=PATIENCE).arrays))
     settings = AnimateSettings(seed=11, articulation=1.2)
     made = take_to_arrays(animate(load_audio(speech), MotionModel.load(), settings))
     assert list(served) == list(made)
@@ -144,7 +154,7 @@ def test_a_way_of_speaking_reaches_the_networks(session: Session) -> None:
     for params in ({}, asked):
         speech = {"audio": SAMPLES / "speech.flac"}
         job = session.submit("animate", {"seed": 2, **params}, uploads=speech)
-        takes.append(take_from_arrays(session.wait(job, timeout=WAIT).arrays))
+        takes.append(take_from_arrays(session.wait(job, timeout=PATIENCE).arrays))
     plain, told = takes
     assert {name: told.meta["settings"][name] for name in asked} == asked
     assert np.abs(told.weights - plain.weights).max() > 0.03
@@ -159,9 +169,9 @@ def test_lip_offsets_are_made_for_the_face_that_was_sent(
     speech = {"audio": SAMPLES / "speech.flac"}
     takes = []
     for params in ({}, {"face_job": portrait_job}):
-        job = session.submit("animate", params, uploads=speech)
+        job = session.submit("animate", {**params, "stream": True}, uploads=speech)
         heard: list[Event] = []
-        take = take_from_arrays(session.wait(job, timeout=WAIT, on_event=heard.append).arrays)
+        take = take_from_arrays(session.wait(job, timeout=PATIENCE, on_event=heard.append).arrays)
         pieces = [motion_slice(e.info, e.arrays) for e in heard if isinstance(e, Chunk)]
         joined = np.concatenate([piece.offset_weights for piece in pieces])
         np.testing.assert_array_equal(joined, take.offset_weights)
@@ -182,7 +192,7 @@ def test_style_dials_are_applied_to_the_result(session: Session) -> None:
     takes = []
     for params in ({}, {"anger": 0.75, "jaw": 0.5, "asymmetry": -0.5}):
         job = session.submit("animate", params, uploads=speech)
-        takes.append(take_from_arrays(session.wait(job, timeout=WAIT).arrays))
+        takes.append(take_from_arrays(session.wait(job, timeout=PATIENCE).arrays))
     plain, styled = takes
     expected = restyle_take(plain, StyleDials(anger=0.75, jaw=0.5, asymmetry=-0.5))
     np.testing.assert_allclose(styled.weights, expected.weights, atol=1e-5)
@@ -194,17 +204,19 @@ def test_cancel_stops_a_long_animation_without_losing_the_worker(
     backend: BackendProcess, session: Session, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.wav"
-    write_noise(long, seconds=1200)
+    write_noise(long, seconds=HELD_SECONDS + 1)
     workers = psutil.Process(backend.pid).children()
-    job = session.submit("animate", {}, uploads={"audio": long})
-    while not any(isinstance(e, Chunk) for e in session.pump()):
-        pass
-    session.cancel(job)
+    job = session.submit("animate", {"stream": True}, uploads={"audio": long})
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, Chunk):
+            session.cancel(job)
+
     with pytest.raises(VividKeysError) as caught:
-        session.wait(job, timeout=WAIT)
+        session.wait(job, timeout=PATIENCE, on_event=cancel)
     assert caught.value.kind is ErrorKind.CANCELLED
     speech = {"audio": SAMPLES / "speech.flac"}
-    session.wait(session.submit("animate", {}, uploads=speech), timeout=WAIT)
+    session.wait(session.submit("animate", {}, uploads=speech), timeout=PATIENCE)
     assert psutil.Process(backend.pid).children() == workers, "it stopped by itself"
 
 
@@ -223,7 +235,7 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
 ) -> None:
     job = session.submit(kind, {}, uploads={parameter: data})
     with pytest.raises(VividKeysError) as caught:
-        session.wait(job, timeout=WAIT)
+        session.wait(job, timeout=PATIENCE)
     assert caught.value.kind is error
     assert caught.value.next_step and "Traceback" not in caught.value.sentence
 
@@ -245,6 +257,7 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
         {"head_liveliness": 2},
         {"jaw": "1"},
         {"volume": 1},
+        {"stream": 1},
         {"audio_name": "../../etc/passwd"},
         {"face_job": "x"},
         {"face_job": "0" * 32},
@@ -253,7 +266,7 @@ def test_bad_input_is_a_failed_job_with_a_sentence(
 def test_wrong_settings_are_refused(session: Session, wrong: dict[str, object]) -> None:
     job = session.submit("animate", wrong, uploads={"audio": SAMPLES / "speech.flac"})
     with pytest.raises(VividKeysError) as caught:
-        session.wait(job, timeout=WAIT)
+        session.wait(job, timeout=PATIENCE)
     assert caught.value.kind in (ErrorKind.BAD_REQUEST, ErrorKind.UNKNOWN_JOB)
 
 
@@ -261,12 +274,12 @@ def test_a_face_that_does_not_fit_is_refused(session: Session) -> None:
     arrays = {"face.vertices": np.zeros((3, 3), np.float32)}
     speech = {"audio": SAMPLES / "speech.flac"}
     with pytest.raises(VividKeysError) as caught:
-        session.wait(session.submit("animate", {}, arrays, uploads=speech), timeout=WAIT)
+        session.wait(session.submit("animate", {}, arrays, uploads=speech), timeout=PATIENCE)
     assert caught.value.kind is ErrorKind.BAD_ARRAY
 
 
 def test_a_request_survives_its_way_as_params() -> None:
-    request = AnimateRequest("0" * 64, "a.wav", "1" * 32, 7, 25.0, 0.5, 0.0, 2.0)
+    request = AnimateRequest("0" * 64, "a.wav", "1" * 32, 7, 25.0, True, 0.5, 0.0, 2.0)
     assert from_params(AnimateRequest, as_params(request)) == request
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,16 @@ from blender_addon.connection.events import Event, FileReceived
 from blender_addon.connection.session import Session
 from shared.arkit import INDEX
 from shared.errors import ErrorKind, VividKeysError
-from shared.limits import CANCEL_SECONDS
 from shared.messages import Chunk, Done, Progress
 from shared.requests import RenderRequest, as_params, first_picture, take_arrays
 from shared.take import Take
-from tests.backend.server.real_server import PATIENCE, RunningServer
-from tests.backend.server.stand_in_frames import SLOW
+from tests.backend.server.real_server import RunningServer
+from tests.backend.server.stand_in_frames import ENDLESS, PAUSING, REAL
+from tests.patience import PATIENCE, wait_until
 
 SAMPLES = Path(__file__).resolve().parents[3] / "backend" / "samples"
 SHA = "0123456789abcdef" * 4
 STAND_IN = ("tests.backend.server.stand_in_frames",)
-WHOLE = ("backend.server.jobs.animate", "backend.server.jobs.render")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def session(server: RunningServer) -> Iterator[Session]:
     made = Session("a test")
     made.connect(server.address, server.client_keys("anna"))
-    made.wait_until_connected()
+    made.wait_until_connected(PATIENCE)
     yield made
     made.close()
 
@@ -79,7 +76,7 @@ def render(session: Session, folder: Path, arrays: Any = None, **asked: Any) -> 
     heard: list[Event] = []
     uploads = {"image": b"a photo", **uploads}
     job = session.submit("render", params, arrays, uploads, files_to=folder)
-    done = session.wait(job, timeout=10 * PATIENCE, on_event=heard.append)
+    done = session.wait(job, timeout=PATIENCE, on_event=heard.append)
     return Rendered(done, heard)
 
 
@@ -92,8 +89,9 @@ def test_a_film_arrives_with_its_sound_its_figures_and_its_first_picture(
     session: Session, tmp_path: Path
 ) -> None:
     made = render(
-        session, tmp_path, fps=24.0, size=320, audio=SAMPLES / "speech.flac", audio_name="a.flac"
-    )
+        session, tmp_path, image=PAUSING, fps=24.0, size=320, audio=SAMPLES / "speech.flac",
+        audio_name="a.flac",
+    )  # fmt: skip
     figures = {name: made.info[name] for name in ("width", "height", "fps", "frames", "container")}
     assert figures == {
         "width": 320, "height": 160, "fps": 24.0, "frames": 24, "container": "mp4",
@@ -108,7 +106,8 @@ def test_a_film_arrives_with_its_sound_its_figures_and_its_first_picture(
         assert [stream.type for stream in film.streams] == ["video", "audio"]
     (chunk,) = made.chunks
     assert first_picture(chunk.arrays).pixels.shape == (80, 160, 3)
-    assert any("left" in sentence for sentence in made.sentences)
+    told = [sentence for sentence in made.sentences if sentence.endswith(" left")]
+    assert any(sentence.startswith("Frame 12 of 24, ") for sentence in told), made.sentences
 
 
 def test_a_preview_is_small_whatever_was_asked_for(session: Session, tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_a_transparent_film_is_a_mov_with_alpha(session: Session, tmp_path: Path
 def test_the_take_may_be_a_finished_job(session: Session, tmp_path: Path) -> None:
     voice = {"audio": SAMPLES / "speech.flac"}
     job = session.submit("animate", {"fps": 30.0}, uploads=voice)
-    frames = session.wait(job, timeout=10 * PATIENCE).info["frames"]
+    frames = session.wait(job, timeout=PATIENCE).info["frames"]
     made = render(session, tmp_path, take_job=job, fps=30.0, size=64)
     assert made.info["frames"] == frames
 
@@ -156,28 +155,24 @@ def test_what_does_not_go_together_is_refused_before_it_is_begun(
     assert caught.value.kind is kind and caught.value.sentence
 
 
-def test_it_is_cancelled_in_time_and_leaves_nothing(
+def test_it_is_broken_off_and_leaves_nothing(
     server: RunningServer, session: Session, tmp_path: Path
 ) -> None:
     params = as_params(RenderRequest(SHA))
     job = session.submit(
-        "render", params, take_arrays(take(600)), {"image": SLOW}, files_to=tmp_path
+        "render", params, take_arrays(take()), {"image": ENDLESS}, files_to=tmp_path
     )
 
     def cancel(event: Event) -> None:
         if isinstance(event, Chunk):
-            asked.append(time.monotonic())
             session.cancel(job)
 
-    asked: list[float] = []
     with pytest.raises(VividKeysError) as caught:
         session.wait(job, timeout=PATIENCE, on_event=cancel)
     assert caught.value.kind is ErrorKind.CANCELLED
-    assert time.monotonic() - asked[0] < CANCEL_SECONDS + 0.3, "the machine may be busy"
-    deadline = time.monotonic() + PATIENCE
-    while [path for path in (server.folder / "server").rglob("*") if job in str(path)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(
+        lambda: not [path for path in (server.folder / "server").rglob("*") if job in str(path)]
+    )
 
 
 def test_a_first_picture_is_made_small_by_whole_squares() -> None:
@@ -193,43 +188,29 @@ def test_a_first_picture_is_made_small_by_whole_squares() -> None:
 
 # --- the whole pipeline ------------------------------------------------------------------------
 
-has_pipeline = importlib.util.find_spec("backend.mesh_to_video.video") is not None
-whole = pytest.mark.skipif(not has_pipeline, reason="backend.mesh_to_video.video is not there")
+
+def test_a_voice_and_a_photo_become_a_film_that_speaks(session: Session, tmp_path: Path) -> None:
+    animate = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
+    session.wait(animate, timeout=PATIENCE)
+    made = render(
+        session,
+        tmp_path,
+        take_job=animate,
+        preview=True,
+        size=96,
+        fps=12.0,
+        image=(SAMPLES / "portrait.jpg").read_bytes() + REAL,
+        audio=SAMPLES / "speech.flac",
+    )
+    assert "It is only a stand-in." not in made.info["warnings"]
+    shown = np.stack([picture.astype(np.float32) for picture in pictures(made.path)])
+    assert len(shown) == made.info["frames"] > 12
+    assert max(shown.shape[1:3]) == 96
+    motion = shown.std(axis=0).mean(axis=-1)
+    height = shown.shape[1]
+    assert motion[height // 3 :].max() > 10, "nothing moves"
 
 
-@whole
-@pytest.mark.timeout(300)
-def test_a_voice_and_a_photo_become_a_film_that_speaks(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "backend", modules=WHOLE)
-    session = Session("a test")
-    try:
-        assert server.ready.wait(5 * PATIENCE)
-        session.connect(server.address, server.client_keys("anna"))
-        session.wait_until_connected()
-        animate = session.submit("animate", {}, uploads={"audio": SAMPLES / "speech.flac"})
-        session.wait(animate, timeout=10 * PATIENCE)
-        made = render(
-            session,
-            tmp_path,
-            take_job=animate,
-            preview=True,
-            size=96,
-            fps=12.0,
-            image=SAMPLES / "portrait.jpg",
-            audio=SAMPLES / "speech.flac",
-        )
-        shown = np.stack([picture.astype(np.float32) for picture in pictures(made.path)])
-        assert len(shown) == made.info["frames"] > 12
-        assert max(shown.shape[1:3]) == 96
-        motion = shown.std(axis=0).mean(axis=-1)
-        height = shown.shape[1]
-        assert motion[height // 3 :].max() > 10, "nothing moves"
-    finally:
-        session.close()
-        server.stop()
-
-
-@whole
 def test_warming_up_draws_a_picture_of_nobody() -> None:
     (kind,) = JOB_KINDS
     assert kind.warm is not None

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +22,7 @@ from backend.training.video.run import CHECKPOINT, Run, Schedule, run_to_the_end
 from backend.training.video.train_generator import GeneratorLoss, GeneratorRecipe, GeneratorRun
 from backend.training.video.train_motion_vae import MotionRecipe, MotionRun
 from shared.errors import ErrorKind, VividKeysError
+from tests.patience import PATIENCE, port_to_listen_on
 
 SCHEDULE = Schedule(
     steps=4, minutes=math.inf, batch=2, warm_up=1, save_every=2, report_every=2,
@@ -181,11 +181,8 @@ def test_a_gpu_is_given_larger_batches() -> None:
 def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
     if not (distributed.is_available() and distributed.is_gloo_available()):
         pytest.skip("this torch has no gloo, so processes cannot train together on a CPU")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     root = Path(__file__).parents[3]
-    both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port_to_listen_on())}
     both["PYTHONPATH"] = str(root)
     command = [sys.executable, __file__, str(tmp_path)]
     processes = [
@@ -195,7 +192,7 @@ def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
         for rank in range(2)
     ]
     try:
-        assert [process.wait(120) for process in processes] == [0, 0]
+        assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

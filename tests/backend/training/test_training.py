@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,6 +36,7 @@ from backend.training.motion.set_statistics import measure, phone_poses
 from backend.training.motion.train import Trainer, train
 from backend.training.teacher.articulation import phone_names, teach
 from shared.errors import VividKeysError
+from tests.patience import PATIENCE, port_to_listen_on
 
 SENTENCES = ("The boat was mine.", "Five warm puppies.", "Who knew about it?")
 
@@ -237,12 +237,9 @@ def test_a_finished_run_leaves_weights_that_load_and_can_be_gone_on_from(
 def test_torchrun_keeps_both_processes_alike(source: TrainingSet, tmp_path: Path) -> None:
     if not (distributed.is_available() and distributed.is_gloo_available()):
         pytest.skip("this torch has no gloo, so processes cannot train together on a CPU")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     script = Path(__file__).with_name("train_together.py")
     root = Path(__file__).parents[3]
-    both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port_to_listen_on())}
     both["PYTHONPATH"] = str(root)
     command = [sys.executable, str(script), str(source.folder), str(tmp_path)]
     processes = [
@@ -254,7 +251,7 @@ def test_torchrun_keeps_both_processes_alike(source: TrainingSet, tmp_path: Path
         for rank in range(2)
     ]
     try:
-        assert [process.wait(90) for process in processes] == [0, 0]
+        assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

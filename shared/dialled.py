@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dataclasses with a field for each of some dials, so that no dial is spelled out twice."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from .dials import Dial
+from .errors import ErrorKind, VividKeysError
+
+
+class Dialled:
+    """Base of a dataclass that has dials:
+
+        @dataclass(frozen=True)
+        class StyleDials(Dialled, dials=STYLE): ...
+
+    Their fields come after the class's own, with the dials' defaults, and are floats. No type
+    checker sees them: a class whose dials are used by name says so `if TYPE_CHECKING`.
+    """
+
+    DIALS: ClassVar[tuple[Dial, ...]] = ()
+
+    def __init_subclass__(cls, dials: Iterable[Dial] = (), **others: Any) -> None:
+        super().__init_subclass__(**others)
+        cls.DIALS = tuple(dials)
+        append_fields(cls, ((dial.name, cls.field_type(dial), dial.default) for dial in cls.DIALS))
+
+    @classmethod
+    def field_type(cls, dial: Dial) -> Any:
+        """The annotation of a dial's field: a number and its check."""
+        return Annotated[float, dial.check]
+
+    def dial_values(self, dials: Iterable[Dial] | None = None) -> dict[str, Any]:
+        """By name the values of all dials of this class, or of some: floats, to be passed on."""
+        return {dial.name: getattr(self, dial.name) for dial in dials or self.DIALS}
+
+    def check_dials(self) -> None:
+        """Raises VividKeysError(bad_request) for a value outside its range."""
+        for dial in self.DIALS:
+            value = getattr(self, dial.name)
+            if not (math.isfinite(value) and dial.lowest <= value <= dial.highest):
+                raise VividKeysError(
+                    ErrorKind.BAD_REQUEST,
+                    f"The dial '{dial.name}' is {value}, which is not between {dial.lowest:g} and "
+                    f"{dial.highest:g}.",
+                    f"Choose a value in this range; {dial.default:g} is the usual one.",
+                )
+
+
+def append_fields(cls: type, fields: Iterable[tuple[str, Any, Any]]) -> None:
+    """Give a class that is about to become a dataclass more fields: name, type, default."""
+    annotations = dict(inspect.get_annotations(cls))
+    for name, kind, default in fields:
+        annotations[name] = kind
+        setattr(cls, name, default)
+    cls.__annotations__ = annotations

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Long programs that run beside the tests: mypy, and tests/blender inside each Blender.
+
+They begin when the tests are collected, one after the other. The tests take one core, these the
+second, and nothing in either waits for a while or measures time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from installer import environments
+from installer.environments import BLENDER45, BLENDER52, Environment
+from installer.paths import ROOT
+
+BLENDERS: dict[str, Environment] = {"4.5": BLENDER45, "5.2": BLENDER52}
+MYPY = [sys.executable, "-m", "mypy"]
+
+
+def inside_blender(version: str) -> list[str]:
+    """The command that runs tests/blender inside this Blender."""
+    python = str(BLENDERS[version].interpreter)
+    return [python, "-m", "pytest", "tests/blender", "-p", "no:cacheprovider"]
+
+
+def why_missing(version: str) -> str:
+    """Why the tests cannot run inside this Blender; "" where they can."""
+    environment = BLENDERS[version]
+    if environments.python_version(environment) is not None:
+        return ""
+    reason = os.environ.get(f"VIVIDKEYS_NO_BLENDER{version.replace('.', '')}", "")
+    return reason or f".venv/{environment.name} is not set up; python install.py test does it"
+
+
+class Beside:
+    """Programs in the order in which they are begun; their results can be waited for."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._results: dict[str, Future[tuple[int, str]]] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
+        self.missing: dict[str, str] = {}
+        """Why the tests do not run inside a Blender, by its version; "" where they do."""
+
+    def begin(self, name: str, command: Sequence[str]) -> None:
+        """Run it in the checkout as soon as no other one runs."""
+        self._results[name] = self._thread.submit(self._run, command)
+
+    def result(self, name: str) -> tuple[int, str]:
+        """Its exit status and all that it wrote, once it has ended."""
+        return self._results[name].result()
+
+    def close(self) -> None:
+        """End what still runs, where nobody waits for it any more."""
+        self._is_over = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def _run(self, command: Sequence[str]) -> tuple[int, str]:
+        with tempfile.TemporaryFile() as written:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=written,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            if self._is_over:
+                self._process.kill()
+            status = self._process.wait()
+            written.seek(0)
+            return status, written.read().decode("utf-8", "replace")
