@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .interface import panels
-from .jobs import delivery, work
+from .jobs import work
 from .operators import (
     animate,
     apply_take,
@@ -64,7 +64,6 @@ def register_all() -> None:
     for registered in classes():
         bpy.utils.register_class(registered)
     properties.register()
-    work.state().on_abandoned = delivery.rescue
 
 
 def unregister_all() -> None:

@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> None:
 
     with stage(f"Installing {options.zip.name} into Blender {bpy.app.version_string}"):
         install_extension(options.zip)
-    work = sys.modules[f"{EXTENSION}.work"].state()
+    work = sys.modules[f"{EXTENSION}.jobs.work"].state()
     try:
         head = make_performance(options, work)
         export_everything(options.out)

@@ -47,20 +47,28 @@ class Interpreter:
 
 
 @dataclass(frozen=True)
+class Unfit:
+    """A Python of the wanted version that will not do; `only_lacks_venv`: with that it would."""
+
+    reason: str
+    only_lacks_venv: bool = False
+
+
+@dataclass(frozen=True)
 class Search:
     """What a search came to: the interpreter, or why each candidate was passed over."""
 
     wanted: tuple[int, int]
     found: Interpreter | None
     rejected: list[str] = field(default_factory=list)
+    only_venv_is_missing: bool = False
 
     def advice(self) -> str:
         """One sentence that says what to install."""
         name = f"Python {self.wanted[0]}.{self.wanted[1]}"
         short = f"{self.wanted[0]}.{self.wanted[1]}"
-        for reason in self.rejected:
-            if "cannot make environments" in reason:
-                return f"Install the missing half of {name}: apt-get install python{short}-venv"
+        if self.only_venv_is_missing:
+            return f"Install the missing half of {name}: apt-get install python{short}-venv"
         if os.name == "nt":
             return f"Install {name} (64 bit): py install {short}, or winget install " + (
                 f"Python.Python.{short}"
@@ -145,10 +153,10 @@ def _asked(command: list[str], source: str) -> Iterator[tuple[Path, str]]:
         yield Path(lines[-1].strip()), source
 
 
-def probe(path: Path, source: str, wanted: tuple[int, int]) -> tuple[Interpreter | None, str]:
-    """Runs the candidate; returns it, or None and the reason why it does not do.
+def probe(path: Path, source: str, wanted: tuple[int, int]) -> Interpreter | Unfit | None:
+    """Runs the candidate; returns it, or why it does not do.
 
-    The reason is empty where the candidate is just another version: nobody needs to hear of it.
+    None where it is no Python or just another version: nobody needs to hear of that.
     """
     try:
         answer = subprocess.run(
@@ -157,19 +165,22 @@ def probe(path: Path, source: str, wanted: tuple[int, int]) -> tuple[Interpreter
         )  # fmt: skip
         facts = json.loads(answer.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):
-        return None, ""
+        return None
     if tuple(facts["version"][:2]) != wanted:
-        return None, ""
+        return None
     if facts["implementation"] != "cpython":
-        return None, f"{path} is {facts['implementation']}, not CPython"
+        return Unfit(f"{path} is {facts['implementation']}, not CPython")
     if facts["bits"] != 64:
-        return None, f"{path} is a 32 bit Python"
+        return Unfit(f"{path} is a 32 bit Python")
     if facts["free_threaded"]:
-        return None, f"{path} is a free-threaded build, for which there are no wheels"
+        return Unfit(f"{path} is a free-threaded build, for which there are no wheels")
     if not facts["makes_venvs"]:
-        return None, f"{path} cannot make environments (venv or ensurepip is missing)"
+        return Unfit(
+            f"{path} cannot make environments (venv or ensurepip is missing)",
+            only_lacks_venv=True,
+        )
     major, minor, patch = facts["version"]
-    return Interpreter(Path(facts["executable"]), (major, minor, patch), source), ""
+    return Interpreter(Path(facts["executable"]), (major, minor, patch), source)
 
 
 def find(
@@ -180,15 +191,20 @@ def find(
     """Finds a CPython of the wanted version (64 bit, with venv); never raises."""
     environment = os.environ if environment is None else environment
     home = Path.home() if home is None else home
-    rejected: list[str] = []
+    rejected: list[Unfit] = []
     seen: set[Path] = set()
     for path, source in candidates(wanted, environment, home):
         if path in seen or not path.exists():
             continue
         seen.add(path)
-        interpreter, reason = probe(path, source, wanted)
-        if interpreter:
-            return Search(wanted, interpreter, rejected)
-        if reason and reason not in rejected:
-            rejected.append(reason)
-    return Search(wanted, None, rejected)
+        probed = probe(path, source, wanted)
+        if isinstance(probed, Interpreter):
+            return _result(wanted, probed, rejected)
+        if probed is not None and probed not in rejected:
+            rejected.append(probed)
+    return _result(wanted, None, rejected)
+
+
+def _result(wanted: tuple[int, int], found: Interpreter | None, rejected: list[Unfit]) -> Search:
+    lacks_venv = any(unfit.only_lacks_venv for unfit in rejected)
+    return Search(wanted, found, [unfit.reason for unfit in rejected], lacks_venv)

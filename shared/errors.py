@@ -14,6 +14,7 @@ class ErrorKind(StrEnum):
     NO_FACE = "no_face"
     BAD_FILE = "bad_file"
     BAD_TARGET = "bad_target"
+    MOUTH_CLOSED = "mouth_closed"
     BAD_REQUEST = "bad_request"
     BAD_ARRAY = "bad_array"
     TOO_LARGE = "too_large"
@@ -28,6 +29,17 @@ class ErrorKind(StrEnum):
     DISK_FULL = "disk_full"
     MISSING_DEPENDENCY = "missing_dependency"
     INTERNAL = "internal"
+
+
+def known_kind(word: str) -> ErrorKind:
+    """The kind of this name; `internal` for one that only a later version knows.
+
+    The sentence and the next step that come with it help all the same.
+    """
+    return ErrorKind(word) if word in _KNOWN else ErrorKind.INTERNAL
+
+
+_KNOWN = frozenset(kind.value for kind in ErrorKind)
 
 
 class VividKeysError(Exception):

@@ -40,7 +40,6 @@ SILENCE_SECONDS = 4.0
 CANCEL_SECONDS = 0.2
 """A cancelled job is reported as cancelled within this time."""
 
-JOB_KINDS: tuple[str, ...] = ("animate", "reconstruct", "render", "transfer")
 JOB_STATES: tuple[str, ...] = ("queued", "running", "done", "failed")
 
 SENTENCE_CHARACTERS = 2000

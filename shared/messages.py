@@ -11,11 +11,10 @@ from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 from . import checks
 from .arrays import Arrays
 from .checks import Check
-from .errors import ErrorKind, VividKeysError
+from .errors import ErrorKind, VividKeysError, known_kind
 from .limits import JOB_STATES, LISTED_JOBS, SENTENCE_CHARACTERS
 
 _sentence = checks.text(SENTENCE_CHARACTERS)
-_error_kinds = frozenset(ErrorKind)
 
 
 def new_job_id() -> str:
@@ -30,9 +29,8 @@ def _state(value: object) -> str:
 
 
 def _error_kind(value: object) -> ErrorKind:
-    # A later backend may know more kinds; the sentence still helps, so the message is kept.
-    word = checks.word(value)
-    return ErrorKind(word) if word in _error_kinds else ErrorKind.INTERNAL
+    # A later backend may know more kinds; the message is kept all the same.
+    return known_kind(checks.word(value))
 
 
 _described_things = checks.json_list(64, checks.json_object)

@@ -1,50 +1,104 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The direction of imports: add-on -> shared <- backend, and one direction inside backend."""
+"""The direction of imports: add-on -> shared <- backend, and one direction inside each of them.
+
+A room is a folder or a file beside it. A table lists what each room may import besides itself, in
+an order in which it only imports rooms above it: so there are no circles.
+"""
 
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# A folder of the backend may import those before it in its own row, itself, and shared.
 MAY_IMPORT = {
+    "watch": set(),
     "media": set(),
     "audio": {"media"},
     "models": set(),
     "samples": set(),
     "mesh_files": {"media"},
     "rasterize": set(),
-    "face": {"rasterize", "media", "models"},
-    "transfer": {"rasterize", "face", "models"},
-    "heads": {"rasterize", "mesh_files", "face", "transfer", "models"},
-    "audio_to_mesh": {"audio", "face", "models"},
-    "mesh_to_video": {"rasterize", "media", "audio", "face", "models"},
+    "face": {"watch", "rasterize", "media", "models"},
+    "transfer": {"watch", "rasterize", "face", "models"},
+    "heads": {"watch", "rasterize", "mesh_files", "face", "transfer", "models"},
+    "audio_to_mesh": {"watch", "audio", "face", "models"},
+    "mesh_to_video": {"watch", "rasterize", "media", "audio", "face", "models"},
     "server": {
-        "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
+        "watch", "audio", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video", "models",
     },
     "training": {
-        "rasterize", "media", "audio", "mesh_files", "face", "heads", "audio_to_mesh",
+        "watch", "rasterize", "media", "audio", "mesh_files", "face", "heads", "audio_to_mesh",
         "mesh_to_video", "models",
     },
     "evaluation": {
-        "rasterize", "media", "audio", "face", "transfer", "heads", "audio_to_mesh",
+        "watch", "rasterize", "media", "audio", "face", "transfer", "heads", "audio_to_mesh",
         "mesh_to_video", "models", "samples", "server", "training",
     },
     "commands": {
-        "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
+        "watch", "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
         "models", "server", "training", "evaluation",
     },
 }  # fmt: skip
-# Modules beside the folders: everything in the backend may import them, they only shared.
-LOW_MODULES = {"watch"}
+ROOMS_OF_TRAINING: dict[str, set[str]] = {
+    "loop": set(),
+    "corpus": set(),
+    "teacher": {"corpus"},
+    "fits": {"corpus", "teacher"},
+    "head_pose": {"corpus", "loop"},
+    "capture": {"corpus", "loop"},
+    "motion": {"capture", "corpus", "loop", "teacher"},
+    "video": {"capture", "loop"},
+}
+ROOMS_OF_VIDEO: dict[str, set[str]] = {
+    "settings": set(),
+    "film": set(),
+    "frame": {"settings"},
+    "networks": {"frame", "settings"},
+    "frame_renderer": {"frame", "networks", "settings"},
+    "on_device": {"film", "frame", "frame_renderer", "networks", "settings"},
+    "check_settings": {"film", "settings"},
+    "video": {"check_settings", "film", "frame", "frame_renderer", "on_device", "settings"},
+}
+ROOMS_OF_ADDON: dict[str, set[str]] = {
+    "contracts": set(),
+    "folders": set(),
+    "versions": set(),
+    "connection": {"contracts"},
+    "mapping": {"contracts"},
+    "video": {"contracts", "versions"},
+    "animation": {"contracts", "mapping", "versions", "video"},
+    "heads": {"animation", "contracts", "mapping", "versions"},
+    "settings": {"animation", "connection", "contracts", "folders", "heads", "mapping"},
+    "jobs": {
+        "animation", "connection", "contracts", "folders", "heads", "mapping", "settings",
+        "versions", "video",
+    },
+    "interface": {
+        "animation", "contracts", "heads", "jobs", "settings", "versions", "video",
+    },
+    "operators": {
+        "animation", "connection", "contracts", "folders", "heads", "interface", "jobs", "mapping",
+        "settings", "video",
+    },
+    "registration": {"interface", "jobs", "operators", "settings"},
+}  # fmt: skip
+HOUSES = {
+    "backend": MAY_IMPORT,
+    "backend/training": ROOMS_OF_TRAINING,
+    "backend/mesh_to_video": ROOMS_OF_VIDEO,
+    "blender_addon": ROOMS_OF_ADDON,
+}
+MOST_ARROWS_OF_ADDON = 50
 HEAVY = {"torch", "mediapipe", "scipy", "soundfile", "av", "backend"}
 
 
-def imported_modules(path: Path) -> set[str]:
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
     """Absolute names of all that a file imports, also inside functions."""
     package = path.relative_to(REPOSITORY).with_suffix("").parts[:-1]
     found: set[str] = set()
@@ -55,7 +109,7 @@ def imported_modules(path: Path) -> set[str]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             start = ".".join([*base, *([node.module] if node.module else [])])
             found.update({start, *(f"{start}.{alias.name}" for alias in node.names)})
-    return found
+    return frozenset(found)
 
 
 def files_of(folder: str) -> list[Path]:
@@ -97,26 +151,54 @@ def test_the_backend_never_loads_blender() -> None:
             )
 
 
-def test_every_folder_of_the_backend_has_its_place() -> None:
-    folders = {
-        path.parent.relative_to(REPOSITORY / "backend").parts[0]
-        for path in files_of("backend")
-        if path.parent != REPOSITORY / "backend"
-    }
-    assert folders <= set(MAY_IMPORT)
-
-
-def test_modules_beside_the_folders_import_only_shared() -> None:
-    for name in LOW_MODULES:
-        for imported in imported_modules(REPOSITORY / "backend" / f"{name}.py"):
-            assert not within(imported, "backend"), f"backend/{name}.py imports {imported}"
-
-
-@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
-def test_the_backends_folders_import_in_one_direction(folder: str) -> None:
-    allowed = MAY_IMPORT[folder] | {folder}
-    for path in files_of(f"backend/{folder}"):
+def test_the_connection_never_loads_bpy() -> None:
+    """It works on a thread, and its tests run without Blender."""
+    for path in files_of("blender_addon/connection"):
         for name in imported_modules(path):
-            parts = name.split(".")
-            if parts[0] == "backend" and len(parts) > 1 and parts[1] not in LOW_MODULES:
-                assert parts[1] in allowed, f"{path} imports {name}"
+            assert name.split(".")[0] not in {"bpy", "mathutils", "bpy_extras"}, (
+                f"{path} imports {name}"
+            )
+
+
+def room_of(path: Path, house: str) -> str:
+    """The room of a file; '' for the file of the house itself."""
+    parts = path.relative_to(REPOSITORY / house).with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def arrows_of(house: str) -> dict[tuple[str, str], str]:
+    """Which room imports which other one, and an import that does."""
+    rooms = {room_of(path, house) for path in files_of(house)} - {""}
+    package = house.replace("/", ".")
+    found = {}
+    for path in files_of(house):
+        room = room_of(path, house)
+        for name in imported_modules(path):
+            other = name.removeprefix(package + ".").split(".")[0]
+            if name.startswith(package + ".") and other in rooms - {room}:
+                found[(room, other)] = f"{path.relative_to(REPOSITORY)} imports {name}"
+    return found
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_rooms_import_in_one_direction(house: str) -> None:
+    rooms = HOUSES[house]
+    assert {room_of(path, house) for path in files_of(house)} - {"", "__main__"} <= set(rooms)
+    for (room, other), example in arrows_of(house).items():
+        # The file of the house itself starts everything.
+        assert room in {"", "__main__"} or other in rooms[room], example
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_tables_have_no_circles(house: str) -> None:
+    rooms = HOUSES[house]
+    above: set[str] = set()
+    for room, allowed in rooms.items():
+        assert allowed <= above, f"{room} imports a room below it: {allowed - above}"
+        above.add(room)
+
+
+def test_the_extensions_rooms_have_few_arrows() -> None:
+    """What belongs together lies in one room, so that each room needs few others."""
+    arrows = arrows_of("blender_addon")
+    assert 0 < len(arrows) <= MOST_ARROWS_OF_ADDON, sorted(arrows)

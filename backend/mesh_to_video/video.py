@@ -260,7 +260,6 @@ def frames_of_photo(
 def warm_up() -> None:
     """Load and compile all that the first video would wait for, on a face of nobody."""
     from backend.face.template import load_template
-    from backend.mesh_to_video.film import film_writer
     from backend.mesh_to_video.frame.performance import tracked_performance
     from backend.mesh_to_video.frame.portrait import portrait_from_pixels
     from backend.mesh_to_video.frame_renderer import FrameRenderer

@@ -18,10 +18,13 @@ from backend.watch import Watch
 from shared.arrays import Arrays
 
 STANDARD_MODULES: tuple[str, ...] = (
-    "backend.server.jobs",
-    "backend.server.transfer_job",
-    "backend.server.render_job",
+    "backend.server.jobs.animate",
+    "backend.server.jobs.reconstruct",
+    "backend.server.jobs.transfer",
+    "backend.server.jobs.render",
 )
+# Each is called as its module is.
+STANDARD_KINDS: tuple[str, ...] = tuple(name.rpartition(".")[2] for name in STANDARD_MODULES)
 
 
 @dataclass(frozen=True)

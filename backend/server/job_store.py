@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
 from backend.server.job_kinds import MadeFile
-from backend.server.job_table import open_table
+from backend.server.job_table import is_full, open_table
 from shared.arrays import Arrays
 from shared.disk_errors import told_of_the_disk
-from shared.errors import ErrorKind, VividKeysError
+from shared.errors import ErrorKind, VividKeysError, known_kind
 from shared.npz import load_npz
 from shared.whole_files import written_whole
 
@@ -307,7 +307,7 @@ class JobStore:
             with self._table:
                 yield self._table
         except sqlite3.Error as error:
-            if "full" in str(error):
+            if is_full(error):
                 raise disk_full(what) from error
             raise VividKeysError(
                 ErrorKind.INTERNAL,
@@ -319,7 +319,8 @@ class JobStore:
 def _stored_job(row: sqlite3.Row) -> StoredJob:
     error = None
     if row["state"] == "failed":
-        error = VividKeysError(row["error_kind"], row["sentence"], row["next_step"])
+        kind = known_kind(row["error_kind"])  # a later version may have written it
+        error = VividKeysError(kind, row["sentence"], row["next_step"])
     return StoredJob(
         job=row["job"],
         owner=row["owner"],

@@ -71,7 +71,7 @@ def open_table(path: Path) -> sqlite3.Connection:
                 table.execute(change)
             table.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     except sqlite3.DatabaseError as error:
-        if "full" in str(error):
+        if is_full(error):
             raise disk_full("the list of jobs") from error
         raise VividKeysError(
             ErrorKind.BAD_FILE,
@@ -79,3 +79,9 @@ def open_table(path: Path) -> sqlite3.Connection:
             "Move it away; the backend makes a new one.",
         ) from error
     return table
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether SQLite found no room for what it was to write."""
+    # Errors that Python itself makes carry no code.
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

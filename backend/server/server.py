@@ -20,7 +20,7 @@ from backend.server.access import KnownKeys
 from backend.server.dispatch import Dispatcher
 from backend.server.folders import InstanceLock, private_folder
 from backend.server.job_desk import JobDesk, failed_message
-from backend.server.job_kinds import STANDARD_MODULES, JobKind, job_kinds
+from backend.server.job_kinds import STANDARD_KINDS, STANDARD_MODULES, JobKind, job_kinds
 from backend.server.job_store import JobStore, StoredJob
 from backend.server.keys import KeyPair
 from backend.server.reception import Client, Reception
@@ -30,7 +30,6 @@ from shared.connection import Address
 from shared.errors import ErrorKind, VividKeysError
 from shared.inbox import Inbox
 from shared.limits import (
-    JOB_KINDS,
     JOBS_PER_CLIENT,
     LISTED_JOBS,
     PROTOCOL_VERSION,
@@ -391,7 +390,7 @@ def _unknown_job() -> VividKeysError:
 
 
 def _unknown_kind(kind: str) -> VividKeysError:
-    if kind in JOB_KINDS:
+    if kind in STANDARD_KINDS:
         sentence = f"Jobs of the kind '{kind}' are not available in this version."
         return VividKeysError(ErrorKind.BAD_REQUEST, sentence, "Use a newer backend.")
     return VividKeysError(

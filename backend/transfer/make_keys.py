@@ -62,7 +62,7 @@ def make_keys(
     of the head `source`, by deformation transfer; a stylised one, whose proportions say little
     about its muscles, gets the muscle table's on its own face, unless a `source` is named.
     `surface_only` makes keys for a face whose lips cannot part, too.
-    Raises VividKeysError(no_face, bad_target, cancelled).
+    Raises VividKeysError(no_face, bad_target, mouth_closed, cancelled).
     """
     if landmarks is None:
         landmarks = find_landmarks(character, watch.part(0.0, _FINDING))
@@ -79,7 +79,7 @@ def make_keys(
     sides = find_sides(head.graph, normals, head.face, surface, head.landmarks, head.scale)
     if not sides.opens and not surface_only:
         raise VividKeysError(
-            ErrorKind.BAD_TARGET,
+            ErrorKind.MOUTH_CLOSED,
             "The mouth of this mesh cannot open: its lips are one surface.",
             "Cut the mesh along the line of the lips, or choose surface-only shapes.",
         )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -317,43 +317,3 @@ def _refresh(meshes: list[Any], scene: Any) -> None:
         mesh.update_tag()
     # Show the performance at the current frame right away.
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-
-
-def plan_to_json(plan: BakePlan) -> dict[str, Any]:
-    """The plan as JSON values, for the list of unfinished jobs."""
-    values = asdict(plan)
-    for name in ("sound_file", "mapping_file"):
-        values[name] = "" if values[name] is None else str(values[name])
-    values["style"] = plan.style.turned()
-    return values
-
-
-def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
-
-    Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
-    """
-    try:
-        head, heard = values["head"], values["heard"]
-        return BakePlan(
-            name=str(values["name"]),
-            scene=targets.by_name(values["scene"]),
-            meshes=tuple(targets.by_name(mesh) for mesh in values["meshes"]),
-            head=None
-            if head is None
-            else HeadGoal(targets.by_name(head["owner"]), str(head["bone"]), str(head["forward"])),
-            start_frame=int(values["start_frame"]),
-            heard=None if heard is None else (int(heard[0]), int(heard[1])),
-            sound_file=Path(values["sound_file"]) if values["sound_file"] else None,
-            extend_scene=bool(values["extend_scene"]),
-            mapping_file=Path(values["mapping_file"]) if values["mapping_file"] else None,
-            style=style.dials_from(values.get("style", {})),
-            moving_moods=tuple(map(str, values.get("moving_moods", ()))),
-            lip_detail=bool(values.get("lip_detail", True)),
-        )
-    except (KeyError, TypeError, ValueError, IndexError, errors.VividKeysError) as problem:
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_FILE,
-            "The list of unfinished jobs does not say where this performance belongs.",
-            "Choose a target mesh and press 'Apply Take'.",
-        ) from problem

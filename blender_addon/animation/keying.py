@@ -19,13 +19,15 @@ import bpy
 import numpy as np
 
 from .. import versions
-from ..contracts import errors
+from ..contracts import dials, errors, take
 
 ACTION_PROPERTY = "vividkeys"
 PREVIOUS_ACTION_PROPERTY = "vividkeys_previous_action"
 TRACK_NAME = "VividKeys"
 SHAPE_GROUP = "VividKeys"
 HEAD_GROUP = "VividKeys head"
+# In an Action's description: how its performance was asked for.
+NOTE = "asked"
 
 _LINEAR = 1
 _AUTO_CLAMPED = 4
@@ -50,6 +52,15 @@ def action_description(action: Any) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):
         return {}
     return description if isinstance(description, dict) else {}
+
+
+def asked(performance: take.Take) -> dict[str, float]:
+    """What a Take says that it was made with, for the note in its Action; maybe nothing."""
+    noted = performance.meta.get("settings")
+    if not isinstance(noted, dict):
+        return {}
+    names = ("seed", *(dial.name for dial in dials.SPEAKER))
+    return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
 
 
 def is_our_curve(curve: Any) -> bool:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remember things in the file across a job that takes a while.
+"""What is animated: which meshes can be, which were chosen, and how a job remembers them.
 
-A pointer dies when its datablock does, and an index means another one after a deletion. Blender's
-session uid survives renaming and undo; the name helps after a file was loaded again.
+A job takes a while, and things in the file change meanwhile: a pointer dies when its datablock
+does, and an index means another one after a deletion. Blender's session uid survives renaming and
+undo; the name helps after a file was loaded again.
 """
 
 from __future__ import annotations
@@ -89,3 +90,22 @@ def target_problem(target: Any) -> str:
     if not keys.is_editable:
         return f"'{target.name}' is linked from another file; make it local or override it."
     return ""
+
+
+def target_meshes(context: Any) -> list[Any]:
+    """The chosen target objects that still exist, each once, in their order."""
+    found: dict[str, Any] = {}
+    for item in context.scene.vividkeys.targets:
+        # A deleted object stays in the pointer until the file is saved; then it is in no scene.
+        if item.mesh is not None and item.mesh.users_scene:
+            found[item.mesh.name] = item.mesh
+    return list(found.values())
+
+
+def choose_targets(context: Any, meshes: list[Any]) -> None:
+    """Make these objects the targets, in this order."""
+    chosen = context.scene.vividkeys
+    chosen.targets.clear()
+    for mesh in meshes:
+        chosen.targets.add().mesh = mesh
+    chosen.active_target = 0

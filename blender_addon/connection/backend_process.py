@@ -204,7 +204,7 @@ class BackendProcess:
             event = values["event"]
             if event == "failed":
                 self._error = errors.VividKeysError(
-                    values["kind"], values["sentence"], values["next_step"]
+                    errors.known_kind(values["kind"]), values["sentence"], values["next_step"]
                 )
                 self._state = BackendState.FAILED
                 return

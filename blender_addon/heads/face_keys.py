@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from .. import versions
 from ..animation import lip_detail, targets
 from ..contracts import arkit, character, errors
-from ..mapping.conventions import CONVENTIONS, DEFAULT, key_name, keys_of_channels
+from ..mapping.conventions import DEFAULT, key_name, keys_of_channels
 from . import characters
 from .characters import Piece
 
@@ -190,45 +190,3 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(dict.fromkeys(names[:_MOST_NAMES]))
     more = len(names) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def plan_to_json(plan: CharacterPlan) -> dict[str, Any]:
-    """The plan as JSON values, for the list of unfinished jobs."""
-    return asdict(plan)
-
-
-def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
-
-    Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
-    """
-    try:
-        pieces = tuple(
-            Piece(
-                object=targets.by_name(piece["object"]),
-                vertices=int(piece["vertices"]),
-                matrix=tuple(float(number) for number in piece["matrix"]),
-                shape=str(piece["shape"]),
-            )
-            for piece in values["pieces"]
-        )
-        plan = CharacterPlan(
-            name=str(values["name"]),
-            scene=targets.by_name(values["scene"]),
-            pieces=pieces,
-            only_points=bool(values["only_points"]),
-            had_points=bool(values["had_points"]),
-            convention=str(values["convention"]),
-            replace=bool(values["replace"]),
-        )
-        if not pieces or any(len(piece.matrix) != 16 for piece in pieces):
-            raise ValueError("no pieces")
-        if plan.convention not in {convention.name for convention in CONVENTIONS}:
-            raise ValueError("no such convention")
-    except (KeyError, TypeError, ValueError) as problem:
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_FILE,
-            "The list of unfinished jobs does not say which character these keys are for.",
-            "Press 'Make Face Keys' again.",
-        ) from problem
-    return plan

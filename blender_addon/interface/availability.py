@@ -14,6 +14,8 @@ from ..animation import targets
 from ..animation.exporting import performance_actions
 from ..contracts import errors
 from ..heads import characters, face_points
+from ..jobs import animate, reconstruct, render, transfer
+from ..jobs.job import JobKind
 from ..jobs.work import state
 from ..settings import head_choice, online_access, properties
 from ..settings.preferences import local_backend, preferences
@@ -62,7 +64,7 @@ def _local_backend(context: Any) -> str:
 
 
 def _something_to_check(context: Any) -> str:
-    process = state().process
+    process = state().backend.process
     return "" if process is not None and process.keys is not None else _remote_backend(context)
 
 
@@ -79,8 +81,8 @@ def _remote_backend(context: Any) -> str:
 
 
 def _may_disconnect(_context: Any) -> str:
-    work = state()
-    if work.connected or work.connecting or work.process is not None:
+    backend = state().backend
+    if backend.connected or backend.connecting or backend.process is not None:
         return ""
     return "There is no connection"
 
@@ -89,29 +91,23 @@ def _may_send(_context: Any) -> str:
     work = state()
     if work.busy:
         return "Another job is under way"
-    if work.connecting:
+    if work.backend.connecting:
         return "Wait until the backend answers"
-    return "" if work.connected else "Start the local backend or connect to one first"
+    return "" if work.backend.connected else "Start the local backend or connect to one first"
 
 
-def _may_transfer(context: Any) -> str:
-    reason = _may_send(context)
-    welcome = state().session.welcome
-    if not reason and welcome is not None and "transfer" not in welcome.kinds:
-        return "This backend cannot make face keys; update it"
-    return reason
+def _may_send_job(kind: JobKind) -> Callable[[Any], str]:
+    def reason(context: Any) -> str:
+        problem = _may_send(context)
+        if not problem and not state().backend.can(kind.name):
+            return f"This backend cannot {kind.deed}; update it"
+        return problem
 
-
-def _may_render(context: Any) -> str:
-    reason = _may_send(context)
-    welcome = state().session.welcome
-    if not reason and welcome is not None and "render" not in welcome.kinds:
-        return "This backend cannot make videos; update it"
     return reason
 
 
 def _photo_and_take(context: Any) -> str:
-    if not performance_actions(properties.target_meshes(context)) and state().pending is None:
+    if not performance_actions(targets.target_meshes(context)) and state().pending is None:
         return "Animate a target first: the photo speaks as it does"
     render = context.scene.render
     if render.fps / render.fps_base > MOST_FPS:
@@ -177,7 +173,7 @@ def _may_cancel(_context: Any) -> str:
 
 
 def _may_apply_take(context: Any) -> str:
-    if state().pending is None and not performance_actions(properties.target_meshes(context)):
+    if state().pending is None and not performance_actions(targets.target_meshes(context)):
         return "There is no Take to apply"
     return _target_problem(context)
 
@@ -189,13 +185,13 @@ def _may_fetch(context: Any) -> str:
 
 
 def _may_export(context: Any) -> str:
-    if performance_actions(properties.target_meshes(context)) or state().pending is not None:
+    if performance_actions(targets.target_meshes(context)) or state().pending is not None:
         return ""
     return "Animate a target first"
 
 
 def _target_problem(context: Any) -> str:
-    meshes = properties.target_meshes(context)
+    meshes = targets.target_meshes(context)
     if not meshes:
         return "Choose a target mesh, or create a head from a photo"
     for mesh in meshes:
@@ -221,12 +217,12 @@ _BLOCKED: dict[str, Callable[[Any], str]] = {
     "connect_local": _not_busy,
     "connect_address": _not_busy,
     "disconnect": _may_disconnect,
-    "create_head": _may_send,
-    "find_face_points": _may_transfer,
-    "make_face_keys": _may_transfer,
+    "create_head": _may_send_job(reconstruct.KIND),
+    "find_face_points": _may_send_job(transfer.KIND),
+    "make_face_keys": _may_send_job(transfer.KIND),
     "remove_face_points": _face_points,
-    "animate": _may_send,
-    "render_video": _may_render,
+    "animate": _may_send_job(animate.KIND),
+    "render_video": _may_send_job(render.KIND),
     "cancel": _may_cancel,
     "apply_take": _may_apply_take,
     "fetch": _may_fetch,

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..jobs.job import JobKind
 from ..jobs.work import state
 from .availability import disabled_reason
 
@@ -28,7 +29,7 @@ class SidebarPanel:
     bl_category = CATEGORY
 
 
-def draw_progress(layout: Any, kind: str) -> bool:
+def draw_progress(layout: Any, kind: JobKind) -> bool:
     """A bar and a cancel button while a job of this kind is under way."""
     work = state()
     if not work.busy or work.job is None or work.job.kind != kind:

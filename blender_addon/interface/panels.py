@@ -7,9 +7,10 @@ from typing import Any
 
 import bpy
 
-from ..animation import baking, keying
+from ..animation import baking, keying, targets
 from ..animation.exporting import FORMATS, performance_actions
 from ..contracts import dials, errors
+from ..jobs import animate, reconstruct
 from ..jobs.work import Work, state
 from ..settings import performance_dials, properties
 from ..settings.preferences import preferences
@@ -32,8 +33,8 @@ class VIVIDKEYS_PT_backend(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         work = state()
         row = layout.row()
-        row.label(text=shorten(work.connection_sentence), icon=_connection_icon(work))
-        if work.connected or work.connecting:
+        row.label(text=shorten(work.backend.sentence), icon=_connection_icon(work))
+        if work.backend.connected or work.backend.connecting:
             row.operator("vividkeys.disconnect", text="", icon="X")
         else:
             button(layout, context, "connect_local", icon="PLAY")
@@ -80,7 +81,7 @@ class VIVIDKEYS_PT_head(SidebarPanel, bpy.types.Panel):
         layout.prop(chosen, "head")
         layout.prop(chosen, "head_objects")
         lines(layout, CONSENT, icon="INFO")
-        if not draw_progress(layout, "reconstruct"):
+        if not draw_progress(layout, reconstruct.KIND):
             button(layout, context, "create_head", icon="USER")
 
 
@@ -102,11 +103,11 @@ class VIVIDKEYS_PT_animate(SidebarPanel, bpy.types.Panel):
             layout.label(text=strip.name if strip else "No sound strip selected", icon="SOUND")
         _draw_targets(layout, context, chosen)
         work = state()
-        if not draw_progress(layout, "animate"):
+        if not draw_progress(layout, animate.KIND):
             column = layout.column()
             column.scale_y = 1.4
             button(column, context, "animate", icon="SHAPEKEY_DATA")
-        if work.pending is not None or performance_actions(properties.target_meshes(context)):
+        if work.pending is not None or performance_actions(targets.target_meshes(context)):
             button(layout, context, "apply_take", icon="FILE_REFRESH")
 
 
@@ -162,7 +163,7 @@ class VIVIDKEYS_PT_style(SidebarPanel, bpy.types.Panel):
             column = layout.column(align=True)
             for dial in group:
                 column.prop(chosen, dial.name)
-        if performance_actions(properties.target_meshes(context)):
+        if performance_actions(targets.target_meshes(context)):
             button(layout, context, "apply_take", icon="FILE_REFRESH")
 
 
@@ -210,7 +211,7 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
     column = row.column(align=True)
     column.operator("vividkeys.use_selected", text="", icon="RESTRICT_SELECT_OFF")
     column.operator("vividkeys.remove_target", text="", icon="REMOVE")
-    meshes = properties.target_meshes(context)
+    meshes = targets.target_meshes(context)
     if not meshes:
         return
     try:
@@ -221,7 +222,7 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
 
 
 def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
-    actions = performance_actions(properties.target_meshes(context))
+    actions = performance_actions(targets.target_meshes(context))
     return any(
         performance_dials.differs(
             keying.action_description(action), lambda name: getattr(chosen, name)
@@ -254,9 +255,9 @@ def _draw_notice(layout: Any, work: Work) -> None:
 
 
 def _connection_icon(work: Work) -> str:
-    if work.connected:
+    if work.backend.connected:
         return "CHECKMARK"
-    return "SORTTIME" if work.connecting else "UNLINKED"
+    return "SORTTIME" if work.backend.connecting else "UNLINKED"
 
 
 CLASSES = (

@@ -7,8 +7,10 @@ from typing import Any
 
 import bpy
 
+from ..animation import targets
 from ..contracts import arkit
 from ..heads import characters, face_points
+from ..jobs import transfer
 from ..jobs.work import state
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
@@ -31,7 +33,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
             lines(layout, "Select the mesh with the face, and with it eyes, teeth, tongue, lashes.")
         else:
             _draw_state(layout, context, characters.pieces_of(context, face))
-        if draw_progress(layout, "transfer"):
+        if draw_progress(layout, transfer.KIND):
             return
         row = layout.row(align=True)
         button(row.column(), context, "find_face_points", icon="EMPTY_AXIS")
@@ -58,7 +60,7 @@ def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
         text += f", with {shown}" + (f" and {more} more" if more > 0 else "")
     lines(layout, f"{text}.", icon="MESH_DATA")
     count, whole = characters.key_count(pieces), len(arkit.ARKIT_NAMES)
-    if count == whole and face in properties.target_meshes(context):
+    if count == whole and face in targets.target_meshes(context):
         lines(layout, f"It has all of the {whole} keys and is a target: it can be animated.")
     elif count == whole:
         lines(layout, f"It has all of the {whole} keys: choose it as a target below.")

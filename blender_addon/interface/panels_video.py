@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs import first_picture
+from ..jobs import first_picture, render
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
 
@@ -38,7 +38,7 @@ class VIVIDKEYS_PT_video(SidebarPanel, bpy.types.Panel):
         for name in ("video_preview", "video_replace", "video_mark"):
             switches.prop(chosen, name)
         lines(layout, CONSENT, icon="INFO")
-        if draw_progress(layout, "render"):
+        if draw_progress(layout, render.KIND):
             if first_picture.icon():
                 layout.template_icon(icon_value=first_picture.icon(), scale=_PICTURE_SCALE)
         else:

@@ -15,7 +15,9 @@ from ..animation import baking, lip_detail, targets
 from ..connection.session import UploadSource
 from ..contracts import errors, requests
 from ..heads import scene as heads
-from ..jobs.work import Job, state
+from ..jobs import animate
+from ..jobs.job import Job
+from ..jobs.work import state
 from ..settings import choices, performance_dials, properties
 from ..settings.performance_dials import SpeakerProperties
 from ..settings.style_dials import StyleProperties
@@ -89,13 +91,7 @@ def send(operator: Any, context: Any) -> Job:
     # The session puts the hash of the upload here.
     del params["audio"]
     return state().submit(
-        "animate",
-        params,
-        {"audio": source},
-        name,
-        plan,
-        baking.plan_to_json(plan),
-        arrays=_face_of(meshes),
+        animate.KIND, params, {"audio": source}, name, plan, arrays=_face_of(meshes)
     )
 
 

@@ -10,8 +10,10 @@ import bpy
 from ..animation import baking, exporting, keying, targets
 from ..contracts import errors
 from ..interface.availability import poll
-from ..jobs import delivery
-from ..jobs.work import PendingTake, redraw, state
+from ..jobs import performances
+from ..jobs.pending_take import PendingTake
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 from ..settings import choices, properties
 from ..settings.style_dials import StyleProperties
 from .job_operator import fail
@@ -33,7 +35,7 @@ class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
         waiting = work.pending
         try:
             pending, plan = _take_and_plan(self, context)
-            sentences = delivery.apply_take(context, pending, plan)
+            sentences = performances.apply_take(context, pending, plan)
         except errors.VividKeysError as error:
             # A Take that waited goes on waiting; one that is on a target already is not lost.
             work.pending = waiting
@@ -48,14 +50,15 @@ def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.Bak
     """The Take that waits, else the one that is on the targets already; and how to apply it."""
     work = state()
     chosen = properties.settings(context)
-    meshes = properties.target_meshes(context)
+    meshes = targets.target_meshes(context)
     pending = work.pending
     if pending is not None:
-        known: baking.BakePlan = pending.plan
+        assert pending.plan is not None
+        known = pending.plan
         name, start_frame = known.name, known.start_frame
         heard, sound_file = known.heard, known.sound_file
     else:
-        performance = delivery.plain_performance_on(context)
+        performance = performances.plain_performance_on(context)
         action = exporting.performance_actions(meshes)[0]
         description = keying.action_description(action)
         pending = PendingTake(performance, str(description.get("take", "")), None, None)

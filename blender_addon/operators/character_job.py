@@ -10,9 +10,11 @@ import numpy as np
 
 from ..animation import targets
 from ..contracts import character, errors, requests
-from ..heads import characters, face_keys, face_points
+from ..heads import characters, face_points
 from ..heads.face_keys import CharacterPlan
-from ..jobs.work import Job, state
+from ..jobs import transfer
+from ..jobs.job import Job
+from ..jobs.work import state
 
 
 def chosen_pieces(operator: Any, context: Any) -> list[Any]:
@@ -55,11 +57,10 @@ def submit(
         had_points=bool(len(ids)),
     )
     return state().submit(
-        "transfer",
+        transfer.KIND,
         requests.as_params(request),
         {},
         plan.name,
         plan,
-        face_keys.plan_to_json(plan),
         arrays=character.character_to_arrays(sent),
     )

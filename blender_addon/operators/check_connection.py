@@ -14,7 +14,9 @@ from bpy.props import StringProperty
 from ..connection.connection_check import CheckStep, check_connection
 from ..contracts import connection, errors
 from ..interface.availability import poll
-from ..jobs.work import TICK_SECONDS, redraw, state
+from ..jobs.sidebar import redraw
+from ..jobs.timer import TICK_SECONDS
+from ..jobs.work import state
 from ..settings import online_access
 from ..settings.preferences import preferences
 
@@ -110,7 +112,7 @@ def conclude(operator: Any) -> set[str]:
 
 def _where(operator: Any, context: Any) -> tuple[str, connection.ClientKeys | Path]:
     chosen = preferences(context)
-    process = state().process
+    process = state().backend.process
     if process is not None and process.keys is not None and not operator.address:
         return process.keys.address, process.keys
     key_file = operator.key_file or chosen.key_file

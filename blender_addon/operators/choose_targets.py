@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from ..animation import targets
 from ..settings import properties
 
 
@@ -30,7 +31,7 @@ class VIVIDKEYS_OT_use_selected(bpy.types.Operator):
         if not chosen:
             self.report({"WARNING"}, "No selected mesh has shape keys")
             return {"CANCELLED"}
-        properties.choose_targets(context, chosen)
+        targets.choose_targets(context, chosen)
         return {"FINISHED"}
 
 

@@ -11,7 +11,8 @@ from bpy.props import StringProperty
 
 from ..contracts import errors
 from ..interface.availability import poll
-from ..jobs.work import redraw, state
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 from ..settings.preferences import preferences
 from .job_operator import fail
 

@@ -12,8 +12,9 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..animation import targets
 from ..contracts import errors, requests
-from ..jobs import delivery
-from ..jobs.work import Job, state
+from ..jobs import reconstruct
+from ..jobs.job import Job
+from ..jobs.work import state
 from ..settings import choices, head_choice, properties
 from . import job_operator
 
@@ -55,14 +56,12 @@ def send(operator: Any, context: Any) -> Job:
     name = operator.name or f"{path.stem[:40]} Head"
     chosen = properties.settings(context)
     as_parts = choices.setting(operator, chosen, "head_objects") == "PARTS"
-    plan = delivery.HeadPlan(name, targets.remember(context.scene), as_parts)
+    plan = reconstruct.HeadPlan(name, targets.remember(context.scene), as_parts)
     head = operator.head or head_choice.chosen(chosen)
     params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name, head=head))
     # The session puts the hash of the upload here.
     del params["image"]
-    return state().submit(
-        "reconstruct", params, {"image": path}, path.stem, plan, delivery.head_plan_to_json(plan)
-    )
+    return state().submit(reconstruct.KIND, params, {"image": path}, path.stem, plan)
 
 
 CLASSES = (VIVIDKEYS_OT_create_head,)

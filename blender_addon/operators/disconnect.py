@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 
 from ..interface.availability import poll
-from ..jobs.work import redraw, state
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 
 
 class VIVIDKEYS_OT_disconnect(bpy.types.Operator):

@@ -9,14 +9,14 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..animation import exporting
+from ..animation import exporting, targets
 from ..contracts import errors
 from ..heads import characters
 from ..heads import scene as heads
 from ..interface.availability import poll
-from ..jobs import delivery
-from ..jobs.work import redraw, state
-from ..settings import properties
+from ..jobs import performances
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 from .job_operator import fail
 
 
@@ -72,9 +72,9 @@ def _full_path(text: str, suffix: str) -> Path:
 def _write(context: Any, chosen_format: str, path: Path) -> None:
     form = exporting.FORMATS[chosen_format]
     if not isinstance(form, exporting.SceneFormat):
-        form.write(delivery.performance_on(context), path)
+        form.write(performances.performance_on(context), path)
         return
-    meshes = properties.target_meshes(context)
+    meshes = targets.target_meshes(context)
     if not meshes:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET, "No target mesh is chosen.", "Choose what to export."

@@ -8,11 +8,10 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from ..animation import baking
 from ..contracts import errors
-from ..heads import face_keys
-from ..jobs import delivery, video_delivery
-from ..jobs.work import Job, state
+from ..jobs import kinds
+from ..jobs.job import Job
+from ..jobs.work import state
 from . import job_operator
 
 
@@ -30,23 +29,14 @@ class VIVIDKEYS_OT_fetch(job_operator.JobOperator, bpy.types.Operator):
 
 
 def attach(operator: Any) -> Job:
-    """Hear of the job again. Raises VividKeysError(unknown_job) when there is none."""
+    """Hear of the job again. Raises VividKeysError(unknown_job, bad_file, busy)."""
     work = state()
     offer = next((o for o in work.offers if operator.job in ("", o.job)), None)
     if offer is None:
         raise errors.VividKeysError(
             errors.ErrorKind.UNKNOWN_JOB, "There is no such unfinished job.", "Send it again."
         )
-    plan: Any
-    if offer.kind == "reconstruct":
-        plan = delivery.head_plan_from_json(offer.plan)
-    elif offer.kind == "transfer":
-        plan = face_keys.plan_from_json(offer.plan)
-    elif offer.kind == "render":
-        plan = video_delivery.plan_from_json(offer.plan)
-    else:
-        plan = baking.plan_from_json(offer.plan)
-    return work.attach(offer, plan)
+    return work.attach(offer, kinds.kind_called(offer.kind))
 
 
 CLASSES = (VIVIDKEYS_OT_fetch,)

@@ -12,7 +12,7 @@ from ..contracts import requests
 from ..heads import characters, face_points
 from ..heads.face_keys import CharacterPlan
 from ..interface.availability import poll
-from ..jobs.work import Job
+from ..jobs.job import Job
 from . import job_operator
 from .character_job import chosen_pieces, submit
 

@@ -9,7 +9,8 @@ import bpy
 from bpy.props import StringProperty
 
 from ..interface.availability import poll
-from ..jobs.work import redraw, state
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 
 
 class VIVIDKEYS_OT_forget(bpy.types.Operator):

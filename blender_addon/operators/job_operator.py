@@ -13,8 +13,10 @@ from typing import Any
 
 from ..contracts import errors
 from ..interface.availability import poll
-from ..jobs import delivery
-from ..jobs.work import TICK_SECONDS, Job, redraw, state
+from ..jobs.job import Job
+from ..jobs.sidebar import redraw
+from ..jobs.timer import TICK_SECONDS
+from ..jobs.work import state
 
 
 class JobOperator:
@@ -105,7 +107,7 @@ def end_modal(operator: Any, context: Any) -> None:
 def conclude(operator: Any, context: Any, job: Job) -> set[str]:
     """Deliver the job and tell about it."""
     try:
-        sentences = delivery.deliver(context, job)
+        sentences = job.kind.deliver(context, job)
     except errors.VividKeysError as error:
         return fail(operator, error)
     state().tell(*sentences)

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from ..contracts import errors, requests
 from ..heads import face_points
 from ..heads.face_keys import CharacterPlan
-from ..jobs.work import Job
+from ..jobs.job import Job
 from ..mapping.conventions import CONVENTIONS, DEFAULT
 from ..settings import choices, head_choice, properties
 from . import job_operator

@@ -14,11 +14,13 @@ from ..animation import baking, keying, targets
 from ..animation.exporting import performance_actions
 from ..connection.session import UploadSource
 from ..contracts import errors, requests, take
-from ..jobs import delivery, video_delivery
-from ..jobs.video_delivery import VideoPlan
-from ..jobs.work import Job, state
+from ..jobs import performances, render
+from ..jobs.job import Job
+from ..jobs.render import VideoPlan
+from ..jobs.work import state
 from ..settings import choices, properties
 from ..settings.video_settings import VideoProperties, container_of
+from ..video import voice_strip
 from . import job_operator
 
 _NO_HASH_YET = "0" * 64
@@ -40,12 +42,11 @@ class Film:
             del params[name]  # the session puts the hash of the upload here
         plan = replace(self.plan, is_preview=is_preview)
         return state().submit(
-            "render",
+            render.KIND,
             params,
             self.uploads,
             plan.name,
             plan,
-            video_delivery.plan_to_json(plan),
             arrays=requests.take_arrays(self.performance),
         )
 
@@ -119,7 +120,7 @@ def make_film(operator: Any, context: Any) -> Film:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_IMAGE, sentence, "Choose a photo of one face."
         )
-    performance = delivery.performance_on(context)
+    performance = performances.performance_on(context)
     place = _place(context)
     if place.heard is None:
         start_frame, sound = place.start_frame, _sound(operator, context, place)
@@ -179,7 +180,7 @@ class Place:
 
 
 def _place(context: Any) -> Place:
-    meshes = properties.target_meshes(context)
+    meshes = targets.target_meshes(context)
     for action in performance_actions(meshes)[:1]:
         description = keying.action_description(action)
         start_frame, heard = baking.noted_place(description, int(action.frame_range[0]))
@@ -220,7 +221,7 @@ def _sound(operator: Any, context: Any, place: Place) -> Sound:
                 "Choose a sound or film file.",
             )
         return Sound(path)
-    found = video_delivery.voice_near(context.scene, place.owner, place.voice, place.start_frame)
+    found = voice_strip.voice_near(context.scene, place.owner, place.voice, place.start_frame)
     if found is not None:
         is_laid = found.start_frame == place.start_frame
         return Sound(found.packed if found.file is None else found.file, is_laid)

@@ -10,10 +10,11 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import mapping
-from ..animation import baking
+from ..animation import baking, targets
 from ..contracts import errors
 from ..interface.availability import poll
-from ..jobs.work import redraw, state
+from ..jobs.sidebar import redraw
+from ..jobs.work import state
 from ..settings import choices, properties
 from .job_operator import fail
 
@@ -38,7 +39,7 @@ class VIVIDKEYS_OT_save_mapping(bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         try:
             chosen = choices.full_path(properties.settings(context).mapping_file)
-            mappings = baking.propose_mappings(properties.target_meshes(context), chosen)
+            mappings = baking.propose_mappings(targets.target_meshes(context), chosen)
             mapping.save_mapping(mappings, path)
         except errors.VividKeysError as error:
             return fail(self, error)

@@ -11,7 +11,7 @@ import bpy
 from ..animation import animated_moods, baking, targets
 from ..contracts import errors
 from ..heads import scene as heads
-from . import properties, style_dials
+from . import style_dials
 
 
 def full_path(text: str) -> Path | None:
@@ -54,7 +54,7 @@ def chosen_meshes(context: Any, name: str = "") -> list[Any]:
             )
         meshes = [found]
     else:
-        meshes = properties.target_meshes(context)
+        meshes = targets.target_meshes(context)
     if not meshes:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,

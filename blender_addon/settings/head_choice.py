@@ -6,8 +6,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from ..connection import backend
 from ..contracts import errors
-from ..jobs.work import state
 
 Item = tuple[str, str, str, str, int]
 
@@ -40,12 +40,11 @@ def shape_items(_settings: Any, _context: Any) -> list[Item]:
 
 
 def _items(own: Item) -> list[Item]:
-    welcome = state().session.welcome
     found = {OWN: own}
     numbers = {own[-1]}
-    for model in welcome.models if welcome is not None else ():
+    for model in backend.in_use().heads:
         name = str(model.get("name", ""))
-        if model.get("task") != "reconstruct" or not name or name in found:
+        if not name or name in found:
             continue
         # The number is what is saved, so it must not depend on which others there are.
         number = zlib.crc32(name.encode()) & 0x7FFFFFFF

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..contracts import dials, take
+from ..animation import keying
+from ..contracts import dials
 from .dial_properties import properties_of
 
 SPEAKER = tuple(dial.name for dial in dials.SPEAKER)
-NOTE = "asked"
 # Blender keeps single precision.
 _SAME = 1e-5
 
@@ -30,18 +30,9 @@ def speaker(value_of: Callable[[str], Any]) -> dict[str, float]:
     return {name: round(float(value_of(name)), 6) for name in SPEAKER}
 
 
-def asked(performance: take.Take) -> dict[str, float]:
-    """What a Take says that it was made with, for the note in its Action; maybe nothing."""
-    noted = performance.meta.get("settings")
-    if not isinstance(noted, dict):
-        return {}
-    names = ("seed", *SPEAKER)
-    return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
-
-
 def differs(description: Mapping[str, Any], value_of: Callable[[str], Any]) -> bool:
     """Whether the panel says something else than what the Action of this note was made with."""
-    noted = description.get(NOTE)
+    noted = description.get(keying.NOTE)
     if not isinstance(noted, dict):
         return False
     return any(

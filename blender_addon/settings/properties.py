@@ -174,25 +174,6 @@ def settings(context: Any) -> Any:
     return context.scene.vividkeys
 
 
-def target_meshes(context: Any) -> list[Any]:
-    """The chosen target objects that still exist, each once, in their order."""
-    found: dict[str, Any] = {}
-    for item in settings(context).targets:
-        # A deleted object stays in the pointer until the file is saved; then it is in no scene.
-        if item.mesh is not None and item.mesh.users_scene:
-            found[item.mesh.name] = item.mesh
-    return list(found.values())
-
-
-def choose_targets(context: Any, meshes: list[Any]) -> None:
-    """Make these objects the targets, in this order."""
-    chosen = settings(context)
-    chosen.targets.clear()
-    for mesh in meshes:
-        chosen.targets.add().mesh = mesh
-    chosen.active_target = 0
-
-
 CLASSES = (VividKeysTarget, VividKeysSettings)
 
 

@@ -187,13 +187,19 @@ def test_a_program_that_ends_at_once(make: Callable[..., BackendProcess]) -> Non
         backend.wait_until_ready()
 
 
-def test_a_program_that_says_why_it_cannot_start(make: Callable[..., BackendProcess]) -> None:
-    line = {"event": "failed", "kind": "disk_full", "sentence": "No room.", "next_step": "Sweep."}
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("disk_full", ErrorKind.DISK_FULL), ("of_a_later_version", ErrorKind.INTERNAL)],
+)
+def test_a_program_that_says_why_it_cannot_start(
+    make: Callable[..., BackendProcess], word: str, kind: ErrorKind
+) -> None:
+    line = {"event": "failed", "kind": word, "sentence": "No room.", "next_step": "Sweep."}
     backend = make("-c", f"print({json.dumps(line)!r}); raise SystemExit(1)")
     backend.start()
     poll_until(backend, BackendState.FAILED)
     assert backend.error is not None
-    assert (backend.error.kind, backend.error.sentence) == (ErrorKind.DISK_FULL, "No room.")
+    assert (backend.error.kind, backend.error.sentence) == (kind, "No room.")
 
 
 @pytest.mark.parametrize("line", ["hello", "[]", "{}", '{"event": "ready"}', '{"event": 3}'])

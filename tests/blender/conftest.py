@@ -92,7 +92,6 @@ def blender(installed: str, patient_limits: None) -> Iterator[Any]:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     work = importlib.import_module(f"{installed}.jobs.work")
     work.close()
-    work.state().on_abandoned = importlib.import_module(f"{installed}.jobs.delivery").rescue
     yield bpy
     work.close()
 
@@ -166,7 +165,7 @@ def make_take(addon: Callable[[str], Any]) -> Callable[..., Any]:
 def head(blender: Any, addon: Callable[[str], Any], make_face: Callable[..., Any]) -> Any:
     """A head made from `make_face`, chosen as the target."""
     made = addon("heads.scene").create_head(blender.context.scene, make_face(), "Kopf")
-    addon("settings.properties").choose_targets(blender.context, [made])
+    addon("animation.targets").choose_targets(blender.context, [made])
     return made
 
 

@@ -23,14 +23,14 @@ def test_it_is_enabled_with_everything_registered(blender, addon):
 def test_disable_leaves_nothing_behind_and_enable_brings_it_back(blender, addon):
     classes = addon("registration").classes()
     before = threading.active_count()
-    work = addon("jobs.work")
-    work.state().keep_pumping()
-    assert blender.app.timers.is_registered(work.tick)
+    timer = addon("jobs.timer")
+    addon("jobs.work").state().keep_pumping()
+    assert blender.app.timers.is_registered(timer.tick)
     blender.ops.preferences.addon_disable(module=PACKAGE)
     try:
         assert not hasattr(blender.types.Scene, "vividkeys")
         assert not any(registered.is_registered for registered in classes)
-        assert not blender.app.timers.is_registered(work.tick)
+        assert not blender.app.timers.is_registered(timer.tick)
         assert threading.active_count() <= before
     finally:
         blender.ops.preferences.addon_enable(module=PACKAGE)

@@ -203,8 +203,12 @@ def test_a_mouth_that_cannot_open_offers_keys_for_the_surface(
     blender, addon, connected, transferring, figure
 ):
     assert "surface_only" not in _panel(blender, addon).fields
-    transferring.failure = ("bad_target", "The mouth of 'Figur' cannot open.", "Cut it open.")
-    with pytest.raises(RuntimeError, match="cannot open. Cut it open."):
+    transferring.failure = ("bad_target", "The mouth of 'Figur' is no mouth.", "Draw one.")
+    with pytest.raises(RuntimeError, match="is no mouth"):
+        blender.ops.vividkeys.make_face_keys()
+    assert "surface_only" not in _panel(blender, addon).fields
+    transferring.failure = ("mouth_closed", "The lips of 'Figur' are one.", "Cut them apart.")
+    with pytest.raises(RuntimeError, match="are one. Cut them apart."):
         blender.ops.vividkeys.make_face_keys()
     assert "surface_only" in _panel(blender, addon).fields
     transferring.failure = None
@@ -264,7 +268,7 @@ def test_a_mesh_that_was_changed_meanwhile_gets_no_keys(
 def test_a_character_that_was_deleted_but_is_still_a_target_gets_no_keys(
     blender, addon, connected, transferring, figure
 ):
-    addon("settings.properties").choose_targets(blender.context, [figure])
+    addon("animation.targets").choose_targets(blender.context, [figure])
     transferring.holds_back.set()
     cls, operator = _start(addon, blender, connected)
     blender.context.scene.collection.objects.unlink(figure)
@@ -325,7 +329,7 @@ def test_keys_for_another_file_wait_until_it_is_open(
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     transferring.release.set()
-    wait_until(lambda: connected.job is None, work_module.tick)
+    wait_until(lambda: connected.job is None, addon("jobs.timer").tick)
     assert "'Figur' is not in the file any more" in connected.notice.sentences[0]
     assert [offer.label for offer in connected.offers] == ["Figur"]
     transferring.kept[operator.job_id] = "transfer"
@@ -335,10 +339,10 @@ def test_keys_for_another_file_wait_until_it_is_open(
 
 
 def test_a_note_that_was_not_written_by_us_is_refused(addon):
-    face_keys, errors = addon("heads.face_keys"), addon("shared.errors")
+    transfer, errors = addon("jobs.transfer"), addon("shared.errors")
     for values in ({}, {"pieces": [{"object": {}}]}, {"name": "x", "pieces": []}):
         with pytest.raises(errors.VividKeysError, match="does not say which character"):
-            face_keys.plan_from_json(values)
+            transfer.plan_from_json(values)
 
 
 def _panel(blender, addon):
@@ -365,7 +369,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert "all of the 52 keys and is a target" in _panel(blender, addon).text
-    addon("settings.properties").choose_targets(blender.context, [])
+    addon("animation.targets").choose_targets(blender.context, [])
     shown = _panel(blender, addon)
     assert "choose it as a target" in shown.text and "tick 'Replace Keys'" in shown.text
     assert shown.buttons["vividkeys.make_face_keys"] is False

@@ -89,7 +89,7 @@ def test_parts_become_targets_and_follow_the_take(
     )
     blender.context.scene.vividkeys.head_objects = "PARTS"
     blender.ops.vividkeys.create_head(image_file=str(photo))
-    head, teeth = addon("settings.properties").target_meshes(blender.context)
+    head, teeth = addon("animation.targets").target_meshes(blender.context)
     assert (head.name, teeth.name) == ("Anna Head", "Anna Head Lower teeth")
     assert teeth.parent == head
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
@@ -108,9 +108,7 @@ def test_parts_become_targets_and_follow_the_take(
     assert head.animation_data is not None
     assert teeth.animation_data is None or teeth.animation_data.action is None
     blender.ops.vividkeys.create_head(image_file=str(photo), head_objects="ONE", name="Whole")
-    assert [m.name for m in addon("settings.properties").target_meshes(blender.context)] == [
-        "Whole"
-    ]
+    assert [m.name for m in addon("animation.targets").target_meshes(blender.context)] == ["Whole"]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_a_target_deleted_in_mid_job_costs_nothing(
     assert "'Kopf' is not in the file any more" in sentence and str(saved) in sentence
     assert "Apply Take" in connected.notice.next_step
     other = addon("heads.scene").create_head(blender.context.scene, make_face(3), "Other")
-    addon("settings.properties").choose_targets(blender.context, [other])
+    addon("animation.targets").choose_targets(blender.context, [other])
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     assert len(shape_curve(addon, other.data.shape_keys, "jawOpen")) == 25
     assert connected.pending is None
@@ -191,7 +191,7 @@ def test_a_result_nobody_waits_for_is_rescued(
     wait_until(lambda: connected.job.fraction == 0.5, connected.pump)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     backend.release.set()
-    wait_until(lambda: connected.pending is not None, work_module.tick)
+    wait_until(lambda: connected.pending is not None, addon("jobs.timer").tick)
     assert connected.pending.file.is_file()
     assert "Apply Take" in connected.notice.sentences[-1]
     assert not connected.busy
@@ -209,7 +209,7 @@ def test_a_full_disk_costs_the_take_file_but_not_the_performance(
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     assert len(shape_curve(addon, head.data.shape_keys, "jawOpen")) == 25
     assert any("The disk is full" in sentence for sentence in connected.notice.sentences)
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     assert performance.frame_count == 61
 
 

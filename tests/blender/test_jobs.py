@@ -23,7 +23,7 @@ from .modal_operators import modal, run
 def test_create_head_and_animate_in_two_calls(blender, addon, connected, backend, voice, photo):
     assert blender.ops.vividkeys.create_head(image_file=str(photo)) == {"FINISHED"}
     head = blender.data.objects["Anna Head"]
-    assert addon("settings.properties").target_meshes(blender.context) == [head]
+    assert addon("animation.targets").target_meshes(blender.context) == [head]
     assert blender.context.view_layer.objects.active == head
     assert "The photo shows 2 faces; the largest was taken." in connected.notice.sentences
     result = blender.ops.vividkeys.animate(audio_file=str(voice), seed=5, start_frame=3)
@@ -137,7 +137,7 @@ def test_the_take_of_a_reopened_file_can_be_exported(
     path = str(tmp_path / "scene.blend")
     blender.ops.wm.save_as_mainfile(filepath=path)
     blender.ops.wm.open_mainfile(filepath=path)
-    addon("jobs.delivery")._remembered.clear()
+    addon("jobs.performances")._remembered.clear()
     formats = addon("animation.exporting").FORMATS
     assert {"TAKE", "LIVE_LINK", "GLB", "FBX"} <= set(formats)
     for form in formats.values():

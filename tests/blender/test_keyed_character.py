@@ -149,7 +149,7 @@ def test_a_piece_that_nothing_moves_is_in_the_file_all_the_same(
     choose(blender, figure, teeth)
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
     assert teeth.data.shape_keys is None
-    assert addon("settings.properties").target_meshes(blender.context) == [figure]
+    assert addon("animation.targets").target_meshes(blender.context) == [figure]
     assert blender.ops.vividkeys.animate(audio_file=str(voice)) == {"FINISHED"}
     other = new_eye(blender, "Other")
     path = tmp_path / "figure.glb"

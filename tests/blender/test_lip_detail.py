@@ -18,7 +18,7 @@ def detailed(blender, addon, make_face):
     """A head with three lip keys, chosen as the target."""
     blender.context.scene.render.fps = FPS
     made = addon("heads.scene").create_head(blender.context.scene, make_face(fields=3), "Kopf")
-    addon("settings.properties").choose_targets(blender.context, [made])
+    addon("animation.targets").choose_targets(blender.context, [made])
     return made
 
 
@@ -181,11 +181,11 @@ def test_they_come_out_of_glb_and_fbx_with_their_curves(
 
 
 def test_a_plan_of_an_earlier_session_keeps_the_choice(addon, detailed, make_plan):
-    baking = addon("animation.baking")
-    values = baking.plan_to_json(make_plan(detailed, lip_detail=False))
-    assert baking.plan_from_json(values).lip_detail is False
+    animate = addon("jobs.animate")
+    values = animate.plan_to_json(make_plan(detailed, lip_detail=False))
+    assert animate.plan_from_json(values).lip_detail is False
     del values["lip_detail"]
-    assert baking.plan_from_json(values).lip_detail is True
+    assert animate.plan_from_json(values).lip_detail is True
 
 
 def test_the_backend_is_told_the_landmarks_of_our_head(blender, addon, detailed, make_face):

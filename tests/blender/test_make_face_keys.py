@@ -71,7 +71,7 @@ def test_every_object_gets_the_keys_that_move_it(blender, addon, transferring, f
     assert told[:2] == ("'Figur' has 52 new shape keys.", "'Auge' has 8 new shape keys.")
     assert f"Nothing of this character moves with {STILL}." in told
     # The mapping knows them at once.
-    assert addon("settings.properties").target_meshes(blender.context) == [figure, eye]
+    assert addon("animation.targets").target_meshes(blender.context) == [figure, eye]
     match = addon("animation.baking").preview_match([figure, eye])
     assert len(match.matched_channels) == 52 and not match.unmatched_keys
 
@@ -254,7 +254,7 @@ def test_it_is_one_undo_step(blender, addon, transferring, figure):
     blender.ops.ed.undo()
     again = blender.data.objects["Figur"]
     assert again.data.shape_keys is None and "vividkeys_landmarks" not in again
-    assert addon("settings.properties").target_meshes(blender.context) == []
+    assert addon("animation.targets").target_meshes(blender.context) == []
 
 
 def test_what_the_backend_says_about_the_face_is_told(blender, addon, transferring, figure):

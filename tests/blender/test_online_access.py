@@ -38,15 +38,15 @@ def test_another_computer_is_refused(blender, addon, preferences):
     with pytest.raises(addon("shared.errors").VividKeysError) as caught:
         work.connect("192.0.2.1", Path(preferences.key_file), 0.0)
     assert caught.value.kind == "offline"
-    assert not work.connected and not work.connecting
-    assert not blender.app.timers.is_registered(addon("jobs.work").tick)
+    assert not work.backend.connected and not work.connecting
+    assert not blender.app.timers.is_registered(addon("jobs.timer").tick)
 
 
 def test_this_computer_is_not_another(blender, addon, preferences, backend):
     port = backend.address.rpartition(":")[2]
     for address in (backend.address, f"localhost:{port}"):
         assert blender.ops.vividkeys.connect_address(address=address) == {"FINISHED"}
-        assert addon("jobs.work").state().connected
+        assert addon("jobs.work").state().backend.connected
         addon("jobs.work").state().disconnect()
 
 
@@ -92,10 +92,10 @@ def test_a_lost_connection_is_not_sought_again_offline(
     lost = addon("connection.events").SessionState.LOST
     go_online(blender, False)
     work.pump()
-    assert work.connected, "an open connection is left alone"
+    assert work.backend.connected, "an open connection is left alone"
     backend.stop()
     until = time.monotonic() + 30
-    while (work.connected or work.session.state is lost) and time.monotonic() < until:
+    while (work.backend.connected or work.session.state is lost) and time.monotonic() < until:
         work.pump()
         time.sleep(0.01)
     assert work.session.state is addon("connection.events").SessionState.DISCONNECTED

@@ -218,7 +218,9 @@ def test_a_job_under_way_shows_its_progress_and_a_cancel_button(
     blender, addon, draw, head, monkeypatch
 ):
     work = _connect(addon, monkeypatch)
-    work.job = addon("jobs.work").Job("1" * 32, "animate", "voice", None, 0.4, "Listening ...")
+    work.job = addon("jobs.job").Job(
+        "1" * 32, addon("jobs.animate").KIND, "voice", None, 0.4, "Listening ..."
+    )
     shown = draw()
     assert shown.bars == [(0.4, "Listening ...")]
     assert shown.buttons["vividkeys.cancel"] and "vividkeys.animate" not in shown.buttons
@@ -255,7 +257,7 @@ def test_a_mapping_file_that_is_broken_shows_in_the_panel(blender, addon, draw, 
 
 def test_a_deleted_target_is_no_target(blender, addon, draw, head):
     blender.data.objects.remove(head)
-    assert addon("settings.properties").target_meshes(blender.context) == []
+    assert addon("animation.targets").target_meshes(blender.context) == []
     draw()
 
 
@@ -269,9 +271,9 @@ def test_use_selected_takes_meshes_with_keys_the_active_first(blender, addon, he
         member.select_set(True)
     layer.objects.active = other
     assert blender.ops.vividkeys.use_selected() == {"FINISHED"}
-    assert addon("settings.properties").target_meshes(blender.context) == [other, head]
+    assert addon("animation.targets").target_meshes(blender.context) == [other, head]
     assert blender.ops.vividkeys.remove_target() == {"FINISHED"}
-    assert addon("settings.properties").target_meshes(blender.context) == [head]
+    assert addon("animation.targets").target_meshes(blender.context) == [head]
 
 
 def test_save_mapping_writes_what_bake_reads(blender, addon, head, make_take, make_plan, tmp_path):

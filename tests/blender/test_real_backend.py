@@ -97,7 +97,7 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
     assert 0.12 < head.dimensions.x < 0.25, "a head is measured in metres"
     blender.context.scene.render.fps = 30
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
-    take = addon("jobs.delivery").performance_on(blender.context)
+    take = addon("jobs.performances").performance_on(blender.context)
     resampled = addon("shared.take").resample_take(take, 30.0)
     for column, name in enumerate(addon("shared.arkit").ARKIT_NAMES):
         keys = shape_curve(addon, head.data.shape_keys, name)
@@ -119,7 +119,7 @@ def test_a_photo_and_a_voice_become_a_keyed_head(blender, addon, local, tmp_path
         assert (tmp_path / f"out{suffix}").stat().st_size > 10_000
     # The same voice and seed again: the same performance.
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac"), seed=3) == {"FINISHED"}
-    again = addon("jobs.delivery").performance_on(blender.context)
+    again = addon("jobs.performances").performance_on(blender.context)
     assert np.array_equal(again.weights, take.weights)
 
 
@@ -156,7 +156,7 @@ def test_bad_files_cancel_and_a_killed_backend_leave_blender_usable(
     assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert not blender.data.actions
     cls, operator = start()
-    held.process._process.kill()
+    held.backend.process._process.kill()
     assert run(cls, operator, blender.context) == {"CANCELLED"}
     assert held.notice.is_error and "backend" in held.notice.sentences[0]
     assert not held.busy and not blender.data.actions
@@ -242,7 +242,7 @@ def test_a_character_without_keys_gets_them(blender, addon, local):
         apart = np.linalg.norm(np.array(point.location) - landmarks[landmark])
         assert apart < 0.012, f"{point.name} is {1000 * apart:.0f} mm off"
     assert ops.make_face_keys() == {"FINISHED"}
-    assert addon("settings.properties").target_meshes(blender.context) == [stranger]
+    assert addon("animation.targets").target_meshes(blender.context) == [stranger]
     names = addon("shared.arkit").ARKIT_NAMES
     made, known = stranger.data.shape_keys.key_blocks, head.data.shape_keys.key_blocks
     assert set(names) < set(made.keys())

@@ -64,9 +64,11 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
     scene = blender.context.scene
     scene.vividkeys.video_photo = str(SAMPLES / "portrait.jpg")
     shown = []
-    picture = addon("jobs.first_picture")
-    show = picture.show
-    monkeypatch.setattr(picture, "show", lambda arrays: (shown.append(arrays), show(arrays)))
+    requests = addon("shared.requests")
+    read = requests.first_picture
+    monkeypatch.setattr(
+        requests, "first_picture", lambda arrays: (shown.append(arrays), read(arrays))[1]
+    )
     cls, operator = modal(
         addon, blender, "render_video", "VIVIDKEYS_OT_render_video", video_preview=True,
         video_size=320,
@@ -95,7 +97,7 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
 def test_the_whole_pipeline_lands_in_the_sequencer(blender, addon, connect_to, head, tmp_path):
     if not VIDEO.is_file():
         pytest.skip("backend.mesh_to_video.video is not there")
-    connect_to("backend.server.jobs,backend.server.render_job")
+    connect_to("backend.server.jobs.animate,backend.server.jobs.render")
     scene = blender.context.scene
     scene.render.fps = 12
     ops = blender.ops.vividkeys

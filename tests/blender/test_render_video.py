@@ -33,8 +33,8 @@ def test_the_take_with_its_style_the_photo_and_the_voice_are_sent(
     }  # fmt: skip
     assert (params["image_name"], params["audio_name"]) == ("Anna.jpg", voice.name)
     take = addon("shared.requests").take_of(dict(sent.arrays))
-    styled = addon("jobs.delivery").performance_on(blender.context)
-    plain = addon("jobs.delivery").plain_performance_on(blender.context)
+    styled = addon("jobs.performances").performance_on(blender.context)
+    plain = addon("jobs.performances").plain_performance_on(blender.context)
     assert np.array_equal(take.weights, styled.weights)
     assert not np.array_equal(take.weights, plain.weights), "the style was left out"
 
@@ -71,7 +71,7 @@ def test_only_what_a_trimmed_strip_lets_hear_is_rendered(
     strip.select = True
     scene.vividkeys.audio_source, scene.vividkeys.image_file = "STRIP", str(photo)
     blender.ops.vividkeys.animate()
-    whole = addon("jobs.delivery").performance_on(blender.context)
+    whole = addon("jobs.performances").performance_on(blender.context)
     backend.files["render"] = films["large"]
     assert blender.ops.vividkeys.render_video() == {"FINISHED"}
     sent = backend.submits[-1]

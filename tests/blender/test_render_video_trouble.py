@@ -172,10 +172,9 @@ def test_when_another_file_was_opened_the_film_is_kept_and_told(
 ):
     as_modal(addon, blender, video_preview=False)
     blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    work = addon("jobs.work")
     wait_until(lambda: connected.job.finished, connected.pump)
     connected.job.looked_at -= 10.0
-    work.tick()
+    addon("jobs.timer").tick()
     assert not connected.notice.is_error and "is saved as" in connected.notice.sentences[0]
     assert not addon("video.video_strips").strips_of_owner(blender.context.scene, "Kopf")
     assert connected.job is None
@@ -254,11 +253,11 @@ def test_the_first_picture_is_taken_for_the_panel_and_leaves_nothing_in_the_file
 
 
 def test_a_plan_survives_as_json(addon):
-    delivery, targets = addon("jobs.video_delivery"), addon("animation.targets")
-    plan = delivery.VideoPlan(
+    render, targets = addon("jobs.render"), addon("animation.targets")
+    plan = render.VideoPlan(
         "Satz", "Kopf", targets.Reference("scenes", targets.NO_UID, "Scene"), 7, 29.97, "mov",
         Path("/x/y.wav"), True, True, False, True, ("a note",),
     )  # fmt: skip
-    again = delivery.plan_from_json(json.loads(json.dumps(delivery.plan_to_json(plan))))
+    again = render.plan_from_json(json.loads(json.dumps(render.plan_to_json(plan))))
     assert again == plan
-    assert delivery.plan_from_json({"scene": 3, "fps": "x"}).fps == 24.0
+    assert render.plan_from_json({"scene": 3, "fps": "x"}).fps == 24.0

@@ -92,7 +92,7 @@ def test_another_dial_keys_the_same_take_anew_without_a_backend(blender, addon, 
         assert np.array_equal(_keys(addon, animated, name), _column(addon, expected, name)), name
     assert _keys(addon, animated, "mouthSmileLeft").max() > 0.3
     assert np.array_equal(
-        addon("jobs.delivery").performance_on(blender.context).weights, expected.weights
+        addon("jobs.performances").performance_on(blender.context).weights, expected.weights
     )
     # Back to neutral: the dials never add up.
     for name in ("joy", "jaw", "asymmetry"):
@@ -108,14 +108,14 @@ def test_zero_removes_a_motion(blender, addon, animated):
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     for name in ("jawOpen", "mouthLowerDownLeft", "browInnerUp"):
         assert not _keys(addon, animated, name).any(), name
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     assert not performance.head_rotation.any() and not performance.head_translation.any()
 
 
 @pytest.mark.parametrize("mood", ["joy", "sadness", "anger", "fear", "surprise", "disgust"])
 def test_closed_lips_stay_closed_on_the_head(blender, addon, animated, speech, mood):
     assert blender.ops.vividkeys.apply_take(**{mood: 1.0}) == {"FINISHED"}
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     lips = addon("shared.lips")
     closed = lips.aperture(np.ascontiguousarray(speech.weights.T)) == 0.0
     after = lips.aperture(np.ascontiguousarray(performance.weights.T))
@@ -148,7 +148,7 @@ def test_blinks_and_gaze_are_drawn_anew_without_a_backend(
     expected = addon("shared.performance.style").restyle_take(
         blinking, addon("shared.performance.style").StyleDials(blinks=3.0)
     )
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     assert np.array_equal(performance.weights, expected.weights)
 
 
@@ -160,7 +160,7 @@ def test_a_mood_that_is_keyed_comes_and_goes(blender, addon, animated, speech):
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     smile = _keys(addon, animated, "mouthSmileLeft")
     assert not smile[:60].any() and smile[160:].max() > 0.3
-    performance = addon("jobs.delivery").performance_on(blender.context)
+    performance = addon("jobs.performances").performance_on(blender.context)
     assert np.allclose(_column(addon, performance, "mouthSmileLeft"), smile, atol=1e-6)
     # What a script says counts more than the curve.
     assert blender.ops.vividkeys.apply_take(joy=0.0) == {"FINISHED"}
@@ -174,15 +174,15 @@ def test_a_script_turns_a_dial_for_one_call(blender, addon, animated):
 
 
 def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, make_plan):
-    baking = addon("animation.baking")
+    animate = addon("jobs.animate")
     dials = addon("shared.performance.style").StyleDials(joy=0.5, jaw=2.0)
-    values = baking.plan_to_json(make_plan(animated, style=dials))
-    assert baking.plan_from_json(values).style == dials
+    values = animate.plan_to_json(make_plan(animated, style=dials))
+    assert animate.plan_from_json(values).style == dials
     del values["style"]
-    assert baking.plan_from_json(values).style.neutral
+    assert animate.plan_from_json(values).style.neutral
     values["style"] = {"joy": 9}
     with pytest.raises(addon("shared.errors").VividKeysError):
-        baking.plan_from_json(values)
+        animate.plan_from_json(values)
 
 
 def test_every_dial_is_a_property_that_can_be_keyed(blender, addon):
@@ -213,7 +213,7 @@ def test_every_style_dial_is_noted_in_the_action_and_read_again(blender, addon, 
     assert blender.ops.vividkeys.apply_take() == {"FINISHED"}
     action = addon("animation.exporting").performance_actions([animated])[0]
     assert addon("animation.keying").action_description(action)["style"] == turned
-    assert addon("jobs.delivery").performance_on(blender.context).meta["style"] == turned
+    assert addon("jobs.performances").performance_on(blender.context).meta["style"] == turned
 
 
 def test_every_mood_can_be_keyed_over_time(blender, addon):
@@ -243,8 +243,8 @@ def test_the_panel_says_when_animate_has_to_run_again(blender, addon, head, make
     asked = {"seed": 4, "effort": 0.0, "jaw_share": 0.0, "parted": 0.25, "head_liveliness": 0.0}
     settings.seed, settings.parted = 4, 0.25
     made = replace(speech, meta={"seed": 4, "settings": {**asked, "fps": 60.0}})
-    pending = addon("jobs.work").PendingTake(made, "", None, None)
-    addon("jobs.delivery").apply_take(blender.context, pending, make_plan(head))
+    pending = addon("jobs.pending_take").PendingTake(made, "", None, None)
+    addon("jobs.performances").apply_take(blender.context, pending, make_plan(head))
 
     def said():
         recorder = Recorder(blender)

@@ -18,12 +18,7 @@ from shared import messages
 from shared.checks import job_id
 from shared.errors import ErrorKind, VividKeysError
 from shared.framing import DTYPES
-from shared.limits import (
-    JOB_KINDS,
-    PROTOCOL_VERSION,
-    TO_SERVER,
-    limits_as_json,
-)
+from shared.limits import PROTOCOL_VERSION, TO_SERVER, limits_as_json
 from shared.messages import FIELDS, FROM_CLIENT, FROM_SERVER, Failed, Message, Submit, new_job_id
 from shared.protocol import MessageError, decode_from_client, decode_from_server, encode
 
@@ -328,8 +323,7 @@ def test_the_document_lists_every_kind_of_error_with_what_to_do() -> None:
     assert all(len(row) == 4 and all(row) for row in rows)
 
 
-def test_the_document_names_the_version_types_and_kinds_of_jobs() -> None:
+def test_the_document_names_the_version_and_types() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert f"version of the protocol is **{PROTOCOL_VERSION}**" in text
     assert [row[0] for row in rows_below("Arrays")] == list(DTYPES)
-    assert [row[0] for row in rows_below("Jobs")] == list(JOB_KINDS)

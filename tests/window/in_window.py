@@ -71,7 +71,7 @@ def steps() -> Iterator[Callable[[], bool]]:
     sidebar.active_panel_category = "VividKeys"
 
     run(bpy.ops.vividkeys.connect_address)
-    yield lambda: work().connected
+    yield lambda: work().backend.connected
     bpy.context.scene.vividkeys.image_file = plan["photo"]
     bpy.context.scene.vividkeys.audio_file = plan["voice"]
     bpy.ops.ed.undo_push(message="Before")

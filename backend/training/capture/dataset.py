@@ -74,7 +74,7 @@ def load_capture(folder: Path, entry: IndexEntry) -> Capture:
     try:
         take = resample_take(load_take(path), float(RATE))
     except VividKeysError as error:
-        if path.name in error.sentence:
+        if error.kind is not ErrorKind.BAD_ARRAY:
             raise
         # What is wrong with an array does not say whose it is.
         raise VividKeysError(error.kind, f"'{path.name}': {error.sentence}", error.next_step) from (

@@ -14,8 +14,8 @@ from typing import Any
 
 import soundfile
 
-from backend.server import jobs
 from backend.server.job_kinds import JobContext, Result
+from backend.server.jobs import animate, reconstruct
 from shared.arrays import Arrays
 
 # A recording that is longer is held.
@@ -59,7 +59,7 @@ class _Held:
 
 
 def _animate(context: JobContext) -> Result:
-    (kind,) = (kind for kind in jobs.JOB_KINDS if kind.name == "animate")
+    (kind,) = animate.JOB_KINDS
     try:
         is_long = soundfile.info(context.upload(context.params["audio"])).duration > HELD_SECONDS
     except soundfile.LibsndfileError:
@@ -68,7 +68,7 @@ def _animate(context: JobContext) -> Result:
 
 
 # Nothing is warmed up: whether a worker rests for long enough is a matter of the machine's speed.
-JOB_KINDS = tuple(
-    replace(kind, warm=None, run=_animate if kind.name == "animate" else kind.run)
-    for kind in jobs.JOB_KINDS
+JOB_KINDS = (
+    *(replace(kind, warm=None, run=_animate) for kind in animate.JOB_KINDS),
+    *(replace(kind, warm=None) for kind in reconstruct.JOB_KINDS),
 )

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from backend.mesh_to_video import video
 from backend.mesh_to_video.settings import RenderSettings
 from backend.mesh_to_video.video import FrameSource
-from backend.server import jobs, render_job
 from backend.server.job_kinds import JobContext, Result
+from backend.server.jobs import animate, reconstruct, render
 from backend.watch import Watch
 from shared.take import Take, resample_take
 
@@ -61,13 +61,13 @@ def _run(context: JobContext) -> Result:
     kept = video.frames_of_photo
     video.frames_of_photo = frames_of_photo
     try:
-        return render_job.JOB_KINDS[0].run(context)
+        return render.JOB_KINDS[0].run(context)
     finally:
         video.frames_of_photo = kept
 
 
 # Nothing is warmed up: whether a worker rests for long enough is a matter of the machine's speed.
 JOB_KINDS = (
-    *(replace(kind, warm=None) for kind in jobs.JOB_KINDS),
-    replace(render_job.JOB_KINDS[0], run=_run, warm=None),
+    *(replace(kind, warm=None) for kind in (*animate.JOB_KINDS, *reconstruct.JOB_KINDS)),
+    replace(render.JOB_KINDS[0], run=_run, warm=None),
 )

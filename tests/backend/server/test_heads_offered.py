@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.server import jobs
+from backend.server.jobs import reconstruct
 from shared.errors import ErrorKind, VividKeysError
 from shared.requests import ReconstructRequest, as_params
 from tests.backend.server import quick_jobs
@@ -28,7 +28,7 @@ def test_heads_are_described_for_the_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIVIDKEYS_HEADS", str(tmp_path))
-    kind = next(kind for kind in jobs.JOB_KINDS if kind.name == "reconstruct")
+    (kind,) = reconstruct.JOB_KINDS
     assert kind.describe is not None
     (own,) = kind.describe()
     assert (own["name"], own["task"], own["vertices"]) == ("own", "reconstruct", 0)
@@ -39,7 +39,7 @@ def test_an_unknown_head_is_refused_before_the_job_is_accepted(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIVIDKEYS_HEADS", str(tmp_path))
-    kind = next(kind for kind in jobs.JOB_KINDS if kind.name == "reconstruct")
+    (kind,) = reconstruct.JOB_KINDS
     for ours in ("", "own"):
         params = as_params(ReconstructRequest(image="0" * 64, head=ours))
         assert kind.check(params, {}).uploads == ("0" * 64,)

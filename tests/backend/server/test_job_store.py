@@ -111,6 +111,19 @@ def test_a_failed_job_keeps_its_sentence_and_loses_its_files(store: JobStore) ->
     assert not store.request_path(JOB).exists()
 
 
+def test_a_kind_of_error_that_only_a_later_version_knows_keeps_its_sentence(
+    store: JobStore, tmp_path: Path
+) -> None:
+    store.add(JOB, "anna", "i", "animate", {})
+    store.set_failed(JOB, VividKeysError(ErrorKind.BAD_AUDIO, "No sound.", "Another."))
+    with sqlite3.connect(tmp_path / "jobs.sqlite3") as table:
+        table.execute("UPDATE jobs SET error_kind = 'of_tomorrow'")
+    table.close()
+    job = store.get(JOB)
+    assert job is not None and job.error is not None
+    assert (job.error.kind, job.error.sentence) == (ErrorKind.INTERNAL, "No sound.")
+
+
 def test_a_list_of_jobs_by_a_newer_version_or_none_at_all_is_refused(tmp_path: Path) -> None:
     JobStore(tmp_path).close()
     table = sqlite3.connect(tmp_path / "jobs.sqlite3")

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from backend.server.render_job import JOB_KINDS, small_picture
+from backend.server.jobs.render import JOB_KINDS, small_picture
 from blender_addon.connection.events import Event, FileReceived
 from blender_addon.connection.session import Session
 from shared.arkit import INDEX

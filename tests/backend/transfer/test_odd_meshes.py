@@ -85,7 +85,7 @@ def _welded() -> Character:
 def test_a_mouth_that_cannot_open_is_an_error_with_a_way_out() -> None:
     with pytest.raises(VividKeysError) as problem:
         make_keys(_welded(), landmarks=known(mask()[0]))
-    assert problem.value.kind is ErrorKind.BAD_TARGET
+    assert problem.value.kind is ErrorKind.MOUTH_CLOSED
     assert "surface-only shapes" in problem.value.next_step
 
 

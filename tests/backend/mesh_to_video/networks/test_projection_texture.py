@@ -5,7 +5,6 @@ import numpy as np
 
 from backend.mesh_to_video.networks.projection_texture import (
     DOT,
-    LIP_LANDMARKS,
     coordinate_code,
     lip_maps,
     projection_texture,
@@ -73,4 +72,4 @@ def test_the_middle_of_a_lip_is_in_both_halves() -> None:
     driving[UPPER_LIP_EDGE] = (32.0, 32.0)
     maps = lip_maps(driving, reference)
     assert [c for c in range(8) if maps[..., c].any()] == [4, 5]
-    assert len(LIP_LANDMARKS) == 44
+    assert len(landmarks.LIP_LANDMARKS) == 44

@@ -10,8 +10,8 @@ import pytest
 
 from backend.face.identity import closed_template, identity_modes
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.fits.identity import neutral_faces, symmetric_modes
+from shared.landmarks import LANDMARK_COUNT
 
 
 def test_known_modes_are_found_and_what_is_lopsided_is_not() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from backend.audio_to_mesh.lip_offsets import OFFSET_COUNT, offset_basis
 from backend.face.lip_contact import lip_region
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.fits.lip_offsets import fit
 from backend.training.teacher.driven_mesh import face_pool
+from shared.landmarks import LANDMARK_COUNT
 
 
 def test_a_few_sentences_give_the_fields_that_ship() -> None:

@@ -13,7 +13,6 @@ from backend.face.arkit_basis import jaw_motion
 from backend.face.muscles import TABLE_PATH, JawMotion
 from backend.face.surface import fade
 from backend.face.template import load_template
-from backend.face.topology import EARS
 from backend.training.fits.muscles import (
     HINGE,
     MORE_PULLS,
@@ -25,6 +24,7 @@ from backend.training.fits.muscles import (
     targets,
     write_entry,
 )
+from shared.landmarks import EARS
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from backend.face.template import load_template
-from backend.face.topology import LANDMARK_COUNT
 from backend.training.fits.template import (
     mean_shape,
     mirror_pairs,
@@ -15,6 +14,7 @@ from backend.training.fits.template import (
     symmetric_triangles,
     upright,
 )
+from shared.landmarks import LANDMARK_COUNT
 
 
 def _rest() -> np.ndarray:

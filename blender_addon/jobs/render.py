@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a finished `render` job: a file of the user's, and strips in the sequencer."""
+"""Jobs of the kind `render`: a film in a file of the user's, and its strips in the sequencer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 from .. import folders, versions
 from ..animation import targets
 from ..contracts import errors
-from ..video import movie_files, sequencer, video_strips
-from .work import Job, state
+from ..video import movie_files, video_strips
+from . import first_picture, settling
+from .job import Job, JobKind
 
 # Less than a frame in an hour, which is what single precision leaves of a frame rate.
 _SAME_RATE = 1e-5
@@ -75,13 +76,20 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
     a file all the same, or at the backend, where it can be fetched again.
     """
     film = save_film(job)
+    assert job.done is not None
     plan: VideoPlan = job.plan
     try:
-        return (*_lay(context, film, plan), *plan.notes, *_warnings(job))
+        return (*_lay(context, film, plan), *plan.notes, *settling.warnings_of(job.done))
     except errors.VividKeysError as error:
         raise errors.VividKeysError(
             error.kind, f"{error.sentence} The video is saved as {film}.", error.next_step
         ) from error
+
+
+def rescue(job: Job) -> tuple[str, ...]:
+    """The operator that waited is gone: another file may be open, so it goes into no sequencer."""
+    what = "preview" if job.plan.is_preview else "video"
+    return (f"The {what} '{job.label}' is saved as {save_film(job)}.",)
 
 
 def save_film(job: Job) -> Path:
@@ -89,33 +97,18 @@ def save_film(job: Job) -> Path:
 
     Raises VividKeysError as `deliver`.
     """
-    work = state()
-    if job.error is not None:
-        if job.error.kind is errors.ErrorKind.BACKEND_LOST:
-            work.job = None
-        elif job.result_waits and job.error.kind is not errors.ErrorKind.CANCELLED:
-            work.set_aside(job)
-        else:
-            work.settle(job)
-        raise job.error
     plan: VideoPlan = job.plan
-    if job.file is None:
-        work.settle(job)
-        raise errors.VividKeysError(
-            errors.ErrorKind.BAD_FILE, "The backend made no video.", "Send the job again."
-        )
-    try:
+    with settling.result_of(job):
+        if job.file is None:
+            raise errors.VividKeysError(
+                errors.ErrorKind.BAD_FILE, "The backend made no video.", "Send the job again."
+            )
         if plan.is_preview:
             where = [folders.previews_folder()]
             movie_files.drop_old_previews(where[0])
         else:
             where = list(folders.film_folders())
-        film = movie_files.keep_film(job.file, where, plan.name, f".{plan.container}")
-    except BaseException:
-        work.set_aside(job)
-        raise
-    work.settle(job)
-    return film
+        return movie_files.keep_film(job.file, where, plan.name, f".{plan.container}")
 
 
 def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
@@ -170,31 +163,12 @@ def _lay_sound(scene: Any, film: Path, plan: VideoPlan) -> list[str]:
     return []
 
 
-def _warnings(job: Job) -> tuple[str, ...]:
-    assert job.done is not None
-    warnings = job.done.info.get("warnings", [])
-    return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
-
-
-def voice_near(scene: Any, owner: str, voice: str, start_frame: int) -> sequencer.StripSound | None:
-    """The sound that a performance was made from, where the sequencer has it.
-
-    That is the strip that was laid with the performance, or one of the same name that begins where
-    the performance does.
-    """
-    ours = sequencer.our_strip(scene, owner)
-    candidates = [] if ours is None else [ours]
-    if scene.sequence_editor is not None:
-        candidates += [
-            strip
-            for strip in versions.strips_of(scene.sequence_editor)
-            if strip.type == "SOUND" and versions.strip_frames(strip)[0] == start_frame
-        ]
-    for strip in candidates:
-        try:
-            sound = sequencer.read_sound_strip(strip)
-        except errors.VividKeysError:
-            continue  # its file is gone; another strip may have it
-        if sound.name == voice:
-            return sound
-    return None
+KIND = JobKind(
+    name="render",
+    deed="make videos",
+    plan_to_json=plan_to_json,
+    plan_from_json=plan_from_json,
+    deliver=deliver,
+    rescue=rescue,
+    show=first_picture.show,
+)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The jobs of this version: `animate` (voice → Take) and `reconstruct` (photo → FaceMesh).
+"""The job `animate`: voice → Take.
 
-The server imports this module to check requests, so networks and image libraries are imported
+The server imports this module to check requests, so networks are imported
 inside the functions that run in the worker.
 """
 
@@ -15,28 +15,17 @@ import numpy as np
 
 from backend.server.job_kinds import JobContext, JobKind, Needs, Result, watch_of
 from shared.arrays import Arrays
-from shared.checks import printable
 from shared.errors import ErrorKind, VividKeysError
-from shared.face import face_from_arrays, face_to_arrays
-from shared.requests import (
-    AnimateRequest,
-    MotionSlice,
-    ReconstructRequest,
-    face_of,
-    from_params,
-)
+from shared.face import face_from_arrays
+from shared.requests import AnimateRequest, MotionSlice, face_of, from_params
 from shared.take import take_to_arrays
 
 if TYPE_CHECKING:
     from backend.audio_to_mesh.animate import MotionChunk
     from backend.audio_to_mesh.motion_model import MotionModel
 
-MOST_HEADS_LISTED = 40
 
-# --- animate ---------------------------------------------------------------------------------
-
-
-def _check_animate(params: Mapping[str, Any], arrays: Arrays) -> Needs:
+def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
     request = from_params(AnimateRequest, params)
     face = face_of(arrays)
     if face is not None and request.face_job:
@@ -92,7 +81,7 @@ def _motion_model() -> MotionModel:
     return MotionModel.load()
 
 
-def _load_animate() -> list[dict[str, Any]]:
+def _load() -> list[dict[str, Any]]:
     """Load the network and let it run once: the first run of a network is slow."""
     import torch
 
@@ -108,63 +97,4 @@ def _load_animate() -> list[dict[str, Any]]:
     return [{"name": model.name, "version": model.version, "task": "animate"}]
 
 
-# --- reconstruct -----------------------------------------------------------------------------
-
-
-def _check_reconstruct(params: Mapping[str, Any], arrays: Arrays) -> Needs:
-    request = from_params(ReconstructRequest, params)
-    if arrays:
-        raise VividKeysError(
-            ErrorKind.BAD_ARRAY, "The job 'reconstruct' takes no arrays.", "Upload the photo."
-        )
-    from backend.heads import check_head
-
-    check_head(request.head)
-    return Needs((request.image,))
-
-
-def _reconstruct(context: JobContext) -> Result:
-    from backend.heads import head_from_photo
-
-    request = from_params(ReconstructRequest, context.params)
-    watch = watch_of(context, "reconstructing")
-    watch.progress(0.0, "Reading the photo")
-    face = head_from_photo(request.head, context.upload(request.image), watch)
-    info = {"vertices": len(face.vertices), "warnings": face.meta.get("warnings", [])}
-    return Result(info, face_to_arrays(face))
-
-
-def _describe_heads() -> list[dict[str, Any]]:
-    from backend.heads import installed_heads
-
-    return [
-        {
-            "name": head.name,
-            "version": "1",
-            "task": "reconstruct",
-            "title": printable(head.title, 80),
-            "licence": printable(head.licence, 80),
-            "vertices": head.vertices,
-        }
-        for head in installed_heads()[:MOST_HEADS_LISTED]
-    ]
-
-
-def _warm_reconstruct() -> None:
-    from backend.face.build_head import template_layout
-    from backend.face.landmarks import warm_up
-
-    warm_up()
-    template_layout()
-
-
-JOB_KINDS = (
-    JobKind("animate", _check_animate, _animate, _load_animate),
-    JobKind(
-        "reconstruct",
-        _check_reconstruct,
-        _reconstruct,
-        warm=_warm_reconstruct,
-        describe=_describe_heads,
-    ),
-)
+JOB_KINDS = (JobKind("animate", _check, _animate, _load),)

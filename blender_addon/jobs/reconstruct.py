@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs of the kind `reconstruct`: a photo becomes a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from ..animation import targets
+from ..contracts import errors, face, messages
+from ..heads import scene as heads
+from . import settling
+from .job import Job, JobKind
+
+
+@dataclass(frozen=True)
+class HeadPlan:
+    """Where a reconstructed head goes, and what it is called."""
+
+    name: str
+    scene: targets.Reference
+    as_parts: bool = False
+
+
+def plan_to_json(plan: HeadPlan) -> dict[str, Any]:
+    return {"name": plan.name, "scene": plan.scene.name, "as_parts": plan.as_parts}
+
+
+def plan_from_json(values: Mapping[str, Any]) -> HeadPlan:
+    scene = targets.Reference("scenes", targets.NO_UID, str(values.get("scene", "")))
+    return HeadPlan(str(values.get("name", "Head")), scene, values.get("as_parts") is True)
+
+
+def deliver(context: Any, job: Job) -> tuple[str, ...]:
+    """Put the head into its scene and make it the target.
+
+    Raises VividKeysError: the job's own error, or why the result is no head.
+    """
+    with settling.result_of(job) as done:
+        return _deliver_head(context, done, job.plan)
+
+
+def rescue(job: Job) -> tuple[str, ...]:
+    """The operator that waited for this job is gone: the head comes into the file all the same."""
+    return deliver(bpy.context, job)
+
+
+def _deliver_head(context: Any, done: messages.Done, plan: HeadPlan) -> tuple[str, ...]:
+    mesh_of_face = face.face_from_arrays(dict(done.arrays))
+    try:
+        scene = targets.find(plan.scene)
+    except errors.VividKeysError:
+        scene = context.scene
+    head = heads.create_head(scene, mesh_of_face, plan.name, plan.as_parts)
+    if scene == context.scene:
+        targets.choose_targets(context, heads.objects_of(head))
+        context.view_layer.update()
+        for other in context.view_layer.objects:
+            other.select_set(False)
+        if head.name in context.view_layer.objects:
+            head.select_set(True)
+            context.view_layer.objects.active = head
+    return (f"'{head.name}' has 52 shape keys.", *heads.head_warnings(head))
+
+
+KIND = JobKind(
+    name="reconstruct",
+    deed="make heads",
+    plan_to_json=plan_to_json,
+    plan_from_json=plan_from_json,
+    deliver=deliver,
+    rescue=rescue,
+)
