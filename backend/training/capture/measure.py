@@ -14,7 +14,6 @@ from backend.face.topology import (
     LEFT_IRIS,
     LEFT_LID_LOWER,
     LEFT_LID_UPPER,
-    OUTER_LIP_UPPER,
     RIGHT_IRIS,
     RIGHT_LID_LOWER,
     RIGHT_LID_UPPER,
@@ -36,12 +35,6 @@ def lip_gap(points: Floats) -> Floats:
     height = points[:, :, 2]
     upper, lower = list(INNER_LIP_UPPER)[MIDDLE_PAIRS], list(INNER_LIP_LOWER)[MIDDLE_PAIRS]
     return np.asarray((height[:, upper] - height[:, lower]).mean(axis=1))
-
-
-def lip_width(points: Floats) -> Floats:
-    """Distance of the lip corners [T]."""
-    corners = points[:, OUTER_LIP_UPPER[-1]] - points[:, OUTER_LIP_UPPER[0]]
-    return np.asarray(np.linalg.norm(corners, axis=1))
 
 
 def lid_opening(points: Floats, side: str) -> Floats:

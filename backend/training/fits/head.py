@@ -8,8 +8,9 @@ The heads are brought onto the face template by their landmarks; then the grid o
 of both and made symmetric. The ears' relief is read off the first head as seen from the side. What
 is written are places on those surfaces that our own grid chose; no vertex of theirs is copied.
 
-The whole takes half a minute of one core, too long for a test: its steps and the ear have tests, and
-whoever changes them should run it and compare what it writes with what shipped (the same to 1e-8 m).
+The whole takes half a minute of one core, too long for a test: its steps and the ear have tests,
+and who changes them should run it and compare what it writes with what shipped, which is the same
+to 1e-8 m.
 """
 
 from __future__ import annotations

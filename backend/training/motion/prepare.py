@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
 from backend.training.corpus.utterance import (
-    Phone,
     Utterance,
     is_complete,
     load_corpus,
@@ -228,13 +227,6 @@ def _prepare_corpus(
     index = part / f"{CLIPS}.partial"
     index.write_text(json.dumps(clips))
     os.replace(index, part / CLIPS)
-
-
-def phones_from_labels(labels: list[list[object]]) -> tuple[Phone, ...]:
-    """`[start, end, label]` rows, as evaluation files have them, to phones."""
-    return tuple(
-        Phone(float(str(a)), float(str(b)), str(c).lower().rstrip("012")) for a, b, c in labels
-    )
 
 
 if __name__ == "__main__":

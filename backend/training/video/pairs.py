@@ -55,11 +55,3 @@ class TrainingPair:
             raise VividKeysError(
                 ErrorKind.BAD_ARRAY, f"The training pair '{self.name}' does not fit together."
             )
-
-
-def swapped(pair: TrainingPair) -> TrainingPair:
-    """Target and source exchanged; the way back is not known."""
-    return TrainingPair(
-        pair.target, pair.source, pair.target_landmarks, pair.source_landmarks, None,
-        pair.name, pair.kind,
-    )  # fmt: skip
