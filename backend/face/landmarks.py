@@ -19,6 +19,8 @@ from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
+from .mediapipe_solutions import load_solution
+
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
@@ -214,18 +216,11 @@ def _models() -> Any:
 
 
 def _load_models(*, still: bool, most: int) -> Any:
-    """MediaPipe's tracker for single pictures or for films; its import takes one to two seconds."""
+    """MediaPipe's tracker for single pictures or for films; loaded at first use."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Tracker
-    except ImportError as problem:
-        raise VividKeysError(
-            ErrorKind.MISSING_DEPENDENCY,
-            f"The face tracker is not installed ({problem}).",
-            "Run: python install.py backend",
-        ) from problem
-    return Tracker(
+    tracker = load_solution("face_mesh", "FaceMesh")
+    return tracker(
         static_image_mode=still,
         refine_landmarks=True,
         max_num_faces=most,

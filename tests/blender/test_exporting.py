@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,7 +223,7 @@ def test_a_folder_that_cannot_be_written_keeps_the_older_file(
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(errors.VividKeysError) as caught:
         exporting.export_glb(blender.context, [head], path)
     assert "head.glb" in caught.value.sentence and caught.value.next_step

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.landmarks import FACE_OVAL, TRACKED_COUNT
 
 from ..landmarks import quiet_native_log
+from ..mediapipe_solutions import load_solution
 from ..neutral import NeutralFace
 from ..pose import Similarity
 
@@ -99,9 +100,8 @@ def person_mask(pixels: Pixels) -> Floats:
     global _segmenter
     with _lock, quiet_native_log() if _segmenter is None else nullcontext():
         if _segmenter is None:
-            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-            _segmenter = SelfieSegmentation(model_selection=0)
+            segmentation = load_solution("selfie_segmentation", "SelfieSegmentation")
+            _segmenter = segmentation(model_selection=0)
         small = cv2.resize(pixels, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
         mask = _segmenter.process(small).segmentation_mask
     height, width = pixels.shape[:2]
