@@ -3,45 +3,48 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 
+from tests.backend.server.stand_in_photos import REAL
 from tests.patience import PATIENCE
 
 from .conftest import REPOSITORY
 from .modal_operators import modal, run
 from .test_real_backend import INTERPRETER, SAMPLES, real_backend_is_there  # noqa: F401
 
-VIDEO = REPOSITORY / "backend" / "mesh_to_video" / "video.py"
+
+@pytest.fixture(scope="module")
+def backend_with_stand_in(installed, real_backend_is_there, tmp_path_factory):  # noqa: F811
+    """A backend that draws a stand-in, unless a photo says that it is real; one for both tests."""
+    folder = tmp_path_factory.mktemp("backend")
+    process = importlib.import_module(f"{installed}.backend_process").BackendProcess(
+        INTERPRETER,
+        REPOSITORY,
+        folder / "backend.log",
+        command=(
+            *("-m", "tests.backend.server.run_child", str(folder / "data")),
+            "modules=tests.backend.server.stand_in_frames",
+        ),
+        start_seconds=PATIENCE,
+    )
+    process.start()
+    yield process, folder / "data"
+    process.stop()
 
 
 @pytest.fixture
-def connect_to(blender, addon, tmp_path):
-    """Starts a backend with the jobs of a module and connects to it."""
-    started, data = [], tmp_path / "data"
-
-    def connect(modules: str):
-        process = addon("connection.backend_process").BackendProcess(
-            INTERPRETER,
-            REPOSITORY,
-            tmp_path / "backend.log",
-            command=("-m", "tests.backend.server.run_child", str(data), f"modules={modules}"),
-            start_seconds=PATIENCE,
-        )
-        process.start()
-        started.append(process)
-        process.wait_until_ready()
-        work = addon("jobs.work").state()
-        work.session.connect(process.keys.address, process.keys)
-        work.wait_until_connected(PATIENCE)
-        return work
-
+def work(blender, addon, backend_with_stand_in):
+    process, _data = backend_with_stand_in
+    keys = process.wait_until_ready()
     addon("folders").unfinished_file().unlink(missing_ok=True)
-    yield connect
+    made = addon("jobs.work").state()
+    made.session.connect(keys.address, keys)
+    made.wait_until_connected(PATIENCE)
+    yield made
     addon("jobs.work").close()
-    for process in started:
-        process.stop()
 
 
 def movies(blender, addon):
@@ -50,11 +53,8 @@ def movies(blender, addon):
 
 
 def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
-    blender, addon, connect_to, head, tmp_path, monkeypatch
+    blender, addon, work, backend_with_stand_in, head, tmp_path, monkeypatch
 ):
-    if not VIDEO.is_file():
-        pytest.skip("backend.mesh_to_video.video is not there")
-    work = connect_to("tests.backend.server.stand_in_frames")
     scene = blender.context.scene
     scene.render.fps, scene.render.fps_base = 30, 1.001
     speech = SAMPLES / "speech.flac"
@@ -88,22 +88,21 @@ def test_a_voice_is_keyed_and_then_spoken_by_a_photo(
     assert movie.channel != sound.channel
     assert "It is only a stand-in." in work.notice.sentences
     assert not any("silent" in sentence for sentence in work.notice.sentences)
-    kept = work.session.welcome
-    assert kept is not None and not list((tmp_path / "data" / "server" / "working").iterdir())
+    kept, (_process, data) = work.session.welcome, backend_with_stand_in
+    assert kept is not None and not list((data / "server" / "working").iterdir())
     text = Path(work.notice.sentences[1].removeprefix("It is saved as ").removesuffix("."))
     assert text == tmp_path / "vividkeys" / "speech.mp4"
 
 
-def test_the_whole_pipeline_lands_in_the_sequencer(blender, addon, connect_to, head, tmp_path):
-    if not VIDEO.is_file():
-        pytest.skip("backend.mesh_to_video.video is not there")
-    connect_to("backend.server.jobs.animate,backend.server.jobs.render")
+def test_the_whole_pipeline_lands_in_the_sequencer(blender, addon, work, head, tmp_path):
     scene = blender.context.scene
     scene.render.fps = 12
     ops = blender.ops.vividkeys
     assert ops.animate(audio_file=str(SAMPLES / "speech.flac")) == {"FINISHED"}
-    photo = str(SAMPLES / "portrait.jpg")
-    assert ops.render_video(video_photo=photo, video_size=96) == {"FINISHED"}
+    photo = tmp_path / "portrait.jpg"
+    photo.write_bytes((SAMPLES / "portrait.jpg").read_bytes() + REAL)
+    assert ops.render_video(video_photo=str(photo), video_size=96) == {"FINISHED"}
+    assert "It is only a stand-in." not in work.notice.sentences
     (movie,) = movies(blender, addon)
     assert max(movie.elements[0].orig_width, movie.elements[0].orig_height) == 96
     _, first, end = addon("versions").strip_frames(movie)

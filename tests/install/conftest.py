@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import demo_runs
 import pytest
 from beside import MYPY, Beside, inside_blender, why_missing
 
@@ -32,8 +33,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     beside = session.config.stash[BESIDE] = Beside()
     functions = [item for item in session.items if isinstance(item, pytest.Function)]
+    files = {item.path.name for item in functions}
     if any(item.originalname == "test_mypy" for item in functions):
         beside.begin("mypy", MYPY)
+    if "test_demo.py" in files:
+        beside.missing["demo"] = demo_runs.why_missing()
+        if not beside.missing["demo"]:
+            demo_runs.begin(beside, beside.folder)
     for item in functions:
         if item.originalname == "test_suite_inside_blender":
             version = item.callspec.params["version"]
@@ -47,7 +53,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.stash[BESIDE].close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def beside(pytestconfig: pytest.Config) -> Beside:
     """What runs beside the tests, begun."""
     return pytestconfig.stash[BESIDE]

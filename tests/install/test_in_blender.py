@@ -16,12 +16,13 @@ def test_suite_inside_blender(version: str, beside: Beside, blender_runs: list[s
     if reason:
         blender_runs.append(f"inside Blender {version}: not run, {reason}")
         pytest.skip(f"Blender {version}: {reason}")
-    status, output = beside.result(version)
-    lines = output.strip().splitlines()
+    answer = beside.result(version)
+    lines = answer.output.strip().splitlines()
     closing = re.sub(r"\x1b\[[0-9;]*m", "", next(
         (line for line in reversed(lines) if re.search(r"\d+ (passed|failed|error)", line)), ""
     )).strip(" =")  # fmt: skip
     blender_runs.append(f"inside Blender {version}: {closing or 'no tests'}")
-    if status != 0:
-        pytest.fail(f"Blender {version}, tests/blender:\n{output}", pytrace=False)
+    if answer.status != 0:
+        written = f"{answer.output}\n{answer.errors}"
+        pytest.fail(f"Blender {version}, tests/blender:\n{written}", pytrace=False)
     assert re.search(r"\d+ passed", closing), f"no test ran inside Blender {version}"

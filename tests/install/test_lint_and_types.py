@@ -29,9 +29,8 @@ def test_ruff() -> None:
 
 @pytest.mark.timeout(3600)  # the first run on a machine reads all of torch
 def test_mypy(beside: Beside) -> None:
-    status, _complaint = beside.result("mypy")
     # mypy's cache sometimes misses that a module was added; only a complaint without it counts.
-    complaint = run("mypy", "--no-incremental") if status else ""
+    complaint = run("mypy", "--no-incremental") if beside.result("mypy").status else ""
     if complaint:
         pytest.fail(complaint, pytrace=False)
 

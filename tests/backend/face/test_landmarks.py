@@ -101,6 +101,6 @@ def test_the_models_start_without_chatter(portrait_path):
     code = f"from backend.face import reconstruct; reconstruct({str(portrait_path)!r})"
     repository = portrait_path.parents[2]
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -21,14 +21,7 @@ from backend.server.job_kinds import JobContext, Result
 from backend.server.jobs import animate, reconstruct, render
 from backend.watch import Watch
 from shared.take import Take, resample_take
-
-# A photo of these bytes stands still before its twelfth frame: longer than it takes until
-# something is said about the speed again.
-PAUSING = b"a photo with a pause"
-# Of this one only the first frame is drawn until the job is cancelled.
-ENDLESS = b"a photo without an end"
-# A photo that ends with these bytes is drawn by the pipeline after all.
-REAL = b"a real photo"
+from tests.backend.server.stand_in_photos import ENDLESS, PAUSING, REAL
 
 _PIPELINE = video.frames_of_photo
 

@@ -20,7 +20,7 @@ from shared.messages import Chunk, Done, Progress
 from shared.requests import RenderRequest, as_params, first_picture, take_arrays
 from shared.take import Take
 from tests.backend.server.real_server import RunningServer
-from tests.backend.server.stand_in_frames import ENDLESS, PAUSING, REAL
+from tests.backend.server.stand_in_photos import ENDLESS, PAUSING, REAL
 from tests.patience import PATIENCE, wait_until
 
 SAMPLES = Path(__file__).resolve().parents[3] / "backend" / "samples"
