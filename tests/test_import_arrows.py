@@ -40,8 +40,8 @@ MAY_IMPORT = {
         "mesh_to_video", "models", "samples", "server", "training",
     },
     "commands": {
-        "watch", "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh", "mesh_to_video",
-        "models", "server", "training", "evaluation",
+        "watch", "audio", "mesh_files", "face", "transfer", "heads", "audio_to_mesh",
+        "mesh_to_video", "models", "server", "training", "evaluation",
     },
 }  # fmt: skip
 ROOMS_OF_TRAINING: dict[str, set[str]] = {

@@ -20,7 +20,7 @@ from .test_real_backend import INTERPRETER, SAMPLES, real_backend_is_there  # no
 def backend_with_stand_in(installed, real_backend_is_there, tmp_path_factory):  # noqa: F811
     """A backend that draws a stand-in, unless a photo says that it is real; one for both tests."""
     folder = tmp_path_factory.mktemp("backend")
-    process = importlib.import_module(f"{installed}.backend_process").BackendProcess(
+    process = importlib.import_module(f"{installed}.connection.backend_process").BackendProcess(
         INTERPRETER,
         REPOSITORY,
         folder / "backend.log",
