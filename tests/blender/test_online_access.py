@@ -38,7 +38,7 @@ def test_another_computer_is_refused(blender, addon, preferences):
     with pytest.raises(addon("shared.errors").VividKeysError) as caught:
         work.connect("192.0.2.1", Path(preferences.key_file), 0.0)
     assert caught.value.kind == "offline"
-    assert not work.backend.connected and not work.connecting
+    assert not work.backend.connected and not work.backend.connecting
     assert not blender.app.timers.is_registered(addon("jobs.timer").tick)
 
 
