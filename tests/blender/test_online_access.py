@@ -74,7 +74,8 @@ def test_the_check_takes_no_step_outside(blender, addon, preferences, backend):
     assert all(step.ok for step in addon("jobs.work").state().checks[:3])
 
 
-def test_with_online_access_it_is_tried(blender, addon, preferences):
+def test_with_online_access_it_is_tried(blender, addon, preferences, monkeypatch):
+    monkeypatch.setattr(addon("connection.link"), "_WELCOME_SECONDS", 0.2)
     go_online(blender, True)
     with pytest.raises(RuntimeError, match="No backend answers"):
         blender.ops.vividkeys.connect_address()
