@@ -208,7 +208,7 @@ def test_what_was_done_can_be_kept(tmp_path: Path, small_take: Take) -> None:
         )
     assert raised.value.kind is ErrorKind.CANCELLED
     assert raised.value.next_step == (
-        "Go on later. What was done until then is kept as 'film.partial.mp4'."
+        "Go on later. What was written until then is kept as 'film.partial.mp4'."
     )
     assert len(read_film(tmp_path / "film.partial.mp4").frames) == 30
 

@@ -153,9 +153,11 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_frames_of_another_shape_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VividKeysError, match="frame is uint8"):
-        with open_writer(tmp_path / "film.mp4", form(32, 32)) as writer:
-            writer.write(picture(32, 34))
+    with (
+        pytest.raises(VividKeysError, match="frame is uint8"),
+        open_writer(tmp_path / "film.mp4", form(32, 32)) as writer,
+    ):
+        writer.write(picture(32, 34))
     assert list(tmp_path.iterdir()) == []
 
 
