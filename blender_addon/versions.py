@@ -13,7 +13,7 @@ import bpy
 OLDEST = (4, 5, 0)
 
 
-def new_channelbag(action: Any, datablock: Any) -> tuple[Any, Any]:
+def new_channelbag(action: bpy.types.Action, datablock: Any) -> tuple[Any, Any]:
     """A slot of its own for `datablock` in `action`: (slot, the slot's channelbag).
 
     Written with the layered calls that 4.5, 5.0 and 5.2 have in common: `action.fcurves` is gone
@@ -23,7 +23,7 @@ def new_channelbag(action: Any, datablock: Any) -> tuple[Any, Any]:
     return slot, strip_of(action).channelbag(slot, ensure=True)
 
 
-def strip_of(action: Any) -> Any:
+def strip_of(action: bpy.types.Action) -> Any:
     """The keyframe strip of the action's one layer, made when it is not there."""
     layer = action.layers[0] if action.layers else action.layers.new("VividKeys")
     return layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
@@ -42,7 +42,7 @@ def channelbag_of(datablock: Any) -> Any | None:
     return None
 
 
-def channelbags(action: Any) -> list[tuple[Any, Any]]:
+def channelbags(action: bpy.types.Action) -> list[tuple[Any, Any]]:
     """All slots of an action that have curves, with their channelbags."""
     return [
         (slot, bag)
@@ -116,13 +116,13 @@ def content_length(strip: Any) -> int:
     return int(getattr(strip, "content_duration", None) or strip.frame_duration)
 
 
-def sequencer_scene(context: Any) -> Any:
+def sequencer_scene(context: bpy.types.Context) -> Any:
     """The scene whose strips the sequencer shows: since 5.0 the workspace chooses it."""
     workspace = getattr(context, "workspace", None)
     return getattr(workspace, "sequencer_scene", None) or context.scene
 
 
-def show_in_sequencer(context: Any, scene: Any) -> None:
+def show_in_sequencer(context: bpy.types.Context, scene: bpy.types.Scene) -> None:
     """Since 5.0 a new workspace shows no scene's strips; show these unless others are shown."""
     workspace = getattr(context, "workspace", None)
     if workspace is not None and getattr(workspace, "sequencer_scene", scene) is None:

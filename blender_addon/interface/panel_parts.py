@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
 
 import bpy
 
@@ -29,7 +28,7 @@ class SidebarPanel:
     bl_category = CATEGORY
 
 
-def draw_progress(layout: Any, kind: JobKind) -> bool:
+def draw_progress(layout: bpy.types.UILayout, kind: JobKind) -> bool:
     """A bar and a cancel button while a job of this kind is under way."""
     work = state()
     if not work.busy or work.job is None or work.job.kind != kind:
@@ -39,7 +38,9 @@ def draw_progress(layout: Any, kind: JobKind) -> bool:
     return True
 
 
-def button(layout: Any, context: Any, operator: str, icon: str) -> None:
+def button(
+    layout: bpy.types.UILayout, context: bpy.types.Context, operator: str, icon: str
+) -> None:
     """A button, and under a grey one the reason why it is grey."""
     reason = disabled_reason(context, operator)
     row = layout.row()
@@ -49,7 +50,7 @@ def button(layout: Any, context: Any, operator: str, icon: str) -> None:
         lines(layout, reason)
 
 
-def lines(layout: Any, text: str, icon: str = "NONE") -> None:
+def lines(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """A sentence in as many labels as it needs: Blender's labels do not wrap."""
     column = layout.column(align=True)
     column.scale_y = 0.85

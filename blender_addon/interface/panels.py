@@ -29,7 +29,7 @@ class VIVIDKEYS_PT_backend(SidebarPanel, bpy.types.Panel):
     bl_idname = "VIVIDKEYS_PT_backend"
     bl_label = "Backend"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         work = state()
         row = layout.row()
@@ -54,7 +54,7 @@ class VIVIDKEYS_PT_connection(SidebarPanel, bpy.types.Panel):
     bl_label = "Trouble?"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         button(layout, context, "check_connection", icon="VIEWZOOM")
         for step in state().checks:
@@ -74,7 +74,7 @@ class VIVIDKEYS_PT_head(SidebarPanel, bpy.types.Panel):
     bl_idname = "VIVIDKEYS_PT_head"
     bl_label = "Head"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "image_file", text="Photo")
@@ -91,7 +91,7 @@ class VIVIDKEYS_PT_animate(SidebarPanel, bpy.types.Panel):
     bl_idname = "VIVIDKEYS_PT_animate"
     bl_label = "Animate"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.row().prop(chosen, "audio_source", expand=True)
@@ -119,7 +119,7 @@ class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
     bl_label = "Performance"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -154,7 +154,7 @@ class VIVIDKEYS_PT_style(SidebarPanel, bpy.types.Panel):
     bl_label = "Style"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -174,7 +174,7 @@ class VIVIDKEYS_PT_export(SidebarPanel, bpy.types.Panel):
     bl_label = "Export"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         reason = disabled_reason(context, "export")
         grid = layout.grid_flow(columns=2, even_columns=True, align=True)
@@ -192,8 +192,8 @@ class VIVIDKEYS_UL_targets(bpy.types.UIList):
 
     def draw_item(
         self,
-        _context: Any,
-        layout: Any,
+        _context: bpy.types.Context,
+        layout: bpy.types.UILayout,
         _data: Any,
         item: Any,
         _icon: Any,
@@ -203,7 +203,7 @@ class VIVIDKEYS_UL_targets(bpy.types.UIList):
         layout.prop(item, "mesh", text="", emboss=item.mesh is None)
 
 
-def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
+def _draw_targets(layout: bpy.types.UILayout, context: bpy.types.Context, chosen: Any) -> None:
     row = layout.row()
     row.template_list(
         "VIVIDKEYS_UL_targets", "", chosen, "targets", chosen, "active_target", rows=2
@@ -221,7 +221,7 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
         lines(layout, error.sentence, icon="ERROR")
 
 
-def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
+def _asks_for_another_performance(context: bpy.types.Context, chosen: Any) -> bool:
     actions = performance_actions(targets.target_meshes(context))
     return any(
         performance_dials.differs(
@@ -231,7 +231,7 @@ def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
     )
 
 
-def _draw_offers(layout: Any, work: Work) -> None:
+def _draw_offers(layout: bpy.types.UILayout, work: Work) -> None:
     for offer in work.offers[:_MOST_OFFERS]:
         row = layout.row(align=True)
         row.label(text=f"Unfinished: {offer.label}", icon="TIME")
@@ -239,7 +239,7 @@ def _draw_offers(layout: Any, work: Work) -> None:
         row.operator("vividkeys.forget", text="", icon="TRASH").job = offer.job
 
 
-def _draw_notice(layout: Any, work: Work) -> None:
+def _draw_notice(layout: bpy.types.UILayout, work: Work) -> None:
     notice = work.notice
     if notice is None:
         return

@@ -25,7 +25,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
     bl_label = "Character"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         face = characters.face_of(context)
@@ -51,7 +51,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         button(layout, context, "make_face_keys", icon="SHAPEKEY_DATA")
 
 
-def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
+def _draw_state(layout: bpy.types.UILayout, context: bpy.types.Context, pieces: list[Any]) -> None:
     face, *others = pieces
     text = f"Face: '{face.name}'"
     if others:

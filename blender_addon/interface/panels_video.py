@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -23,7 +22,7 @@ class VIVIDKEYS_PT_video(SidebarPanel, bpy.types.Panel):
     bl_label = "Talking Video"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "video_photo")

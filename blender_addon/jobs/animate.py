@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from ..animation import targets
 from ..animation.baking import BakePlan, HeadGoal
 from ..contracts import errors, messages, style, take
@@ -57,7 +59,7 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
         ) from problem
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     """Key the targets; a performance that fits nowhere is kept as a pending Take.
 
     Raises VividKeysError: the job's own error, or why the result fits nowhere.

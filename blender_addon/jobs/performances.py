@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import bpy
+
 from .. import folders
 from ..animation import animated_moods, baking, exporting, keying, targets
 from ..contracts import errors, style, take
@@ -18,7 +20,9 @@ from .pending_take import PendingTake
 from .work import state
 
 
-def apply_take(context: Any, pending: PendingTake, plan: baking.BakePlan) -> tuple[str, ...]:
+def apply_take(
+    context: bpy.types.Context, pending: PendingTake, plan: baking.BakePlan
+) -> tuple[str, ...]:
     """Bake a kept Take; on failure it stays pending. Raises VividKeysError."""
     work = state()
     work.pending = replace(pending, plan=plan)
@@ -30,7 +34,7 @@ def apply_take(context: Any, pending: PendingTake, plan: baking.BakePlan) -> tup
     return report.sentences
 
 
-def performance_on(context: Any) -> take.Take:
+def performance_on(context: bpy.types.Context) -> take.Take:
     """The performance as it is on the targets, style included, or the one that waits.
 
     Raises VividKeysError(bad_target) when there is none.
@@ -50,7 +54,7 @@ def performance_on(context: Any) -> take.Take:
     return style.restyle_take(plain, dials, moods)
 
 
-def plain_performance_on(context: Any) -> take.Take:
+def plain_performance_on(context: bpy.types.Context) -> take.Take:
     """The Take of what is on the targets, or the one that waits, before any style dial.
 
     Raises VividKeysError(bad_target) when there is none.
@@ -71,7 +75,7 @@ def plain_performance_on(context: Any) -> take.Take:
     )
 
 
-def _actions(context: Any) -> list[Any]:
+def _actions(context: bpy.types.Context) -> list[Any]:
     return exporting.performance_actions(targets.target_meshes(context))
 
 

@@ -34,7 +34,7 @@ def plan_from_json(values: Mapping[str, Any]) -> HeadPlan:
     return HeadPlan(str(values.get("name", "Head")), scene, values.get("as_parts") is True)
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     """Put the head into its scene and make it the target.
 
     Raises VividKeysError: the job's own error, or why the result is no head.
@@ -48,7 +48,9 @@ def rescue(job: Job) -> tuple[str, ...]:
     return deliver(bpy.context, job)
 
 
-def _deliver_head(context: Any, done: messages.Done, plan: HeadPlan) -> tuple[str, ...]:
+def _deliver_head(
+    context: bpy.types.Context, done: messages.Done, plan: HeadPlan
+) -> tuple[str, ...]:
     mesh_of_face = face.face_from_arrays(dict(done.arrays))
     try:
         scene = targets.find(plan.scene)

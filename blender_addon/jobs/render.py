@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from .. import folders, versions
 from ..animation import targets
 from ..contracts import errors
@@ -69,7 +71,7 @@ def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
     )
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     """Save the film, lay its strips, and say so.
 
     Raises VividKeysError: the job's own error, or why the film is in no sequencer; then it lies in
@@ -111,7 +113,7 @@ def save_film(job: Job) -> Path:
         return movie_files.keep_film(job.file, where, plan.name, f".{plan.container}")
 
 
-def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
+def _lay(context: bpy.types.Context, film: Path, plan: VideoPlan) -> tuple[str, ...]:
     try:
         scene = targets.find(plan.scene)
     except errors.VividKeysError as error:
@@ -147,7 +149,7 @@ def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _lay_sound(scene: Any, film: Path, plan: VideoPlan) -> list[str]:
+def _lay_sound(scene: bpy.types.Scene, film: Path, plan: VideoPlan) -> list[str]:
     sound = plan.sound_file
     if sound is not None and not sound.is_file():
         sound = None

@@ -64,7 +64,7 @@ def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
     return plan
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     """Put the result into the file; returns sentences about it.
 
     Raises VividKeysError: the job's own error, or why the result does not go onto the character
@@ -83,7 +83,7 @@ def rescue(job: Job) -> tuple[str, ...]:
     return _deliver_result(bpy.context, job)
 
 
-def _deliver_result(context: Any, job: Job) -> tuple[str, ...]:
+def _deliver_result(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     plan: CharacterPlan = job.plan
     with settling.result_of(job) as done:
         keys = character.keys_from_arrays(dict(done.arrays))
@@ -93,7 +93,7 @@ def _deliver_result(context: Any, job: Job) -> tuple[str, ...]:
 
 
 def _after_error(
-    context: Any, error: errors.VividKeysError, plan: CharacterPlan
+    context: bpy.types.Context, error: errors.VividKeysError, plan: CharacterPlan
 ) -> tuple[str, ...]:
     if error.kind is errors.ErrorKind.NO_FACE:
         if plan.only_points:
@@ -107,7 +107,9 @@ def _after_error(
     raise error
 
 
-def _show_points(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tuple[str, ...]:
+def _show_points(
+    context: bpy.types.Context, keys: character.FaceKeys, plan: CharacterPlan
+) -> tuple[str, ...]:
     face = characters.found_again(plan.pieces[0])
     _note_pieces(face, plan)
     places = face_points.from_landmarks(plan.pieces[0], keys.landmarks)
@@ -119,7 +121,7 @@ def _show_points(context: Any, keys: character.FaceKeys, plan: CharacterPlan) ->
     )
 
 
-def _guess_points(context: Any, plan: CharacterPlan) -> tuple[str, ...]:
+def _guess_points(context: bpy.types.Context, plan: CharacterPlan) -> tuple[str, ...]:
     face = characters.found_again(plan.pieces[0])
     _note_pieces(face, plan)
     places = face_points.guess(plan.pieces[0], face)
@@ -130,7 +132,9 @@ def _guess_points(context: Any, plan: CharacterPlan) -> tuple[str, ...]:
     )
 
 
-def _add_keys(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tuple[str, ...]:
+def _add_keys(
+    context: bpy.types.Context, keys: character.FaceKeys, plan: CharacterPlan
+) -> tuple[str, ...]:
     keyed, report = face_keys.apply(keys, plan)
     _note_pieces(keyed[0], plan)
     state().offers_surface_only = False
@@ -149,7 +153,7 @@ def _note_pieces(face: Any, plan: CharacterPlan) -> None:
     characters.note_pieces([face, *others])
 
 
-def _scene(context: Any, plan: CharacterPlan) -> Any:
+def _scene(context: bpy.types.Context, plan: CharacterPlan) -> Any:
     try:
         return targets.find(plan.scene)
     except errors.VividKeysError:

@@ -43,11 +43,11 @@ class VIVIDKEYS_OT_animate(
     seed: IntProperty(name="Seed", min=0)
     start_frame: IntProperty(name="Start Frame", default=1)
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: Any, context: bpy.types.Context) -> Job:
     """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
     chosen = properties.settings(context)
 
@@ -108,7 +108,7 @@ def _wants_strip(operator: Any, chosen: Any) -> bool:
     return chosen.audio_source == "STRIP" and not operator.properties.is_property_set("audio_file")
 
 
-def _strip_voice(context: Any) -> sequencer.StripSound:
+def _strip_voice(context: bpy.types.Context) -> sequencer.StripSound:
     strip = sequencer.selected_sound_strip(context)
     if strip is None:
         raise errors.VividKeysError(

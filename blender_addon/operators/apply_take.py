@@ -27,10 +27,10 @@ class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         work = state()
         waiting = work.pending
         try:
@@ -46,7 +46,9 @@ class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.BakePlan]:
+def _take_and_plan(
+    operator: Any, context: bpy.types.Context
+) -> tuple[PendingTake, baking.BakePlan]:
     """The Take that waits, else the one that is on the targets already; and how to apply it."""
     work = state()
     chosen = properties.settings(context)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import bpy
 import numpy as np
 
 from ..animation import targets
@@ -17,7 +18,7 @@ from ..jobs.job import Job
 from ..jobs.work import state
 
 
-def chosen_pieces(operator: Any, context: Any) -> list[Any]:
+def chosen_pieces(operator: Any, context: bpy.types.Context) -> list[Any]:
     """The face and the meshes that go with it. Raises VividKeysError(bad_target)."""
     # What a script has moved or linked just now is only known after an update.
     context.view_layer.update()
@@ -40,7 +41,10 @@ def chosen_pieces(operator: Any, context: Any) -> list[Any]:
 
 
 def submit(
-    context: Any, pieces: list[Any], request: requests.TransferRequest, plan: CharacterPlan
+    context: bpy.types.Context,
+    pieces: list[Any],
+    request: requests.TransferRequest,
+    plan: CharacterPlan,
 ) -> Job:
     """Send the pieces; `plan` says everything but where they are. Raises VividKeysError."""
     if request.only_landmarks:

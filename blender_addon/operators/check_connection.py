@@ -36,15 +36,15 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
     steps: Any = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         address, keys = _where(self, context)
         state().checks = _offline(address) or take_steps(address, keys)
         return conclude(self)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         address, keys = _where(self, context)
         state().checks = _offline(address)
         if state().checks:
@@ -62,14 +62,14 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type != "TIMER" or self.steps.empty():
             return {"PASS_THROUGH"}
         state().checks = self.steps.get()
         self.cancel(context)
         return conclude(self)
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: bpy.types.Context) -> None:
         if self.timer is not None:
             context.window_manager.event_timer_remove(self.timer)
             self.timer = None
@@ -110,7 +110,7 @@ def conclude(operator: Any) -> set[str]:
     return {"FINISHED"}
 
 
-def _where(operator: Any, context: Any) -> tuple[str, connection.ClientKeys | Path]:
+def _where(operator: Any, context: bpy.types.Context) -> tuple[str, connection.ClientKeys | Path]:
     chosen = preferences(context)
     process = state().backend.process
     if process is not None and process.keys is not None and not operator.address:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..animation import targets
@@ -18,7 +16,7 @@ class VIVIDKEYS_OT_use_selected(bpy.types.Operator):
     bl_label = "Use Selected Meshes"
     bl_options = {"UNDO"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         active = context.view_layer.objects.active
         chosen = [
             candidate
@@ -43,10 +41,10 @@ class VIVIDKEYS_OT_remove_target(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return context.scene is not None and len(properties.settings(context).targets) > 0
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = properties.settings(context)
         chosen.targets.remove(min(chosen.active_target, len(chosen.targets) - 1))
         chosen.active_target = max(0, chosen.active_target - 1)

@@ -31,13 +31,13 @@ class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         return _connect(self, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         """Blocks until the backend answers, for scripts."""
         result = _connect(self, context)
         if result == {"FINISHED"}:
@@ -49,7 +49,7 @@ class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
         return result
 
 
-def _connect(operator: Any, context: Any) -> set[str]:
+def _connect(operator: Any, context: bpy.types.Context) -> set[str]:
     chosen = preferences(context)
     address = operator.address or chosen.address
     key_file = operator.key_file or chosen.key_file

@@ -31,13 +31,13 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         return _start(self, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         """Blocks until the backend answers, for scripts."""
         result = _start(self, context)
         if result == {"FINISHED"}:
@@ -50,7 +50,7 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
         return result
 
 
-def _start(operator: Any, context: Any) -> set[str]:
+def _start(operator: Any, context: bpy.types.Context) -> set[str]:
     known_python, known_folder = local_backend(context)
     python = operator.python or known_python
     folder = operator.folder or known_folder

@@ -40,11 +40,11 @@ class VIVIDKEYS_OT_create_head(job_operator.JobOperator, bpy.types.Operator):
         description="Default: the scene's",
     )
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: Any, context: bpy.types.Context) -> Job:
     """Check the photo's path and send the job. Raises VividKeysError."""
     text = operator.image_file or properties.settings(context).image_file
     path = Path(bpy.path.abspath(text)) if text else None

@@ -34,15 +34,15 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         self.filepath = default_path(self.format)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             path = _full_path(self.filepath, exporting.FORMATS[self.format].suffix)
             _write(context, self.format, path)
@@ -69,7 +69,7 @@ def _full_path(text: str, suffix: str) -> Path:
     return path if path.name.lower().endswith(suffix) else path.with_name(path.name + suffix)
 
 
-def _write(context: Any, chosen_format: str, path: Path) -> None:
+def _write(context: bpy.types.Context, chosen_format: str, path: Path) -> None:
     form = exporting.FORMATS[chosen_format]
     if not isinstance(form, exporting.SceneFormat):
         form.write(performances.performance_on(context), path)
@@ -83,7 +83,7 @@ def _write(context: Any, chosen_format: str, path: Path) -> None:
     form.write(context, wanted, path)
 
 
-def _still_pieces(context: Any, meshes: list[Any]) -> list[Any]:
+def _still_pieces(context: bpy.types.Context, meshes: list[Any]) -> list[Any]:
     """What belongs to the targets and is none itself because nothing moves it: upper teeth, say."""
     return [
         piece

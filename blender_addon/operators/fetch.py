@@ -24,7 +24,7 @@ class VIVIDKEYS_OT_fetch(job_operator.JobOperator, bpy.types.Operator):
 
     job: StringProperty(name="Job", description="Its id; default: the oldest one")
 
-    def send(self, _context: Any) -> Job:
+    def send(self, _context: bpy.types.Context) -> Job:
         return attach(self)
 
 

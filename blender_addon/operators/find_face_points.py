@@ -28,7 +28,7 @@ class VIVIDKEYS_OT_find_face_points(job_operator.JobOperator, bpy.types.Operator
         name="Face", description="Name of the mesh with the face; default: the active one"
     )
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         return send(self, context)
 
 
@@ -40,17 +40,17 @@ class VIVIDKEYS_OT_remove_face_points(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         face = characters.face_of(context)
         face_points.remove(face)
         context.view_layer.objects.active = face
         return {"FINISHED"}
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: Any, context: bpy.types.Context) -> Job:
     """Check the character and send it. Raises VividKeysError; changes nothing in the file."""
     pieces = chosen_pieces(operator, context)
     request = requests.TransferRequest(only_landmarks=True)

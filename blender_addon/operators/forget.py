@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bpy.props import StringProperty
 
@@ -22,10 +20,10 @@ class VIVIDKEYS_OT_forget(bpy.types.Operator):
     job: StringProperty(name="Job", description="Its id")
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, _context: bpy.types.Context) -> set[str]:
         state().forget_offer(self.job)
         redraw()
         return {"FINISHED"}

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import bpy
+
 from ..contracts import errors
 from ..interface.availability import poll
 from ..jobs.job import Job
@@ -26,27 +28,27 @@ class JobOperator:
     timer: Any = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
         raise NotImplementedError
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         return run_blocking(self, context, lambda: self.send(context))
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         return start_modal(self, context, lambda: self.send(context))
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return step(self, context, event)
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: bpy.types.Context) -> None:
         end_modal(self, context)
 
 
-def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+def run_blocking(operator: Any, context: bpy.types.Context, send: Callable[[], Job]) -> set[str]:
     """For `execute`: send the job, wait for it, deliver it."""
     try:
         job = send()
@@ -56,7 +58,7 @@ def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[st
     return conclude(operator, context, job)
 
 
-def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+def start_modal(operator: Any, context: bpy.types.Context, send: Callable[[], Job]) -> set[str]:
     """For `invoke`: send the job, then look at it with `step` while Blender stays usable."""
     result = go_on(operator, context, send)
     if result == {"CANCELLED"}:
@@ -65,7 +67,7 @@ def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str
     return {"RUNNING_MODAL"}
 
 
-def go_on(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+def go_on(operator: Any, context: bpy.types.Context, send: Callable[[], Job]) -> set[str]:
     """For `modal`, after `step` has finished with a job: send another one and look at that."""
     try:
         job = send()
@@ -78,7 +80,7 @@ def go_on(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
     return {"PASS_THROUGH"}
 
 
-def step(operator: Any, context: Any, event: Any) -> set[str]:
+def step(operator: Any, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
     """For `modal`: pump, and deliver the job once it has ended. Never swallows an event."""
     if event.type != "TIMER":
         return {"PASS_THROUGH"}
@@ -97,14 +99,14 @@ def step(operator: Any, context: Any, event: Any) -> set[str]:
     return conclude(operator, context, job)
 
 
-def end_modal(operator: Any, context: Any) -> None:
+def end_modal(operator: Any, context: bpy.types.Context) -> None:
     """Take the timer away; also when Blender ends the operator, as it does for a new file."""
     if operator.timer is not None:
         context.window_manager.event_timer_remove(operator.timer)
         operator.timer = None
 
 
-def conclude(operator: Any, context: Any, job: Job) -> set[str]:
+def conclude(operator: Any, context: bpy.types.Context, job: Job) -> set[str]:
     """Deliver the job and tell about it."""
     try:
         sentences = job.kind.deliver(context, job)

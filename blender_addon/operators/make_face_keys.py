@@ -47,11 +47,11 @@ class VIVIDKEYS_OT_make_face_keys(job_operator.JobOperator, bpy.types.Operator):
         name="Surface Only", description="Make keys also where the mouth cannot open"
     )
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: Any, context: bpy.types.Context) -> Job:
     """Check the character and send it. Raises VividKeysError; changes nothing in the file."""
     chosen = properties.settings(context)
     pieces = chosen_pieces(operator, context)

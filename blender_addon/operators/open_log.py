@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from .. import folders
@@ -16,7 +14,7 @@ class VIVIDKEYS_OT_open_log(bpy.types.Operator):
     bl_idname = "vividkeys.open_log"
     bl_label = "Open Log"
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, _context: bpy.types.Context) -> set[str]:
         log = folders.log_folder() / "backend.log"
         shown = log if log.is_file() else log.parent
         if not bpy.app.background:

@@ -70,7 +70,7 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
         subtype="FILE_PATH",
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         # A script that waits sees no preview, so it gets one only when it says so itself.
         shows_preview = self.properties.is_property_set("video_preview") and self.video_preview
 
@@ -83,10 +83,10 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
             return job_operator.run_blocking(self, context, lambda: self.film.send(False))
         return result
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job:
         return send(self, context)
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         job = state().job
         shows_preview = job is not None and job.id == self.job_id and job.plan.is_preview
         result = job_operator.step(self, context, event)
@@ -98,14 +98,14 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
         return job_operator.go_on(self, context, lambda: film.send(False))
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: Any, context: bpy.types.Context) -> Job:
     """Check the inputs and send the preview, or the film at once. Raises VividKeysError."""
     operator.film = make_film(operator, context)
     chosen = properties.settings(context)
     return operator.film.send(bool(choices.setting(operator, chosen, "video_preview")))
 
 
-def make_film(operator: Any, context: Any) -> Film:
+def make_film(operator: Any, context: bpy.types.Context) -> Film:
     """Everything there is to send, read now. Raises VividKeysError; changes nothing."""
     chosen = properties.settings(context)
 
@@ -179,7 +179,7 @@ class Place:
     heard: tuple[int, int] | None = None
 
 
-def _place(context: Any) -> Place:
+def _place(context: bpy.types.Context) -> Place:
     meshes = targets.target_meshes(context)
     for action in performance_actions(meshes)[:1]:
         description = keying.action_description(action)
@@ -207,7 +207,7 @@ class Sound:
         return self.source if isinstance(self.source, Path) and not self.is_laid else None
 
 
-def _sound(operator: Any, context: Any, place: Place) -> Sound:
+def _sound(operator: Any, context: bpy.types.Context, place: Place) -> Sound:
     """The voice of the performance. Raises VividKeysError(bad_audio) for a file that is not there.
 
     No Action says where its voice lay, because that would tell about the user's folders.

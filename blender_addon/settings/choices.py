@@ -30,7 +30,7 @@ def style(operator: Any, chosen: Any) -> Any:
     return style_dials.dials(lambda name: setting(operator, chosen, name))
 
 
-def moving_moods(operator: Any, context: Any) -> tuple[str, ...]:
+def moving_moods(operator: Any, context: bpy.types.Context) -> tuple[str, ...]:
     """The moods that curves of the scene give, but for those that the operator was told."""
     return tuple(
         name
@@ -39,7 +39,7 @@ def moving_moods(operator: Any, context: Any) -> tuple[str, ...]:
     )
 
 
-def chosen_meshes(context: Any, name: str = "") -> list[Any]:
+def chosen_meshes(context: bpy.types.Context, name: str = "") -> list[Any]:
     """The target meshes of the scene, or the one object called `name`.
 
     Raises VividKeysError(bad_target) when there is none, or one without fitting shape keys.

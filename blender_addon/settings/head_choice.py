@@ -6,6 +6,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import bpy
+
 from ..connection import backend
 from ..contracts import errors
 
@@ -29,12 +31,12 @@ NO_SHAPES = (
 _kept: dict[str, list[Item]] = {}
 
 
-def items(_settings: Any, _context: Any) -> list[Item]:
+def items(_settings: Any, _context: bpy.types.Context) -> list[Item]:
     """The heads in the backend's welcome as items of an enum; our own first, and always there."""
     return _items(_OWN_HEAD)
 
 
-def shape_items(_settings: Any, _context: Any) -> list[Item]:
+def shape_items(_settings: Any, _context: bpy.types.Context) -> list[Item]:
     """The same heads as those whose shapes the keys of a character may have."""
     return _items(_OWN_SHAPES)
 

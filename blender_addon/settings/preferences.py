@@ -56,7 +56,7 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
         unit="TIME_ABSOLUTE",
     )
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         local = layout.column(heading="This computer")
@@ -69,12 +69,12 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
         other.prop(self, "patience_seconds")
 
 
-def preferences(context: Any | None = None) -> Any:
+def preferences(context: bpy.types.Context | None = None) -> Any:
     """The add-on's preferences."""
     return (context or bpy.context).preferences.addons[PACKAGE].preferences
 
 
-def local_backend(context: Any) -> tuple[str, str]:
+def local_backend(context: bpy.types.Context) -> tuple[str, str]:
     """Python and folder of the backend on this computer; '' for what is neither set nor found."""
     chosen = preferences(context)
     noted = backend_location.find_location()

@@ -169,7 +169,7 @@ class VividKeysSettings(
     )
 
 
-def settings(context: Any) -> Any:
+def settings(context: bpy.types.Context) -> Any:
     """The settings of the context's scene."""
     return context.scene.vividkeys
 
