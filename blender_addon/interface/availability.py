@@ -14,14 +14,17 @@ from ..animation import targets
 from ..animation.exporting import performance_actions
 from ..contracts import errors
 from ..heads import characters, face_points
-from ..jobs import animate, reconstruct, render, transfer
 from ..jobs.job import JobKind
+from ..jobs.kinds import KINDS
 from ..jobs.work import state
 from ..settings import head_choice, online_access, properties
 from ..settings.preferences import local_backend, preferences
 from ..video import sequencer
 
 MOST_FPS = 120
+
+# Why an operator cannot run, or ''.
+Reason = Callable[[bpy.types.Context], str]
 
 
 def disabled_reason(context: bpy.types.Context, operator: str) -> str:
@@ -45,8 +48,8 @@ def blocking_reason(context: bpy.types.Context, operator: str) -> str:
     return check(context) if check is not None else ""
 
 
-def poll(operator_class: Any, context: bpy.types.Context) -> bool:
-    """For `poll` of every operator: sets the reason as the button's tooltip."""
+def poll(operator_class: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """For `poll` of every operator: shows the reason in the button's tooltip."""
     reason = blocking_reason(context, operator_class.bl_idname.removeprefix("vividkeys."))
     if reason:
         operator_class.poll_message_set(reason)
@@ -96,7 +99,7 @@ def _may_send(_context: bpy.types.Context) -> str:
     return "" if work.backend.connected else "Start the local backend or connect to one first"
 
 
-def _may_send_job(kind: JobKind) -> Callable[[Any], str]:
+def _may_send_job(kind: JobKind[Any]) -> Reason:
     def reason(context: bpy.types.Context) -> str:
         problem = _may_send(context)
         if not problem and not state().backend.can(kind.name):
@@ -132,9 +135,10 @@ def _character_with_points(context: bpy.types.Context) -> str:
         return face_points.STILL_GUESSED.rstrip(".")
     if not properties.settings(context).shapes_of:
         return " ".join(head_choice.NO_SHAPES).rstrip(".")
-    if not properties.settings(context).replace_keys:
-        if characters.has_all_keys(characters.pieces_of(context, face)):
-            return "All keys are there; tick 'Replace Keys' to give them new shapes"
+    if properties.settings(context).replace_keys:
+        return ""
+    if characters.has_all_keys(characters.pieces_of(context, face)):
+        return "All keys are there; tick 'Replace Keys' to give them new shapes"
     return ""
 
 
@@ -213,16 +217,12 @@ def _may_forget(_context: bpy.types.Context) -> str:
     return "" if state().offers else "There is no unfinished job"
 
 
-_BLOCKED: dict[str, Callable[[Any], str]] = {
+_BLOCKED: dict[str, Reason] = {
+    **{name: _may_send_job(kind) for kind in KINDS.values() for name in kind.operators},
     "connect_local": _not_busy,
     "connect_address": _not_busy,
     "disconnect": _may_disconnect,
-    "create_head": _may_send_job(reconstruct.KIND),
-    "find_face_points": _may_send_job(transfer.KIND),
-    "make_face_keys": _may_send_job(transfer.KIND),
     "remove_face_points": _face_points,
-    "animate": _may_send_job(animate.KIND),
-    "render_video": _may_send_job(render.KIND),
     "cancel": _may_cancel,
     "apply_take": _may_apply_take,
     "fetch": _may_fetch,
@@ -230,7 +230,7 @@ _BLOCKED: dict[str, Callable[[Any], str]] = {
     "export": _may_export,
     "save_mapping": _target_problem,
 }
-_MISSING_INPUT: dict[str, Callable[[Any], str]] = {
+_MISSING_INPUT: dict[str, Reason] = {
     "connect_local": _local_backend,
     "connect_address": _remote_backend,
     "check_connection": _something_to_check,

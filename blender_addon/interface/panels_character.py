@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..animation import targets
 from ..contracts import arkit
 from ..heads import characters, face_points
-from ..jobs import transfer
+from ..jobs.kinds import transfer
 from ..jobs.work import state
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
@@ -51,7 +49,9 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         button(layout, context, "make_face_keys", icon="SHAPEKEY_DATA")
 
 
-def _draw_state(layout: bpy.types.UILayout, context: bpy.types.Context, pieces: list[Any]) -> None:
+def _draw_state(
+    layout: bpy.types.UILayout, context: bpy.types.Context, pieces: list[bpy.types.Object]
+) -> None:
     face, *others = pieces
     text = f"Face: '{face.name}'"
     if others:

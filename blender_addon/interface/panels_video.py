@@ -7,7 +7,8 @@ from pathlib import Path
 
 import bpy
 
-from ..jobs import first_picture, render
+from ..jobs import first_picture
+from ..jobs.kinds import render
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
 

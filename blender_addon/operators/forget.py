@@ -9,13 +9,15 @@ from bpy.props import StringProperty
 from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
+from .job_operator import OperatorResult
 
 
 class VIVIDKEYS_OT_forget(bpy.types.Operator):
-    """Delete the result of this unfinished job"""
+    """Takes the job off the list, here and at the backend."""
 
     bl_idname = "vividkeys.forget"
     bl_label = "Forget"
+    bl_description = "Delete the result of this unfinished job"
 
     job: StringProperty(name="Job", description="Its id")
 
@@ -23,7 +25,7 @@ class VIVIDKEYS_OT_forget(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, _context: bpy.types.Context) -> set[str]:
+    def execute(self, _context: bpy.types.Context) -> OperatorResult:
         state().forget_offer(self.job)
         redraw()
         return {"FINISHED"}

@@ -339,7 +339,7 @@ def test_keys_for_another_file_wait_until_it_is_open(
 
 
 def test_a_note_that_was_not_written_by_us_is_refused(addon):
-    transfer, errors = addon("jobs.transfer"), addon("shared.errors")
+    transfer, errors = addon("jobs.kinds.transfer"), addon("shared.errors")
     for values in ({}, {"pieces": [{"object": {}}]}, {"name": "x", "pieces": []}):
         with pytest.raises(errors.VividKeysError, match="does not say which character"):
             transfer.plan_from_json(values)

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of jobs that the add-on sends, each a module of this folder."""
+"""The kinds of jobs that the add-on sends: each module of this folder has its `KIND`."""
 
 from __future__ import annotations
 
-from ..contracts import errors
-from . import animate, reconstruct, render, transfer
-from .job import JobKind
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
 
-KINDS: dict[str, JobKind] = {
-    kind.name: kind for kind in (reconstruct.KIND, transfer.KIND, animate.KIND, render.KIND)
+from ...contracts import errors
+from ..job import JobKind
+
+_MODULES = sorted(module.name for module in iter_modules(__path__))
+
+KINDS: dict[str, JobKind[Any]] = {
+    kind.name: kind for kind in (import_module(f"{__name__}.{name}").KIND for name in _MODULES)
 }
 
 
-def kind_called(name: str) -> JobKind:
+def kind_called(name: str) -> JobKind[Any]:
     """The kind of a job on the list of unfinished ones, which a later version may have written.
 
-    Raises VividKeysError(bad_file) when there is none.
+    Raises VividKeysError(bad_file) when this version does not know the kind.
     """
     if name not in KINDS:
         raise errors.VividKeysError(

@@ -10,13 +10,13 @@ from typing import Any
 
 import bpy
 
-from ..animation import targets
-from ..animation.baking import BakePlan, HeadGoal
-from ..contracts import errors, messages, style, take
-from ..heads import scene as heads
-from . import performances, settling
-from .job import Job, JobKind
-from .work import state
+from ...animation import targets
+from ...animation.baking import BakePlan, HeadGoal
+from ...contracts import errors, messages, style, take
+from ...heads import scene as heads
+from .. import performances, settling
+from ..job import Job, JobKind
+from ..work import state
 
 
 def plan_to_json(plan: BakePlan) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
         ) from problem
 
 
-def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job[BakePlan]) -> tuple[str, ...]:
     """Key the targets; a performance that fits nowhere is kept as a pending Take.
 
     Raises VividKeysError: the job's own error, or why the result fits nowhere.
@@ -80,7 +80,7 @@ def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     return sentences
 
 
-def rescue(job: Job) -> tuple[str, ...]:
+def rescue(job: Job[BakePlan]) -> tuple[str, ...]:
     """The operator that waited for this job is gone: keep the performance and say so."""
     with settling.result_of(job) as done:
         pending = performances.keep(_performance_of(done), job.plan)
@@ -115,6 +115,7 @@ def _on_own_face(performance: take.Take, plan: BakePlan) -> take.Take:
 KIND = JobKind(
     name="animate",
     deed="animate",
+    operators=("animate",),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,

@@ -10,12 +10,12 @@ from typing import Any
 
 import bpy
 
-from .. import folders, versions
-from ..animation import targets
-from ..contracts import errors
-from ..video import movie_files, video_strips
-from . import first_picture, settling
-from .job import Job, JobKind
+from ... import folders, versions
+from ...animation import targets
+from ...contracts import errors
+from ...video import movie_files, video_strips
+from .. import first_picture, settling
+from ..job import Job, JobKind
 
 # Less than a frame in an hour, which is what single precision leaves of a frame rate.
 _SAME_RATE = 1e-5
@@ -71,7 +71,7 @@ def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
     )
 
 
-def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job[VideoPlan]) -> tuple[str, ...]:
     """Save the film, lay its strips, and say so.
 
     Raises VividKeysError: the job's own error, or why the film is in no sequencer; then it lies in
@@ -79,7 +79,7 @@ def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
     """
     film = save_film(job)
     assert job.done is not None
-    plan: VideoPlan = job.plan
+    plan = job.plan
     try:
         return (*_lay(context, film, plan), *plan.notes, *settling.warnings_of(job.done))
     except errors.VividKeysError as error:
@@ -88,18 +88,18 @@ def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
         ) from error
 
 
-def rescue(job: Job) -> tuple[str, ...]:
+def rescue(job: Job[VideoPlan]) -> tuple[str, ...]:
     """The operator that waited is gone: another file may be open, so it goes into no sequencer."""
     what = "preview" if job.plan.is_preview else "video"
     return (f"The {what} '{job.label}' is saved as {save_film(job)}.",)
 
 
-def save_film(job: Job) -> Path:
+def save_film(job: Job[VideoPlan]) -> Path:
     """The film in a file of the user's; the job is settled then, or set aside.
 
     Raises VividKeysError as `deliver`.
     """
-    plan: VideoPlan = job.plan
+    plan = job.plan
     with settling.result_of(job):
         if job.file is None:
             raise errors.VividKeysError(
@@ -115,7 +115,7 @@ def save_film(job: Job) -> Path:
 
 def _lay(context: bpy.types.Context, film: Path, plan: VideoPlan) -> tuple[str, ...]:
     try:
-        scene = targets.find(plan.scene)
+        scene: bpy.types.Scene = targets.find(plan.scene)
     except errors.VividKeysError as error:
         raise errors.VividKeysError(
             error.kind, error.sentence, "Add the video to a sequencer by hand."
@@ -168,6 +168,7 @@ def _lay_sound(scene: bpy.types.Scene, film: Path, plan: VideoPlan) -> list[str]
 KIND = JobKind(
     name="render",
     deed="make videos",
+    operators=("render_video",),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,

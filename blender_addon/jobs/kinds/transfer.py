@@ -9,15 +9,16 @@ from typing import Any
 
 import bpy
 
-from ..animation import targets
-from ..contracts import character, errors
-from ..heads import characters, face_keys, face_points
-from ..heads.characters import Piece
-from ..heads.face_keys import CharacterPlan
-from ..mapping.conventions import CONVENTIONS
-from . import settling
-from .job import Job, JobKind
-from .work import state
+from ...animation import targets
+from ...contracts import character, errors
+from ...heads import characters, face_keys, face_points
+from ...heads.characters import Piece
+from ...heads.face_keys import CharacterPlan
+from ...mapping.conventions import CONVENTIONS
+from ...settings import properties
+from .. import settling
+from ..job import Job, JobKind
+from ..work import state
 
 _DRAG = "Drag them to their places, then press 'Make Face Keys'."
 
@@ -64,7 +65,7 @@ def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
     return plan
 
 
-def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job[CharacterPlan]) -> tuple[str, ...]:
     """Put the result into the file; returns sentences about it.
 
     Raises VividKeysError: the job's own error, or why the result does not go onto the character
@@ -78,13 +79,13 @@ def deliver(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
         return _after_error(context, error, job.plan)
 
 
-def rescue(job: Job) -> tuple[str, ...]:
+def rescue(job: Job[CharacterPlan]) -> tuple[str, ...]:
     """The operator that waited for this job is gone: the character may be in the file still."""
     return _deliver_result(bpy.context, job)
 
 
-def _deliver_result(context: bpy.types.Context, job: Job) -> tuple[str, ...]:
-    plan: CharacterPlan = job.plan
+def _deliver_result(context: bpy.types.Context, job: Job[CharacterPlan]) -> tuple[str, ...]:
+    plan = job.plan
     with settling.result_of(job) as done:
         keys = character.keys_from_arrays(dict(done.arrays))
         if plan.only_points:
@@ -143,7 +144,7 @@ def _add_keys(
     return (*report.sentences(), *_warnings(keys))
 
 
-def _note_pieces(face: Any, plan: CharacterPlan) -> None:
+def _note_pieces(face: bpy.types.Object, plan: CharacterPlan) -> None:
     others = []
     for piece in plan.pieces[1:]:
         try:
@@ -153,11 +154,12 @@ def _note_pieces(face: Any, plan: CharacterPlan) -> None:
     characters.note_pieces([face, *others])
 
 
-def _scene(context: bpy.types.Context, plan: CharacterPlan) -> Any:
+def _scene(context: bpy.types.Context, plan: CharacterPlan) -> bpy.types.Scene:
     try:
-        return targets.find(plan.scene)
+        found: bpy.types.Scene = targets.find(plan.scene)
     except errors.VividKeysError:
-        return context.scene
+        return properties.scene_of(context)
+    return found
 
 
 def _warnings(keys: character.FaceKeys) -> tuple[str, ...]:
@@ -168,6 +170,7 @@ def _warnings(keys: character.FaceKeys) -> tuple[str, ...]:
 KIND = JobKind(
     name="transfer",
     deed="make face keys",
+    operators=("find_face_points", "make_face_keys"),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,
