@@ -35,7 +35,7 @@ def disabled_reason(context: bpy.types.Context, operator: str) -> str:
 
 
 def blocking_reason(context: bpy.types.Context, operator: str) -> str:
-    """The reason why it cannot run whatever its properties say, or ''.
+    """The reason why it cannot run, whatever its properties are, or ''.
 
     Files and targets may also come from the operator's own properties, so what is missing in the
     panel must not keep a script from calling it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     _Panel = bpy.types.Panel
 else:
-    _Panel = object  # Blender asks that only what is registered derives from its classes
+    _Panel = object  # Blender's classes are for what is registered; a mixin is not
 
 CATEGORY = "VividKeys"
 # A label does not wrap, so sentences are cut to the sidebar's width. Pixels at a scale of 1.

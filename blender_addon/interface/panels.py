@@ -132,7 +132,7 @@ class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
         for dial in dials.SPEAKER:
             speaker.prop(chosen, dial.name)
         if _asks_for_another_performance(context, chosen):
-            lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
+            lines(layout, "Press 'Animate' again for these to take effect.", icon="INFO")
         layout.prop(chosen, "lip_detail")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":

@@ -61,9 +61,9 @@ def _draw_state(
     lines(layout, f"{text}.", icon="MESH_DATA")
     count, whole = characters.key_count(pieces), len(arkit.ARKIT_NAMES)
     if count == whole and face in targets.target_meshes(context):
-        lines(layout, f"It has all of the {whole} keys and is a target: it can be animated.")
+        lines(layout, f"It has all {whole} keys and is a target: it can be animated.")
     elif count == whole:
-        lines(layout, f"It has all of the {whole} keys: choose it as a target below.")
+        lines(layout, f"It has all {whole} keys: choose it as a target below.")
     elif count:
         lines(layout, f"It has {count} of the {whole} keys.")
     else:
@@ -73,7 +73,7 @@ def _draw_state(
         guessed = ", only guessed" if face_points.are_only_guessed(face) else ""
         lines(layout, f"{points} face points say where the face is{guessed}.")
     else:
-        lines(layout, "The face is looked for when the keys are made.")
+        lines(layout, "The face will be found when the keys are made.")
 
 
 CLASSES = (VIVIDKEYS_PT_character,)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job as the panel and its operator see it, and what is decided by its kind."""
+"""A job as the panel and its operator see it, and what depends on its kind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class JobKind(Generic[Plan]):
     that waited is gone and another file may be open. Both return sentences about it, or raise
     VividKeysError: the job's own error, or why the result fits nowhere. Both leave the job
     settled, set aside or listed as unfinished (see `settling`).
-    `show` takes the arrays of a chunk, for kinds that have something to show meanwhile.
+    `show` takes the arrays of a chunk, for kinds that can show something before they end.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Job(Generic[Plan]):
     sentence: str = "Sending ..."
     done: messages.Done | None = None
     error: errors.VividKeysError | None = None
-    # Done there, and its file is on the way or here.
+    # The backend has done it; its file is on the way or here.
     result_waits: bool = False
     file: Path | None = None
     looked_at: float = field(default_factory=time.monotonic)
@@ -68,7 +68,7 @@ class Job(Generic[Plan]):
         return self.done is not None or self.error is not None
 
     def hear(self, event: Event) -> None:
-        """Take in what the backend said about this job."""
+        """Update the job with what the backend said about it."""
         match event:
             case messages.Accepted(position=position) if position > 0:
                 self.sentence = f"Waiting for {position} other jobs ..."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a job at its end, whatever its kind: settled, set aside, or kept on the list.
+"""How a job ends, whatever its kind: settled, set aside, or kept on the list.
 
 Settled, it is forgotten here and at the backend. Set aside, its result stays at the backend and is
 offered again. Kept, it stays listed as unfinished: it may still be fetched once a backend answers.

@@ -116,7 +116,7 @@ class Work:
         return self._await(job)
 
     def attach(self, offer: UnfinishedJob, kind: JobKind[Plan]) -> Job[Plan]:
-        """Take up a job of an earlier Blender again. Raises VividKeysError(busy or bad_file)."""
+        """Resume a job of an earlier session. Raises VividKeysError(busy or bad_file)."""
         plan = kind.plan_from_json(offer.plan)
         self._check_free()
         self.session.attach(offer.job, files_to=folders.received_folder())
@@ -142,12 +142,12 @@ class Work:
         self.drop(job)
 
     def drop(self, job: Job[Any]) -> None:
-        """Have no more to do with the job; it stays on the list of unfinished ones."""
+        """Stop following the job; it stays on the list of unfinished ones."""
         if self.job is job:
             self.job = None
 
     def forget_offer(self, job_id: str) -> None:
-        """The user does not want this unfinished job any more."""
+        """Delete an unfinished job that the user does not want."""
         offers.strike(job_id)
         if self.backend.connected:
             self.session.forget(job_id)
@@ -180,7 +180,7 @@ class Work:
     # --- events and notices -----------------------------------------------------------------
 
     def pump(self) -> bool:
-        """Take what the backend said since the last time; True when anything changed."""
+        """Handle what the backend said since the last call; True when anything changed."""
         changed = self.backend.watch(self.tell_error) or self._heed_online_access()
         for event in self.session.pump(PUMP_SECONDS):
             changed = True
@@ -188,7 +188,7 @@ class Work:
         return changed
 
     def keep_pumping(self) -> None:
-        """Let Blender's own timer pump, where it has one."""
+        """Have Blender's own timer pump, where it has one."""
         timer.start(self.tick)
 
     def tick(self) -> bool:

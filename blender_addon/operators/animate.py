@@ -30,7 +30,7 @@ _NO_HASH_YET = "0" * 64
 class VIVIDKEYS_OT_animate(
     job_operator.JobOperator, StyleProperties, SpeakerProperties, bpy.types.Operator
 ):
-    """Sends the voice; keys the targets when the performance is there."""
+    """Sends the voice; keys the targets when the performance is made."""
 
     bl_idname = "vividkeys.animate"
     bl_label = "Animate"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The list of target meshes: take the selection, take one out."""
+"""The list of target meshes: replace it by the selection, remove one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class VIVIDKEYS_OT_use_selected(bpy.types.Operator):
     bl_idname = "vividkeys.use_selected"
     bl_label = "Use Selected Meshes"
     bl_description = (
-        "Make the selected meshes with shape keys the targets; the active one comes first "
+        "Make the selected meshes with shape keys the targets; the active one comes first"
     )
     bl_options = {"UNDO"}
 
@@ -42,7 +42,7 @@ class VIVIDKEYS_OT_remove_target(bpy.types.Operator):
 
     bl_idname = "vividkeys.remove_target"
     bl_label = "Remove Target"
-    bl_description = "Take the active mesh out of the list; the mesh itself stays"
+    bl_description = "Remove the active mesh from the list; the mesh itself stays"
     bl_options = {"UNDO"}
 
     @classmethod

@@ -19,7 +19,7 @@ from . import job_operator
 
 
 class VIVIDKEYS_OT_create_head(job_operator.JobOperator, bpy.types.Operator):
-    """Sends the photo; puts the head into the scene when it is there."""
+    """Sends the photo; adds the head to the scene when it is made."""
 
     bl_idname = "vividkeys.create_head"
     bl_label = "Create Head"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetch the result of a job that an earlier Blender sent and did not wait for."""
+"""Fetch the result of a job that an earlier session of Blender sent and did not wait for."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class VIVIDKEYS_OT_remove_face_points(bpy.types.Operator):
 
     bl_idname = "vividkeys.remove_face_points"
     bl_label = "Remove Face Points"
-    bl_description = "Take the face points of the active mesh out of the file"
+    bl_description = "Delete the face points of the active mesh"
     bl_options = {"UNDO"}
 
     @classmethod

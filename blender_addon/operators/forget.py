@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Forget a job that an earlier Blender sent."""
+"""Forget a job that an earlier session of Blender sent."""
 
 from __future__ import annotations
 

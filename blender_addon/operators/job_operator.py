@@ -26,7 +26,7 @@ OperatorResult = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THR
 if TYPE_CHECKING:
     _Operator = bpy.types.Operator
 else:
-    _Operator = object  # Blender asks that only what is registered derives from its classes
+    _Operator = object  # Blender's classes are for what is registered; a mixin is not
 
 
 class JobOperator(_Operator):

@@ -17,7 +17,7 @@ from .character_job import chosen_pieces, submit
 
 
 class VIVIDKEYS_OT_make_face_keys(job_operator.JobOperator, bpy.types.Operator):
-    """Sends the character; adds the keys when they are there."""
+    """Sends the character; adds the keys when they are made."""
 
     bl_idname = "vividkeys.make_face_keys"
     bl_label = "Make Face Keys"

@@ -38,7 +38,7 @@ class Film:
     plan: VideoPlan
 
     def send(self, is_preview: bool) -> Job[VideoPlan]:
-        """Raises VividKeysError(busy or bad_request)."""
+        """Send it. Raises VividKeysError(busy or bad_request)."""
         params = requests.as_params(replace(self.request, preview=is_preview))
         for name in self.uploads:
             del params[name]  # the session puts the hash of the upload here

@@ -368,7 +368,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     shown = _panel(blender, addon)
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    assert "all of the 52 keys and is a target" in _panel(blender, addon).text
+    assert "all 52 keys and is a target" in _panel(blender, addon).text
     addon("animation.targets").choose_targets(blender.context, [])
     shown = _panel(blender, addon)
     assert "choose it as a target" in shown.text and "tick 'Replace Keys'" in shown.text

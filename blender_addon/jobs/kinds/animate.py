@@ -29,7 +29,7 @@ def plan_to_json(plan: BakePlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+    """A plan from an earlier session of Blender, whose uids are no longer valid.
 
     Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
     """
@@ -97,7 +97,7 @@ def _performance_of(done: messages.Done) -> take.Take:
 
 
 def _on_own_face(performance: take.Take, plan: BakePlan) -> take.Take:
-    """The Take with the neutral face of our own head, when that is what it goes onto."""
+    """The Take with the neutral face of our own head, if that is its target."""
     if not plan.meshes:
         return performance
     try:

@@ -32,7 +32,7 @@ def plan_to_json(plan: HeadPlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> HeadPlan:
-    """A plan out of an earlier session of Blender; what is missing has its usual value."""
+    """A plan from an earlier session of Blender; what is missing has its usual value."""
     scene = targets.Reference("scenes", targets.NO_UID, str(values.get("scene", "")))
     return HeadPlan(str(values.get("name", "Head")), scene, values.get("as_parts") is True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs of the kind `render`: a film in a file of the user's, and its strips in the sequencer."""
+"""Jobs of the kind `render`: a film in the user's folder, and its strips in the sequencer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...video import movie_files, video_strips
 from .. import first_picture, settling
 from ..job import Job, JobKind
 
-# Less than a frame in an hour, which is what single precision leaves of a frame rate.
+# Less than a frame in an hour; single precision keeps a frame rate no better.
 _SAME_RATE = 1e-5
 
 
@@ -25,8 +25,8 @@ _SAME_RATE = 1e-5
 class VideoPlan:
     """Where a video goes, decided when its job is sent.
 
-    `owner` is the name of the target it belongs to; `sound_file` is laid beside it, unless it is
-    heard there already; with `sound_in_film` alone the film's own sound is.
+    `owner` is the name of the target it belongs to. `sound_file` is added beside it, unless the
+    sequencer plays it there already; with `sound_in_film` alone, the film's own sound is.
     """
 
     name: str
@@ -49,7 +49,7 @@ def plan_to_json(plan: VideoPlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
-    """A plan out of an earlier session of Blender; what is missing has its usual value."""
+    """A plan from an earlier session of Blender; what is missing has its usual value."""
     scene = values.get("scene")
     fps, start = values.get("fps", 24.0), values.get("start_frame", 1)
     sound = values.get("sound_file")
@@ -72,10 +72,10 @@ def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
 
 
 def deliver(context: bpy.types.Context, job: Job[VideoPlan]) -> tuple[str, ...]:
-    """Save the film, lay its strips, and say so.
+    """Save the film, add its strips, and say so.
 
-    Raises VividKeysError: the job's own error, or why the film is in no sequencer; then it lies in
-    a file all the same, or at the backend, where it can be fetched again.
+    Raises VividKeysError: the job's own error, or why the film is not in a sequencer; then it is
+    still in a file, or at the backend, from where it can be fetched again.
     """
     film = save_film(job)
     assert job.done is not None
@@ -89,13 +89,13 @@ def deliver(context: bpy.types.Context, job: Job[VideoPlan]) -> tuple[str, ...]:
 
 
 def rescue(job: Job[VideoPlan]) -> tuple[str, ...]:
-    """The operator that waited is gone: another file may be open, so it goes into no sequencer."""
+    """The operator that waited is gone and another file may be open, so no strips are added."""
     what = "preview" if job.plan.is_preview else "video"
     return (f"The {what} '{job.label}' is saved as {save_film(job)}.",)
 
 
 def save_film(job: Job[VideoPlan]) -> Path:
-    """The film in a file of the user's; the job is settled then, or set aside.
+    """Save the film in the user's folder; the job is then settled, or set aside.
 
     Raises VividKeysError as `deliver`.
     """

@@ -29,7 +29,7 @@ def plan_to_json(plan: CharacterPlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+    """A plan from an earlier session of Blender, whose uids are no longer valid.
 
     Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
     """
@@ -117,7 +117,7 @@ def _show_points(
     face_points.put(_scene(context, plan), face, places, guessed=False)
     return (
         f"The face of '{face.name}' was found: {len(places)} points show where.",
-        "Drag those that are not in their places, then press 'Make Face Keys'.",
+        "Drag those that are out of place, then press 'Make Face Keys'.",
         *_warnings(keys),
     )
 
@@ -128,7 +128,7 @@ def _guess_points(context: bpy.types.Context, plan: CharacterPlan) -> tuple[str,
     places = face_points.guess(plan.pieces[0], face)
     face_points.put(_scene(context, plan), face, places, guessed=True)
     return (
-        f"The face of '{face.name}' was not found by itself, so its points are only guessed.",
+        f"The face of '{face.name}' was not found automatically, so its points are only guessed.",
         _DRAG,
     )
 
@@ -150,7 +150,7 @@ def _note_pieces(face: bpy.types.Object, plan: CharacterPlan) -> None:
         try:
             others.append(targets.find(piece.object))
         except errors.VividKeysError:
-            continue  # deleted meanwhile
+            continue  # was deleted meanwhile
     characters.note_pieces([face, *others])
 
 
