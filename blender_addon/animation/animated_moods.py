@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import bpy
 import numpy as np
 
 from .. import versions
@@ -15,13 +16,13 @@ from ..contracts import dials, take
 _DIGITS = 4
 
 
-def moving_moods(scene: Any) -> tuple[str, ...]:
+def moving_moods(scene: bpy.types.Scene) -> tuple[str, ...]:
     """Names of the moods that F-curves of the scene animate."""
     return tuple(name for name in dials.MOODS if _curve(scene, name) is not None)
 
 
 def sampled(
-    scene: Any, names: Iterable[str], start_frame: int, seconds: float, fps: float
+    scene: bpy.types.Scene, names: Iterable[str], start_frame: int, seconds: float, fps: float
 ) -> dict[str, list[float]]:
     """Values of the moods `names` at every scene frame of a performance, 0..1.
 
@@ -49,6 +50,6 @@ def at_frames(noted: Any, fps: float, performance: take.Take) -> dict[str, np.nd
     return curves
 
 
-def _curve(scene: Any, name: str) -> Any | None:
+def _curve(scene: bpy.types.Scene, name: str) -> Any | None:
     bag = versions.channelbag_of(scene)
     return None if bag is None else bag.fcurves.find(f"vividkeys.{name}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from .. import mapping, versions
 from ..contracts import errors, style, take
 from ..mapping.presets import viseme_names
@@ -70,7 +72,10 @@ class BakeReport:
 
 
 def bake_take(
-    context: Any, performance: take.Take, plan: BakePlan, description: Mapping[str, Any]
+    context: bpy.types.Context,
+    performance: take.Take,
+    plan: BakePlan,
+    description: Mapping[str, Any],
 ) -> BakeReport:
     """Key the plan's meshes and head motion, lay the sound, and say what was done.
 
@@ -296,7 +301,9 @@ def heard_part(
     return take.slice_take(performance, first, end), start_frame + first
 
 
-def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:
+def _lay_sound(
+    context: bpy.types.Context, scene: bpy.types.Scene, plan: BakePlan, meshes: list[Any]
+) -> list[str]:
     if plan.sound_file is None:
         return []
     told: list[str] = []
@@ -311,7 +318,7 @@ def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> l
     return told
 
 
-def _refresh(meshes: list[Any], scene: Any) -> None:
+def _refresh(meshes: list[Any], scene: bpy.types.Scene) -> None:
     for mesh in meshes:
         mesh.data.update_tag()
         mesh.update_tag()

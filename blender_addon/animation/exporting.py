@@ -20,7 +20,7 @@ from ..contracts import errors, take_formats, whole_files
 from . import fbx_times, glb_times, keying, one_clip
 
 
-def export_glb(context: Any, exported: list[Any], path: Path) -> None:
+def export_glb(context: bpy.types.Context, exported: list[Any], path: Path) -> None:
     """The objects as one GLB with one animation: what they do while the performance plays.
 
     Its time 0 is the performance's first frame. Raises VividKeysError.
@@ -67,7 +67,7 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
         _export(path, run)
 
 
-def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
+def export_fbx(context: bpy.types.Context, exported: list[Any], path: Path) -> None:
     """The objects with their pictures as one FBX with one animation, as `export_glb` has it.
 
     Raises VividKeysError.
@@ -160,7 +160,7 @@ def _first_line(problem: BaseException) -> str:
 
 
 @contextmanager
-def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
+def _only_selected(context: bpy.types.Context, exported: list[Any]) -> Iterator[None]:
     """Select exactly these objects in the view layer, and put everything back."""
     layer = context.view_layer
     # What a script has linked or unlinked just now is only known to the layer after an update.
@@ -200,7 +200,9 @@ def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _scene_of_performance(context: Any, span: tuple[int, int] | None) -> Iterator[None]:
+def _scene_of_performance(
+    context: bpy.types.Context, span: tuple[int, int] | None
+) -> Iterator[None]:
     """Let the scene span exactly the performance: exporters that evaluate it take its range."""
     scene = context.scene
     before = (scene.frame_start, scene.frame_end, scene.frame_current, scene.frame_subframe)

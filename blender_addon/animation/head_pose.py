@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import radians
 from typing import Any
 
+import bpy
 import numpy as np
 from mathutils import Euler, Matrix, Quaternion, Vector
 
@@ -52,7 +53,7 @@ class PoseOwner:
 
 
 def key_head_motion(
-    action: Any, target: PoseOwner, performance: take.Take, start_frame: int
+    action: bpy.types.Action, target: PoseOwner, performance: take.Take, start_frame: int
 ) -> tuple[int, str]:
     """Key rotation and location; returns (keys written, a warning or '').
 

@@ -40,12 +40,12 @@ def new_action(name: str, description: Mapping[str, Any]) -> Any:
     return action
 
 
-def is_our_action(action: Any) -> bool:
+def is_our_action(action: bpy.types.Action) -> bool:
     """Whether VividKeys made this Action."""
     return action is not None and ACTION_PROPERTY in action
 
 
-def action_description(action: Any) -> dict[str, Any]:
+def action_description(action: bpy.types.Action) -> dict[str, Any]:
     """What `new_action` noted; empty when it is not ours or was edited beyond reading."""
     try:
         description = json.loads(action[ACTION_PROPERTY])
@@ -68,7 +68,7 @@ def is_our_curve(curve: Any) -> bool:
     return curve.group is not None and curve.group.name in (SHAPE_GROUP, HEAD_GROUP)
 
 
-def span_of(action: Any) -> tuple[float, float] | None:
+def span_of(action: bpy.types.Action) -> tuple[float, float] | None:
     """First and last frame of our curves in the Action, of all curves where none is known as
     ours; None for an empty one."""
     curves = [curve for _, bag in versions.channelbags(action) for curve in bag.fcurves]
@@ -104,7 +104,7 @@ def check_editable(datablock: Any, what: str) -> None:
 
 
 def write_shape_keys(
-    action: Any, keys: Any, curves: Mapping[str, np.ndarray], start_frame: int
+    action: bpy.types.Action, keys: Any, curves: Mapping[str, np.ndarray], start_frame: int
 ) -> int:
     """Key shape keys of the datablock `keys` and assign the action; returns how many keys.
 
@@ -124,7 +124,7 @@ def write_shape_keys(
 
 
 def write_channels(
-    action: Any,
+    action: bpy.types.Action,
     owner: Any,
     channels: Mapping[str, np.ndarray],
     start_frame: int,
@@ -183,7 +183,7 @@ def _foreign_action(datablock: Any) -> Any | None:
     return None if action is None or is_our_action(action) else action
 
 
-def _assign(datablock: Any, action: Any, slot: Any) -> None:
+def _assign(datablock: Any, action: bpy.types.Action, slot: Any) -> None:
     animation = datablock.animation_data_create()
     if animation.use_tweak_mode:
         animation.use_tweak_mode = False
@@ -195,7 +195,7 @@ def _assign(datablock: Any, action: Any, slot: Any) -> None:
     animation.action_slot = slot
 
 
-def _add_track(owner: Any, action: Any, slot: Any, start_frame: int) -> None:
+def _add_track(owner: Any, action: bpy.types.Action, slot: Any, start_frame: int) -> None:
     animation = owner.animation_data
     track = animation.nla_tracks.new()
     track.name = TRACK_NAME

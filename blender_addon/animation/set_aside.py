@@ -26,12 +26,12 @@ _WAY_BACK = (
 _LONGEST_NAME = 63
 
 
-def sign(action: Any) -> None:
+def sign(action: bpy.types.Action) -> None:
     """Note what the Action looks like as we leave it."""
     action[FINGERPRINT_PROPERTY] = fingerprint(action)
 
 
-def fingerprint(action: Any) -> str:
+def fingerprint(action: bpy.types.Action) -> str:
     """A hash of all that our curves in the Action say. Curves of the user's do not count.
 
     Handles are left out: they mean nothing before a key's interpolation changes, and that counts.
@@ -53,12 +53,12 @@ def fingerprint(action: Any) -> str:
     return digest.hexdigest()
 
 
-def was_edited(action: Any) -> bool:
+def was_edited(action: bpy.types.Action) -> bool:
     """Whether our curves are known to have changed since `sign`."""
     return FINGERPRINT_PROPERTY in action and action[FINGERPRINT_PROPERTY] != fingerprint(action)
 
 
-def settle(earlier: list[Any], action: Any) -> tuple[str, ...]:
+def settle(earlier: list[Any], action: bpy.types.Action) -> tuple[str, ...]:
     """Keep or remove the Actions of ours that `action` has replaced; returns sentences."""
     sentences: list[str] = []
     for old in earlier:
@@ -79,7 +79,7 @@ def settle(earlier: list[Any], action: Any) -> tuple[str, ...]:
     return (*sentences, _WAY_BACK) if sentences else ()
 
 
-def _is_same(old: Any, action: Any) -> bool:
+def _is_same(old: Any, action: bpy.types.Action) -> bool:
     """Whether the one can be had from the other: the same Take at the same place, or all the same
     keys. Not when an earlier version of ours left it unsigned: it may have been edited."""
     if FINGERPRINT_PROPERTY not in old:
@@ -91,7 +91,7 @@ def _is_same(old: Any, action: Any) -> bool:
     return bool(places[0][0]) and places[0] == places[1]
 
 
-def _own_curves(action: Any) -> set[tuple[str, str, int]]:
+def _own_curves(action: bpy.types.Action) -> set[tuple[str, str, int]]:
     """The user's curves in an Action of ours: slot, data path, index."""
     return {
         (slot.identifier, curve.data_path, curve.array_index)
@@ -101,7 +101,7 @@ def _own_curves(action: Any) -> set[tuple[str, str, int]]:
     }
 
 
-def _name_as_edited(action: Any) -> None:
+def _name_as_edited(action: bpy.types.Action) -> None:
     # Without a Take's id its performance is remembered by the Action's name.
     if action.name.count(EDITED) or not keying.action_description(action).get("take"):
         return

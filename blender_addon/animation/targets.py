@@ -92,7 +92,7 @@ def target_problem(target: Any) -> str:
     return ""
 
 
-def target_meshes(context: Any) -> list[Any]:
+def target_meshes(context: bpy.types.Context) -> list[Any]:
     """The chosen target objects that still exist, each once, in their order."""
     found: dict[str, Any] = {}
     for item in context.scene.vividkeys.targets:
@@ -102,7 +102,7 @@ def target_meshes(context: Any) -> list[Any]:
     return list(found.values())
 
 
-def choose_targets(context: Any, meshes: list[Any]) -> None:
+def choose_targets(context: bpy.types.Context, meshes: list[Any]) -> None:
     """Make these objects the targets, in this order."""
     chosen = context.scene.vividkeys
     chosen.targets.clear()

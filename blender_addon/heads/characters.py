@@ -58,7 +58,7 @@ class Piece:
 # --- which objects ---------------------------------------------------------------------------
 
 
-def face_of(context: Any, name: str = "") -> Any | None:
+def face_of(context: bpy.types.Context, name: str = "") -> Any | None:
     """The object with the face: the one called `name`, or the active one, or the one whose face
     point is active; None when there is none."""
     if name:
@@ -69,7 +69,7 @@ def face_of(context: Any, name: str = "") -> Any | None:
     return active
 
 
-def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
+def pieces_of(context: bpy.types.Context, face: Any, name: str = "") -> list[Any]:
     """The face and the meshes that go with it: those selected; while its face points are being
     dragged, those that were selected when the points were made."""
     active = context.view_layer.objects.active
@@ -96,7 +96,7 @@ def noted_pieces(face: Any) -> list[Any]:
     return [other for other in others if other is not None and other.users_scene]
 
 
-def choice_problem(context: Any, pieces: Sequence[Any]) -> str:
+def choice_problem(context: bpy.types.Context, pieces: Sequence[Any]) -> str:
     """Why these objects cannot be sent, as a sentence; '' when they can."""
     face = pieces[0] if pieces else None
     problem = piece_problem(face)

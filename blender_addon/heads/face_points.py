@@ -78,7 +78,9 @@ def are_only_guessed(face: Any) -> bool:
     )
 
 
-def put(scene: Any, face: Any, where: Mapping[int, np.ndarray], guessed: bool) -> list[Any]:
+def put(
+    scene: bpy.types.Scene, face: Any, where: Mapping[int, np.ndarray], guessed: bool
+) -> list[Any]:
     """Make the points anew at places [3] in the face's own space."""
     remove(face)
     collection = _collection(scene)
@@ -152,7 +154,7 @@ def _head_box(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _collection(scene: Any) -> Any:
+def _collection(scene: bpy.types.Scene) -> Any:
     name = heads.COLLECTION_NAME
     collection = next((child for child in scene.collection.children if child.name == name), None)
     if collection is None:

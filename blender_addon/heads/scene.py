@@ -20,7 +20,9 @@ PART_PROPERTY = "vividkeys_head_part"
 COLLECTION_NAME = "VividKeys"
 
 
-def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str, as_parts: bool = False) -> Any:
+def create_head(
+    scene: bpy.types.Scene, mesh_of_face: face.FaceMesh, name: str, as_parts: bool = False
+) -> Any:
     """Build the head in the collection 'VividKeys' of `scene` and return the object with the face.
 
     `as_parts` makes eyes, teeth and the like objects of their own that hang from it; see
@@ -99,7 +101,7 @@ def face_for_voice(head: Any) -> face.FaceMesh:
     )
 
 
-def _collection(scene: Any) -> Any:
+def _collection(scene: bpy.types.Scene) -> Any:
     collection = next((c for c in scene.collection.children if c.name == COLLECTION_NAME), None)
     if collection is None:
         collection = bpy.data.collections.new(COLLECTION_NAME)

@@ -36,7 +36,7 @@ class StripSound:
     end_frame: int
 
 
-def selected_sound_strip(context: Any) -> Any | None:
+def selected_sound_strip(context: bpy.types.Context) -> Any | None:
     """The active strip of the sequencer if it is a sound, else the first selected sound."""
     editor = versions.sequencer_scene(context).sequence_editor
     if editor is None:
@@ -73,7 +73,7 @@ def read_sound_strip(strip: Any) -> StripSound:
 
 
 def lay_sound(
-    scene: Any,
+    scene: bpy.types.Scene,
     file: Path,
     start_frame: int,
     owner: str,
@@ -150,7 +150,7 @@ def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:
     return strip
 
 
-def our_strip(scene: Any, owner: str) -> Any | None:
+def our_strip(scene: bpy.types.Scene, owner: str) -> Any | None:
     """The strip that `lay_sound` laid for this owner."""
     if scene.sequence_editor is None:
         return None

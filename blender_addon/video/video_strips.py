@@ -18,7 +18,13 @@ PREVIEW_PROPERTY = "vividkeys_video_preview"
 
 
 def lay_video(
-    scene: Any, film: Path, start_frame: int, owner: str, *, is_preview: bool, replace: bool
+    scene: bpy.types.Scene,
+    film: Path,
+    start_frame: int,
+    owner: str,
+    *,
+    is_preview: bool,
+    replace: bool,
 ) -> Any:
     """Put a film into the scene's sequencer on a free channel and return its strip.
 
@@ -43,7 +49,9 @@ def lay_video(
     return strip
 
 
-def lay_video_sound(scene: Any, sound: Path, start_frame: int, owner: str) -> Any | None:
+def lay_video_sound(
+    scene: bpy.types.Scene, sound: Path, start_frame: int, owner: str
+) -> Any | None:
     """Put the sound of a video beside it, unless the same sound is heard there already.
 
     Raises VividKeysError(bad_audio) when Blender cannot play it.
@@ -57,7 +65,7 @@ def lay_video_sound(scene: Any, sound: Path, start_frame: int, owner: str) -> An
     return strip
 
 
-def strips_of_owner(scene: Any, owner: str) -> list[Any]:
+def strips_of_owner(scene: bpy.types.Scene, owner: str) -> list[Any]:
     """The strips that videos of this owner have laid, films and sounds."""
     if scene.sequence_editor is None:
         return []

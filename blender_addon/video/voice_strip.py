@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import bpy
 
 from .. import versions
 from ..contracts import errors
 from . import sequencer
 
 
-def voice_near(scene: Any, owner: str, voice: str, start_frame: int) -> sequencer.StripSound | None:
+def voice_near(
+    scene: bpy.types.Scene, owner: str, voice: str, start_frame: int
+) -> sequencer.StripSound | None:
     """The sound that a performance was made from, where the sequencer has it.
 
     That is the strip that was laid with the performance, or one of the same name that begins where

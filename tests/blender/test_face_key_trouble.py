@@ -339,7 +339,7 @@ def test_keys_for_another_file_wait_until_it_is_open(
 
 
 def test_a_note_that_was_not_written_by_us_is_refused(addon):
-    transfer, errors = addon("jobs.transfer"), addon("shared.errors")
+    transfer, errors = addon("jobs.kinds.transfer"), addon("shared.errors")
     for values in ({}, {"pieces": [{"object": {}}]}, {"name": "x", "pieces": []}):
         with pytest.raises(errors.VividKeysError, match="does not say which character"):
             transfer.plan_from_json(values)
@@ -368,7 +368,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     shown = _panel(blender, addon)
     assert "12 face points" in shown.text and shown.buttons["vividkeys.remove_face_points"]
     assert blender.ops.vividkeys.make_face_keys() == {"FINISHED"}
-    assert "all of the 52 keys and is a target" in _panel(blender, addon).text
+    assert "all 52 keys and is a target" in _panel(blender, addon).text
     addon("animation.targets").choose_targets(blender.context, [])
     shown = _panel(blender, addon)
     assert "choose it as a target" in shown.text and "tick 'Replace Keys'" in shown.text

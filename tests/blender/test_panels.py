@@ -219,7 +219,7 @@ def test_a_job_under_way_shows_its_progress_and_a_cancel_button(
 ):
     work = _connect(addon, monkeypatch)
     work.job = addon("jobs.job").Job(
-        "1" * 32, addon("jobs.animate").KIND, "voice", None, 0.4, "Listening ..."
+        "1" * 32, addon("jobs.kinds.animate").KIND, "voice", None, 0.4, "Listening ..."
     )
     shown = draw()
     assert shown.bars == [(0.4, "Listening ...")]
