@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import threading
 import zipfile
+from pathlib import Path
 
 from .conftest import PACKAGE, REPOSITORY
 
@@ -77,9 +78,7 @@ def test_uninstall_removes_the_files_and_install_works_again(blender, built_zip)
     try:
         assert addon_utils.check(PACKAGE) == (False, False)
         assert not hasattr(blender.types.Scene, "vividkeys")
-        import os
-
-        assert not os.path.exists(folder)
+        assert not Path(folder).exists()
     finally:
         blender.ops.extensions.package_install_files(
             filepath=str(built_zip), repo="user_default", enable_on_install=True, overwrite=True

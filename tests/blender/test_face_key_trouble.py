@@ -208,7 +208,7 @@ def test_a_mouth_that_cannot_open_offers_keys_for_the_surface(
         blender.ops.vividkeys.make_face_keys()
     assert "surface_only" not in _panel(blender, addon).fields
     transferring.failure = ("mouth_closed", "The lips of 'Figur' are one.", "Cut them apart.")
-    with pytest.raises(RuntimeError, match="are one. Cut them apart."):
+    with pytest.raises(RuntimeError, match=r"are one. Cut them apart."):
         blender.ops.vividkeys.make_face_keys()
     assert "surface_only" in _panel(blender, addon).fields
     transferring.failure = None

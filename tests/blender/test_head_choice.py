@@ -142,7 +142,7 @@ def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
     blender.context.scene.vividkeys.shapes_of = "ella"
     # Removed since the welcome: the backend says so.
     transferring.failure = ("bad_request", "There is no installed head 'ella'.", "See the list.")
-    with pytest.raises(RuntimeError, match="There is no installed head 'ella'. See the list."):
+    with pytest.raises(RuntimeError, match=r"There is no installed head 'ella'. See the list."):
         blender.ops.vividkeys.make_face_keys()
     assert addon("jobs.work").state().notice.is_error and not addon("jobs.work").state().busy
     # Removed before the next welcome: it is not even asked, and not silently replaced by ours.
@@ -154,7 +154,7 @@ def test_shapes_of_a_head_that_was_removed_are_refused_and_nothing_changes(
     sent = len(transferring.submits)
     reason = addon("interface.availability").disabled_reason(blender.context, "make_face_keys")
     assert reason.endswith("Choose another one under 'Shapes'")
-    with pytest.raises(RuntimeError, match="not installed at this backend. Choose another one"):
+    with pytest.raises(RuntimeError, match=r"not installed at this backend. Choose another one"):
         blender.ops.vividkeys.make_face_keys()
     assert len(transferring.submits) == sent and figure.data.shape_keys is None
     assert list(blender.data.objects) == [figure]

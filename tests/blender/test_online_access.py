@@ -33,7 +33,7 @@ def go_online(blender, online: bool) -> None:
 
 def test_another_computer_is_refused(blender, addon, preferences):
     work = addon("jobs.work").state()
-    with pytest.raises(RuntimeError, match="may not go online.*Allow Online Access"):
+    with pytest.raises(RuntimeError, match=r"may not go online.*Allow Online Access"):
         blender.ops.vividkeys.connect_address()
     with pytest.raises(addon("shared.errors").VividKeysError) as caught:
         work.connect("192.0.2.1", Path(preferences.key_file), 0.0)

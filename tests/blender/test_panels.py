@@ -59,7 +59,7 @@ class Recorder:
     def template_list(self, kind: str, _id: str, *_: Any, **__: Any) -> None:
         assert hasattr(self.bpy.types, kind)
 
-    def progress(self, factor: float, type: str, text: str) -> None:  # noqa: A002
+    def progress(self, factor: float, type: str, text: str) -> None:
         self.root.bars.append((factor, text))
 
     def template_icon(self, icon_value: int, **_: Any) -> None:

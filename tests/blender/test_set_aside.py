@@ -147,7 +147,7 @@ def test_what_the_user_protects_or_uses_is_not_touched(blender, addon, head, bak
 
 
 def test_the_users_own_curves_in_our_action_go_along(blender, addon, head, bake):
-    first, _ = bake()
+    _first, _ = bake()
     keys = head.data.shape_keys
     mine = head.shape_key_add(name="my smirk", from_mix=False)
     for frame, value in ((1, 0.0), (7, 0.8), (300, 0.1)):

@@ -98,8 +98,15 @@ def test_messages_carry_numbers_and_bytes_only(small_take: Take) -> None:
 
 @pytest.mark.parametrize(
     "meta",
-    [np.array("{"), np.array(""), np.array("[1]"), np.array(["{}"]), np.array(b"{}")]
-    + [np.array([0x110000], np.uint32).view("<U1").reshape(()), np.array(1.0)],
+    [
+        np.array("{"),
+        np.array(""),
+        np.array("[1]"),
+        np.array(["{}"]),
+        np.array(b"{}"),
+        np.array([1114112], np.uint32).view("<U1").reshape(()),
+        np.array(1.0),
+    ],
 )
 def test_a_meta_that_is_no_json_object_is_refused(
     small_take: Take, tmp_path: Path, meta: np.ndarray

@@ -28,7 +28,42 @@ from backend.evaluation.phones import Phone
 from shared.arkit import ARKIT_NAMES, INDEX
 
 FPS = 60.0
-SYLLABLES = "b aa t | f iy d | m ae p | w uw k | s ey v | p ao l | n ih b ah | g uw m eh t".split()
+SYLLABLES = [
+    "b",
+    "aa",
+    "t",
+    "|",
+    "f",
+    "iy",
+    "d",
+    "|",
+    "m",
+    "ae",
+    "p",
+    "|",
+    "w",
+    "uw",
+    "k",
+    "|",
+    "s",
+    "ey",
+    "v",
+    "|",
+    "p",
+    "ao",
+    "l",
+    "|",
+    "n",
+    "ih",
+    "b",
+    "ah",
+    "|",
+    "g",
+    "uw",
+    "m",
+    "eh",
+    "t",
+]
 
 
 def speech(seed: int = 0, rounds: int = 14) -> list[Phone]:
