@@ -29,7 +29,7 @@ from backend.media.pictures import (
     open_picture,
 )
 from backend.mesh_files import read_mesh
-from backend.mesh_to_video.provenance import read_provenance
+from backend.mesh_to_video.film.provenance import read_provenance
 from backend.training.capture.read_video import read_pictures, video_facts
 from shared.errors import ErrorKind, VividKeysError
 from tests.mutations import spoilt
