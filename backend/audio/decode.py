@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -12,7 +11,7 @@ import soundfile
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from backend.media.containers import Nameless, UnknownContainerError, open_container
+from backend.media.containers import Nameless, OpenFile, UnknownContainerError, open_container
 
 # Values per block over all channels: small enough to lose little where a broken file ends.
 _BLOCK_VALUES = 1 << 15
@@ -67,7 +66,7 @@ class _StraightThrough(soundfile.SoundFile):  # type: ignore[misc]
 class SoundfileStream(SoundStream):
     """WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF and others, by libsndfile."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         source.seek(0)
         try:
             self._file = _StraightThrough(Nameless(source))
@@ -103,7 +102,7 @@ class SoundfileStream(SoundStream):
 class FfmpegStream(SoundStream):
     """AAC in MP4 and M4A, and the sound of films, by FFmpeg's libraries (PyAV)."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         self._decoded: Iterator[NDArray[np.float32]] = iter(())
         try:
             self._container = open_container(source)

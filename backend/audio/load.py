@@ -13,7 +13,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soxr
@@ -29,6 +28,7 @@ from backend.audio.decode import (
     SoundStream,
 )
 from backend.audio.truncation import lacks_its_index, looks_broken_off
+from backend.media.containers import OpenFile
 from shared.errors import ErrorKind, VividKeysError
 
 SAMPLE_RATE = 16_000
@@ -43,7 +43,7 @@ _LARGEST_VALUE = 1e7
 _MOST_UNUSABLE_SHARE = 0.01
 _FORMATS = "WAV, FLAC, Ogg, Opus, MP3, AAC, M4A or AIFF file, or a film such as MP4, MOV or MKV"
 
-_Opener = Callable[[BinaryIO], SoundStream]
+_Opener = Callable[[OpenFile], SoundStream]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ def load_audio(source: Path | bytes, *, name: str = "") -> Audio:
         ) from error
 
 
-def _load(file: BinaryIO, label: str, name: str) -> Audio:
+def _load(file: OpenFile, label: str, name: str) -> Audio:
     samples, warnings = _decode(file, label)
     if len(samples) < round(SHORTEST_SECONDS * SAMPLE_RATE):
         raise _bad(
@@ -125,7 +125,7 @@ def _load(file: BinaryIO, label: str, name: str) -> Audio:
     )
 
 
-def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]:
+def _decode(file: OpenFile, label: str) -> tuple[NDArray[np.float32], list[str]]:
     """The whole sound [S] at 16 kHz, and warnings about it."""
     best: _Decoded | None = None
     has_no_track = False
@@ -165,7 +165,7 @@ class _Decoded:
     values: int
 
 
-def _decode_with(opener: _Opener, file: BinaryIO, label: str) -> _Decoded:
+def _decode_with(opener: _Opener, file: OpenFile, label: str) -> _Decoded:
     """Decode with the plain mean; again only if the channels turn out to need another mix."""
     stream = opener(file)
     try:
@@ -223,7 +223,7 @@ def _mix_and_resample(
 
 
 def _checked(
-    decoded: _Decoded, file: BinaryIO, label: str
+    decoded: _Decoded, file: OpenFile, label: str
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Repair the samples where possible, refuse them otherwise."""
     samples, warnings = decoded.samples, []
@@ -267,7 +267,7 @@ def _check_rate(rate: int, label: str) -> None:
         )
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: OpenFile) -> str:
     digest = hashlib.sha256()
     file.seek(0)
     while piece := file.read(1 << 20):

@@ -39,7 +39,7 @@ class _Filterbank:
 
 def _mel(frequency: NDArray[np.floating] | float) -> NDArray[np.float64]:
     """O'Shaughnessy's mel scale."""
-    return 2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0)
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0))
 
 
 @cache

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import BinaryIO
+
+from backend.media.containers import OpenFile
 
 _HEAD = 1 << 16
 _TAIL = 1 << 17
@@ -17,7 +18,7 @@ _TAIL = 1 << 17
 _SIZE_NOT_KNOWN = (0, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF, 0xFFFFFFFF - 36)
 
 
-def looks_broken_off(source: BinaryIO) -> bool:
+def looks_broken_off(source: OpenFile) -> bool:
     """Whether the container says that more should follow; moves `source`.
 
     Knows RIFF/WAVE (size of the data chunk), Ogg (last page not marked as the end) and MP3
@@ -34,7 +35,7 @@ def looks_broken_off(source: BinaryIO) -> bool:
     return _mp3_is_short(head, size)
 
 
-def lacks_its_index(source: BinaryIO) -> bool:
+def lacks_its_index(source: OpenFile) -> bool:
     """Whether an MP4, M4A or MOV lacks its 'moov' box, which recorders write at the end."""
     size = source.seek(0, io.SEEK_END)
     position = 0
@@ -58,7 +59,7 @@ def lacks_its_index(source: BinaryIO) -> bool:
     return False
 
 
-def _wave_is_short(source: BinaryIO, size: int) -> bool:
+def _wave_is_short(source: OpenFile, size: int) -> bool:
     position = 12
     for _ in range(200):  # chunks before 'data'; a file with more is not one to trust
         source.seek(position)

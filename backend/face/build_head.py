@@ -110,7 +110,7 @@ def head_parts(
 
 def inner_tiles(
     crop: PhotoCrop | None, vertices: Float64[np.ndarray, "468 3"], balls: dict[str, Eyeball]
-) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
     """Pictures of eyes, teeth, tongue and throat by tile name, lit like the face."""
     skin = GREY_SKIN if crop is None else crop.skin
     tiles = paint_mouth(skin)

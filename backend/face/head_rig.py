@@ -46,7 +46,7 @@ class HeadRig:
     inner: Float32[np.ndarray, "52 V 3"]
     carry: csr_matrix
     tile_uvs: Float32[np.ndarray, "V 2"]
-    tiles: dict[str, UInt8[np.ndarray, "H W 3"]]
+    tiles: dict[str, UInt8[np.ndarray, "_ _ 3"]]
 
     def triangles_of(self, *names: str) -> Int32[np.ndarray, "F 3"]:
         """Triangles all of whose corners belong to parts with these names."""

@@ -128,7 +128,7 @@ def _largest(faces: list[NDArray[np.float64]], pixels: NDArray[np.uint8]) -> Tra
 def _attempts(pixels: NDArray[np.uint8]) -> Iterator[_View]:
     """Views of the photo in the order in which they are tried."""
     height, width = pixels.shape[:2]
-    side = max(height, width)
+    side = float(max(height, width))
     yield _view(pixels, width / 2, height / 2, side)
     # A face that fills the picture is found once there is a margin around it.
     yield _view(pixels, width / 2, height / 2, 1.8 * side)
@@ -140,7 +140,7 @@ def _attempts(pixels: NDArray[np.uint8]) -> Iterator[_View]:
     yield _view(_stretched(pixels), width / 2, height / 2, 1.2 * side)
 
 
-def _centres(length: float, window: float) -> NDArray[np.float64]:
+def _centres(length: int, window: float) -> NDArray[np.float64]:
     if window >= length:
         return np.array([length / 2])
     count = int(np.ceil((length - window) / (window / 2))) + 1

@@ -8,6 +8,7 @@ neither a name nor access to anything else.
 
 from __future__ import annotations
 
+import io
 from typing import Any, BinaryIO
 
 import av
@@ -57,11 +58,15 @@ _HEADLESS = frozenset({"g722", "g726", "g726le", "gsm", "alaw", "mulaw", "s16le"
 _NO_PROTOCOL = "none"
 
 
+OpenFile = BinaryIO | io.BufferedIOBase
+"""A binary file that can be read; at run time `io.BytesIO` is not a `BinaryIO`."""
+
+
 class UnknownContainerError(ValueError):
     """Not an accepted container, or one too damaged to be opened."""
 
 
-def open_container(source: BinaryIO, only: str | None = None) -> InputContainer:
+def open_container(source: OpenFile, only: str | None = None) -> InputContainer:
     """Open a container on an open file, which the caller has to close.
 
     `only` names the one container that is accepted. Raises UnknownContainerError.
@@ -100,13 +105,13 @@ def _open_nothing(_url: str, _flags: int, _options: dict[str, str]) -> Any:
 class Nameless:
     """A file without its name, from whose extension both decoders would guess the format."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         self._source = source
 
     def read(self, size: int = -1) -> bytes:
         return self._source.read(size)
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         data = self._source.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)

@@ -57,7 +57,7 @@ class HeadGrid:
     triangles: Int32[np.ndarray, "F 3"]
     count: int
     mirror: Int32[np.ndarray, " N"]
-    part: dict[str, Int32[np.ndarray, " own"]]
+    part: dict[str, Int32[np.ndarray, " _"]]
 
 
 @lru_cache(maxsize=1)

@@ -49,7 +49,7 @@ class Part:
     jaw: Float64[np.ndarray, " N"]
     extra: dict[str, Float64[np.ndarray, "N 3"]] = field(default_factory=dict)
     name: str = "face"
-    regions: dict[str, Int32[np.ndarray, " region"]] = field(default_factory=dict)
+    regions: dict[str, Int32[np.ndarray, " _"]] = field(default_factory=dict)
     tile: str = ""
 
     def labels(self) -> Int32[np.ndarray, " N"]:

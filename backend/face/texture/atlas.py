@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
-Value = TypeVar("Value", np.float32, np.uint8)
+Picture = TypeVar("Picture", NDArray[np.float32], NDArray[np.uint8])
 
 SIDE = 2048
 # Pixels around each tile that repeat its border, so that neighbours do not mix in mipmaps.
@@ -48,7 +48,7 @@ class Tile:
         y = self.top + PADDING + (1.0 - np.clip(up, 0, 1)) * self.inner_height
         return np.stack([x / SIDE, 1.0 - y / SIDE], axis=-1)
 
-    def view(self, texture: NDArray[Value]) -> NDArray[Value]:
+    def view(self, texture: Picture) -> Picture:
         """The tile's pixels inside a texture [SIDE,SIDE,...]."""
         return texture[self.top : self.top + self.height, self.left : self.left + self.width]
 

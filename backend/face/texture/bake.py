@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
 
 from backend.rasterize import rasterize
@@ -66,7 +66,7 @@ class _Seen:
     facing  cosine between the skin's normal and the line of sight
     """
 
-    pieces: list[tuple[Window, UInt8[np.ndarray, "H W 3"]]]
+    pieces: list[tuple[Window, UInt8[np.ndarray, "_ _ 3"]]]
     coarse: Float32[np.ndarray, "C C 3"]
     trust: Float32[np.ndarray, "C C"]
     facing: Float32[np.ndarray, "C C"]
@@ -256,7 +256,7 @@ def _lips(layout: HeadLayout) -> NDArray[np.float32]:
     return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _typical(coarse: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
+def _typical(coarse: NDArray[np.float32], weight: NDArray[np.float32]) -> Float[np.ndarray, " 3"]:
     strong = coarse[weight > 0.5]
     if len(strong) < 20:
         strong = coarse[weight > 0.05]
@@ -267,7 +267,7 @@ def _spread_out(
     layout: HeadLayout,
     coarse: NDArray[np.float32],
     known: NDArray[np.float32],
-    typical: NDArray[np.float64],
+    typical: Float[np.ndarray, " 3"],
 ) -> NDArray[np.float32]:
     local = known_mean(coarse, known, 2.5, typical.astype(np.float32))
     at_vertices = layout.collect(np.dstack([local, known]))

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import splu
@@ -81,7 +81,7 @@ def carried_on(
     layout: HeadLayout,
     colours: Float64[np.ndarray, "V 3"],
     known: Float64[np.ndarray, " V"],
-    typical: Float64[np.ndarray, " 3"],
+    typical: Float[np.ndarray, " 3"],
 ) -> Float64[np.ndarray, "V 3"]:
     """Extrapolate the colours of the vertices by how well each is known, 0..1.
 

@@ -19,7 +19,7 @@ THROAT = np.array((46.0, 16.0, 17.0))
 GREY_SKIN = np.array((168.0, 160.0, 154.0))
 
 
-def paint_mouth(skin: Float64[np.ndarray, " 3"]) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+def paint_mouth(skin: Float64[np.ndarray, " 3"]) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
     """Paint the tiles of teeth, tongue and throat, by name, in the light on `skin`, 0..255."""
     light = face_light(skin)
     tiles = {

@@ -22,7 +22,7 @@ from ..head.parts import PART_NAMES
 from . import atlas
 from .layout_file import ISLANDS, LayoutFile
 
-Value = TypeVar("Value", np.float32, np.uint8)
+Picture = TypeVar("Picture", NDArray[np.float32], NDArray[np.uint8])
 
 STEP = 4
 COARSE = atlas.SIDE // STEP
@@ -148,7 +148,7 @@ def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
-def mirrored(image: NDArray[Value]) -> NDArray[Value]:
+def mirrored(image: Picture) -> Picture:
     """Mirror a square texture so that each side of the head gets the other's."""
     scale = len(image) / atlas.SIDE
     result = image.copy()
@@ -166,7 +166,7 @@ def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
     )
 
 
-def enlarged(image: NDArray[Value]) -> NDArray[Value]:
+def enlarged(image: Picture) -> Picture:
     """Enlarge a coarse image [h,w,...] to the texture's resolution."""
     size = (image.shape[1] * STEP, image.shape[0] * STEP)
     large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
