@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
@@ -52,8 +52,8 @@ class Contact:
     held: Int64[np.ndarray, " held"]
     operator: Float64[np.ndarray, "468 held"]
 
-    def gap(self, field: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "P 3"]:
-        """Upper minus lower edge of each pair."""
+    def gap(self, field: Float[np.ndarray, "V 3"]) -> Float[np.ndarray, "P 3"]:
+        """Upper minus lower edge of each pair; `field` has the landmarks first."""
         return np.asarray(field[self.upper] - field[self.lower])
 
     def corrected(

@@ -45,7 +45,8 @@ def with_hair(
 
 def _middle(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     rim = list(FACE_OVAL)
-    return MIDDLE + landmarks[rim].mean(axis=0) - load_template().vertices[rim].mean(axis=0)
+    moved = MIDDLE + landmarks[rim].mean(axis=0) - load_template().vertices[rim].mean(axis=0)
+    return np.asarray(moved)
 
 
 @lru_cache(maxsize=1)

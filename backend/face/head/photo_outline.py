@@ -40,4 +40,4 @@ def reach_of_person(crop: PhotoCrop) -> Float64[np.ndarray, " 36"]:
     reach = np.minimum(reach, face_height * (0.62 - 0.42 * down))
     for _ in range(3):
         reach = (np.roll(reach, 1) + 2 * reach + np.roll(reach, -1)) / 4
-    return reach
+    return np.asarray(reach)

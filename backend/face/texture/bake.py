@@ -165,7 +165,10 @@ def _sure_skin(layout: HeadLayout) -> NDArray[np.float32]:
 
 
 def _believable(
-    seen: _Seen, likeness: NDArray[np.float32], layout: HeadLayout, background: NDArray[np.float32]
+    seen: _Seen,
+    likeness: Float32[np.ndarray, "C C"],
+    layout: HeadLayout,
+    background: Float32[np.ndarray, "C C"],
 ) -> NDArray[np.float32]:
     """Weight [C,C] without collars and strands on neck and ears, and with soft borders."""
     height = layout.spread(layout.template[:, 2:])[..., 0]
@@ -191,10 +194,10 @@ def _believable(
 def _skin_everywhere(
     seen: _Seen,
     layout: HeadLayout,
-    coarse: NDArray[np.float32],
-    trust: NDArray[np.float32],
-    likeness: NDArray[np.float32],
-    hair: NDArray[np.float32],
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
+    likeness: Float32[np.ndarray, "C C"],
+    hair: Float32[np.ndarray, "C C"],
 ) -> NDArray[np.float32]:
     """The colour [C,C,3] that skin has or would have everywhere."""
     # Skin that faces away from the camera looks darker than it is.
@@ -210,10 +213,10 @@ def _skin_everywhere(
 
 def _rim_gain(
     seen: _Seen,
-    coarse: NDArray[np.float32],
-    skin: NDArray[np.float32],
-    lit: NDArray[np.float32],
-    is_skin: NDArray[np.float32],
+    coarse: Float32[np.ndarray, "C C 3"],
+    skin: Float32[np.ndarray, "C C 3"],
+    lit: Float32[np.ndarray, "C C"],
+    is_skin: Float32[np.ndarray, "C C"],
 ) -> NDArray[np.float32]:
     """Factor [C,C,3] that matches skin facing away from the camera to the skin beyond it."""
     ratio = known_mean(skin, lit, 6.0, 100.0) / known_mean(coarse, lit, 6.0, 100.0)
@@ -223,11 +226,11 @@ def _rim_gain(
 
 def _with_hair(
     layout: HeadLayout,
-    skin: NDArray[np.float32],
-    coarse: NDArray[np.float32],
-    trust: NDArray[np.float32],
+    skin: Float32[np.ndarray, "C C 3"],
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
     model: SkinModel,
-    hair: NDArray[np.float32],
+    hair: Float32[np.ndarray, "C C"],
 ) -> tuple[NDArray[np.float32], float]:
     """Skin and hair [C,C,3], and how much hair the photo shows, 0..1."""
     scalp = trust * hair
@@ -256,7 +259,9 @@ def _lips(layout: HeadLayout) -> NDArray[np.float32]:
     return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _typical(coarse: NDArray[np.float32], weight: NDArray[np.float32]) -> Float[np.ndarray, " 3"]:
+def _typical(
+    coarse: Float32[np.ndarray, "C C 3"], weight: Float32[np.ndarray, "C C"]
+) -> Float[np.ndarray, " 3"]:
     strong = coarse[weight > 0.5]
     if len(strong) < 20:
         strong = coarse[weight > 0.05]
@@ -265,8 +270,8 @@ def _typical(coarse: NDArray[np.float32], weight: NDArray[np.float32]) -> Float[
 
 def _spread_out(
     layout: HeadLayout,
-    coarse: NDArray[np.float32],
-    known: NDArray[np.float32],
+    coarse: Float32[np.ndarray, "C C 3"],
+    known: Float32[np.ndarray, "C C"],
     typical: Float[np.ndarray, " 3"],
 ) -> NDArray[np.float32]:
     local = known_mean(coarse, known, 2.5, typical.astype(np.float32))
@@ -277,9 +282,9 @@ def _spread_out(
 def _composed(
     seen: _Seen,
     gain: NDArray[np.float32],
-    trust: NDArray[np.float32],
+    trust: Float32[np.ndarray, "C C"],
     base: NDArray[np.uint8],
-    coarse: NDArray[np.float32],
+    coarse: Float32[np.ndarray, "C C 3"],
 ) -> NDArray[np.uint8]:
     """Blend the relit photo over the mirrored photo over the filled base."""
     result = base
@@ -311,10 +316,10 @@ def _composed(
 
 
 def _grained(
-    filled: NDArray[np.float32],
-    coarse: NDArray[np.float32],
-    trust: NDArray[np.float32],
-    hair: NDArray[np.float32],
+    filled: Float32[np.ndarray, "C C 3"],
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
+    hair: Float32[np.ndarray, "C C"],
     layout: HeadLayout,
 ) -> NDArray[np.uint8]:
     """The filled texture at full size, with the photo's amount of grain."""

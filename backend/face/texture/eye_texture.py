@@ -41,7 +41,7 @@ def eye_tile(
     seed = 1 if side == "left" else 2
     if crop is None:
         eye = paint_eye(np.tile(GREY_IRIS, (8, 1)), WHITE * light, seed, glint=True)
-        return np.clip(eye, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(eye, 0, 255), np.uint8)
     ring = LEFT_IRIS if side == "left" else RIGHT_IRIS
     crop = _around(crop, side)
     outline = crop.points[lid_ring(side)]

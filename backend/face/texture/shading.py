@@ -125,7 +125,7 @@ def light_gain(
     if weight.sum() < 200:
         return np.ones_like(level)
     soft = known_mean(level, weight, SOFT_LIGHT)
-    known = np.clip(blurred(weight, SOFT_LIGHT) * 6.0, 0, 1)
+    known = np.asarray(np.clip(blurred(weight, SOFT_LIGHT) * 6.0, 0, 1), np.float32)
     other = mirrored(soft)
     both = np.minimum(known, mirrored(known))
     odd = 0.5 * (soft - other) * both
