@@ -77,9 +77,9 @@ def test_the_face_gets_most_of_the_texture(portrait_face) -> None:  # type: igno
 def test_padding_keeps_neighbours_apart() -> None:
     rectangles = [*atlas.PAINTED.values(), atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW,
                   atlas.RIGHT_EAR, atlas.LEFT_EAR]  # fmt: skip
-    used = np.zeros((atlas.SIDE, atlas.SIDE), int)
+    used = np.zeros((atlas.SIDE, atlas.SIDE), np.uint8)
     for tile in rectangles:
-        tile.view(used)[:] += 1  # type: ignore[type-var]
+        tile.view(used)[:] += 1
     assert used.max() == 1
     assert atlas.PADDING >= 8
     uv = atlas.PAINTED["tongue"].uv(np.array([0.0, 1.0]), np.array([0.0, 1.0])) * atlas.SIDE

@@ -182,7 +182,7 @@ def test_another_face_gets_a_fitting_head(odd_heads: dict[str, FaceMesh], head: 
         np.ptp(
             fitted_shell(points, face_size(points) / face_size(head.vertices))[rings], axis=(0, 1)
         )
-        for points in (face.vertices[:LANDMARK_COUNT], head.vertices[:LANDMARK_COUNT])
+        for points in (mesh.vertices[:LANDMARK_COUNT].astype(np.float64) for mesh in (face, head))
     ]
     ratio = (ear[0] / ear[1])[1:]
     assert ratio[0] == pytest.approx(ratio[1], rel=0.06)
