@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -29,12 +28,8 @@ _SHARPNESS_FRAMES = 12
 WORST_KEPT = 3
 
 
-class Renders(Protocol):
-    """Renders frames of a clip with some parts of the pipeline, or holds the photo still."""
-
-    def __call__(
-        self, parts: Parts | None, frames: Sequence[int]
-    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]: ...
+# Renders frames of a clip with some parts of the pipeline; for None, holds the photo still.
+Renders = Callable[[Parts | None, Sequence[int]], Iterator[UInt8[np.ndarray, "H W 3"]]]
 
 
 @dataclass(frozen=True)

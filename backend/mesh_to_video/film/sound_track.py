@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Generator
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -92,7 +91,7 @@ class SoundTrack:
         self._stream.close()
         self._file.close()
 
-    def _opened(self, source: Path | bytes) -> BinaryIO:
+    def _opened(self, source: Path | bytes) -> io.BytesIO | io.BufferedReader:
         if isinstance(source, bytes):
             return io.BytesIO(source)
         try:

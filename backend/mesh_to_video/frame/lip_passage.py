@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 # Openings that count as narrow and as wide, metres.
 NARROW, WIDE = 0.006, 0.016
@@ -41,7 +41,7 @@ class Passage(NamedTuple):
 
 
 def passage_of(
-    corners: Float32[np.ndarray, "2 3"],
+    corners: Float[np.ndarray, "2 3"],
     opening: float,
     metre: float,
     rest_width: float,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
 
 from backend.face.head.parts import PART_NAMES
 from backend.rasterize import rasterize_attributes
@@ -138,7 +138,7 @@ class MouthInterior:
             float(self._photo_gap), self._higher, self._rises, self._forward,
         )  # fmt: skip
 
-    def placed(self, points: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "V 3"]:
+    def placed(self, points: Float32[np.ndarray, "V 3"]) -> Float64[np.ndarray, "V 3"]:
         """A driven head in the view, with teeth and tongue moved to their position in speech."""
         up = up_of(points)
         widest = WIDEST_RISE * self._metre
@@ -205,7 +205,7 @@ class MouthInterior:
         return np.asarray(colour, np.float32)
 
     def _light(
-        self, depth: Float32[np.ndarray, "h w"], points: Float32[np.ndarray, "V 3"], opening: float
+        self, depth: Float32[np.ndarray, "h w"], points: Float64[np.ndarray, "V 3"], opening: float
     ) -> Float32[np.ndarray, "h w"]:
         """How much light reaches a point at `depth`, 0..1.
 
@@ -264,7 +264,7 @@ def lip_opening(points: Float[np.ndarray, "V 3"]) -> float:
 
 
 def box_around(
-    ring: Float32[np.ndarray, "N dims"], width: int, height: int, margin: float = 0.0
+    ring: Float[np.ndarray, "N dims"], width: int, height: int, margin: float = 0.0
 ) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of a box around points (x, y, ...), clipped to the picture.
 
@@ -278,7 +278,7 @@ def box_around(
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
 
 
-def _well_within(points: Float32[np.ndarray, "V 3"]) -> Bool[np.ndarray, " V"]:
+def _well_within(points: Float64[np.ndarray, "V 3"]) -> Bool[np.ndarray, " V"]:
     """Which of a head's vertices lie between the edges of its lips, and not close to either."""
     ring = np.ascontiguousarray(points[RING, :2], np.float32)
     margin = max(1.0, EDGE_OF_LIPS * lip_opening(points))
@@ -292,7 +292,7 @@ def _well_within(points: Float32[np.ndarray, "V 3"]) -> Bool[np.ndarray, " V"]:
 
 
 def _within_lips(
-    ring: Float32[np.ndarray, "N 2"], shape: tuple[int, ...]
+    ring: Float64[np.ndarray, "N 2"], shape: tuple[int, ...]
 ) -> Bool[np.ndarray, "h w"]:
     mask = np.zeros(shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round((ring - 0.5) * 16).astype(np.int32)], 1, shift=4)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -47,6 +47,7 @@ OTHER_FACE = 0.0025
 _EYES = ((RIGHT_IRIS_CENTRE, RIGHT_EYE_CORNERS), (LEFT_IRIS_CENTRE, LEFT_EYE_CORNERS))
 
 
+@runtime_checkable
 class Performance(Protocol):
     """A head in motion, frame by frame."""
 

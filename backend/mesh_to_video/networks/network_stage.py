@@ -126,10 +126,10 @@ class NetworkStage:
 
     def refined(
         self,
-        large: Float32[np.ndarray, "2*P 2*P 3"],
+        large: Float32[np.ndarray, "large large 3"],
         composite: Float32[np.ndarray, "P P 3"],
         change: Change,
-    ) -> Float32[np.ndarray, "2*P 2*P 3"]:
+    ) -> Float32[np.ndarray, "large large 3"]:
         """What to add to `large`, the composite at twice the resolution, 0..1."""
         network = self._networks.refiner
         assert network is not None

@@ -174,10 +174,10 @@ class DeviceNetworks:
 
     def refined(
         self,
-        large: Float32[Tensor, "B 3 2*P 2*P"],
+        large: Float32[Tensor, "B 3 large large"],
         composite: Float32[Tensor, "B 3 P P"],
         change: Changes,
-    ) -> Float32[Tensor, "B 3 2*P 2*P"]:
+    ) -> Float32[Tensor, "B 3 large large"]:
         """What to add to `large`, the composites at twice the resolution, 0..1."""
         assert self._refiner is not None
         made: Tensor = self._refiner(large, composite, composite + change.added, change.occlusion)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class DeviceUnusableError(Exception):
     """A device cannot render a video; the text is a sentence for the user that says why."""
 
 
+@runtime_checkable
 class BatchRenderer(Protocol):
     """Renders a batch of heads; may raise torch's errors."""
 

@@ -103,7 +103,7 @@ def test_what_came_before_the_disk_was_full_can_be_kept(tmp_path: Path, out: str
     sound = clicks(tmp_path / "clicks.wav", 1.0, [0.4])
     with (
         pytest.raises(VividKeysError) as raised,
-        open_writer(tmp_path / out, form(64, 64, 10, 300, keep_partial=True), sound) as writer,
+        open_writer(tmp_path / out, form(64, 64, 10.0, 300, keep_partial=True), sound) as writer,
     ):
         for number in range(300):
             writer.write(noise(64, 64, number))
@@ -150,7 +150,7 @@ def test_a_stopped_film_that_is_kept_has_every_frame(
 @pytest.mark.parametrize("out", ["film.mp4", "film.mov"])
 def test_a_fragmented_film_plays_while_it_grows(tmp_path: Path, out: str) -> None:
     sound = clicks(tmp_path / "clicks.wav", 10.0, [0.5])
-    writer = open_writer(tmp_path / out, form(64, 64, 25, 250, fragmented=True), sound)
+    writer = open_writer(tmp_path / out, form(64, 64, 25.0, 250, fragmented=True), sound)
     for number in range(120):
         writer.write(noise(64, 64, number))
     (growing,) = (path for path in tmp_path.iterdir() if path.name.startswith(".film.partial"))
