@@ -78,4 +78,4 @@ def apply_contacts(
         for name, value in shapes.items():
             for target in arkit_columns(name):
                 weights[:, target] += amplitude * value * strength
-    return np.clip(weights, 0.0, 1.0)
+    return np.asarray(np.clip(weights, 0.0, 1.0))

@@ -55,7 +55,7 @@ def hysteresis(
     """
     certain, possible = score >= on, score >= off
     late = _reaches(certain, possible, _LONGEST_TAIL)
-    active = late | _reaches(certain[::-1], possible[::-1], early)[::-1]
+    active: Bool[np.ndarray, " T"] = late | _reaches(certain[::-1], possible[::-1], early)[::-1]
     starts, ends = _runs(active)
     for end, start in zip(ends[:-1], starts[1:], strict=True):
         if start - end <= gap:
@@ -173,7 +173,7 @@ def decode(
     offsets = _smooth(heard.offsets, settings.smoothing) * np.float32(articulation)
     if face is not None:
         hold = 1.0 - rest
-        offsets = hold_contact(offsets, weights, seal * hold, tuck * hold, face, RATE)
+        offsets = hold_contact(offsets, weights, seal * hold, tuck * hold, face, float(RATE))
     return np.concatenate([weights, offsets], axis=1)
 
 

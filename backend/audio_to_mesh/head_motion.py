@@ -160,7 +160,9 @@ def head_motion(
     return rotation[:frame_count], translation[:frame_count]
 
 
-def _joined(parts: list[Curves]) -> Curves:
+def _joined(
+    parts: list[tuple[Float32[np.ndarray, "_ 3"], Float32[np.ndarray, "_ 3"]]],
+) -> Curves:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
