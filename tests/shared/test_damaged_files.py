@@ -205,11 +205,13 @@ def test_letters_that_are_none_are_refused(tmp_path: Path) -> None:
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is(tmp_path: Path) -> None:
     path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        with file.open("a.npy", "w", force_zip64=True) as member:
-            member.write(npy(HEADER.format(descr="'|u1'", shape="(1,)")))
-            for _ in range(20):
-                member.write(bytes(1 << 20))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(npy(HEADER.format(descr="'|u1'", shape="(1,)")))
+        for _ in range(20):
+            member.write(bytes(1 << 20))
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as file:
         size = file.infolist()[0].file_size

@@ -138,13 +138,23 @@ def test_moods_over_time(plain: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "time_s\n0\n", "joy\n1\n", "time_s,envy\n0,1\n", "time_s,joy\n0,2\n", "time_s,joy\n0\n"]
-    + ["time_s,joy\n1,0\n0,1\n", "time_s,joy\n0,nan\n", "time_s,joy\n", "time_s,joy,joy\n0,1,1\n"],
+    [
+        "",
+        "time_s\n0\n",
+        "joy\n1\n",
+        "time_s,envy\n0,1\n",
+        "time_s,joy\n0,2\n",
+        "time_s,joy\n0\n",
+        "time_s,joy\n1,0\n0,1\n",
+        "time_s,joy\n0,nan\n",
+        "time_s,joy\n",
+        "time_s,joy,joy\n0,1,1\n",
+    ],
 )
 def test_a_bad_table_of_moods_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "moods.csv"
     path.write_text(text)
-    with pytest.raises(VividKeysError, match="moods.csv"):
+    with pytest.raises(VividKeysError, match=r"moods\.csv"):
         read_moods(path)
 
 
