@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kind of job is to the server, and where the kinds come from.
+"""What defines a kind of job, and where the kinds come from.
 
 A module of jobs has a tuple `JOB_KINDS`. The server imports it to check requests, the worker to
-run them; so the module itself must not import a network, its functions do.
+run them; so heavy libraries must be imported in its functions, not in the module itself.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ STANDARD_MODULES: tuple[str, ...] = (
     "backend.server.jobs.transfer",
     "backend.server.jobs.render",
 )
-# Each is called as its module is.
+# Each kind has the name of its module.
 STANDARD_KINDS: tuple[str, ...] = tuple(name.rpartition(".")[2] for name in STANDARD_MODULES)
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a request refers to: uploads by SHA-256, and results of other jobs by their id."""
+    """What a request refers to: uploads by SHA-256, and results of other jobs by job id."""
 
     uploads: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job has made: JSON values and arrays, and maybe a file (see `JobContext.new_file`)."""
+    """The output of a job: JSON values, arrays, and optionally a file (`JobContext.new_file`)."""
 
     info: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class MadeFile:
-    """A file that a job has made, where the worker left it."""
+    """A file that a job has written, where the worker left it."""
 
     path: Path
     sha256: str
@@ -54,7 +54,7 @@ class MadeFile:
 
 
 class JobContext(Protocol):
-    """What a running job sees of the world."""
+    """What a running job may use: its request, its files, progress and cancellation."""
 
     @property
     def params(self) -> Mapping[str, Any]: ...
@@ -73,13 +73,14 @@ class JobContext(Protocol):
         ...
 
     def new_file(self, name: str) -> Path:
-        """Where the job may write a file that is its result, in a folder of its own that is
-        deleted with the job. It is for what is too large for arrays.
+        """A path for a file that becomes part of the result, for what is too large for arrays.
+
+        It is in a folder of the job's own, which is deleted with the job.
         """
         ...
 
     def cancelled(self) -> bool:
-        """True once the job is to stop; ask at least ten times a second."""
+        """True once the job has to stop; to be called at least ten times a second."""
         ...
 
     def progress(self, stage: str, fraction: float, sentence: str) -> None: ...
@@ -90,7 +91,7 @@ class JobContext(Protocol):
 
 
 def watch_of(context: JobContext, stage: str) -> Watch:
-    """A job's context as who watches a stage of its work."""
+    """A Watch that reports a stage's progress to a job's context and asks it whether to stop."""
     return Watch(partial(context.progress, stage), context.cancelled)
 
 
@@ -99,12 +100,12 @@ class JobKind:
     """One kind of job.
 
     `check` runs in the server before the job is accepted; it returns what the request needs or
-    raises VividKeysError. `run` runs in the worker and raises VividKeysError too. `load` runs in
-    the worker before it says that it is ready, and describes the models: name, version, task.
-    `describe` runs in the server with every `hello` and describes what may have changed since, in
-    the same way; it has to be quick.
-    `warm` runs on a thread when the worker has nothing to do, for what would make only the first
-    job slow; whatever goes wrong in it is left to that job.
+    raises VividKeysError. `run` runs in the worker and may raise VividKeysError too. `load` runs in
+    the worker before it reports that it is ready, and describes the models: name, version, task.
+    `describe` runs in the server on every `hello` and describes, in the same form, what may have
+    changed since; it has to be quick.
+    `warm` runs on a thread while the worker is idle, for work that would make only the first job
+    slow; its errors are ignored, because that job will report them.
     """
 
     name: str
@@ -116,5 +117,5 @@ class JobKind:
 
 
 def job_kinds(modules: tuple[str, ...]) -> dict[str, JobKind]:
-    """The kinds of some modules by name; a later module replaces kinds of an earlier one."""
+    """The kinds in these modules by name; a later module replaces kinds of an earlier one."""
     return {kind.name: kind for module in modules for kind in import_module(module).JOB_KINDS}
