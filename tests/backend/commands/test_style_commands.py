@@ -88,7 +88,7 @@ def test_restyle_says_what_was_turned_before(
     assert main(["restyle", str(plain), "--out", str(styled), "--fear", "0.5"]) == 0
     capsys.readouterr()
     assert main(["restyle", str(styled), "--out", str(styled), "--head-motion", "0"]) == 0
-    assert "fear 0.5 was turned before" in capsys.readouterr().out
+    assert "fear 0.5 was applied earlier" in capsys.readouterr().out
     assert not load_take(styled).head_rotation.any()
 
 
