@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What defines a kind of job, and where the kinds come from.
+"""What a kind of job is to the server, and where the kinds come from.
 
 A module of jobs has a tuple `JOB_KINDS`. The server imports it to check requests, the worker to
-run them; so heavy libraries must be imported in its functions, not in the module itself.
+run them; so the module itself must not import a network, its functions do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STANDARD_MODULES: tuple[str, ...] = (
     "backend.server.jobs.transfer",
     "backend.server.jobs.render",
 )
-# Each kind has the name of its module.
+# Each is called as its module is.
 STANDARD_KINDS: tuple[str, ...] = tuple(name.rpartition(".")[2] for name in STANDARD_MODULES)
 
 
@@ -73,9 +73,8 @@ class JobContext(Protocol):
         ...
 
     def new_file(self, name: str) -> Path:
-        """A path for a file that becomes part of the result, for what is too large for arrays.
-
-        It is in a folder of the job's own, which is deleted with the job.
+        """Where the job may write a file that is its result, in a folder of its own that is
+        deleted with the job. It is for what is too large for arrays.
         """
         ...
 
