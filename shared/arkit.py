@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 52 ARKit blendshapes: names, order, groups and the left/right pairs.
 
-The order is Apple's, as Azure's viseme service sends it too. (Live Link Face files list a few
-columns the other way round; `formats.py` goes by column names.)
+The order is Apple's, which Azure's viseme service uses too. (Live Link Face files swap a few
+columns; `formats.py` finds them by name.)
 """
 
 from __future__ import annotations
@@ -20,10 +20,17 @@ def _eye(side: str) -> tuple[str, ...]:
 EYES: tuple[str, ...] = _eye("Left") + _eye("Right")
 JAW: tuple[str, ...] = ("jawForward", "jawLeft", "jawRight", "jawOpen")
 MOUTH: tuple[str, ...] = (
-    ("mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight")
-    + _both_sides("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch")
-    + ("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper")
-    + _both_sides("mouthPress", "mouthLowerDown", "mouthUpperUp")
+    "mouthClose",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthLeft",
+    "mouthRight",
+    *_both_sides("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    *_both_sides("mouthPress", "mouthLowerDown", "mouthUpperUp"),
 )
 BROWS: tuple[str, ...] = (
     *_both_sides("browDown"),

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checks every array passes before it is used, and named arrays in files."""
+"""The checks that every array passes before it is used, and named arrays in files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,15 @@ from .errors import ErrorKind, VividKeysError
 from .strict_json import parse_json
 from .whole_files import written_whole
 
+if TYPE_CHECKING:
+    from jaxtyping import Int32, Shaped, UInt8
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 Arrays = dict[str, NDArray[Any]]
 
 
-def checked_floats(name: str, value: Any, shape: tuple[int | None, ...]) -> FloatArray:
+def checked_floats(name: str, value: Any, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
     """`value` as a read-only float32 array of `shape` (None = any length).
 
     Raises VividKeysError(bad_array) for another shape, another kind of number, NaN or infinity.
@@ -36,8 +39,11 @@ def checked_floats(name: str, value: Any, shape: tuple[int | None, ...]) -> Floa
     return _frozen(floats, value)
 
 
-def checked_triangles(name: str, value: Any, vertex_count: int) -> IntArray:
-    """`value` as a read-only int32 array [F,3] of indices below `vertex_count`."""
+def checked_triangles(name: str, value: Any, vertex_count: int) -> Int32[np.ndarray, "F 3"]:
+    """`value` as a read-only array of indices below `vertex_count`.
+
+    Raises VividKeysError(bad_array).
+    """
     array = _checked(name, value, (None, 3), "iu")
     if array.size and (array.min() < 0 or array.max() >= vertex_count):
         raise VividKeysError(
@@ -47,7 +53,7 @@ def checked_triangles(name: str, value: Any, vertex_count: int) -> IntArray:
 
 
 def count_of(name: str, value: Any) -> int:
-    """How many rows `value` has; VividKeysError(bad_array) for a single number."""
+    """The number of rows of `value`. Raises VividKeysError(bad_array) for a single number."""
     array = np.asarray(value)
     if array.ndim == 0:
         raise VividKeysError(ErrorKind.BAD_ARRAY, f"The array '{name}' is a single number.")
@@ -74,7 +80,7 @@ def _checked(name: str, value: Any, shape: tuple[int | None, ...], kinds: str) -
 
 
 def _frozen(array: NDArray[Any], source: Any) -> NDArray[Any]:
-    # A caller that keeps writing into its own array must not change a value that is immutable.
+    # A caller that goes on writing into its own array must not change an immutable value.
     if (
         isinstance(source, np.ndarray)
         and source.flags.writeable
@@ -85,19 +91,19 @@ def _frozen(array: NDArray[Any], source: Any) -> NDArray[Any]:
     return array
 
 
-def pack_json(value: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """A JSON object as UTF-8 bytes [n], so that it can travel beside arrays."""
+def pack_json(value: Mapping[str, Any]) -> UInt8[np.ndarray, " N"]:
+    """A JSON object as UTF-8 bytes, so that it can be sent and saved beside arrays."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
 
 
-def json_text(packed: NDArray[np.uint8]) -> NDArray[np.str_]:
-    """What `pack_json` gave as one text, shape (): `json.loads(str(it))` is all a reader needs."""
+def json_text(packed: UInt8[np.ndarray, " N"]) -> Shaped[np.ndarray, ""]:
+    """The result of `pack_json` as a text of shape (), which `json.loads(str(it))` reads."""
     return np.array(packed.tobytes().decode("utf-8"))
 
 
 def _text_bytes(value: Any) -> Any:
-    """The UTF-8 bytes [n] of a `json_text`; anything else as it is."""
+    """The UTF-8 bytes of a `json_text`; anything else as it is."""
     array = np.asarray(value)
     if array.dtype.kind != "U" or array.ndim:
         return value
@@ -110,7 +116,7 @@ def _text_bytes(value: Any) -> Any:
 
 
 def unpack_json(name: str, value: Any) -> dict[str, Any]:
-    """The object that `pack_json` or `json_text` packed, or a bad_array error."""
+    """The object that `pack_json` or `json_text` packed. Raises VividKeysError(bad_array)."""
     array = _checked(name, _text_bytes(value), (None,), "u")
     try:
         parsed = parse_json(array.astype(np.uint8).tobytes())
@@ -124,7 +130,7 @@ def unpack_json(name: str, value: Any) -> dict[str, Any]:
 def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays as a compressed .npz, all or nothing.
 
-    Raises VividKeysError(disk_full) when the disk is full, bad_file when the folder refuses.
+    Raises VividKeysError: disk_full, or bad_file when the file cannot be written.
     """
     members: dict[str, Any] = dict(arrays)
     with told_of_the_disk(path), written_whole(path) as temporary, temporary.open("wb") as stream:

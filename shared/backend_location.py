@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the backend of this user is: `install.py` notes it, the extension finds it.
+"""Where this user's backend is installed: `install.py` records it, the extension reads it.
 
 Standard library only, and no newer Python than `install.py` itself needs, because the installer
 runs before anything is installed.
@@ -11,20 +11,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from .whole_files import write_whole
 
 
 class BackendLocation(NamedTuple):
-    """The interpreter of the backend's environment, and the folder `python -m backend` works in."""
+    """The interpreter of the backend's environment, and where `python -m backend` is run."""
 
     python: Path
     folder: Path
 
 
 def location_file() -> Path:
-    """The note, in the user's own folder for application data."""
+    """The file with the location, in the user's own folder for application data."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -36,13 +36,13 @@ def location_file() -> Path:
 
 
 def note_location(python: Path, folder: Path) -> None:
-    """Write the note; the last backend that was set up is the one that is found."""
+    """Record the location; the last backend that was set up is the one that is found."""
     note = {"python": str(python), "folder": str(folder)}
     write_whole(location_file(), json.dumps(note, indent=1))
 
 
-def find_location() -> Optional[BackendLocation]:
-    """The noted backend if it is still there, else None."""
+def find_location() -> BackendLocation | None:
+    """The recorded backend if it is still there, else None."""
     try:
         note = json.loads(location_file().read_text(encoding="utf-8"))
         found = BackendLocation(Path(note["python"]), Path(note["folder"]))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character that is to get the 52 keys, and the keys made for it.
+"""A character that needs the 52 keys, and the keys made for it.
 
-A character is one mesh with one or several pieces (objects, in Blender): first the one with the
-face, then those that go with it, e.g. eyes, teeth, tongue, lashes. All pieces stand in one space.
+A character is one mesh of one or more pieces (objects, in Blender): first the one with the face,
+then those that belong to it, e.g. eyes, teeth, tongue, lashes. All pieces share one space.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from .arkit import ARKIT_NAMES
 from .arrays import (
     Arrays,
-    FloatArray,
-    IntArray,
     checked_floats,
     checked_triangles,
     json_text,
@@ -45,11 +43,14 @@ from .landmarks import (
     UPPER_LIP_EDGE,
 )
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32
+
 MAX_VERTICES = 500_000
 MAX_PIECES = 64
 
 # Points that a user sets by hand when the face was not found, or to correct it: the landmark, and
-# what the user is told. Twelve are enough.
+# its name in the interface. Twelve are enough.
 FACE_POINTS: dict[int, str] = {
     RIGHT_EYE_OUTER_CORNER: "right eye, outer corner",
     RIGHT_EYE_INNER_CORNER: "right eye, inner corner",
@@ -66,11 +67,11 @@ FACE_POINTS: dict[int, str] = {
 }
 
 
-def _no_points() -> FloatArray:
+def _no_points() -> Float32[np.ndarray, "0 3"]:
     return np.zeros((0, 3), np.float32)
 
 
-def _no_ids() -> IntArray:
+def _no_ids() -> Int32[np.ndarray, " 0"]:
     return np.zeros(0, np.int32)
 
 
@@ -78,20 +79,21 @@ def _no_ids() -> IntArray:
 class Character:
     """A mesh without keys.
 
-    vertices     [V,3], +Z up; any unit and any direction of the face around the vertical
-    triangles    [F,3]
-    piece        [V] index into `piece_names`; 0 has the face
-    point_ids    [P] landmarks whose places the user has set, point_places [P,3] where they are
+    vertices      +Z up, in any unit; the face may look in any horizontal direction
+    triangles     vertex indices
+    piece         index into `piece_names` of each vertex; 0 has the face
+    point_ids     landmarks that the user has placed
+    point_places  their positions
 
     Raises VividKeysError(bad_array or too_large).
     """
 
-    vertices: FloatArray
-    triangles: IntArray
-    piece: IntArray
+    vertices: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    piece: Int32[np.ndarray, " V"]
     piece_names: tuple[str, ...]
-    point_ids: IntArray = field(default_factory=_no_ids)
-    point_places: FloatArray = field(default_factory=_no_points)
+    point_ids: Int32[np.ndarray, " N"] = field(default_factory=_no_ids)
+    point_places: Float32[np.ndarray, "N 3"] = field(default_factory=_no_points)
 
     def __post_init__(self) -> None:
         vertices = checked_floats("vertices", self.vertices, (None, 3))
@@ -130,27 +132,27 @@ def _within(index: NDArray[Any], length: int | None, count: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class FaceKeys:
-    """What a character's vertices do, in its own space.
+    """How a character's vertices move, in the character's own space and unit.
 
-    rows           [R] the vertices that move at all, rising
-    shapes         [52,R,3] offsets, in the order of `ARKIT_NAMES`
-    offset_fields  [K,R,3]: a Take's lip offsets on this mesh
-    landmarks      [468,3] where the face's landmarks lie
+    rows           indices of the N vertices that move at all, ascending
+    shapes         offsets of these vertices, in the order of `ARKIT_NAMES`
+    offset_fields  a Take's lip offsets on this mesh
+    landmarks      the positions of the face's landmarks
     meta           JSON values: warnings (sentences), mouth_opens, method
 
     Raises VividKeysError(bad_array).
     """
 
-    rows: IntArray
-    shapes: FloatArray
-    offset_fields: FloatArray
-    landmarks: FloatArray
+    rows: Int32[np.ndarray, " N"]
+    shapes: Float32[np.ndarray, "52 N 3"]
+    offset_fields: Float32[np.ndarray, "K N 3"]
+    landmarks: Float32[np.ndarray, "468 3"]
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = np.asarray(self.rows)
         if not _within(rows, None, MAX_VERTICES) or (np.diff(rows) <= 0).any():
-            raise VividKeysError(ErrorKind.BAD_ARRAY, "The rows of face keys do not rise.")
+            raise VividKeysError(ErrorKind.BAD_ARRAY, "The rows of face keys are not ascending.")
         count = len(rows)
         fields = checked_floats("offset_fields", self.offset_fields, (None, count, 3))
         if len(fields) > MAX_FIELDS:
@@ -176,7 +178,10 @@ def character_to_arrays(character: Character) -> Arrays:
 
 
 def character_from_arrays(arrays: Mapping[str, Any]) -> Character:
-    """The character that `character_to_arrays` took apart; VividKeysError(bad_array, too_large)."""
+    """The character in the arrays of `character_to_arrays`.
+
+    Raises VividKeysError(bad_array, too_large).
+    """
     _complain_about_missing("character", {*_CHARACTER, "names"}, arrays)
     pieces = unpack_json("names", arrays["names"]).get("pieces")
     if not isinstance(pieces, list):
@@ -194,7 +199,7 @@ def keys_to_arrays(keys: FaceKeys) -> Arrays:
 
 
 def keys_from_arrays(arrays: Mapping[str, Any]) -> FaceKeys:
-    """The keys that `keys_to_arrays` took apart; VividKeysError(bad_array)."""
+    """The keys in the arrays of `keys_to_arrays`. Raises VividKeysError(bad_array)."""
     _complain_about_missing("set of face keys", {*_KEYS, "meta"}, arrays)
     return FaceKeys(
         **{name: arrays[name] for name in _KEYS}, meta=unpack_json("meta", arrays["meta"])
@@ -202,7 +207,7 @@ def keys_from_arrays(arrays: Mapping[str, Any]) -> FaceKeys:
 
 
 def save_keys(keys: FaceKeys, path: Path) -> None:
-    """Write keys as .npz; `meta` is there a JSON text of shape ()."""
+    """Write keys as .npz, in which `meta` is a JSON text of shape ()."""
     arrays = keys_to_arrays(keys)
     arrays["meta"] = json_text(arrays["meta"])
     save_npz(path, arrays)

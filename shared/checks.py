@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of single values that came from the other side: each takes anything, returns the value.
+"""Checks of single values from the other side: each takes any object and returns the valid value.
 
-A check raises ValueError with the end of a sentence ("must be ..."); whoever calls it knows the
-name of the field and makes the whole sentence.
+A check raises ValueError with the end of a sentence ("must be ..."); the caller knows the name of
+the field and completes the sentence.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def text(longest: int) -> Check:
 
 
 def printable(value: str, longest: int) -> str:
-    """Any text as one that `text(longest)` accepts: an exception's may hold anything."""
+    """Any text, made acceptable to `text(longest)`: an exception's text may hold anything."""
     return "".join(letter if letter.isprintable() else " " for letter in value[:longest])
 
 
 def file_label(value: object) -> str:
-    """The bare name of a file, for sentences; never used to open anything."""
+    """The bare name of a file, for sentences; never used to open a file."""
     label: str = text(255)(value)
     if "/" in label or "\\" in label:
         raise ValueError("must be a name without folders")
@@ -82,7 +82,7 @@ def integer(lowest: int, highest: int) -> Check:
     """A whole number from `lowest` to `highest`."""
 
     def check(value: object) -> int:
-        # In Python True is an int; in JSON it is none.
+        # In Python True is an int; in JSON it is not a number.
         if type(value) is not int or not lowest <= value <= highest:
             raise ValueError(f"must be a whole number from {lowest} to {highest}")
         return value
@@ -94,7 +94,7 @@ def number(lowest: float, highest: float) -> Check:
     """A finite number from `lowest` to `highest`; returns a float."""
 
     def check(value: object) -> float:
-        # Compared first: a whole number may be larger than any float. NaN is in no range.
+        # Compared before it is converted: an int may exceed any float. NaN is in no range.
         if type(value) not in (int, float) or not lowest <= value <= highest:  # type: ignore[operator]
             raise ValueError(f"must be a number from {lowest:g} to {highest:g}")
         return float(value)  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def flag(value: object) -> bool:
 
 
 def one_of(*choices: str) -> Check:
-    """One of some texts."""
+    """One of these texts."""
 
     def check(value: object) -> str:
         if value not in choices:
@@ -121,7 +121,7 @@ def one_of(*choices: str) -> Check:
 
 
 def json_object(value: object) -> dict[str, Any]:
-    """A JSON object; what is inside is checked by whoever uses it."""
+    """A JSON object; its contents are checked where they are used."""
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a backend is and what a client needs to be let in: an address and three keys."""
+"""Where a backend is and what a client needs to connect to it: an address and three keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """'host', 'host:port' or 'tcp://host:port' as an Address; the port may be left out.
+    """The Address in 'host', 'host:port' or 'tcp://host:port'; without a port the default one.
 
     Raises VividKeysError(bad_request).
     """
@@ -63,8 +63,8 @@ def parse_address(text: str) -> Address:
 class ClientKeys:
     """The keys of one client, as 40 characters of Z85 each.
 
-    `server_public` proves that the server is the right one; the client's pair proves who asks.
-    `name` and `address` are for people and may be empty.
+    `server_public` authenticates the server, the client's pair authenticates the client. `name`
+    and `address` are for people and may be empty.
     """
 
     server_public: str
@@ -93,7 +93,7 @@ def save_client_keys(keys: ClientKeys, path: Path) -> None:
 
 
 def load_client_keys(path: Path) -> ClientKeys:
-    """Read a key file. Raises VividKeysError(bad_file) with what is wrong with it."""
+    """Read a key file. Raises VividKeysError(bad_file) that says what is wrong with it."""
     try:
         with path.open("rb") as stream:
             values = json.loads(stream.read(65536).decode("utf-8"))
@@ -115,7 +115,7 @@ def load_client_keys(path: Path) -> ClientKeys:
 
 
 def client_keys_from(values: dict[str, Any]) -> ClientKeys:
-    """Keys out of a JSON object. Raises VividKeysError(bad_file)."""
+    """The keys in a JSON object. Raises VividKeysError(bad_file)."""
     return ClientKeys(
         server_public=values.get("server_public", ""),
         client_public=values.get("client_public", ""),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dataclasses with a field for each of some dials, so that no dial is spelled out twice."""
+"""Dataclasses with a field per dial, so that no dial is spelled out twice."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from .errors import ErrorKind, VividKeysError
 
 
 class Dialled:
-    """Base of a dataclass that has dials:
+    """Base of a dataclass that has dials.
 
         @dataclass(frozen=True)
         class StyleDials(Dialled, dials=STYLE): ...
 
-    Their fields come after the class's own, with the dials' defaults, and are floats. No type
-    checker sees them: a class whose dials are used by name says so `if TYPE_CHECKING`.
+    The dials' fields follow the class's own, with the dials' defaults, and are floats. Type
+    checkers cannot see them: a class whose dials are used by name declares them under
+    `if TYPE_CHECKING`.
     """
 
     DIALS: ClassVar[tuple[Dial, ...]] = ()
@@ -35,7 +36,7 @@ class Dialled:
         return Annotated[float, dial.check]
 
     def dial_values(self, dials: Iterable[Dial] | None = None) -> dict[str, Any]:
-        """By name the values of all dials of this class, or of some: floats, to be passed on."""
+        """The values of these dials, or of all dials of this class, by name."""
         return {dial.name: getattr(self, dial.name) for dial in dials or self.DIALS}
 
     def check_dials(self) -> None:
@@ -52,7 +53,7 @@ class Dialled:
 
 
 def append_fields(cls: type, fields: Iterable[tuple[str, Any, Any]]) -> None:
-    """Give a class that is about to become a dataclass more fields: name, type, default."""
+    """Add fields (name, type, default) to a class that is about to become a dataclass."""
     annotations = dict(inspect.get_annotations(cls))
     for name, kind, default in fields:
         annotations[name] = kind

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every dial of a performance, declared once: name, range, default, what it does, where it stands.
+"""Every dial of a performance, declared once: name, range, default, what it does, its group.
 
-What a request carries, the command line's options, the panel's sliders, what Actions note and the
-tables in the documents are made from this table. A new mood is a line here and its muscles in
+The fields of requests, the command line's options, the panel's sliders, what Actions record and the
+tables in the documents are all made from this table. A new mood is a line here and its muscles in
 `performance/moods.json`; a new dial is a line here and the code that applies it.
 """
 
@@ -17,7 +17,7 @@ from .checks import Check
 
 
 class Group(StrEnum):
-    """What stands together in the panel."""
+    """The dials that are shown together in the panel."""
 
     AMPLITUDE = "amplitude"
     BIAS = "bias"
@@ -26,7 +26,7 @@ class Group(StrEnum):
 
 
 class Applied(StrEnum):
-    """When a dial takes effect, as the documents say it."""
+    """When a dial takes effect, in the words of the documents."""
 
     VOICE = "while the voice is heard"
     MOTION = "where the motion is made, or on a finished Take"
@@ -35,10 +35,10 @@ class Applied(StrEnum):
 
 @dataclass(frozen=True)
 class Dial:
-    """One number that says how a performance is given; `default` is the usual performance.
+    """One number that shapes a performance; `default` leaves it as usual.
 
-    `help` begins the sentence about it and `detail` ends it; sliders go to `usual_highest`, a
-    number that is typed in to `highest`.
+    `help` begins the sentence about it and `detail` ends it. Sliders go up to `usual_highest`,
+    numbers that are typed in up to `highest`.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Dial:
 def _amplitude(
     name: str, label: str, help: str, detail: str, applied: Applied = Applied.CURVES
 ) -> Dial:
-    """How much of a motion there is: 0 removes it."""
+    """A dial for how much there is of a motion: 0 removes it."""
     return Dial(name, label, help, Group.AMPLITUDE, applied, 0.0, 3.0, 1.0, detail, 1.5)
 
 
@@ -91,7 +91,7 @@ def _mood(name: str, help: str) -> Dial:
 
 
 def _speaker(name: str, label: str, help: str, lowest: float = -1.0) -> Dial:
-    """A way of speaking: the networks hear it with the voice."""
+    """A dial for a way of speaking, which is an input of the networks."""
     return Dial(name, label, help, Group.SPEAKER, Applied.VOICE, lowest, 1.0, 0.0)
 
 
@@ -157,17 +157,17 @@ def applied(*when: Applied) -> tuple[Dial, ...]:
 
 
 STYLE = applied(Applied.MOTION, Applied.CURVES)
-"""The dials that can be turned on a finished Take."""
+"""The dials that can be applied to a finished Take."""
 STYLE_GROUPS: tuple[tuple[Dial, ...], ...] = tuple(
     in_group(group) for group in Group if group is not Group.SPEAKER
 )
 SPEAKER = in_group(Group.SPEAKER)
-"""The dials that only another performance follows."""
+"""The dials that need the performance to be made again."""
 MOODS: tuple[str, ...] = tuple(dial.name for dial in in_group(Group.MOOD))
 
 
 def markdown_table(dials: Iterable[Dial] = DIALS) -> str:
-    """The table of the dials as it stands in the documents."""
+    """The table of the dials as the documents show it."""
     rows = [
         "| name | in the panel | range | default | what it does | takes effect |",
         "|---|---|---|---|---|---|",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the disk refuses, as the error that the user sees."""
+"""Turns errors of the disk into errors that the user sees."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def as_disk_error(error: OSError, path: Path, then: str = "save") -> VividKeysError:
-    """What went wrong while `path` was written: disk_full, or bad_file.
+    """An error while `path` was written, as disk_full or bad_file.
 
-    `then` is what the user does again when there is room, a verb.
+    `then` is the verb for what the user does again when there is room.
     """
     if error.errno in _FULL:
         return VividKeysError(

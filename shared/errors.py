@@ -34,7 +34,7 @@ class ErrorKind(StrEnum):
 def known_kind(word: str) -> ErrorKind:
     """The kind of this name; `internal` for one that only a later version knows.
 
-    The sentence and the next step that come with it help all the same.
+    The sentence and the next step that come with it are still useful.
     """
     return ErrorKind(word) if word in _KNOWN else ErrorKind.INTERNAL
 
@@ -45,7 +45,7 @@ _KNOWN = frozenset(kind.value for kind in ErrorKind)
 class VividKeysError(Exception):
     """An error that is shown to the user as it is.
 
-    `sentence` says what happened in plain words, `next_step` what to do about it.
+    `sentence` says in plain words what happened, `next_step` what to do about it.
     """
 
     def __init__(self, kind: ErrorKind | str, sentence: str, next_step: str = "") -> None:

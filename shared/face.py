@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FaceMesh: a face that can be shown, keyed and exported.
 
-MediaPipe's 468 face landmarks are known on it, so where a lip corner or a lid is is known by index.
-On a head of our own they are its first 468 vertices; on others they lie somewhere on the skin.
+It carries MediaPipe's 468 face landmarks, so a lip corner or a lid is found by its index. On
+VividKeys' own heads they are the first 468 vertices; on others they lie anywhere on the skin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .arkit import ARKIT_NAMES
 from .arrays import (
     Arrays,
-    FloatArray,
-    IntArray,
     checked_floats,
     checked_triangles,
     count_of,
@@ -31,11 +29,14 @@ from .errors import ErrorKind, VividKeysError
 from .landmarks import LANDMARK_COUNT
 from .npz import load_npz, unusable_file
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Int32, UInt8
+
 MAX_TEXTURE_SIDE = 8192
 MAX_FIELDS = 64
 
 
-def _no_fields() -> FloatArray:
+def _no_fields() -> Float32[np.ndarray, "0 0 3"]:
     return np.zeros((0, 0, 3), np.float32)
 
 
@@ -43,32 +44,34 @@ def _no_fields() -> FloatArray:
 class FaceMesh:
     """A neutral face, its texture and its 52 shapes.
 
-    vertices           [V,3] metres, in Blender's axes
-    triangles          [F,3]; triangle_material [F] indexes `materials`
-    uvs                [F,3,2] of the triangles' corners, v upwards; may differ where triangles meet
-    texture            uint8 [H,W,3] RGB
-    shapes             [52,V,3] metres: offsets from `vertices`, in the order of `ARKIT_NAMES`
-    offset_fields      [K,V,3] metres: a Take's lip offsets on this mesh; K is 0 where it has none
-    landmarks          [468,3] metres on the rest shape; the first 468 vertices where none are given
-    part_names         what the mesh consists of, e.g. "skin", "left_eye"; vertex_part [V] says
-                       which of them each vertex belongs to (all to the first where not given)
+    vertices           metres, in Blender's axes
+    triangles          vertex indices; `triangle_material` indexes `materials`
+    uvs                of the triangles' corners, v upwards; may differ where triangles meet
+    texture            RGB, 8 bits
+    shapes             metres: offsets from `vertices`, in the order of `ARKIT_NAMES`
+    offset_fields      metres: a Take's lip offsets on this mesh; K is 0 where it has none
+    landmarks          metres, on the rest shape; the first 468 vertices where none are given
+    part_names         the parts of the mesh, e.g. "skin", "left_eye"; `vertex_part` is the part of
+                       each vertex (the first one where not given)
     meta               JSON values: warnings (sentences), sha256 of the image, model names
 
     Raises VividKeysError(bad_array) when an array does not fit.
     """
 
-    vertices: FloatArray
-    triangles: IntArray
-    uvs: FloatArray
-    texture: NDArray[np.uint8]
+    vertices: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "H W 3"]
     materials: tuple[str, ...]
-    triangle_material: IntArray
-    shapes: FloatArray
+    triangle_material: Int32[np.ndarray, " F"]
+    shapes: Float32[np.ndarray, "52 V 3"]
     meta: dict[str, Any] = field(default_factory=dict)
-    offset_fields: FloatArray = field(default_factory=_no_fields)
-    landmarks: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    offset_fields: Float32[np.ndarray, "K V 3"] = field(default_factory=_no_fields)
+    landmarks: Float32[np.ndarray, "468 3"] = field(
+        default_factory=lambda: np.zeros((0, 3), np.float32)
+    )
     part_names: tuple[str, ...] = ("head",)
-    vertex_part: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))
+    vertex_part: Int32[np.ndarray, " V"] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         vertices = checked_floats("vertices", self.vertices, (None, 3))
@@ -111,14 +114,16 @@ class FaceMesh:
         ):
             object.__setattr__(self, name, value)
 
-    def posed(self, weights: FloatArray) -> FloatArray:
-        """Vertices [V,3] with the 52 `weights` applied."""
+    def posed(self, weights: Float[np.ndarray, " 52"]) -> Float32[np.ndarray, "V 3"]:
+        """The vertices with the 52 `weights` applied, in metres."""
         moved = self.vertices + np.tensordot(weights, self.shapes, axes=1)
         return np.asarray(moved, np.float32)
 
 
-def _choices(value: Any, count: int, names: tuple[str, ...], of: str, what: str) -> IntArray:
-    """Indices [count] into `names`, checked."""
+def _choices(
+    value: Any, count: int, names: tuple[str, ...], of: str, what: str
+) -> Int32[np.ndarray, " N"]:
+    """`count` indices into `names`, checked."""
     chosen = np.asarray(value)
     if (
         chosen.dtype.kind not in "iu"
@@ -137,7 +142,7 @@ def face_to_arrays(face: FaceMesh) -> Arrays:
     """Named arrays (float32, int32, uint8) that hold the whole face."""
     arrays: Arrays = {name: getattr(face, name) for name in _ARRAYS}
     if len(face.offset_fields):
-        # Most of a head is not near the lips.
+        # Most vertices of a head are not near the lips.
         rows = np.flatnonzero(face.offset_fields.any(axis=(0, 2)))
         arrays["offset_rows"] = rows.astype(np.int32)
         arrays["offset_fields"] = np.ascontiguousarray(face.offset_fields[:, rows])
@@ -146,8 +151,8 @@ def face_to_arrays(face: FaceMesh) -> Arrays:
     return arrays
 
 
-def face_from_arrays(arrays: Arrays) -> FaceMesh:
-    """The face that `face_to_arrays` took apart; VividKeysError(bad_array) when parts lack."""
+def face_from_arrays(arrays: Mapping[str, Any]) -> FaceMesh:
+    """The face in the arrays of `face_to_arrays`. Raises VividKeysError(bad_array)."""
     missing = sorted(({*_ARRAYS, "meta"}) - set(arrays))
     if missing:
         raise VividKeysError(ErrorKind.BAD_ARRAY, f"A face lacks {', '.join(missing)}.")
@@ -166,8 +171,8 @@ def face_from_arrays(arrays: Arrays) -> FaceMesh:
     )
 
 
-def _spread_fields(arrays: Arrays) -> FloatArray:
-    """The lip fields over all vertices, of those rows that move; none where none were sent."""
+def _spread_fields(arrays: Mapping[str, Any]) -> Float32[np.ndarray, "K V 3"]:
+    """The lip fields over all vertices, from the rows that move; none where none were sent."""
     if "offset_fields" not in arrays and "offset_rows" not in arrays:
         return _no_fields()
     vertices, rows = np.asarray(arrays["vertices"]), np.asarray(arrays.get("offset_rows"))
@@ -175,7 +180,7 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face's lip fields do not fit it.")
     fields = checked_floats("offset_fields", arrays.get("offset_fields"), (None, len(rows), 3))
     count = len(vertices)
-    # The few rows are spread over all vertices only where as much came as 52 shapes of them.
+    # Memory for all vertices is allocated only when 52 shapes of that many vertices were sent.
     checked_floats("shapes", arrays["shapes"], (len(ARKIT_NAMES), count, 3))
     if len(fields) > MAX_FIELDS:
         raise VividKeysError(ErrorKind.BAD_ARRAY, "A face has too many lip fields.")
@@ -187,7 +192,7 @@ def _spread_fields(arrays: Arrays) -> FloatArray:
 
 
 def save_face(face: FaceMesh, path: Path) -> None:
-    """Write a face as .npz; `meta` is there a JSON text of shape ()."""
+    """Write a face as .npz, in which `meta` is a JSON text of shape ()."""
     arrays = face_to_arrays(face)
     arrays["meta"] = json_text(arrays["meta"])
     save_npz(path, arrays)

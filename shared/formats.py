@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Take as other programs write and read it: Live Link Face CSV and Audio2Face JSON.
+"""Takes in the formats of other programs: Live Link Face CSV and Audio2Face JSON.
 
-Live Link Face: one row a frame, timecode `HH:MM:SS:FF.mmm` at the file's frame rate, 52 weights
+Live Link Face: one row per frame, timecode `HH:MM:SS:FF.mmm` at the file's frame rate, 52 weights
 in PascalCase, then nine angles in radians. The signs of the head angles are a Take's: pitch up,
 yaw and roll to the character's left are as in `head_rotation`. Files with degrees, or with fewer
 columns, are read as well.
 
 Audio2Face: `exportFps`, `facsNames`, `weightMat` and, where present, `rotations` and
-`translations`, one row a frame.
+`translations`, one row per frame.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import checks
 from .arkit import ARKIT_NAMES, INDEX
-from .arrays import FloatArray
 from .disk_errors import told_of_the_disk
 from .errors import ErrorKind, VividKeysError
 from .strict_json import parse_json
 from .take import Take
 from .whole_files import write_whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 # The Live Link Face app lists these two pairs right before left.
 _SWAPPED = {
@@ -42,9 +45,9 @@ _HEAD_ANGLES = ("HeadYaw", "HeadPitch", "HeadRoll")
 _EYE_ANGLES = tuple(
     f"{side}Eye{axis}" for side in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")
 )
-# A fully weighted eyeLook shape turns an eye by about this much.
+# An eyeLook shape at full weight turns an eye by about this much.
 _FULL_LOOK = math.radians(30.0)
-# More than this in radians is no head pose; such a file holds degrees.
+# A head cannot turn further than this in radians; a file with larger angles holds degrees.
 _LARGEST_ANGLE = math.pi
 
 
@@ -68,10 +71,10 @@ def take_to_livelink_csv(take: Take) -> str:
     return text.getvalue()
 
 
-def _eye_angles(weights: FloatArray) -> FloatArray:
-    """Yaw, pitch, roll of the left, then the right eye [T,6], in radians, from the look shapes."""
+def _eye_angles(weights: Float32[np.ndarray, "T 52"]) -> Float32[np.ndarray, "T 6"]:
+    """Yaw, pitch, roll of the left, then of the right eye, in radians, from the look shapes."""
 
-    def look(direction: str, side: str) -> FloatArray:
+    def look(direction: str, side: str) -> NDArray[np.float32]:
         return weights[:, INDEX[f"eyeLook{direction}{side}"]]
 
     columns = []
@@ -92,10 +95,12 @@ def _timecode(frame: int, fps: float) -> str:
     return f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}:{whole:02d}.{part:03d}"
 
 
-def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles: Any) -> Take:
+def take_from_livelink_csv(
+    text: str, fps: float, neutral: Float[np.ndarray, "V 3"], triangles: Any
+) -> Take:
     """A Take from a Live Link Face CSV recorded at `fps`, for the face `neutral`, `triangles`.
 
-    Columns are found by name, case and order do not matter, missing ones are zero.
+    Columns are found by name; case and order do not matter, and missing ones are zero.
     Raises VividKeysError(bad_file).
     """
     try:
@@ -108,7 +113,7 @@ def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles
     if not any(name.lower() in column for name in ARKIT_NAMES):
         raise _not("a Live Link Face recording")
 
-    def values(title: str) -> FloatArray:
+    def values(title: str) -> NDArray[np.float32]:
         number = column.get(title.lower())
         if number is None:
             return np.zeros(len(rows) - 1, np.float32)
@@ -136,8 +141,8 @@ def take_from_livelink_csv(text: str, fps: float, neutral: FloatArray, triangles
     )
 
 
-def _as_floats(values: Any) -> FloatArray:
-    """Numbers as float32; what is too large becomes infinite, which the callers refuse."""
+def _as_floats(values: Any) -> NDArray[np.float32]:
+    """Numbers as float32; those that are too large become infinite, which the callers refuse."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float64).astype(np.float32)
 
@@ -160,16 +165,16 @@ def take_to_audio2face_json(take: Take) -> str:
     )
 
 
-def take_from_audio2face_json(text: str, neutral: FloatArray, triangles: Any) -> Take:
-    """A Take from an Audio2Face blendshape file; raises VividKeysError(bad_file)."""
+def take_from_audio2face_json(text: str, neutral: Float[np.ndarray, "V 3"], triangles: Any) -> Take:
+    """A Take from an Audio2Face blendshape file. Raises VividKeysError(bad_file)."""
     try:
         data = parse_json(text.removeprefix("\ufeff"), deepest=None, duplicates=True)
         if not isinstance(data, dict) or not isinstance(data.get("facsNames"), list):
-            raise ValueError("it is no table of shapes")
+            raise ValueError("it is not a table of shapes")
         fps = checks.number(1.0, 1000.0)(data.get("exportFps"))
         names = [name.lower() for name in map(checks.text(200), data["facsNames"])]
         if not any(name.lower() in names for name in ARKIT_NAMES):
-            raise ValueError("no shape in it is ARKit's")
+            raise ValueError("it has no ARKit shape")
         matrix = _rows(data.get("weightMat"))
         if matrix.ndim != 2 or not len(matrix) or matrix.shape[1] != len(names):
             raise ValueError("weightMat does not fit facsNames")
@@ -192,20 +197,20 @@ def take_from_audio2face_json(text: str, neutral: FloatArray, triangles: Any) ->
     )
 
 
-def _rows(rows: Any) -> FloatArray:
+def _rows(rows: Any) -> NDArray[np.float32]:
     """Lists of lists of numbers as float32; ValueError or TypeError for anything else."""
-    # numpy would read numbers out of texts, too.
+    # Converting to float directly would also accept numbers in texts.
     values = np.asarray(rows)
     if values.size and values.dtype.kind not in "iuf":
-        raise ValueError("something in a row is no number")
+        raise ValueError("a row holds something other than numbers")
     floats = _as_floats(values)
     if not np.isfinite(floats).all():
         raise ValueError("a number is too large")
     return floats
 
 
-def _one_joint(rows: Any, frames: int) -> FloatArray:
-    """The first joint's triple of every frame [T,3]; zero when the file has none that fits."""
+def _one_joint(rows: Any, frames: int) -> Float32[np.ndarray, "T 3"]:
+    """The only joint's triple of every frame; zero when the file has none that fits."""
     values = _rows(rows or [])
     if values.ndim == 3 and values.shape[0] == frames and values.shape[1:] == (1, 3):
         return values[:, 0]

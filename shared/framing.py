@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A message as frames: one JSON header, then the raw bytes of each array the header describes.
+"""Messages as frames: one JSON header, then the raw bytes of each array the header describes.
 
     frame 0    {"v": 1, "type": "...", ..., "arrays": [{"name", "dtype", "shape"}, ...]}
     frame 1..  one per array, in that order: little-endian values, C order
 
-Nothing in a message is trusted: sizes are checked before memory is used, and an array is checked
-for its type, shape and finiteness before anybody sees it. `docs/PROTOCOL.md` is the specification.
+Nothing in a message is trusted: sizes are checked before memory is allocated, and an array's type,
+shape and finiteness before it is handed on. `docs/PROTOCOL.md` is the specification.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def decode_header(frame: Frame, limits: FrameLimits) -> dict[str, Any]:
     """The JSON object of a message's first frame.
 
     Raises VividKeysError(too_large or bad_request): not UTF-8, not JSON, not an object, a key
-    that occurs twice, NaN or infinity, a number beyond 64 bits, half a character, or nested too
-    deeply.
+    that occurs twice, NaN or infinity, a number beyond 64 bits, half a surrogate pair, or nested
+    too deeply.
     """
     if len(frame) > limits.header_bytes:
         raise _too_large(
@@ -104,7 +104,7 @@ def decode_arrays(
     """The arrays that `header` describes, as read-only views of `frames` (those after the header).
 
     Raises VividKeysError(bad_array or too_large) for a description that is malformed or does not
-    fit its frame, another number of frames, a name that occurs twice, NaN or infinity.
+    fit its frame, a wrong number of frames, a name that occurs twice, NaN or infinity.
     """
     described = header.get("arrays", [])
     if not isinstance(described, list):
@@ -166,11 +166,11 @@ def _check_shape(name: str, shape: object, limits: FrameLimits) -> tuple[int, ..
     if not isinstance(shape, list) or len(shape) > limits.dimensions:
         raise _bad_array(f"The array '{name}' needs a list of at most {limits.dimensions} lengths.")
     for length in shape:
-        # `type` rather than isinstance: in Python True is an int, in JSON it is no length.
+        # `type` rather than isinstance: in Python True is an int, in JSON it is not a number.
         if type(length) is not int or not 0 <= length < 2**31:
             raise _bad_array(f"The array '{name}' has an impossible length {str(length)[:40]}.")
-    # An array without values may still claim any other lengths, and whoever takes it makes room
-    # for these.
+    # An array without values may still claim any other lengths, and code that uses it may allocate
+    # for them.
     if 0 in shape and math.prod(max(length, 1) for length in shape) > limits.array_bytes:
         raise _bad_array(f"The array '{name}' claims more values than any array may have.")
     return tuple(shape)

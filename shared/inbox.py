@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import queue
 import socket
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
 
 
 class Inbox(Generic[_Item]):
-    """Things put in by any thread, taken out by the thread that polls `wake_socket`.
+    """Items put in by any thread and taken out by the thread that polls `wake_socket`.
 
     The owner registers `wake_socket` for reading in its poller and calls `take_all` when it
     wakes. A socket pair rather than a pipe, because Windows can only poll sockets.
@@ -26,20 +27,16 @@ class Inbox(Generic[_Item]):
     def put(self, item: _Item) -> None:
         """Append an item and wake the owner. Safe from any thread, also after `close`."""
         self._items.put(item)
-        try:
+        # Full: the owner is awake anyway. Closed: the owner no longer waits.
+        with suppress(OSError):
             self._bell.send(b"!")
-        except OSError:
-            # Full: the owner is awake anyway. Closed: nobody waits any more.
-            pass
 
     def take_all(self) -> list[_Item]:
         """Everything put in so far, in order; only for the owner."""
-        # The bell is emptied first: what is put in afterwards rings it again.
-        try:
+        # The socket is drained first: what is put in afterwards writes to it again.
+        with suppress(OSError):
             while self.wake_socket.recv(4096):
                 pass
-        except OSError:
-            pass
         items: list[_Item] = []
         while True:
             try:

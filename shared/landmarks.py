@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which landmark is what: single points by name, lips, lids, irises, the outline.
+"""The face landmarks by name: single points, lips, lids, irises, the outline.
 
 The indices are those of MediaPipe's face mesh (468 points, 10 more for the irises). "Left" is
-the character's left, which is +X. Rows run from the character's right to the left; rings go on
-along the lower row back to where they began, each landmark once.
+the character's left, which is +X. Rows run from the character's right to the left; rings return
+along the lower row to where they began, each landmark once.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ OUTER_EYE_CORNERS = (RIGHT_EYE_OUTER_CORNER, LEFT_EYE_OUTER_CORNER)
 RIGHT_EYE_CORNERS = (RIGHT_EYE_OUTER_CORNER, RIGHT_EYE_INNER_CORNER)
 LEFT_EYE_CORNERS = (LEFT_EYE_OUTER_CORNER, LEFT_EYE_INNER_CORNER)
 
-# The line where the lips meet, corner to corner; position k of the two rows is one pair.
+# The line where the lips meet, corner to corner; entry k of the two rows is a pair.
 INNER_LIP_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-# The border of the red of the lips.
+# The vermilion border of the lips.
 OUTER_LIP_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LIP_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIP_ROWS = (OUTER_LIP_UPPER, OUTER_LIP_LOWER, INNER_LIP_UPPER, INNER_LIP_LOWER)
-# Row by row, so the corners come twice.
+# Row by row, so the corners occur twice.
 LIP_LANDMARKS = tuple(landmark for row in LIP_ROWS for landmark in row)
 INNER_LIP_RING = (*INNER_LIP_UPPER, *INNER_LIP_LOWER[-2:0:-1])
 OUTER_LIP_RING = (*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[-2:0:-1])
@@ -65,11 +65,11 @@ LEFT_IRIS = (473, 474, 475, 476, 477)
 # The rim of the mesh, from the top of the forehead over the character's left, down to the chin
 # and up again on the right.
 FACE_OVAL = (
-    (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-    + (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 
-# Landmarks with a name a person knows; comments in the muscle table refer to the nearest one.
+# Landmarks with everyday names; comments in the muscle table refer to the nearest one.
 NAMED_LANDMARKS = {
     "forehead": FOREHEAD,
     "forehead, middle": 151,

@@ -27,16 +27,16 @@ UPLOADS_PER_CLIENT = 4
 FILE_PIECE_BYTES = MEBIBYTE
 """A result's file comes in pieces of this size; the last one may be shorter."""
 FILE_WINDOW = 8
-"""Pieces of files that a client may have asked for and not heard of yet."""
+"""Pieces of files that a client may have asked for and not yet received."""
 JOBS_PER_CLIENT = 64
-"""Jobs of one client that wait or run at the same time."""
+"""Jobs of one client that may wait or run at the same time."""
 LISTED_JOBS = 500
-"""Jobs that `welcome` lists, the newest first."""
+"""Jobs that `welcome` lists at most, the newest first."""
 
 PING_SECONDS = 1.0
-"""A client that has nothing else to say pings this often."""
+"""A client that has nothing else to send pings this often."""
 SILENCE_SECONDS = 4.0
-"""A client that has heard nothing for this long calls the backend lost."""
+"""A client that has received nothing for this long considers the backend lost."""
 CANCEL_SECONDS = 0.2
 """A cancelled job is reported as cancelled within this time."""
 

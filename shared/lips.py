@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far the lips are apart, and where the lower one is tucked, read from ARKit weights alone."""
+"""The gap between the lips and the tuck of the lower one, from ARKit weights alone."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arkit import INDEX
-from .arrays import FloatArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 # Change of the gap between the inner lips per shape, measured on ICT-FaceKit's mesh (mean height
 # between landmarks 61-67, 62-66 and 63-65) in units of what jawOpen does.
@@ -23,8 +27,8 @@ APERTURE: dict[str, float] = {
     "mouthUpperUp": 0.12,
     "mouthPress": -0.04,
 }
-# The same on our own heads, where only shapes that part the lips count, and mouthClose takes back
-# exactly what jawOpen opens. The nose lifts the upper lip with it.
+# The same on our own heads, where only shapes that part the lips count, and mouthClose exactly
+# undoes what jawOpen opens. noseSneer lifts the upper lip too.
 PARTING: dict[str, float] = {
     "jawOpen": 1.0,
     "mouthClose": -1.0,
@@ -38,20 +42,22 @@ PARTING: dict[str, float] = {
 }
 TUCK: dict[str, float] = {"mouthRollLower": 1.0, "mouthUpperUp": 0.25, "mouthLowerDown": -0.25}
 
-# Closed is less than this share of the usual opening of the clip.
+# Lips closer than this share of the clip's usual opening count as closed.
 CLOSED = 0.25
 _OPEN_AT_ALL = 0.05
 
 
 def columns(name: str) -> tuple[int, ...]:
-    """ARKit columns of a shape, or of the left and right shape of a stem."""
+    """The ARKit columns of a shape, or of the left and right shape of a stem."""
     if name in INDEX:
         return (INDEX[name],)
     return (INDEX[f"{name}Left"], INDEX[f"{name}Right"])
 
 
-def weighted(rows: FloatArray, coefficients: dict[str, float]) -> FloatArray:
-    """Sum of shapes times coefficients: rows [52, T] (one row per shape) to [T]."""
+def weighted(
+    rows: Float32[np.ndarray, "52 T"], coefficients: dict[str, float]
+) -> Float32[np.ndarray, " T"]:
+    """The sum of weights times coefficients; `rows` has one row per shape."""
     total = np.zeros(rows.shape[1], np.float32)
     for name, coefficient in coefficients.items():
         for column in columns(name):
@@ -59,13 +65,14 @@ def weighted(rows: FloatArray, coefficients: dict[str, float]) -> FloatArray:
     return total
 
 
-def aperture(rows: FloatArray) -> FloatArray:
-    """Gap between the lips [T] in units of a full jawOpen, never below 0; rows [52, T]."""
-    return np.maximum(weighted(rows, APERTURE), np.float32(0.0))
+def aperture(rows: Float32[np.ndarray, "52 T"]) -> Float32[np.ndarray, " T"]:
+    """The gap between the lips in units of a full jawOpen, never below 0."""
+    gap: Float32[np.ndarray, " T"] = np.maximum(weighted(rows, APERTURE), np.float32(0.0))
+    return gap
 
 
-def usual_opening(gap: FloatArray) -> float:
-    """What an open mouth is in this clip: the median of the frames [T] that are open at all."""
+def usual_opening(gap: Float32[np.ndarray, " T"]) -> float:
+    """How far the mouth usually opens in this clip: the median over the frames that are open."""
     opened = gap[gap > _OPEN_AT_ALL]
     usual = float(np.median(opened)) if len(opened) else 0.0
     highest = float(gap.max()) if len(gap) else 0.0

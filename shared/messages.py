@@ -29,7 +29,7 @@ def _state(value: object) -> str:
 
 
 def _error_kind(value: object) -> ErrorKind:
-    # A later backend may know more kinds; the message is kept all the same.
+    # A later backend may know more kinds; the message is still accepted.
     return known_kind(checks.word(value))
 
 
@@ -56,7 +56,7 @@ class Hello(Message):
 
 @dataclass(frozen=True, eq=False)
 class Upload(Message):
-    """Without array: does the server have these bytes? With the array `data`: bytes at `offset`."""
+    """Without arrays: does the server have this file? With the array `data`: bytes at `offset`."""
 
     TYPE: ClassVar[str] = "upload"
     CARRIES_ARRAYS: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class Upload(Message):
 
 @dataclass(frozen=True, eq=False)
 class Submit(Message):
-    """Do this job. The same id again only subscribes again."""
+    """Run a job. A job id that is already known only subscribes again."""
 
     TYPE: ClassVar[str] = "submit"
     CARRIES_ARRAYS: ClassVar[bool] = True
@@ -81,7 +81,7 @@ class Submit(Message):
 
 @dataclass(frozen=True)
 class Attach(Message):
-    """Subscribe again to a job, whether it waits, runs or has ended."""
+    """Subscribe again to a job that waits, runs or has ended."""
 
     TYPE: ClassVar[str] = "attach"
     job: Annotated[str, checks.job_id]
@@ -97,7 +97,7 @@ class Cancel(Message):
 
 @dataclass(frozen=True)
 class Forget(Message):
-    """Delete a job and its result; with_uploads also what it was made from, if nobody uses it."""
+    """Delete a job and its result; with_uploads also deletes uploads that no other job uses."""
 
     TYPE: ClassVar[str] = "forget"
     job: Annotated[str, checks.job_id]
@@ -106,7 +106,7 @@ class Forget(Message):
 
 @dataclass(frozen=True)
 class Fetch(Message):
-    """Send the piece of a result's file that begins at `offset`; answered by piece."""
+    """Ask for the piece of a result's file that begins at `offset`; answered by piece."""
 
     TYPE: ClassVar[str] = "fetch"
     job: Annotated[str, checks.job_id]
@@ -126,7 +126,7 @@ class Ping(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Who the server is, what it can do, and which jobs of this client it keeps."""
+    """Who the server is, what it can do, and which of this client's jobs it keeps."""
 
     TYPE: ClassVar[str] = "welcome"
     version: Annotated[int, checks.integer(0, 2**31)]
@@ -152,7 +152,7 @@ class Have(Message):
 
 @dataclass(frozen=True)
 class Need(Message):
-    """The server has the bytes before `offset` and waits for those from there."""
+    """The server has the bytes before `offset` and waits for the rest."""
 
     TYPE: ClassVar[str] = "need"
     sha256: Annotated[str, checks.sha256]
@@ -161,7 +161,7 @@ class Need(Message):
 
 @dataclass(frozen=True)
 class Accepted(Message):
-    """The job is known and this client hears of it; `position` jobs come before it."""
+    """The job is known and this client is subscribed to it; `position` jobs run before it."""
 
     TYPE: ClassVar[str] = "accepted"
     job: Annotated[str, checks.job_id]
@@ -172,7 +172,7 @@ class Accepted(Message):
 
 @dataclass(frozen=True)
 class Progress(Message):
-    """How far a job is: a stage, a fraction of that stage from 0 to 1, a sentence."""
+    """How far a job has got: a stage, the fraction of it that is done, 0 to 1, and a sentence."""
 
     TYPE: ClassVar[str] = "progress"
     job: Annotated[str, checks.job_id]
@@ -183,7 +183,7 @@ class Progress(Message):
 
 @dataclass(frozen=True, eq=False)
 class Chunk(Message):
-    """A piece of the result while the job still runs; `done` holds everything again."""
+    """A piece of the result while the job still runs; `done` holds the whole again."""
 
     TYPE: ClassVar[str] = "chunk"
     CARRIES_ARRAYS: ClassVar[bool] = True
@@ -234,9 +234,9 @@ class Forgotten(Message):
 class Failed(Message):
     """Something did not work.
 
-    `about` is "job" when the job itself has ended, "keep" when only the saving of its result
-    failed, and else the type of the message that is answered. `job` and `sha256` name what it
-    concerns, where that is known.
+    `about` is "job" when the job itself has ended, "keep" when only saving its result failed, and
+    otherwise the type of the message that is answered. `job` and `sha256` name what it concerns,
+    where that is known.
     """
 
     TYPE: ClassVar[str] = "failed"
@@ -286,7 +286,7 @@ FROM_SERVER: tuple[type[Message], ...] = (
 
 
 def _fields(message: type[Message]) -> dict[str, tuple[Check, bool]]:
-    """Each field in a message's header: its check, and whether it must be there."""
+    """The fields of a message's header: the check of each, and whether it is required."""
     hints = get_type_hints(message, include_extras=True)
     found: dict[str, tuple[Check, bool]] = {}
     for item in dataclasses.fields(message):  # type: ignore[arg-type]
@@ -302,4 +302,4 @@ def _fields(message: type[Message]) -> dict[str, tuple[Check, bool]]:
 FIELDS: dict[str, dict[str, tuple[Check, bool]]] = {
     message.TYPE: _fields(message) for message in (*FROM_CLIENT, *FROM_SERVER)
 }
-"""By message type, then by field: the field's check, and whether the field must be there."""
+"""By message type, then by field: the field's check, and whether the field is required."""

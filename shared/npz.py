@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading .npz files of which nothing is known: no pickle, and no memory before it is earned.
+"""Reads untrusted .npz files: no pickle, and no more memory than the file's bytes justify.
 
-numpy's own reader believes the header of an array and makes room for as many values as it claims.
-Here a header has to fit the bytes that are really there, and the kinds of compression and of
-values are those that numpy's writer makes of numbers and names.
+numpy's own reader trusts the header of an array and allocates as many values as it claims. Here a
+header has to match the bytes that are really there, and only the compressions and data types that
+numpy writes for numbers and names are read.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .arrays import Arrays
 from .errors import ErrorKind, VividKeysError
 
 MOST_UNPACKED_BYTES = 1 << 30
-"""All arrays of one file together."""
+"""Of all arrays of one file together."""
 _MOST_MEMBERS = 4096
 _MOST_DIMENSIONS = 16
-# Deflate packs at most about a thousand to one, so a member that claims more lies.
+# Deflate compresses at most about 1000:1, so a member that claims more is damaged or hostile.
 _MOST_PACKED = 1100
 _HEADER_ROOM = 1 << 16
 _KINDS = "biufU"
@@ -34,10 +34,10 @@ _ENCRYPTED = 0x1
 
 
 def load_npz(path: Path, what: str, only: Collection[str] | None = None) -> Arrays:
-    """Read the arrays of an .npz, or only those of these names, without pickle.
+    """Read the arrays of an .npz, or only those named in `only`, without pickle.
 
-    Raises VividKeysError: bad_file when it is no such file or is damaged, too_large when it
-    unpacks to more than `MOST_UNPACKED_BYTES`.
+    `what` names the kind of file in error sentences. Raises VividKeysError: bad_file when it is
+    not such a file or is damaged, too_large when it unpacks to more than `MOST_UNPACKED_BYTES`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -51,7 +51,7 @@ def load_npz(path: Path, what: str, only: Collection[str] | None = None) -> Arra
     except MemoryError as error:
         raise _too_large(path.name) from error
     except Exception as error:
-        # zipfile, zlib and numpy's parser of headers each raise what they come upon.
+        # zipfile, zlib and numpy's header parser each raise exceptions of many kinds.
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"'{path.name}' is not {what}, or it is damaged.",
@@ -60,11 +60,11 @@ def load_npz(path: Path, what: str, only: Collection[str] | None = None) -> Arra
 
 
 def npz_names(path: Path) -> set[str]:
-    """The names of the arrays in an .npz; none where the file is no archive."""
+    """The names of the arrays in an .npz; none where the file is not an archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {member.filename.removesuffix(".npy") for member in archive.infolist()}
-    except Exception:  # as above; a file that is no archive holds no array
+    except Exception:  # as above; a file that is not an archive holds no arrays
         return set()
 
 
@@ -83,7 +83,7 @@ def _arrays_of(archive: zipfile.ZipFile, label: str, only: Collection[str] | Non
         if total + member.file_size > MOST_UNPACKED_BYTES:
             raise _too_large(label)
         arrays[name] = _array_of(_unpacked(archive, member))
-        # Small numbers become floats when they are used.
+        # Narrow types become floats when they are used.
         total += arrays[name].size * max(arrays[name].itemsize, 4)
         if total > MOST_UNPACKED_BYTES:
             raise _too_large(label)
@@ -91,9 +91,9 @@ def _arrays_of(archive: zipfile.ZipFile, label: str, only: Collection[str] | Non
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes, as many as it says that it has."""
+    """A member's bytes, exactly as many as it claims to have."""
     if member.compress_type not in _COMPRESSIONS or member.flag_bits & _ENCRYPTED:
-        raise ValueError("an array is packed in a way that is not read")
+        raise ValueError("an array is compressed in an unsupported way")
     if member.file_size > _MOST_PACKED * member.compress_size + _HEADER_ROOM:
         raise ValueError("an array claims more than it can hold")
     with archive.open(member) as stream:
@@ -115,12 +115,12 @@ def _array_of(data: bytes) -> NDArray[Any]:
     shape, in_columns, dtype = read(stream)
     start = stream.tell()
     if dtype.kind not in _KINDS or dtype.hasobject or dtype.subdtype or dtype.fields:
-        raise ValueError("an array holds something else than numbers or names")
+        raise ValueError("an array holds something other than numbers or names")
     if len(shape) > _MOST_DIMENSIONS or any(
         type(length) is not int or length < 0 for length in shape
     ):
         raise ValueError("an array has an impossible shape")
-    # Without values an array may claim any other length, and whoever takes it makes room for it.
+    # An array without values may claim any other length, and code that uses it may allocate for it.
     if math.prod(max(length, 1) for length in shape) > MOST_UNPACKED_BYTES:
         raise ValueError("an array has an impossible shape")
     if math.prod(shape) * dtype.itemsize != len(data) - start:
@@ -132,17 +132,17 @@ def _array_of(data: bytes) -> NDArray[Any]:
 
 
 def _check_letters(names: NDArray[Any]) -> None:
-    """Python refuses code points that are none, and no file or message takes half a pair."""
+    """Python refuses invalid code points, and half a surrogate pair cannot be written as UTF-8."""
     if not names.size or not names.dtype.itemsize:
         return
     plain = names.astype(names.dtype.newbyteorder("=")).reshape(-1)
     letters = plain.view(np.uint32)
     if letters.max() > 0x10FFFF or ((letters >= 0xD800) & (letters < 0xE000)).any():
-        raise ValueError("a name holds something that is no letter")
+        raise ValueError("a name holds an invalid character")
 
 
 def unusable_file(path: Path, error: VividKeysError) -> VividKeysError:
-    """What is wrong with the arrays of a file, said of the file."""
+    """An error about the arrays of a file, as an error about the file."""
     return VividKeysError(
         ErrorKind.BAD_FILE,
         f"'{path.name}' cannot be used: {error.sentence}",

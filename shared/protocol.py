@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on and the backend say to each other, once for both sides.
+"""Encodes and decodes the messages between the add-on and the backend, for both sides.
 
-A message is a frozen dataclass (messages.py) within limits (limits.py); `encode` makes frames of
-it (framing.py) and `decode_*` makes a checked message of frames. No sockets here.
+A message is a frozen dataclass (messages.py) within limits (limits.py); `encode` turns it into
+frames (framing.py) and `decode_*` turns frames into a checked message. No sockets here.
 `docs/PROTOCOL.md` is the specification and a test compares the two.
 """
 
@@ -35,17 +35,17 @@ def encode(message: Message) -> list[Frame]:
 
 
 def decode_from_client(frames: Sequence[Frame]) -> Message:
-    """What a client sent. Raises MessageError, which also names the type and the job."""
+    """The message that a client sent. Raises MessageError, which also names the type and job."""
     return _decode(frames, _FROM_CLIENT, TO_SERVER, other_side="add-on", this_side="backend")
 
 
 def decode_from_server(frames: Sequence[Frame]) -> Message:
-    """What the server sent. Raises MessageError."""
+    """The message that the server sent. Raises MessageError."""
     return _decode(frames, _FROM_SERVER, TO_CLIENT, other_side="backend", this_side="add-on")
 
 
 def unforeseen(about: str, job: str = "", sha256: str = "") -> MessageError:
-    """For a message on which the program itself failed; whoever says so has logged why."""
+    """The error for a message that the program itself failed on; the caller logs why."""
     error = VividKeysError(
         ErrorKind.INTERNAL,
         "Something went wrong with a message.",
@@ -122,9 +122,9 @@ def _message(
 
 def _check_version(header: dict[str, Any], other_side: str, this_side: str) -> None:
     version = header.get("v")
-    if type(version) is not int:  # in Python True is an int, in JSON it is no version
+    if type(version) is not int:  # in Python True is an int, in JSON it is not a number
         raise _bad("A message does not say which version of the protocol it speaks.")
-    # Fields of `failed` never change, so that the sentence of any other version can be shown.
+    # The fields of `failed` never change, so that the sentence of any version can be shown.
     if version == PROTOCOL_VERSION or header.get("type") == Failed.TYPE:
         return
     raise VividKeysError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a job of each kind takes and gives: its parameters and its arrays.
+"""The parameters and arrays of each kind of job.
 
 The client builds `params` with `as_params`, the server reads them with `from_params`; both sides
 check, so a wrong value is refused before anything is sent and again before anything is run.
@@ -10,20 +10,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import checks
 from .arkit import ARKIT_NAMES
-from .arrays import Arrays, FloatArray, checked_floats
+from .arrays import Arrays, checked_floats
 from .dialled import Dialled
 from .dials import DIALS, Applied, applied
 from .errors import ErrorKind, VividKeysError
 from .face import FaceMesh, face_from_arrays, face_to_arrays
 from .style_dials import StyleDials
 from .take import Take, take_from_arrays, take_to_arrays
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 FACE_PREFIX = "face."
 TAKE_PREFIX = "take."
@@ -36,12 +38,12 @@ FILM_SIDES = (64, 4096)
 class AnimateRequest(Dialled, dials=DIALS):
     """Parameters of the job `animate`: audio → Take.
 
-    `audio` is the SHA-256 of uploaded bytes (any sound or film file); `audio_name` is only for
+    `audio` is the SHA-256 of an upload (any sound or video file); `audio_name` is only used in
     sentences. `face_job` is the id of a finished `reconstruct` job whose face is animated; a face
-    may also travel as arrays (see `face_arrays`); without either the template is used.
+    may also be sent as arrays (see `face_arrays`); without either the template is used.
     `stream` asks for chunks of motion while it is made; without it only the result is sent.
-    The dials are those of `dials.DIALS`. Those of the speaker are heard by the networks and cannot
-    be turned on finished curves; a client that turns the others itself leaves them out.
+    The dials are those of `dials.DIALS`. The speaker's dials are inputs of the networks and cannot
+    be applied to finished curves; a client that applies the others itself leaves them out.
     """
 
     audio: Annotated[str, checks.sha256]
@@ -61,7 +63,7 @@ class AnimateRequest(Dialled, dials=DIALS):
 class ReconstructRequest:
     """Parameters of the job `reconstruct`: photo → FaceMesh; `image` is the SHA-256 of a file.
 
-    `head` names one of the backend's installed heads; without it our own is built.
+    `head` names one of the backend's installed heads; without it VividKeys' own is built.
     """
 
     image: Annotated[str, checks.sha256]
@@ -73,10 +75,10 @@ class ReconstructRequest:
 class TransferRequest:
     """Parameters of the job `transfer`: character → FaceKeys; the arrays are a `Character`'s.
 
-    `only_landmarks` finds the face and makes no keys (`rows` is empty). `style` says what the face
-    is; "auto" decides by its proportions. `surface_only` makes keys for a face whose mouth cannot
-    open, which is an error otherwise. `shapes_of` names an installed head whose shapes the keys
-    are to have instead of the muscle table's.
+    `only_landmarks` finds the face and makes no keys (`rows` is empty). `style` says what kind of
+    face it is; "auto" decides by its proportions. `surface_only` also makes keys for a face whose
+    mouth cannot open, which is an error otherwise. `shapes_of` names an installed head whose shapes
+    the keys take, instead of the muscle table's.
     """
 
     only_landmarks: Annotated[bool, checks.flag] = False
@@ -99,12 +101,12 @@ def film_size(value: object) -> int:
 class RenderRequest:
     """Parameters of the job `render`: photo and Take → a film of the talking face.
 
-    `image` and `audio` are SHA-256 of uploaded bytes; without `audio` the film is silent.
-    `take_job` is the id of a finished `animate` job; a Take may also travel as arrays (see
-    `take_arrays`); one of the two has to be there.
+    `image` and `audio` are SHA-256 of uploads; without `audio` the film is silent. `take_job` is
+    the id of a finished `animate` job; a Take may also be sent as arrays (see `take_arrays`); one
+    of the two is required.
     `size` is the film's longer side in pixels, 0 for the photo's own. `container` "mp4" holds
-    H.264, "mov" ProRes, which the background "alpha" needs. `mark` writes into the picture that
-    it is generated. `preview` makes a small film soon instead.
+    H.264, "mov" ProRes, which the background "alpha" needs. `mark` writes a visible note into the
+    picture that it is generated. `preview` makes a small, quick film instead.
     """
 
     image: Annotated[str, checks.sha256]
@@ -132,8 +134,8 @@ def as_params(request: Request) -> dict[str, Any]:
 def from_params(request: type[_Request], params: Mapping[str, Any]) -> _Request:
     """The checked request. Raises VividKeysError(bad_request).
 
-    A parameter nobody knows is refused, not ignored: a setting that silently does nothing is
-    worse than an error.
+    An unknown parameter is refused, not ignored: a setting that silently does nothing is worse
+    than an error.
     """
     hints = get_type_hints(request, include_extras=True)
     unknown = sorted(set(params) - {item.name for item in dataclasses.fields(request)})
@@ -152,7 +154,7 @@ def from_params(request: type[_Request], params: Mapping[str, Any]) -> _Request:
 
 
 def face_arrays(face: FaceMesh) -> Arrays:
-    """A face as arrays of a submit message: the names of `face_to_arrays` after 'face.'."""
+    """A face as arrays of a submit message: those of `face_to_arrays`, named 'face.…'."""
     return {FACE_PREFIX + name: array for name, array in face_to_arrays(face).items()}
 
 
@@ -165,19 +167,19 @@ def face_of(arrays: Mapping[str, Any]) -> FaceMesh | None:
 
 
 def take_arrays(take: Take) -> Arrays:
-    """A Take as arrays of a submit message: the names of `take_to_arrays` after 'take.'."""
+    """A Take as arrays of a submit message: those of `take_to_arrays`, named 'take.…'."""
     return {TAKE_PREFIX + name: array for name, array in take_to_arrays(take).items()}
 
 
 def take_of(arrays: Mapping[str, Any]) -> Take | None:
     """The Take in a submit message's arrays, None without arrays.
 
-    Raises VividKeysError(bad_array) for a Take that is none and for any other array.
+    Raises VividKeysError(bad_array) for an invalid Take and for any other array.
     """
     return take_from_arrays(_without_prefix(arrays, TAKE_PREFIX)) if arrays else None
 
 
-def _without_prefix(arrays: Mapping[str, Any], prefix: str) -> Arrays:
+def _without_prefix(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     for name in arrays:
         if not name.startswith(prefix):
             raise VividKeysError(ErrorKind.BAD_ARRAY, f"This job takes no array '{name}'.")
@@ -186,12 +188,12 @@ def _without_prefix(arrays: Mapping[str, Any], prefix: str) -> Arrays:
 
 @dataclass(frozen=True, eq=False)
 class FirstPicture:
-    """The chunk of a job `render`: its first finished picture, made small.
+    """The chunk of a job `render`: a thumbnail of its first finished picture.
 
-    pixels [h,w,3] uint8, the upper row first; at most `SIDE` pixels wide and high.
+    `pixels` are RGB, the top row first; at most `SIDE` pixels wide and high.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: UInt8[np.ndarray, "H W 3"]
 
     SIDE: ClassVar[int] = 256
 
@@ -216,18 +218,18 @@ def first_picture(arrays: Mapping[str, Any]) -> FirstPicture:
 
 @dataclass(frozen=True, eq=False)
 class MotionSlice:
-    """The chunk of a job `animate`: n frames from `start_frame` on, at `fps`.
+    """The chunk of a job `animate`: T frames from `start_frame` on, at `fps`.
 
-    weights [n,52], head_rotation [n,3] radians, head_translation [n,3] metres, offset_weights
-    [n,K] of the lip fields that the finished Take brings as `offset_basis`.
+    `head_rotation` is in radians, `head_translation` in metres. `offset_weights` are those of the
+    lip fields that the finished Take has as `offset_basis`.
     """
 
     start_frame: int
     fps: float
-    weights: FloatArray
-    head_rotation: FloatArray
-    head_translation: FloatArray
-    offset_weights: FloatArray
+    weights: Float32[np.ndarray, "T 52"]
+    head_rotation: Float32[np.ndarray, "T 3"]
+    head_translation: Float32[np.ndarray, "T 3"]
+    offset_weights: Float32[np.ndarray, "T K"]
 
     def info(self) -> dict[str, Any]:
         return {"start_frame": self.start_frame, "fps": self.fps}
@@ -242,7 +244,7 @@ class MotionSlice:
 
 
 def motion_slice(info: Mapping[str, Any], arrays: Mapping[str, Any]) -> MotionSlice:
-    """The slice in a chunk's `info` and `arrays`; a backend without lip fields sends none.
+    """The slice in a chunk's `info` and `arrays`; without lip fields K is 0.
 
     Raises VividKeysError(bad_array, bad_request).
     """
@@ -256,7 +258,7 @@ def motion_slice(info: Mapping[str, Any], arrays: Mapping[str, Any]) -> MotionSl
         start_frame = checks.integer(0, 2**31)(info.get("start_frame"))
         fps = checks.number(1.0, 1000.0)(info.get("fps"))
     except ValueError as error:
-        raise _bad(f"A piece of motion does not say when it is: it {error}.") from error
+        raise _bad(f"The start or the frame rate of a piece of motion {error}.") from error
     return MotionSlice(
         start_frame=start_frame,
         fps=fps,

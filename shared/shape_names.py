@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a shape key's name the way a person does: which words, and which side of the face.
+"""Reads a shape key's name the way a person does: which words, and which side of the face.
 
 'eyeBlinkLeft', 'Eye_Blink_L', 'EyeBlink.L', 'LeftEyeBlink' and 'Head.blendShape1.eyeBlink_L'
-all say the same. Words are what counts; their spelling is not.
+all mean the same. The words count, not how they are spelled.
 """
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ def read_name(name: str) -> ReadName:
 
 
 def readings(name: str) -> tuple[ReadName, ...]:
-    """All readings of a name, the fullest first: leading words may be a prefix of the rig.
+    """All readings of a name, the longest first: leading words may be a prefix of the rig.
 
     'Genesis8__head_eyeBlinkLeft' is also read as 'headEyeBlinkLeft' and as 'eyeBlinkLeft'.
     """
     full = read_name(name)
     parts = [full]
     words = full.words
-    # A side word in front ('Left_eyeBlink') has been taken out already; the rest may be prefix.
+    # A leading side word ('Left_eyeBlink') has been removed already; the rest may be a prefix.
     for start in range(1, len(words)):
         parts.append(ReadName(words[start:], full.side))
     return tuple(parts)
 
 
 def squash(name: str) -> str:
-    """Only letters and digits, lower case: 'EYEBLINKLEFT' and 'eye blink left' are one."""
+    """Only letters and digits, lower case: 'EYEBLINKLEFT' and 'eye blink left' become the same."""
     return "".join(character for character in name.lower() if character.isalnum())
 
 
 def channel_by_spelling(name: str) -> str | None:
-    """The ARKit channel whose letters a name has, in any case, its side written either way."""
+    """The ARKit channel with the same letters, in any case, with the side written in any way."""
     return _squashed_channels().get(squash(name))
 
 
 def channel_by_words(name: str) -> str | None:
-    """The ARKit channel that a name's words say after a rig's prefix; None for any other name."""
+    """The ARKit channel that a name's words spell after a rig's prefix; None for other names."""
     table = _channels_by_words()
     for reading in readings(name):
-        # 'browInnerUp_L' is one half of a channel that ARKit does not split: both halves follow.
+        # 'browInnerUp_L' is half of a channel that ARKit does not split: both halves map to it.
         for side in dict.fromkeys((reading.side, "")):
             channel = table.get((reading.squashed, side))
             if channel is not None:

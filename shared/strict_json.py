@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON that came from somewhere else: it is parsed, or it is a ValueError with a reason.
+"""A strict parser for JSON from elsewhere, which raises ValueError with a reason.
 
-Python's own reader takes more than JSON allows (NaN, infinity) and more than the rest of a program
-can carry: numbers that no float holds, texts that cannot be written as UTF-8 again, lists within
-lists until the stack ends.
+Python's own parser accepts more than JSON allows (NaN, infinity) and more than the rest of a
+program can handle: numbers too large for a float, texts that cannot be written as UTF-8 again,
+nesting that exhausts the stack.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import math
 from typing import Any
 
 DEEPEST = 48
-"""Objects and lists within one another, in what both sides say and keep."""
-# A larger whole number is no count, size or seed, and breaks whatever turns it into a float.
+"""How deep objects and lists may be nested in messages and saved files."""
+# A larger integer is not a count, size or seed, and may overflow when converted to a float.
 _LARGEST_INTEGER = 1 << 64
 
 
@@ -26,9 +26,9 @@ def parse_json(
 ) -> Any:
     """The value of a JSON text in UTF-8. Raises ValueError with the end of a sentence.
 
-    With `deepest` None only the stack of the interpreter limits the depth, and texts are not
-    looked at: for large files of other programs, whose values are checked one by one. A key that
-    occurs twice is an error unless `duplicates` is true, with which the last one counts.
+    With `deepest` None only the interpreter's stack limits the depth, and texts are not checked:
+    for large files of other programs, whose values are checked one by one. A key that occurs twice
+    is an error unless `duplicates` is true; then the last one counts.
     """
     text = data if isinstance(data, str) else bytes(data).decode("utf-8")
     try:
@@ -67,14 +67,14 @@ def _finite_float(text: str) -> float:
 
 
 def _bounded_integer(text: str) -> int:
-    # Its length comes first: the time that a number takes grows with the square of it.
+    # The length is checked first: the time to parse an integer grows with its square.
     if len(text) > 21 or not -_LARGEST_INTEGER < (value := int(text)) < _LARGEST_INTEGER:
         raise ValueError(f"{text[:40]} is too large a number")
     return value
 
 
 def _check_depth_and_texts(value: Any, deepest: int) -> None:
-    """Not recursive, so that it ends where the parser's own stack was still large enough."""
+    """Iterative, so that it cannot exhaust a stack that was just large enough for the parser."""
     level, depth = [value], 0
     while level:
         below: list[Any] = []
@@ -97,4 +97,4 @@ def _check_depth_and_texts(value: Any, deepest: int) -> None:
 def _check_text(text: str) -> None:
     # A lone surrogate is a legal JSON escape and cannot be written as UTF-8 again.
     if not text.isascii() and any(0xD800 <= ord(letter) < 0xE000 for letter in text):
-        raise ValueError("a text in it holds half a character")
+        raise ValueError("a text in it holds half a surrogate pair")

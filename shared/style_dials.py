@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dials that can be turned on a finished Take; what they do stands in `performance.style`."""
+"""The dials that can be applied to a finished Take; `performance.style` applies them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .errors import ErrorKind, VividKeysError
 
 __all__ = ["MOODS", "RANGES", "StyleDials", "dials_from"]
 
-# Lowest and highest value of each dial.
+# The lowest and highest value of each dial.
 RANGES: dict[str, tuple[float, float]] = {dial.name: (dial.lowest, dial.highest) for dial in STYLE}
 
 
 @dataclass(frozen=True)
 class StyleDials(Dialled, dials=STYLE):
-    """How a performance is given. The defaults change nothing; 0 removes a motion completely.
+    """How a performance is styled. The defaults change nothing; 0 removes a motion completely.
 
     Raises VividKeysError(bad_request) for a value outside its range.
     """
@@ -38,7 +38,7 @@ class StyleDials(Dialled, dials=STYLE):
         return not self.turned()
 
     def turned(self) -> dict[str, float]:
-        """The dials that are not at their default, for notes."""
+        """The dials that are not at their default, to be recorded."""
         return {
             dial.name: float(getattr(self, dial.name))
             for dial in STYLE
@@ -47,7 +47,9 @@ class StyleDials(Dialled, dials=STYLE):
 
 
 def dials_from(values: Mapping[str, Any]) -> StyleDials:
-    """The dials that `turned` noted. Raises VividKeysError(bad_request) for anything else."""
+    """The dials that `turned` recorded. Raises VividKeysError(bad_request) for anything else."""
     if not set(values) <= set(RANGES) or any(type(v) not in (int, float) for v in values.values()):
-        raise VividKeysError(ErrorKind.BAD_REQUEST, "These are no style dials.", "Set them anew.")
+        raise VividKeysError(
+            ErrorKind.BAD_REQUEST, "These are not style dials.", "Set the dials again."
+        )
     return StyleDials(**{name: float(value) for name, value in values.items()})

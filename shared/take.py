@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take: one performance in time. Immutable; every edit makes a new one.
+"""Take: one performance over time. Immutable; every edit makes a new one.
 
 Time is `frame / fps`; frame 0 is the first audio sample. Units are seconds, metres and radians
 in Blender's axes (+Z up, the face looks along -Y, the character's left is +X).
@@ -7,17 +7,16 @@ in Blender's axes (+Z up, the face looks along -Y, the character's left is +X).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arkit import ARKIT_NAMES
 from .arrays import (
     Arrays,
-    FloatArray,
-    IntArray,
     checked_floats,
     checked_triangles,
     count_of,
@@ -29,43 +28,46 @@ from .arrays import (
 from .errors import ErrorKind, VividKeysError
 from .npz import load_npz, unusable_file
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32
+
 NATIVE_FPS = 60.0
-# Where a Take's `meta` says what its eyes were drawn from (see `redrawn_eyes`).
+# The key of `meta` under which a Take records how its eyes were generated (see `redrawn_eyes`).
 EYES_NOTE = "eyes"
 _WEIGHT_TOLERANCE = 1e-4
 
 
-def _no_offset_weights() -> FloatArray:
+def _no_offset_weights() -> Float32[np.ndarray, "0 0"]:
     return np.zeros((0, 0), np.float32)
 
 
-def _no_offset_basis() -> FloatArray:
+def _no_offset_basis() -> Float32[np.ndarray, "0 0 3"]:
     return np.zeros((0, 0, 3), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """T frames of a face, and the face [V,3] they were made for.
+    """T frames of a face, and the face they were made for.
 
-    weights           [T,52] in 0..1, in the order of `ARKIT_NAMES`
-    head_rotation     [T,3] Euler XYZ in radians (x pitch, y roll, z yaw)
-    head_translation  [T,3] metres
-    neutral           [V,3] metres; triangles [F,3]
-    offset_basis      [K,V,3] metres; offset_weights [T,K]: the vertex offset of frame t is
-                      sum over k of offset_weights[t,k] * offset_basis[k]
+    weights           in 0..1, in the order of `ARKIT_NAMES`
+    head_rotation     Euler XYZ in radians (x pitch, y roll, z yaw)
+    head_translation  metres
+    neutral           metres; the vertices of the face at rest
+    offset_basis      metres; the vertex offset of frame t is the sum over k of
+                      offset_weights[t,k] * offset_basis[k]
     meta              JSON values: sha256 of the audio, seed, settings, model names and versions
 
     Raises VividKeysError(bad_array) when an array does not fit.
     """
 
     fps: float
-    weights: FloatArray
-    head_rotation: FloatArray
-    head_translation: FloatArray
-    neutral: FloatArray
-    triangles: IntArray
-    offset_basis: FloatArray = field(default_factory=_no_offset_basis)
-    offset_weights: FloatArray = field(default_factory=_no_offset_weights)
+    weights: Float32[np.ndarray, "T 52"]
+    head_rotation: Float32[np.ndarray, "T 3"]
+    head_translation: Float32[np.ndarray, "T 3"]
+    neutral: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    offset_basis: Float32[np.ndarray, "K V 3"] = field(default_factory=_no_offset_basis)
+    offset_weights: Float32[np.ndarray, "T K"] = field(default_factory=_no_offset_weights)
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,14 +113,14 @@ class Take:
         """Seconds: frame count / fps."""
         return self.frame_count / self.fps
 
-    def offsets(self, frame: int) -> FloatArray:
-        """Vertex offsets [V,3] of one frame, in metres."""
+    def offsets(self, frame: int) -> Float32[np.ndarray, "V 3"]:
+        """The vertex offsets of one frame, in metres."""
         moved = np.tensordot(self.offset_weights[frame], self.offset_basis, axes=1)
         return np.asarray(moved, np.float32)
 
 
 def slice_take(take: Take, start: int, stop: int) -> Take:
-    """Frames start..stop-1 as a Take of their own; its frame 0 is frame `start` of this one."""
+    """Frames start..stop-1 as a separate Take; its frame 0 is frame `start` of this one."""
     weights = take.weights[start:stop]
     return replace(
         take,
@@ -131,7 +133,7 @@ def slice_take(take: Take, start: int, stop: int) -> Take:
 
 
 def _sliced_meta(take: Take, kept: range) -> dict[str, Any]:
-    """What a Take says of itself once only the frames `kept` are left of it."""
+    """The `meta` of a Take of which only the frames `kept` are left."""
     note = take.meta.get(EYES_NOTE)
     if not isinstance(note, dict) or note.get("fps") != take.fps or not len(kept):
         return {key: value for key, value in take.meta.items() if key != EYES_NOTE}
@@ -143,19 +145,19 @@ def _sliced_meta(take: Take, kept: range) -> dict[str, Any]:
 def resample_take(take: Take, fps: float) -> Take:
     """The same performance at another frame rate, by linear interpolation in time.
 
-    Frame k of the result shows time k / fps of the source; the last frame is the last one that
-    does not lie behind the source's last frame. No low-pass: it would open closed lips.
+    Frame k of the result shows time k / fps of the source; the last one is not later than the
+    source's last frame. There is no low-pass filter: it would open closed lips.
     """
     if fps == take.fps:
         return take
     if not (np.isfinite(fps) and fps > 0):
         raise VividKeysError(ErrorKind.BAD_REQUEST, f"A frame rate of {fps} cannot be used.")
 
-    def blend(curves: FloatArray) -> FloatArray:
+    def blend(curves: Float32[np.ndarray, "T N"]) -> Float32[np.ndarray, "T2 N"]:
         return resampled_curves(curves, take.fps, fps)
 
     note = take.meta.get(EYES_NOTE)
-    # Eyes that were resampled twice cannot be told from the curves any more.
+    # Eyes that were resampled twice cannot be separated from the curves any more.
     known = isinstance(note, dict) and note.get("fps") == take.fps
     meta = {key: value for key, value in take.meta.items() if known or key != EYES_NOTE}
     return replace(
@@ -169,10 +171,12 @@ def resample_take(take: Take, fps: float) -> Take:
     )
 
 
-def resampled_curves(curves: FloatArray, fps: float, wanted: float) -> FloatArray:
-    """Curves [T, n] at `fps` frames a second as [T2, n] at another rate; see `resample_take`."""
+def resampled_curves(
+    curves: Float32[np.ndarray, "T N"], fps: float, wanted: float
+) -> Float32[np.ndarray, "T2 N"]:
+    """Curves at `fps` frames per second, resampled to `wanted`; see `resample_take`."""
     last = len(curves) - 1
-    # The small allowance keeps the last frame when 1/60 and 1/30 meet up to rounding.
+    # The small tolerance keeps the last frame when 1/60 and 1/30 coincide up to rounding.
     count = int(np.floor(last / fps * wanted + 1e-6)) + 1
     position = np.minimum(np.arange(count) * (fps / wanted), last)
     before = np.floor(position + 1e-9).astype(np.int64)
@@ -200,8 +204,8 @@ def take_to_arrays(take: Take) -> Arrays:
     return arrays
 
 
-def take_from_arrays(arrays: Arrays) -> Take:
-    """The Take that `take_to_arrays` took apart; VividKeysError(bad_array) when parts lack."""
+def take_from_arrays(arrays: Mapping[str, Any]) -> Take:
+    """The Take in the arrays of `take_to_arrays`. Raises VividKeysError(bad_array)."""
     missing = sorted(({*_ARRAYS, "fps", "meta"}) - set(arrays))
     if missing:
         raise VividKeysError(ErrorKind.BAD_ARRAY, f"A Take lacks {', '.join(missing)}.")
@@ -216,10 +220,10 @@ def take_from_arrays(arrays: Arrays) -> Take:
 
 
 def save_take(take: Take, path: Path) -> None:
-    """Write a *.take.npz for numpy alone, without pickle: `float(z["fps"])`, and `meta` is JSON.
+    """Write a *.take.npz that numpy reads without pickle: `float(z["fps"])`, and `meta` is JSON.
 
     Two arrays differ from those of `take_to_arrays`: `fps` is a number and `meta` a text, both of
-    shape (); older files have them as they are there.
+    shape (). Older files have them as `take_to_arrays` does.
     """
     arrays = take_to_arrays(take)
     arrays["fps"] = arrays["fps"].reshape(())
@@ -237,7 +241,7 @@ def load_take(path: Path) -> Take:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"'{path.name}' does not name the 52 ARKit blendshapes.",
-            "Choose a *.take.npz that VividKeys has made.",
+            "Choose a *.take.npz made by VividKeys.",
         )
     order = [names.index(name) for name in ARKIT_NAMES]
     weights = np.asarray(arrays.get("weights"))

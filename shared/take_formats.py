@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Take can be written as, declared once for the extension and the command line.
+"""The file formats a Take can be written in, declared once for the extension and command line.
 
 A new format is a line here and its writer in `formats`.
 """
@@ -18,8 +18,8 @@ from .take import Take, save_take
 class TakeFormat:
     """A kind of file that holds the curves of a Take, at the Take's own frame rate.
 
-    `name` is what scripts say in Blender, `option` what the command line calls the file that is
-    written beside the Take ("" for the Take itself). `what` is the file in a sentence.
+    `name` is the format's name in Blender's scripts, `option` the command line's option for a file
+    written beside the Take ("" for the Take itself). `what` names the file in a sentence.
     """
 
     name: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that never exist half-written: one beside each takes its place once it is done.
+"""Files that are never left half-written: a temporary file replaces each once it is complete.
 
-Only the standard library, and readable to Python 3.9: the installer uses it before anything is
-installed. It guards against failures of the program, not against a power cut.
+Standard library only, and runs on Python 3.9: the installer uses it before anything is installed.
+It guards against failures of the program, not against a power cut.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path, *, suffix: str = ".tmp", private: bool = False) -> Iterator[Path]:
-    """An empty file of a name that nobody else has, beside `path`; filled, it becomes `path`.
+    """Yield an empty temporary file beside `path` that replaces `path` when the block ends.
 
-    The folder is made. What is raised inside leaves an older file as it was and no temporary one.
-    `suffix` is the temporary name's, for writers that go by it. A new file gets the permissions
-    that files usually get, one that is replaced hands on its own, and a `private` one can be read
-    by its owner alone from its first moment on. Raises OSError.
+    Missing folders are created. If the block raises, an older file stays as it was and the
+    temporary one is removed. `suffix` ends the temporary name, for writers that choose a format by
+    it. A new file gets the usual permissions, a replaced one keeps its own, and a `private` one is
+    readable only by its owner from the start. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{suffix}")
@@ -33,9 +33,9 @@ def written_whole(path: Path, *, suffix: str = ".tmp", private: bool = False) ->
             with suppress(FileNotFoundError):
                 mode = stat.S_IMODE(path.stat().st_mode)
         yield temporary
-        # Some writers make a file of their own in its place.
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        # Some writers put a new file in its place.
+        temporary.chmod(mode)
+        temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -22,19 +22,19 @@ class Animate(DialOptions, TakeFileOptions, dials=applied(Applied.MOTION) + appl
     """Turn speech into face animation: blendshape weights, blinks and head motion."""
 
     audio: tyro.conf.Positional[Path]
-    """The recording: wav, flac, ogg, mp3, m4a, or a film with sound."""
+    """The recording: wav, flac, ogg, mp3, m4a, or a video with sound."""
     out: Path
     """The Take to write, for instance line.take.npz."""
     image: Path | None = None
     """A photo of the face that will speak; without it the average face is used."""
     weights: Path | None = None
-    """Weights of the motion network instead of those that come along, for instance fine-tuned."""
+    """Weights of the motion network instead of the shipped ones, for instance fine-tuned."""
     seed: int = 0
-    """Blinks and head motion follow from this number; the same seed gives the same Take."""
+    """Determines blinks and head motion; the same seed gives the same Take."""
     fps: float = NATIVE_FPS
     """Frames per second of the Take."""
     moods: Path | None = None
-    """A table of moods over time: CSV with the column time_s and one for each mood."""
+    """A table of moods over time: CSV with a column time_s and one per mood."""
     style: StyleOptions = field(default_factory=StyleOptions)
 
     def run(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`capture`: films of a talking face become Takes, and material for fine-tuning."""
+"""`capture`: tracks videos of a talking face into Takes, also as data for fine-tuning."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from backend.commands.progress import progress_bar
 
 @dataclass(frozen=True)
 class Capture:
-    """Track a talking face in films into Takes that a network can be fine-tuned on.
+    """Track a talking face in videos into Takes that a network can be fine-tuned on.
 
     Animating a real person's face, or training on it, needs that person's consent.
     """
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
-    """Films in which one person speaks to the camera, the face well lit and not covered."""
+    """Videos in which one person speaks to the camera, with the face well lit and not covered."""
     out: Path
     """A folder for NAME.take.npz, NAME.wav, NAME.capture.json and index.json."""
     neutral: Path | None = None
-    """A photo of the actor at rest; without it the calmest pictures of each film are used."""
+    """A photo of the actor at rest; without it the calmest frames of each video are used."""
     shift: float = 0.0
-    """Milliseconds to move the picture's motion later; negative moves it earlier."""
+    """Milliseconds to move the motion later; negative values move it earlier."""
     correct_sync: bool = False
-    """Take back the measured offset between picture and sound."""
+    """Correct the measured offset between picture and sound."""
     plot: Path | None = None
-    """A folder for a PNG per film: lips and blinks over the waveform."""
+    """A folder for a PNG per video: lips and blinks over the waveform."""
 
     def run(self) -> int:
         from backend.training.capture.clip import CaptureSettings
@@ -38,17 +38,17 @@ class Capture:
 
         if not self.videos:
             raise VividKeysError(
-                ErrorKind.BAD_REQUEST, "No film was named.", "Name at least one video file."
+                ErrorKind.BAD_REQUEST, "No video was named.", "Name at least one video file."
             )
         if not abs(self.shift) <= 2000.0:
             raise VividKeysError(
                 ErrorKind.BAD_REQUEST,
                 f"A shift of {self.shift} ms is not between -2000 and 2000.",
-                "Films that are further off have to be cut first.",
+                "Cut videos that are further out of sync first.",
             )
         settings = CaptureSettings(
             neutral=self.neutral, shift=self.shift / 1000.0, correct_sync=self.correct_sync
         )
-        with progress_bar("Reading the films") as watch:
+        with progress_bar("Reading the videos") as watch:
             done, failed = capture_films(self.videos, self.out, settings, self.plot, watch)
         return report(done, failed, self.out)

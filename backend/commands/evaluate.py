@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evaluate`: figures on real data, with a floor and a public peer beside them."""
+"""`evaluate`: quality measured on real data, beside a floor and a public baseline."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import tyro
 
 @dataclass(frozen=True)
 class EvaluateSpeech:
-    """Lip figures from phones: closures, rounding, tucks, silence, lag."""
+    """Measure lips against phones: closures, rounding, tucks, silence, lag."""
 
     data: Path
     """A folder of recordings, each with its phones: NAME.wav and NAME.phones.json."""
     weights: Path | None = None
     """Other weights than the shipped ones: a motion.safetensors."""
     live: bool = False
-    """Also measure a live performance, which hears less of what follows."""
+    """Also measure a live performance, which has less look-ahead."""
     plot: Path | None = None
     """Draw the curves of each recording over its waveform and phones: a folder for PNG files."""
     json: bool = False
@@ -35,7 +35,7 @@ class EvaluateSpeech:
 
 @dataclass(frozen=True)
 class EvaluateHeadPose:
-    """Head motion against tracked heads: spread, speed, share of slow motion, seeds."""
+    """Compare head motion with tracked heads: spread, speed, share of slow motion, seeds."""
 
     data: Path
     """A folder of tracks: track_*.csv with time_s, pitch_deg, yaw_deg, roll_deg."""
@@ -50,7 +50,7 @@ class EvaluateHeadPose:
 
 @dataclass(frozen=True)
 class EvaluateBadInput:
-    """Silence, noise, music, broken recordings: does the mouth stay calm?"""
+    """Check that the mouth stays calm on silence, noise, music and damaged recordings."""
 
     weights: Path | None = None
     """Other weights than the shipped ones: a motion.safetensors."""
@@ -65,12 +65,12 @@ class EvaluateBadInput:
 
 @dataclass(frozen=True)
 class EvaluateFaces:
-    """The muscle table against a reference head; photos: how many give a face, how well it fits."""
+    """Compare the muscle table with a reference head; how many photos give a face, how well."""
 
     data: Path
     """The data folder that holds heads/ and faces/."""
     most: int = 40
-    """Photos to try from each folder; 0 tries all."""
+    """How many photos to try from each folder; 0 tries all."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -82,14 +82,14 @@ class EvaluateFaces:
 
 @dataclass(frozen=True)
 class EvaluateTeacher:
-    """Lips in millimetres: the teacher's mesh against weights alone, the student against both."""
+    """Compare lips in millimetres: the teacher's mesh, weights alone, and the student."""
 
     cache: Path = Path(".cache/training")
-    """The folder of the corpora; without held-out ones there, espeak-ng speaks some."""
+    """The folder of the corpora; if it has no held-out ones, espeak-ng speaks some."""
     seconds: float = 120.0
     """How much of each corpus to use."""
     picture: Path | None = None
-    """Only draw the lips in a row of poses: weights alone and driven, a PNG."""
+    """Only draw the lips in a row of poses, by weights alone and driven, as a PNG."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -107,18 +107,18 @@ class EvaluateTeacher:
 
 @dataclass(frozen=True)
 class EvaluateVideo:
-    """Rendered videos: against real clips, their Takes and their photos; with ablations."""
+    """Compare rendered videos with real clips, their Takes and their photos; with ablations."""
 
     data: Path
-    """The data folder that holds video/, faces/ and speech/; what it lacks is skipped."""
+    """The data folder that holds video/, faces/ and speech/; missing parts are skipped."""
     clips: int = 0
-    """Clips to compare with; 0 takes all."""
+    """How many clips to compare with; 0 takes all."""
     only: tuple[Literal["clips", "lips", "pose"], ...] = ("clips", "lips", "pose")
-    """Parts to measure: real clips acted again, lips of rendered Takes, swinging heads."""
+    """Parts to measure: re-enacted real clips, lips of rendered Takes, turning heads."""
     quick: bool = False
     """Every second frame, the whole pipeline and the plain warp only, fewer videos."""
     workers: int = 1
-    """Processes that compare clips side by side."""
+    """How many processes compare clips in parallel."""
     sheet: Path | None = None
     """Also draw contact sheets: a folder for PNG files."""
     weights: Path | None = None

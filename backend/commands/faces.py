@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`faces sheet`: all shapes of a face on one picture, to be looked at."""
+"""`faces sheet`: a picture of all shapes of a face."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Faces:
     """Look at a face and its shapes without Blender."""
 
     what: tyro.conf.Positional[Literal["sheet"]]
-    """sheet: the 52 shapes, and the combinations that speech needs, on one picture."""
+    """sheet: the 52 shapes, and the combinations that speech needs, in one picture."""
     out: Path
     """The picture to write, for instance sheet.png."""
     image: Path | None = None

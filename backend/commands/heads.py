@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`heads`: which heads there are beside our own; adding and removing them."""
+"""`heads`: lists, adds and removes heads beside VividKeys' own."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class AddHead:
     path: tyro.conf.Positional[Path]
     """The mesh file, or a folder with one OBJ file per shape."""
     name: str | None = None
-    """How it is called; default: the file's name."""
+    """The head's name; default: the file's name."""
     landmarks: Path | None = None
-    """An .npz that says where the 468 landmarks are; default: they are looked for."""
+    """An .npz with the positions of the 468 landmarks; default: they are found automatically."""
     licence: str = ""
-    """Under which terms it may be used; shown in the list."""
+    """The terms under which it may be used; shown in the list."""
     identity: bool = False
-    """Let the head take on a little of each photo's face, also where it has no modes for that."""
+    """Adapt the head slightly to each photo's face, even if it has no identity modes."""
 
     def run(self) -> int:
         from backend.heads import add_head
@@ -60,7 +60,7 @@ class RemoveHead:
     """Delete an installed head."""
 
     name: tyro.conf.Positional[str]
-    """Its name in the list."""
+    """The head's name in the list."""
 
     def run(self) -> int:
         from backend.heads import remove_head
@@ -72,7 +72,7 @@ class RemoveHead:
 
 @dataclass(frozen=True)
 class Heads:
-    """See, add and remove heads that a photo can be put onto."""
+    """List, add and remove heads that a photo can be put onto."""
 
     action: (
         Annotated[ListHeads, tyro.conf.subcommand("list")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`keys`: which computers may use this backend over the network."""
+"""`keys`: manages the computers that may use this backend over the network."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class KeysList:
         for client in clients:
             print(f"{client.name}  added {time.strftime('%Y-%m-%d', time.localtime(client.added))}")
         if not clients:
-            print("no client may connect yet; let one in with: python -m backend keys add NAME")
+            print("no client may connect yet; add one with: python -m backend keys add NAME")
         return 0
 
 
 @dataclass(frozen=True)
 class KeysAdd:
-    """Let a client in and write the key file to give to it."""
+    """Add a client and write its key file."""
 
     name: tyro.conf.Positional[str]
     """A name for the client, for instance laptop-anna."""
     address: str = ""
-    """Where the client will find this backend, for instance 192.168.1.20:7761."""
+    """Where the client reaches this backend, for instance 192.168.1.20:7761."""
     out: Path | None = None
     """The key file to write; NAME.vividkeys-key in this folder by default."""
     data: Path | None = None
@@ -50,16 +50,16 @@ class KeysAdd:
 
         path = make_client(self.name, data_folder=self.data, address=self.address, out=self.out)
         print(f"wrote {path}")
-        print("It holds a secret: carry it to the client's computer and choose it in the panel.")
+        print("It holds a secret: take it to the client's computer and choose it in the panel.")
         return 0
 
 
 @dataclass(frozen=True)
 class KeysRemove:
-    """Shut a client out, also from a backend that is running."""
+    """Remove a client, even from a running backend."""
 
     name: tyro.conf.Positional[str]
-    """The name it was added under."""
+    """The name under which it was added."""
     data: Path | None = None
     """The backend's data folder; the user's own by default."""
 
@@ -78,7 +78,7 @@ class KeysRemove:
 
 @dataclass(frozen=True)
 class Keys:
-    """Let other computers use this backend, or shut them out."""
+    """Let other computers use this backend, or no longer."""
 
     action: (
         Annotated[KeysList, tyro.conf.subcommand("list")]

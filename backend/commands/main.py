@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the command line, runs the command it names and turns errors into exit codes."""
+"""Parses the command line, runs the command it names and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ EXIT_INTERRUPTED = 130
 
 
 class Command(Protocol):
+    """A parsed command."""
+
     def run(self) -> int:
         """Do the work and return the exit code."""
         ...
@@ -58,7 +60,7 @@ Commands = (
 
 
 def parse(arguments: list[str]) -> Command:
-    """The command that `arguments` name; prints help or the mistake and exits otherwise."""
+    """The command that `arguments` name; otherwise prints help or what is wrong and exits."""
     parsed = tyro.cli(
         cast(type[Command], Commands),
         prog="python -m backend",
@@ -70,7 +72,7 @@ def parse(arguments: list[str]) -> Command:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; 0 when it went well, 1 when the user can mend it, 130 when interrupted."""
+    """Run one command; 0 on success, 1 for errors that the user can fix, 130 when interrupted."""
     command = parse(arguments)
     try:
         return command.run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moods that come and go, from a table."""
+"""Reads moods that change over time from a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from shared.errors import ErrorKind, VividKeysError
 from shared.performance.style import MOODS
@@ -19,12 +19,12 @@ TIME = "time_s"
 
 @dataclass(frozen=True, eq=False)
 class MoodTable:
-    """`times` [N] in seconds, in order; `curves`: by mood its strength [N] in 0..1."""
+    """`times` in seconds, ascending; `curves`: the strength of each mood, in 0..1."""
 
-    times: NDArray[np.float64]
-    curves: dict[str, NDArray[np.float64]]
+    times: Float64[np.ndarray, " N"]
+    curves: dict[str, Float64[np.ndarray, " N"]]
 
-    def at(self, take: Take) -> dict[str, NDArray[np.float32]]:
+    def at(self, take: Take) -> dict[str, Float32[np.ndarray, " T"]]:
         """Every mood at the frames of a Take, linear between rows and constant outside."""
         frames = np.arange(take.frame_count) / take.fps
         return {
@@ -34,7 +34,7 @@ class MoodTable:
 
 
 def read_moods(path: Path) -> MoodTable:
-    """A CSV with a column `time_s` and one for each mood. Raises VividKeysError(bad_file)."""
+    """Read a CSV with a column `time_s` and one per mood. Raises VividKeysError(bad_file)."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
@@ -46,18 +46,18 @@ def read_moods(path: Path) -> MoodTable:
             raise ValueError("its lines have different numbers of columns")
         values = np.array([[float(cell) for cell in row] for row in rows[1:]], np.float64)
         if not len(values):
-            raise ValueError("it has no lines of numbers")
+            raise ValueError("it has no rows of numbers")
         columns = dict(zip(header, values.T, strict=True))
         times = columns.pop(TIME)
         if not np.isfinite(values).all() or (np.diff(times) <= 0).any():
-            raise ValueError("its times do not grow from line to line")
+            raise ValueError("its times do not increase from row to row")
         if any((curve < 0).any() or (curve > 1).any() for curve in columns.values()):
             raise ValueError("a mood is not between 0 and 1")
     except (OSError, ValueError, csv.Error) as error:
         reason = "it cannot be read" if isinstance(error, OSError) else str(error)
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path.name}' is no table of moods: {reason}.",
-            f"Give a CSV such as: {TIME},joy,sadness",
+            f"'{path.name}' is not a table of moods: {reason}.",
+            f"Use a CSV with a first line such as: {TIME},joy,sadness",
         ) from error
     return MoodTable(times, columns)

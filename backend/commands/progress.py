@@ -14,7 +14,7 @@ from backend.watch import Watch
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Watch]:
-    """Yields who watches the work; draws to stderr, so that stdout stays clean."""
+    """Yield a Watch that draws the progress to stderr, so that stdout stays clean."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -21,7 +21,7 @@ class Reconstruct:
     out: Path
     """The face to write, for instance face.npz."""
     head: str = ""
-    """One of the installed heads (see `heads list`); default: our own."""
+    """One of the installed heads (see `heads list`); default: VividKeys' own."""
 
     def run(self) -> int:
         from backend.heads import head_from_photo

@@ -17,14 +17,14 @@ CONSENT = "Only animate the face of someone who agreed to it."
 
 @dataclass(frozen=True)
 class Render:
-    """Let the face on a photo speak. Only with the consent of the person it belongs to."""
+    """Make the face in a photo speak. Only with the consent of the person it belongs to."""
 
     take: tyro.conf.Positional[Path]
     """The Take, for instance line.take.npz (see `animate`)."""
     image: Path
     """The photo."""
     out: Path
-    """The video: .mp4, .mov (ProRes 4444), or .png or a folder for a picture of each frame."""
+    """The video: .mp4, .mov (ProRes 4444), or .png or a folder for one picture per frame."""
     audio: Path | None = None
     """The recording; without it the video is silent."""
     size: int = 0
@@ -34,13 +34,13 @@ class Render:
     background: Literal["keep", "blur", "green", "alpha"] = "keep"
     """What is behind the person; alpha needs .mov or .png."""
     mark: bool = False
-    """Write a visible sign into the picture that it is generated."""
+    """Write a visible note into the picture that it is generated."""
     preview: bool = False
-    """Small and quick, to see whether it is the right one."""
+    """A small, quick video to check the result first."""
     duration: float | None = None
-    """Only the first so many seconds."""
+    """Render only the first seconds, this many."""
     keep_partial: bool = False
-    """Keep what was done when rendering fails or is stopped, so that it plays."""
+    """Keep a playable video of what was rendered when rendering fails or is stopped."""
     device: str = "auto"
     """auto, cpu, or for instance cuda:0."""
 

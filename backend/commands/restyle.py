@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`restyle`: a Take given in another way, without listening to the voice again."""
+"""`restyle`: changes the style of a finished Take, without the voice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.take import load_take
 class Restyle(DialOptions, TakeFileOptions, dials=applied(Applied.MOTION)):
     """Turn the style dials of a finished Take: smile, moods, amplitudes. Takes milliseconds.
 
-    Keep the Take as `animate` wrote it and restyle that: dials add to what was turned before.
+    Keep the Take that `animate` wrote and restyle that one: dials add to earlier changes.
     """
 
     take: tyro.conf.Positional[Path]
@@ -28,7 +28,7 @@ class Restyle(DialOptions, TakeFileOptions, dials=applied(Applied.MOTION)):
     out: Path
     """The Take to write, for instance line-happy.take.npz."""
     moods: Path | None = None
-    """A table of moods over time: CSV with the column time_s and one for each mood."""
+    """A table of moods over time: CSV with a column time_s and one per mood."""
     style: StyleOptions = field(default_factory=StyleOptions)
 
     def run(self) -> int:
@@ -36,11 +36,11 @@ class Restyle(DialOptions, TakeFileOptions, dials=applied(Applied.MOTION)):
         moods = read_moods(self.moods) if self.moods is not None else None
         take = load_take(self.take)
         if before := take.meta.get("style"):
-            print(f"note: {_in_words(before)} was turned before; this comes on top")
+            print(f"note: {_in_words(before)} was applied earlier; this is added to it")
         styled = restyle_take(take, dials, moods.at(take) if moods is not None else None)
         written = self.write_take(styled, self.out)
         turned = {**dials.turned(), **dict.fromkeys(moods.curves if moods else (), "curve")}
-        print(f"{styled.frame_count} frames with {_in_words(turned) or 'no dial turned'}")
+        print(f"{styled.frame_count} frames with {_in_words(turned) or 'no dials turned'}")
         for path in written:
             print(f"wrote {path}")
         return 0

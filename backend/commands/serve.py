@@ -14,11 +14,11 @@ class Serve:
     """Serve Blender over ZeroMQ; every connection is encrypted and needs a key."""
 
     host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other computers with a key connect."""
+    """The address to listen on; 0.0.0.0 lets other computers with a key connect."""
     port: int = DEFAULT_PORT
     """The TCP port; 0 takes any that is free."""
     data: Path | None = None
-    """Keys, uploads and results are kept here; the user's own data folder by default."""
+    """A folder for keys, uploads and results; the user's own data folder by default."""
     child: bool = False
     """Used by the add-on: serve the process that started this one, over its pipes."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dials as options of commands."""
+"""The dials as command-line options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.dials import Applied, Dial, applied
 
 
 class DialOptions(Dialled):
-    """Mixed into a command that has dials among its own options."""
+    """Mixin for a command that has dials among its own options."""
 
     @classmethod
     def field_type(cls, dial: Dial) -> Any:
@@ -22,4 +22,4 @@ class DialOptions(Dialled):
 
 @dataclass(frozen=True)
 class StyleOptions(DialOptions, dials=applied(Applied.CURVES)):
-    """How the performance is given; no mood or amplitude opens lips that are closed."""
+    """The style of the performance; no mood or amplitude opens lips that are closed."""

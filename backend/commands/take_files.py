@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that commands write a Take to: --out, and those beside it that other programs read."""
+"""The files that commands write a Take to: --out, and formats for other programs beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BESIDE = tuple(form for form in TAKE_FORMATS if form.option)
 
 
 class TakeFileOptions:
-    """Mixed into a command that has --out: an option for each other format a Take can have."""
+    """Mixin for a command with --out: adds an option for each other format of a Take."""
 
     def __init_subclass__(cls, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -33,7 +33,7 @@ class TakeFileOptions:
         )
 
     def write_take(self, take: Take, out: Path) -> list[Path]:
-        """Write the Take to `out`, and whatever else was asked for; returns all paths."""
+        """Write the Take to `out` and in the other requested formats; returns all paths."""
         save_take(take, out)
         written = [out]
         for form in _BESIDE:

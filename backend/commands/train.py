@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`train`: make the shipped weights again, or better ones."""
+"""`train`: reproduces the shipped weights, or trains better ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tyro
 
 @dataclass(frozen=True)
 class TrainMotion:
-    """Build the corpora and train the network that listens; resumes where it stopped.
+    """Build the corpora and train the motion network; resumes where it stopped.
 
     Set OMP_WAIT_POLICY=PASSIVE on a busy machine. For several processes or graphics cards:
     torchrun --nproc-per-node N -m backend train motion, and so on.
@@ -23,33 +23,33 @@ class TrainMotion:
     real: Path | None = None
     """A copy of speechocean762 with utterances.csv; without it only synthetic voices are used."""
     native: Annotated[tuple[tuple[str, Path, str], ...], tyro.conf.UseAppendAction] = ()
-    """NAME FOLDER LANGUAGE: recordings with their texts to learn from too; may be repeated.
+    """NAME FOLDER LANGUAGE: recordings with transcripts to train on as well; may be repeated.
     A name that ends in -held-out is built for evaluation and never trained on."""
     finetune: Path | None = None
     """A folder that `capture` wrote: adapt finished weights to that actor instead of training. Of
-    the options below only --out, --initial, --seed and --threads count then."""
+    the options below only --out, --initial, --seed and --threads apply then."""
     out: Path | None = None
-    """Checkpoints, and at the end motion.safetensors; out/motion or out/finetuned by default."""
+    """Checkpoints, and finally motion.safetensors; out/motion or out/finetuned by default."""
     espeak_seconds: float = 4200.0
     """How much espeak-ng speech to synthesise."""
     flite_seconds: float = 3000.0
     """How much flite speech to synthesise, where flite is installed."""
     festival_seconds: float = 2400.0
-    """How much festival speech to synthesise, over all of its voices that are installed."""
+    """How much festival speech to synthesise, over all of its installed voices."""
     minutes: float = 45.0
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 6000
     """Batches of 16 pieces of 3 s."""
     initial: Path | None = None
-    """Weights or a checkpoint to begin with instead of random weights."""
+    """Weights or a checkpoint to start from instead of random weights."""
     rate: float = 1.3e-3
-    """The learning rate at its highest; going on from finished weights asks for less."""
+    """The peak learning rate; continuing from finished weights needs a lower one."""
     seed: int = 0
-    """First weights and batches follow from it; the learning rate also follows the clock."""
+    """Determines the initial weights and batches; the learning rate also depends on the clock."""
     threads: int = 1
-    """Threads of the network; one is quickest on a laptop."""
+    """Threads of the network; one is fastest on a laptop."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network learns; auto takes a CUDA device where there is one."""
+    """Where to train; auto uses a CUDA device if there is one."""
 
     def run(self) -> int:
         if self.finetune is not None:
@@ -88,7 +88,7 @@ class TrainMotion:
         return 0
 
     def _build(self) -> None:
-        """Corpora and features, as far as they are not there."""
+        """Build the corpora and features that do not exist yet."""
         from backend.training.corpus.align import align_folder
         from backend.training.corpus.synthesise import synthesise
         from backend.training.motion.prepare import (
@@ -108,30 +108,30 @@ class TrainMotion:
 
 
 def _native(name: str) -> str:
-    """The name of a corpus of recordings, as recipes know them."""
+    """The name of a corpus of recordings, as recipes refer to it."""
     return name if name.startswith("native-") else f"native-{name}"
 
 
 @dataclass(frozen=True)
 class TrainHeadPose:
-    """Learn the head-pose codebook and the choice of its codes; resumes where it stopped."""
+    """Train the head-pose codebook and the network that chooses codes; resumes where it stopped."""
 
     tracks: Path
     """A folder of tracks: track_*.csv with time_s, pitch_deg, yaw_deg, roll_deg."""
     cache: Path = Path(".cache/training")
     """The corpora of `train motion`; eSpeak NG's is built here if there is none."""
     out: Path = Path("out/head_pose")
-    """Checkpoints, and at the end head_pose.safetensors."""
+    """Checkpoints, and finally head_pose.safetensors."""
     held_out: tuple[str, ...] = ("track_05", "track_11", "track_16")
-    """Tracks to leave out, by the names of their files."""
+    """Tracks to leave out, by file name."""
     codebook_steps: int = 4000
     """Batches of 512 windows for the codebook."""
     mapping_steps: int = 4000
     """Batches of 512 windows for the choice of codes."""
     seed: int = 0
-    """First weights and batches follow from it; the learning rate also follows the clock."""
+    """Determines the initial weights and batches; the learning rate also depends on the clock."""
     threads: int = 1
-    """Threads of the networks; one is quickest on a laptop."""
+    """Threads of the networks; one is fastest on a laptop."""
 
     def run(self) -> int:
         from backend.training.head_pose.run import run
@@ -151,7 +151,7 @@ class TrainHeadPose:
 
 @dataclass(frozen=True)
 class TrainMotionVae:
-    """Learn the motion and the occlusion that the mesh's geometry misses; resumes where it stopped.
+    """Train the motion and occlusion that the mesh's geometry lacks; resumes where it stopped.
 
     For several processes or graphics cards: torchrun --nproc-per-node N -m backend train
     motion-vae, and so on.
@@ -160,25 +160,25 @@ class TrainMotionVae:
     samples: Path
     """A folder of samples, made by python -m backend.training.video.make_samples."""
     held_out: Path | None = None
-    """Samples of other people: figures for them are printed now and then."""
+    """Samples of other people: their figures are printed from time to time."""
     out: Path = Path("out/motion_vae")
-    """Checkpoints, and at the end motion_vae.safetensors."""
+    """Checkpoints, and finally motion_vae.safetensors."""
     minutes: float = 20.0
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 100_000
-    """Batches; their size is chosen for the device where `batch` is 0."""
+    """Batches; where `batch` is 0 their size is chosen for the device."""
     batch: int = 0
-    """Samples of a batch; 6 on a CPU and 48 on a GPU by default."""
+    """Samples per batch; 6 on a CPU and 48 on a GPU by default."""
     rate: float = 0.0
-    """The learning rate at its highest; chosen for the device where it is 0."""
+    """The peak learning rate; 0 chooses it for the device."""
     initial: Path | None = None
-    """Weights to begin with instead of random ones."""
+    """Weights to start from instead of random ones."""
     seed: int = 0
-    """First weights and batches follow from it; the learning rate also follows the clock."""
+    """Determines the initial weights and batches; the learning rate also depends on the clock."""
     threads: int = 1
     """Threads of the network on a CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network learns; auto takes a CUDA device where there is one."""
+    """Where to train; auto uses a CUDA device if there is one."""
 
     def run(self) -> int:
         from backend.training.loop.parallel import join_workers
@@ -203,7 +203,7 @@ class TrainMotionVae:
 
 @dataclass(frozen=True)
 class TrainGenerator:
-    """Learn to paint what the moved photo cannot show; resumes where it stopped.
+    """Train the network that paints what the moved photo cannot show; resumes where it stopped.
 
     For several processes or graphics cards: torchrun --nproc-per-node N -m backend train
     generator, and so on.
@@ -212,28 +212,28 @@ class TrainGenerator:
     samples: Path
     """A folder of samples, made by python -m backend.training.video.make_samples."""
     held_out: Path | None = None
-    """Samples of other people: figures for them are printed now and then."""
+    """Samples of other people: their figures are printed from time to time."""
     motion_vae: Path | None = None
-    """Weights of the motion-VAE that moves the photo; the shipped ones by default, if there are
-    any, or else the geometry alone."""
+    """Weights of the motion-VAE that moves the photo; by default the shipped ones if there are any,
+    otherwise the geometry alone."""
     out: Path = Path("out/generator")
-    """Checkpoints, and at the end generator.safetensors."""
+    """Checkpoints, and finally generator.safetensors."""
     minutes: float = 40.0
     """Training ends after this time or after `steps`, whichever comes first."""
     steps: int = 100_000
-    """Batches; their size is chosen for the device where `batch` is 0."""
+    """Batches; where `batch` is 0 their size is chosen for the device."""
     batch: int = 0
-    """Samples of a batch; 5 on a CPU and 32 on a GPU by default."""
+    """Samples per batch; 5 on a CPU and 32 on a GPU by default."""
     rate: float = 0.0
-    """The learning rate at its highest; chosen for the device where it is 0."""
+    """The peak learning rate; 0 chooses it for the device."""
     initial: Path | None = None
-    """Weights to begin with instead of random ones."""
+    """Weights to start from instead of random ones."""
     seed: int = 0
-    """First weights and batches follow from it; the learning rate also follows the clock."""
+    """Determines the initial weights and batches; the learning rate also depends on the clock."""
     threads: int = 1
     """Threads of the network on a CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network learns; auto takes a CUDA device where there is one."""
+    """Where to train; auto uses a CUDA device if there is one."""
 
     def run(self) -> int:
         from backend.models import FOLDER
@@ -261,7 +261,7 @@ class TrainGenerator:
 
 @dataclass(frozen=True)
 class Train:
-    """Make the shipped weights again, or better ones."""
+    """Reproduce the shipped weights, or train better ones."""
 
     what: (
         Annotated[TrainMotion, tyro.conf.subcommand("motion")]

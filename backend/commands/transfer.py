@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`transfer`: a mesh of a head becomes a set of the 52 keys for it."""
+"""`transfer`: makes the 52 keys for the mesh of a head."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Transfer:
     out: Path
     """The keys to write, for instance keys.npz."""
     style: Literal["auto", "human", "stylised"] = "auto"
-    """What the face is; auto tells by its proportions."""
+    """What kind of face it is; auto decides by its proportions."""
     surface_only: bool = False
-    """Make keys also for a face whose mouth cannot open."""
+    """Also make keys for a face whose mouth cannot open."""
     shapes_of: str = ""
-    """An installed head whose shapes the keys are to have (see `heads list`)."""
+    """An installed head whose shapes the keys take (see `heads list`)."""
 
     def run(self) -> int:
         from backend.heads import shapes_of_head

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door: ZeroMQ asks here whether a client's public key is known, before anything is read."""
+"""Access control: ZeroMQ asks here whether a client's public key is known before it reads on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class KnownKeys:
-    """Which name a public key belongs to; follows the clients' file while the server runs."""
+    """The client names of public keys; follows the clients' file while the server runs."""
 
     def __init__(self, clients_file: Path | None, one_time: dict[str, str] | None = None) -> None:
         self._file = clients_file
         self._one_time = dict(one_time or {})
         self._stamp: tuple[int, int, int] | None = None
         self._names: dict[str, str] = {}
-        self._lock = threading.Lock()  # asked from the authenticator's thread and the server's
+        self._lock = threading.Lock()  # used on the authenticator's thread and the server's
 
     def name_of(self, public_key: str) -> str | None:
         """The client's name, or None for a key that nobody added or that was removed."""
@@ -47,7 +47,7 @@ class KnownKeys:
         except FileNotFoundError:
             self._names, self._stamp = {}, None
         except (OSError, VividKeysError) as error:
-            # A damaged file lets nobody in rather than everybody who was in before.
+            # With a damaged file nobody is let in, not even those who were before.
             self._names, self._stamp = {}, None
             _log.error("The list of clients cannot be used: %s", error)
 
@@ -66,9 +66,9 @@ class Door:
     def close(self) -> None:
         self._authenticator.stop()
 
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Called by the authenticator with the client's public key in Z85."""
+    def callback(self, _domain: str, key: bytes) -> bool:
+        """Whether to let a client in; called by the authenticator with its public key in Z85."""
         name = self._known.name_of(key.decode("ascii"))
         if name is None:
-            _log.warning("A client with an unknown key was turned away.")
+            _log.warning("A client with an unknown key was refused.")
         return name is not None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One worker and the jobs that wait for it: whose turn it is, cancel, and a worker that dies.
+"""One worker and the jobs that wait for it: taking turns, cancelling, and a worker that dies.
 
-Nothing here waits. Whoever owns a Dispatcher passes on what the worker says and calls `keep_time`
-often; what happens to jobs comes back through the `Outcome` it was given.
+Nothing here blocks. The owner of a Dispatcher passes on the worker's messages and calls `keep_time`
+often; what happens to jobs is reported through the `Outcome` it was given.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from shared.protocol import unforeseen
 _log = logging.getLogger(__name__)
 
 KILL_SECONDS = 2.0
-"""A worker that has not let go of a cancelled job by then is killed and replaced."""
+"""A worker that has not dropped a cancelled job by then is killed and replaced."""
 _START_SECONDS = 600.0
-"""A worker that is not ready by then hangs; a slow one, killed, would only begin again."""
+"""A worker that is not ready by then hangs; killing a slow one would only start it over."""
 _MOST_FAILED_STARTS = 3
 _ANSWER_BEFORE = 0.05  # the answer has to reach the client within CANCEL_SECONDS
 
 
 class Outcome(Protocol):
-    """What a Dispatcher reports about jobs."""
+    """Receives what a Dispatcher reports about jobs."""
 
     def task_of(self, job: str) -> dict[str, Any] | None:
-        """Everything the worker needs for this job; None when it is gone."""
+        """Everything the worker needs for this job; None when the job is gone."""
         ...
 
     def job_started(self, job: str) -> None: ...
@@ -55,11 +55,11 @@ class Outcome(Protocol):
     def job_failed(self, job: str, error: VividKeysError) -> None: ...
 
     def job_let_go(self, job: str) -> None:
-        """The worker has let go of a job that was reported as cancelled before."""
+        """The worker has dropped a job that was reported as cancelled earlier."""
         ...
 
     def queue_moved(self) -> None:
-        """The places of the waiting jobs have changed."""
+        """The positions of the waiting jobs have changed."""
         ...
 
 
@@ -67,12 +67,12 @@ class Outcome(Protocol):
 class _Running:
     job: str
     cancelled_at: float | None = None
-    is_reported: bool = False  # as cancelled, before the worker has let go of it
+    is_reported: bool = False  # as cancelled, before the worker has dropped it
 
 
 @dataclass
 class Abilities:
-    """What the worker said when it was ready."""
+    """What the worker reported when it was ready."""
 
     kinds: tuple[str, ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -81,7 +81,7 @@ class Abilities:
 
 
 class Dispatcher:
-    """Gives jobs to the worker, in fair turns."""
+    """Gives jobs to the worker, one client's after the other's."""
 
     def __init__(
         self,
@@ -102,14 +102,14 @@ class Dispatcher:
         self._failed_starts = 0
         self._start_again_at: float | None = None
         self.is_ready = False
-        self.is_paused = False  # the running job goes on, no other one begins
+        self.is_paused = False  # the running job goes on, no other job begins
         self.abilities = Abilities()
 
     # --- for the server ---------------------------------------------------------------------
 
     @property
     def is_broken(self) -> bool:
-        """The worker cannot be started; jobs fail at once."""
+        """Whether the worker cannot be started, so that jobs fail at once."""
         return self._failed_starts >= _MOST_FAILED_STARTS
 
     @property
@@ -125,7 +125,7 @@ class Dispatcher:
         return self._turns.order()
 
     def start(self) -> None:
-        """Start a worker; it loads its models in its own time."""
+        """Start a worker, without waiting until it has loaded its models."""
         self._serial += 1
         self._started_at = self._clock()
         self._start_again_at = None
@@ -133,7 +133,7 @@ class Dispatcher:
         self._worker = WorkerProcess(self._serial, self._modules, self._report)
 
     def add(self, client: str, job: str) -> None:
-        """Put a job into the queue; `proceed` begins it when its turn comes."""
+        """Put a job into the queue; `proceed` starts it when its turn comes."""
         self._turns.add(client, job)
 
     def jobs_before(self, job: str) -> int:
@@ -144,7 +144,7 @@ class Dispatcher:
         return waiting.index(job) + (self._running is not None)
 
     def proceed(self) -> None:
-        """Begin what can begin, and tell the others their place."""
+        """Start the jobs that can start, and report the positions of the others."""
         if self.is_broken:
             self._fail_waiting()
             return
@@ -156,7 +156,7 @@ class Dispatcher:
         self._outcome.queue_moved()
 
     def _begin(self, job: str) -> None:
-        """Give a job to the worker; one that cannot be given ends here, and is in nobody's way."""
+        """Give a job to the worker; one that cannot be given ends here and blocks no other."""
         try:
             task = self._outcome.task_of(job)
             if task is None:
@@ -168,19 +168,24 @@ class Dispatcher:
         except Exception as error:
             self._running = None
             if not isinstance(error, VividKeysError):
-                _log.exception("The job %s could not be begun.", job)
+                _log.exception("The job %s could not be started.", job)
                 error = unforeseen("job", job)
             self._outcome.job_failed(job, error)
 
     def cancel(self, job: str) -> None:
         """Stop a job that waits or runs; its end is reported soon, whatever the worker does."""
+        running = self._running
         if self._turns.remove(job):
             self._outcome.job_failed(job, stopped())
             self._outcome.queue_moved()
-        elif self._running is not None and self._running.job == job:
-            if self._running.cancelled_at is None and self._worker is not None:
-                self._running.cancelled_at = self._clock()
-                self._worker.tell({"do": "cancel", "job": job})
+        elif (
+            running is not None
+            and running.job == job
+            and running.cancelled_at is None
+            and self._worker is not None
+        ):
+            running.cancelled_at = self._clock()
+            self._worker.tell({"do": "cancel", "job": job})
 
     def stop(self, seconds: float) -> None:
         if self._worker is not None:
@@ -188,12 +193,12 @@ class Dispatcher:
             self._worker = None
 
     def replace_worker(self, serial: int) -> None:
-        """End the worker of this number, which cannot be trusted; another one follows."""
+        """Kill the worker with this serial, which cannot be trusted; another one replaces it."""
         if self._worker is not None and serial == self._serial:
             self._worker.kill()
 
     def next_deadline(self) -> float | None:
-        """When `keep_time` has something to do, on the clock that was given."""
+        """When `keep_time` has to be called next, on the given clock."""
         deadlines = [self._start_again_at]
         if self._running is not None and self._running.cancelled_at is not None:
             wait = KILL_SECONDS if self._running.is_reported else CANCEL_SECONDS - _ANSWER_BEFORE
@@ -212,20 +217,20 @@ class Dispatcher:
                 self._outcome.job_failed(running.job, stopped())
             if waited >= KILL_SECONDS and self._worker is not None:
                 _log.warning("The worker does not stop; it is replaced.")
-                running.cancelled_at = now  # once is enough; its end is on the way
+                running.cancelled_at = now  # killed only once; its end will be reported
                 self._worker.kill()
-        if self._worker is not None and not self.is_ready:
-            if now - self._started_at >= _START_SECONDS:
-                _log.error("The worker did not become ready; it is replaced.")
-                self._started_at = now
-                self._worker.kill()
+        starting = None if self.is_ready else self._worker
+        if starting is not None and now - self._started_at >= _START_SECONDS:
+            _log.error("The worker did not become ready; it is replaced.")
+            self._started_at = now
+            starting.kill()
         if self._start_again_at is not None and now >= self._start_again_at:
             self.start()
 
-    # --- what the worker says ---------------------------------------------------------------
+    # --- messages of the worker -------------------------------------------------------------
 
     def hear(self, said: WorkerSaid | WorkerEnded) -> None:
-        """Take in what a worker said; what comes from one that was replaced counts for nothing."""
+        """Handle a worker's message; those of a worker that was replaced are ignored."""
         if self._worker is None or said.serial != self._serial:
             return
         if isinstance(said, WorkerEnded):
@@ -309,15 +314,15 @@ class Dispatcher:
 def _worker_died() -> VividKeysError:
     return VividKeysError(
         ErrorKind.BACKEND_LOST,
-        "The part of the backend that works on jobs stopped in the middle of this one.",
-        "Send the job again; if it stops again, its computer may be short of memory: "
-        "look into the backend's log.",
+        "The backend's worker process stopped while it worked on this job.",
+        "Send the job again; if it stops again, that computer may be short of memory: "
+        "see the backend's log.",
     )
 
 
 def _cannot_start() -> VividKeysError:
     return VividKeysError(
         ErrorKind.INTERNAL,
-        "The part of the backend that works on jobs cannot be started.",
-        "Look into the backend's log, and run 'python install.py doctor'.",
+        "The backend's worker process cannot be started.",
+        "See the backend's log, and run 'python install.py doctor'.",
     )

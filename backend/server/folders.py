@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the server keeps things, and that only one server writes a piece of it."""
+"""The server's folders, and the lock that shows which servers are alive."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ def default_data_folder() -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter. Raises VividKeysError(bad_file, disk_full)."""
+    """Create a folder that only its owner can enter. Raises VividKeysError(bad_file, disk_full)."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         if sys.platform != "win32":
@@ -36,7 +37,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def as_disk_error(error: OSError, what: str) -> VividKeysError:
-    """An OSError of writing `what` as the error a user sees."""
+    """An OSError from writing `what`, as the error a user sees."""
     if error.errno in _FULL:
         return disk_full(what)
     return VividKeysError(
@@ -47,6 +48,7 @@ def as_disk_error(error: OSError, what: str) -> VividKeysError:
 
 
 def disk_full(what: str) -> VividKeysError:
+    """The error for a disk, or a quota, that has no room for `what`."""
     return VividKeysError(
         ErrorKind.DISK_FULL,
         f"The backend's disk is full: there is no room for {what}.",
@@ -57,8 +59,8 @@ def disk_full(what: str) -> VividKeysError:
 class InstanceLock:
     """A file that stays locked as long as this server lives, however it ends.
 
-    Several servers of one user (two Blenders, say) share the data folder; a job belongs to the
-    instance that took it, and is taken over by another only when that instance is dead.
+    Several servers of one user (of two Blenders, say) share the data folder; a job belongs to the
+    instance that accepted it, and another one takes it over only when that instance is dead.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,10 +68,10 @@ class InstanceLock:
         self._folder = private_folder(folder)
         self._file: IO[bytes] = (self._folder / f"{self.name}.lock").open("wb")
         if not _try_lock(self._file):
-            raise RuntimeError("a new lock file is locked already")
+            raise RuntimeError("a new lock file is already locked")
 
     def dead(self, names: Iterable[str]) -> list[str]:
-        """Which of these servers are gone: their lock file is free, or not there any more."""
+        """Which of these servers have ended: their lock file is unlocked or no longer exists."""
         found: list[str] = []
         for name in sorted(set(names) - {self.name}):
             path = self._folder / f"{name}.lock"
@@ -80,7 +82,7 @@ class InstanceLock:
             except FileNotFoundError:
                 pass
             except OSError:
-                continue  # not readable now: better wait than run a job twice
+                continue  # not readable now: it is better to wait than to run a job twice
             found.append(name)
             _remove_quietly(path)
         return found
@@ -91,10 +93,9 @@ class InstanceLock:
 
 
 def _remove_quietly(path: Path) -> None:
-    try:
+    # Windows refuses while a virus scanner reads it; an unlocked file counts as dead anyway.
+    with suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        pass  # Windows, while a virus scanner looks at it; an unlocked file is taken for dead
 
 
 if sys.platform == "win32":
@@ -119,6 +120,6 @@ else:
 
 
 def sync_to_disk(stream: IO[bytes]) -> None:
-    """Flush a file all the way, so that a full disk is noticed before success is reported."""
+    """Flush a file to the disk, so that a full disk is noticed before success is reported."""
     stream.flush()
     os.fsync(stream.fileno())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens to jobs, written down and passed on to the clients that listen.
+"""Records what happens to jobs and passes it on to the clients that are subscribed to them.
 
-Results are written and read on a thread beside the server's; everything else happens on it.
+Results are written and read on a second thread; everything else happens on the server's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.server.folders import disk_full
 from backend.server.job_kinds import MadeFile
@@ -28,12 +28,12 @@ from shared.messages import Chunk, Done, Failed, Message, Piece, Progress
 from shared.protocol import unforeseen
 
 _log = logging.getLogger(__name__)
-# Of one client; a client that keeps to its window never gets there.
+# Of one client; a client that keeps to its window never reaches it.
 MOST_UNSENT_PIECES = 4 * FILE_WINDOW
 
 
 class JobDesk:
-    """Between the dispatcher, the disk and the clients; it is the dispatcher's `Outcome`."""
+    """Connects the dispatcher, the disk and the clients; it is the dispatcher's `Outcome`."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class JobDesk:
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._subscribers: dict[str, list[Client]] = {}
         self._saving: set[str] = set()
-        self._pieces: Counter[bytes] = Counter()  # by client: being read
+        self._pieces: Counter[bytes] = Counter()  # being read, by client
         self._told_places: dict[str, int] = {}
         self.owners: dict[str, str] = {}
         """The clients of the jobs that wait, run or are being saved."""
@@ -57,15 +57,15 @@ class JobDesk:
         """The waiting jobs in the order in which they would run."""
 
     def close(self) -> None:
-        """Wait until everything is on disk; what is to be said about it comes by `call`."""
+        """Wait until everything is on disk; messages about it still arrive through `call`."""
         self._files.shutdown(wait=True)
 
     @property
     def is_saving(self) -> bool:
         return bool(self._saving)
 
-    def is_saved_now(self, job: str) -> bool:
-        """Whether a job has ended and its result is on its way to the disk."""
+    def is_being_saved(self, job: str) -> bool:
+        """Whether a job has ended and its result is being written to the disk."""
         return job in self._saving
 
     def subscribe(self, client: Client, job: str) -> None:
@@ -74,7 +74,7 @@ class JobDesk:
             subscribers.append(client)
 
     def send_kept(self, client: Client, job: StoredJob) -> None:
-        """Read a result beside the server's thread, then send it to one client."""
+        """Read a result on the second thread, then send it to one client."""
 
         def send(arrays: Arrays | None, error: VividKeysError | None) -> None:
             if not self._reception.is_here(client):
@@ -102,24 +102,26 @@ class JobDesk:
         self._files.submit(read)
 
     def send_piece(self, client: Client, job: StoredJob, offset: int) -> None:
-        """Read a piece of a result's file beside the server's thread, then send it.
+        """Read a piece of a result's file on the second thread, then send it.
 
         Raises VividKeysError(bad_request, busy).
         """
         if not job.file_sha256 or offset >= job.file_size:
             raise VividKeysError(
                 ErrorKind.BAD_REQUEST,
-                "The result has no such piece of a file.",
+                "The result's file has no such piece.",
                 "Install the add-on and the backend from the same release.",
             )
         unsent = self._pieces[client.identity] + len(client.outbox)
         if unsent >= MOST_UNSENT_PIECES:
             raise VividKeysError(
-                ErrorKind.BUSY, "Too many pieces of files are asked for.", "Wait for some."
+                ErrorKind.BUSY,
+                "Too many pieces of files are requested at once.",
+                "Wait until some have arrived.",
             )
         self._pieces[client.identity] += 1
 
-        def send(data: NDArray[np.uint8] | None, error: VividKeysError | None) -> None:
+        def send(data: UInt8[np.ndarray, " N"] | None, error: VividKeysError | None) -> None:
             self._pieces[client.identity] -= 1
             if not self._pieces[client.identity]:
                 del self._pieces[client.identity]
@@ -131,7 +133,7 @@ class JobDesk:
                 self._reception.send(client, Piece(job.job, offset, {"data": data}))
 
         def read() -> None:
-            data: NDArray[np.uint8] | None = None
+            data: UInt8[np.ndarray, " N"] | None = None
             error: VividKeysError | None = None
             try:
                 data = self._jobs.read_file(job.job, offset, FILE_PIECE_BYTES)
@@ -144,7 +146,7 @@ class JobDesk:
 
         self._files.submit(read)
 
-    # --- the dispatcher's outcome -----------------------------------------------------------
+    # --- the dispatcher's Outcome -----------------------------------------------------------
 
     def task_of(self, job: str) -> dict[str, Any] | None:
         stored = self._jobs.get(job)
@@ -174,7 +176,7 @@ class JobDesk:
 
     def job_started(self, job: str) -> None:
         self._write(lambda: self._jobs.set_running(job))
-        self._publish(job, Progress(job, "started", 0.0, "The backend has begun."))
+        self._publish(job, Progress(job, "started", 0.0, "The backend has started."))
 
     def job_progressed(self, job: str, stage: str, fraction: float, sentence: str) -> None:
         self._publish(job, Progress(job, stage, fraction, sentence))
@@ -185,7 +187,7 @@ class JobDesk:
     def job_finished(
         self, job: str, info: dict[str, Any], arrays: Arrays, file: MadeFile | None
     ) -> None:
-        """Save the result, then send it; arrays are sent even if they cannot be saved."""
+        """Save the result, then send it; its arrays are sent even if they cannot be saved."""
         self._saving.add(job)
         size = sum(array.nbytes for array in arrays.values())
 
@@ -221,7 +223,7 @@ class JobDesk:
         if error is None:
             error = self._write(lambda: self._jobs.set_done(job, info, written, file))
         if error is not None and file is not None:
-            # Without its file there is no result that could be sent.
+            # Without its file there is no result to send.
             self.job_failed(job, error)
             return
         if error is not None:
@@ -248,8 +250,8 @@ class JobDesk:
         for place, job in enumerate(self.places()):
             self._told_places[job] = place
             if told.get(job) != place:
-                sentence = "It is the next." if place == 0 else f"{place} others come before it."
-                self._publish(job, Progress(job, "queued", 0.0, f"Waiting. {sentence}"))
+                where = "next in the queue" if place == 0 else f"{place} jobs are ahead"
+                self._publish(job, Progress(job, "queued", 0.0, f"Waiting: {where}."))
 
     def _publish(self, job: str, message: Message) -> None:
         for client in self._subscribers.get(job, []):
@@ -263,7 +265,7 @@ class JobDesk:
                     _log.error("A message '%s' cannot be sent: %s", message.TYPE, error)
 
     def _send_done(self, client: Client, done: Done) -> None:
-        """A job that made something unsendable must not leave its client waiting."""
+        """Send a result, or why it cannot be sent, so that no client waits forever."""
         try:
             self._reception.send(client, done)
         except VividKeysError as error:
@@ -271,7 +273,7 @@ class JobDesk:
             self._reception.send(client, failed_message(error, "job", done.job))
 
     def _write(self, change: Callable[[], None]) -> VividKeysError | None:
-        """Change the table; with a full disk the server goes on with what it has in memory."""
+        """Change the table; on a full disk the server goes on with what it has in memory."""
         try:
             change()
         except (VividKeysError, OSError) as error:
@@ -281,7 +283,7 @@ class JobDesk:
 
 
 def failed_message(error: VividKeysError, about: str, job: str = "", sha256: str = "") -> Failed:
-    """An error as a message; its sentences are cut to what a message may carry."""
+    """An error as a message, with sentences cut to what a message may carry."""
     return Failed(
         error.kind,
         printable(error.sentence, SENTENCE_CHARACTERS),
@@ -295,6 +297,6 @@ def failed_message(error: VividKeysError, about: str, job: str = "", sha256: str
 def _result_gone() -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_REQUEST,
-        "The result that this job builds on was forgotten meanwhile.",
+        "The result that this job builds on has been deleted.",
         "Run the earlier job again, then this one.",
     )

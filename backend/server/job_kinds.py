@@ -29,7 +29,7 @@ STANDARD_MODULES: tuple[str, ...] = tuple(f"{jobs.__name__}.{name}" for name in 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a request refers to: uploads by SHA-256, and results of other jobs by their id."""
+    """What a request refers to: uploads by SHA-256, and results of other jobs by job id."""
 
     uploads: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job has made: JSON values and arrays, and maybe a file (see `JobContext.new_file`)."""
+    """The output of a job: JSON values, arrays, and optionally a file (`JobContext.new_file`)."""
 
     info: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class MadeFile:
-    """A file that a job has made, where the worker left it."""
+    """A file that a job has written, where the worker left it."""
 
     path: Path
     sha256: str
@@ -54,7 +54,7 @@ class MadeFile:
 
 
 class JobContext(Protocol):
-    """What a running job sees of the world."""
+    """What a running job may use: its request, its files, progress and cancellation."""
 
     @property
     def params(self) -> Mapping[str, Any]: ...
@@ -80,7 +80,7 @@ class JobContext(Protocol):
         ...
 
     def cancelled(self) -> bool:
-        """True once the job is to stop; ask at least ten times a second."""
+        """True once the job has to stop; to be called at least ten times a second."""
         ...
 
     def progress(self, stage: str, fraction: float, sentence: str) -> None: ...
@@ -91,7 +91,7 @@ class JobContext(Protocol):
 
 
 def watch_of(context: JobContext, stage: str) -> Watch:
-    """A job's context as who watches a stage of its work."""
+    """A Watch that reports a stage's progress to a job's context and asks it whether to stop."""
     return Watch(partial(context.progress, stage), context.cancelled)
 
 
@@ -100,12 +100,12 @@ class JobKind:
     """One kind of job.
 
     `check` runs in the server before the job is accepted; it returns what the request needs or
-    raises VividKeysError. `run` runs in the worker and raises VividKeysError too. `load` runs in
-    the worker before it says that it is ready, and describes the models: name, version, task.
-    `describe` runs in the server with every `hello` and describes what may have changed since, in
-    the same way; it has to be quick.
-    `warm` runs on a thread when the worker has nothing to do, for what would make only the first
-    job slow; whatever goes wrong in it is left to that job.
+    raises VividKeysError. `run` runs in the worker and may raise VividKeysError too. `load` runs in
+    the worker before it reports that it is ready, and describes the models: name, version, task.
+    `describe` runs in the server on every `hello` and describes, in the same form, what may have
+    changed since; it has to be quick.
+    `warm` runs on a thread while the worker is idle, for work that would make only the first job
+    slow; its errors are ignored, because that job will report them.
     """
 
     name: str
@@ -117,5 +117,5 @@ class JobKind:
 
 
 def job_kinds(modules: tuple[str, ...]) -> dict[str, JobKind]:
-    """The kinds of some modules by name; a later module replaces kinds of an earlier one."""
+    """The kinds in these modules by name; a later module replaces kinds of an earlier one."""
     return {kind.name: kind for module in modules for kind in import_module(module).JOB_KINDS}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The jobs that the server knows, on disk: a table in SQLite, arrays in files beside it.
+"""The server's jobs on disk: a table in SQLite, arrays in files beside it.
 
 A result stays until its client forgets it, so that Blender may crash and ask again. The table
-is used from the server's thread only; the files may be written and read from another one.
+is used on the server's thread only; the files may be written and read on another one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.server.folders import as_disk_error, disk_full, private_folder, sync_to_disk
 from backend.server.job_kinds import MadeFile
@@ -87,7 +87,7 @@ class JobStore:
         builds_on: tuple[str, ...] = (),
         arrays: Arrays | None = None,
     ) -> None:
-        """Remember a new job as queued, with the arrays it came with."""
+        """Record a new job as queued, with the arrays of its request."""
         if arrays:
             _save_arrays(self.request_path(job), arrays)
         with self._writing("a new job") as table:
@@ -121,7 +121,7 @@ class JobStore:
         return [str(row["sha256"]) for row in rows]
 
     def of_owner(self, owner: str, most: int) -> list[StoredJob]:
-        """A client's jobs, the newest first."""
+        """At most `most` of a client's jobs, the newest first."""
         rows = self._table.execute(
             "SELECT * FROM jobs WHERE owner = ? ORDER BY created DESC, rowid DESC LIMIT ?",
             (owner, most),
@@ -146,7 +146,7 @@ class JobStore:
         self.clear_working_folder(job)
 
     def set_failed(self, job: str, error: VividKeysError) -> None:
-        """A failed job keeps its row (it must be answered) and loses its files."""
+        """Record a failure; the job keeps its row, for later questions, and loses its files."""
         self._delete_files(job)
         with self._writing("the state of a job") as table:
             table.execute(
@@ -171,13 +171,13 @@ class JobStore:
         return alone
 
     def take_over(self, dead: list[str], instance: str) -> list[StoredJob]:
-        """After servers died: their waiting jobs wait here now, their running ones have failed.
+        """Take over the jobs of dead servers: waiting ones stay queued, running ones have failed.
 
-        Returns the jobs that wait, oldest first.
+        Returns the queued ones, oldest first.
         """
         taken: list[StoredJob] = []
         for name in dead:
-            # The update comes first: it locks the table, so two servers cannot take the same job.
+            # The update locks the table, so two servers cannot take over the same job.
             with self._writing("the state of a job") as table:
                 rows = table.execute(
                     "UPDATE jobs SET instance = ? WHERE instance = ?"
@@ -200,33 +200,33 @@ class JobStore:
     # --- files ------------------------------------------------------------------------------
 
     def request_path(self, job: str) -> Path:
-        """Where the arrays lie that a job came with."""
+        """The file of the arrays of a job's request."""
         return self._requests / f"{job}.npz"
 
     def result_path(self, job: str) -> Path:
         return self._results / f"{job}.npz"
 
     def file_path(self, job: str) -> Path:
-        """Where the file lies that belongs to a result."""
+        """The file that belongs to a result."""
         return self._results / f"{job}.file"
 
     def working_folder(self, job: str) -> Path:
-        """Where a running job may write; whoever writes first makes it."""
+        """Where a running job may write; created on the first write."""
         return self._working / job
 
     def clear_working_folder(self, job: str) -> None:
-        """Delete what a job has written that does not belong to its result."""
+        """Delete the files that a job has written beside its result."""
         shutil.rmtree(self.working_folder(job), ignore_errors=True)
 
     def clear_working_folders(self) -> None:
-        """The same for all jobs that have ended: a file may have been in use at their end."""
+        """Do so for all jobs that have ended: a file may have been in use when they did."""
         for folder in self._working.iterdir():
             job = self.get(folder.name)
             if job is None or job.has_ended:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def save_result(self, job: str, arrays: Arrays, file: MadeFile | None = None) -> int:
-        """Write a result's arrays, keep its file, and return the bytes on disk.
+        """Write a result's arrays, move its file here, and return their bytes on disk.
 
         May run on another thread. Raises VividKeysError(disk_full or bad_file).
         """
@@ -241,8 +241,8 @@ class JobStore:
             size += file.size
         return size
 
-    def read_file(self, job: str, offset: int, count: int) -> NDArray[np.uint8]:
-        """Bytes [<= count] of a result's file; may run on another thread.
+    def read_file(self, job: str, offset: int, count: int) -> UInt8[np.ndarray, " N"]:
+        """At most `count` bytes of a result's file; may run on another thread.
 
         Raises VividKeysError(bad_file).
         """
@@ -284,7 +284,10 @@ class JobStore:
             table.execute("DELETE FROM uploads WHERE sha256 = ?", (sha256,))
 
     def idle_uploads(self, unused_since: float) -> list[tuple[str, int]]:
-        """Uploads that no unfinished job needs and nobody used since then; oldest first."""
+        """Uploads (SHA-256, size) that no unfinished job needs and that were not used since then.
+
+        The least recently used ones come first.
+        """
         rows = self._table.execute(
             "SELECT sha256, size FROM uploads WHERE used <= ? AND sha256 NOT IN"
             " (SELECT sha256 FROM job_uploads JOIN jobs USING (job)"
@@ -294,7 +297,7 @@ class JobStore:
         return [(str(row["sha256"]), int(row["size"])) for row in rows]
 
     def bytes_on_disk(self) -> int:
-        """What uploads and results take together."""
+        """The bytes that uploads and results take together."""
         row = self._table.execute(
             "SELECT (SELECT COALESCE(SUM(size), 0) FROM uploads)"
             " + (SELECT COALESCE(SUM(result_bytes), 0) FROM jobs) AS total"

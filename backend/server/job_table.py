@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of the jobs that a server knows: its columns, and how it is opened."""
+"""The table of a server's jobs: its columns, and how it is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS job_uploads (
 );
 CREATE INDEX IF NOT EXISTS job_uploads_by_hash ON job_uploads (sha256);
 """
-# What a table of the first version lacks: results had no files.
+# The columns that a table of the first version lacks: results had no files.
 _SINCE_FIRST = (
     "ALTER TABLE jobs ADD COLUMN file_sha256 TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ADD COLUMN file_size INTEGER NOT NULL DEFAULT 0",
@@ -50,7 +50,7 @@ _SINCE_FIRST = (
 
 
 def open_table(path: Path) -> sqlite3.Connection:
-    """Open the table, made or brought up to date. Raises VividKeysError(bad_file, disk_full)."""
+    """Open the table, creating or upgrading it. Raises VividKeysError(bad_file, disk_full)."""
     try:
         table = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
         table.row_factory = sqlite3.Row
@@ -76,12 +76,12 @@ def open_table(path: Path) -> sqlite3.Connection:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"The list of jobs '{path}' cannot be used: {error}.",
-            "Move it away; the backend makes a new one.",
+            "Move it away; the backend then creates a new one.",
         ) from error
     return table
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether SQLite found no room for what it was to write."""
-    # Errors that Python itself makes carry no code.
+    """Whether SQLite failed because the disk is full."""
+    # Errors that Python itself raises have no code.
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may use the server: its own key pair, and the clients that were added by name.
 
-The server keeps only the public halves of its clients' keys. A client's secret exists in the key
-file that `make_client` writes, which is carried to the client's computer and nowhere else.
+The server keeps only the public halves of its clients' keys. A client's secret exists only in the
+key file that `make_client` writes, to be taken to the client's computer.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def new_key_pair() -> KeyPair:
 
 
 def keys_folder(data_folder: Path | None = None) -> Path:
-    """The folder of the keys, readable by its owner alone."""
+    """The folder of the keys, readable only by its owner."""
     return private_folder((data_folder or default_data_folder()) / "keys")
 
 
 def server_keys(data_folder: Path | None = None) -> KeyPair:
-    """The server's own pair, made at the first call. Raises VividKeysError(bad_file)."""
+    """The server's own pair, created by the first call. Raises VividKeysError(bad_file)."""
     path = keys_folder(data_folder) / _SERVER_FILE
     if not path.exists():
         pair = new_key_pair()
@@ -85,9 +85,9 @@ def make_client(
     address: str = "",
     out: Path | None = None,
 ) -> Path:
-    """Let a client in by name and write the key file to give to its add-on; returns its path.
+    """Add a client by name and write the key file for its add-on; returns its path.
 
-    `address` is where the client will find this server, and goes into the file; `out` is the
+    `address` is where the client reaches this server, and is written into the file; `out` is the
     file, by default '<name>.vividkeys-key' in the current folder. A name that exists gets new
     keys, and its old key file stops working.
 
@@ -111,12 +111,12 @@ def make_client(
 
 
 def list_clients(data_folder: Path | None = None) -> list[KnownClient]:
-    """The clients that may connect, in the order of their names."""
+    """The clients that may connect, sorted by name."""
     return read_clients(keys_folder(data_folder) / _CLIENTS_FILE)
 
 
 def remove_client(name: str, *, data_folder: Path | None = None) -> bool:
-    """Shut a client out, also from a server that is running; False when there is none."""
+    """Remove a client, even from a running server; False when there is none of this name."""
     clients = list_clients(data_folder)
     remaining = [client for client in clients if client.name != name]
     if len(remaining) == len(clients):
@@ -126,7 +126,7 @@ def remove_client(name: str, *, data_folder: Path | None = None) -> bool:
 
 
 def clients_file(data_folder: Path | None = None) -> Path:
-    """The file of the known clients; a running server reads it again when it changes."""
+    """The file of the known clients; a running server rereads it when it changes."""
     return keys_folder(data_folder) / _CLIENTS_FILE
 
 

@@ -3,8 +3,8 @@
 
     number of frames (4 bytes), length of each (8 bytes), then the frames; little-endian
 
-The worker runs our own code on our own data, yet nothing is unpickled: a header is JSON and an
-array is bytes, here as everywhere.
+The worker is our own code, yet nothing is unpickled: as everywhere, a header is JSON and an array
+is bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PipeEndedError(Exception):
 def write_message(
     stream: IO[bytes], header: Mapping[str, Any], arrays: Arrays | None = None
 ) -> None:
-    """Send a header and its arrays. Raises PipeEndedError when nobody reads any more."""
+    """Send a header and its arrays. Raises PipeEndedError when the other end is closed."""
     frames = encode_frames(header, arrays or {}, TO_CLIENT)
     lengths = struct.pack(f"<{len(frames)}Q", *(len(frame) for frame in frames))
     try:
@@ -41,7 +41,7 @@ def write_message(
 
 
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], Arrays]:
-    """The next header and its arrays. Raises PipeEndedError at the end and after nonsense."""
+    """The next header and its arrays. Raises PipeEndedError at the end and for malformed data."""
     (count,) = _COUNT.unpack(_read(stream, _COUNT.size))
     if not 1 <= count <= _MOST_FRAMES:
         raise PipeEndedError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ROUTER socket: encrypted, only for known clients, and never blocked by a slow one."""
+"""The ROUTER socket: encrypted, for known clients only, and never blocked by a slow one."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from shared.protocol import MessageError, decode_from_client, encode, unforeseen
 _log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 60.0
-"""A client that was silent for this long is sent something, to find out whether it is there."""
+"""A client that was silent for this long is sent a message, to find out whether it is there."""
 HANDSHAKE_SECONDS = 5.0
-"""A connection that has not shown its key by then is closed."""
+"""A connection that has not presented its key by then is closed."""
 _WAITING_CHUNKS = 32
-"""Chunks that wait for a slow client; further ones are left out, `done` has everything."""
+"""Chunks that may wait for a slow client; further ones are dropped, `done` has everything."""
 _WAITING_MESSAGES = 4096
 _MESSAGES_PER_TURN = 64
 
 
 @dataclass
 class Client:
-    """One connection: who it is, and what could not be sent to it yet."""
+    """One connection: the client, and the messages that could not be sent to it yet."""
 
     identity: bytes
     name: str
@@ -45,7 +45,7 @@ class Client:
 
 
 class Reception:
-    """Receives from clients and sends to them; used on the server's thread."""
+    """Receives from clients and sends to them; used on the server's thread only."""
 
     def __init__(self, address: Address, keys: KeyPair, known: KnownKeys) -> None:
         self._known = known
@@ -59,7 +59,7 @@ class Reception:
         self.socket.linger = 0
         self.socket.ipv6 = True
         self.socket.maxmsgsize = TO_SERVER.array_bytes
-        # Without this ROUTER throws away what it cannot send, in silence.
+        # Without this ROUTER silently drops what it cannot send.
         self.socket.router_mandatory = 1
         self.socket.handshake_ivl = int(HANDSHAKE_SECONDS * 1000)
         self.socket.heartbeat_ivl = 1000
@@ -86,7 +86,7 @@ class Reception:
         self._context.term()
 
     def receive(self) -> Iterator[tuple[Client, Message | MessageError]]:
-        """What has come since, checked; a bounded number, so that nobody takes all the time."""
+        """The messages that have arrived, decoded; a bounded number, so that others get a turn."""
         for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -97,13 +97,13 @@ class Reception:
                 yield client, _decoded([frame.buffer for frame in frames[1:]])
 
     def send(self, client: Client, message: Message) -> None:
-        """Send now, or as soon as the client takes it. Progress and chunks may be left out."""
+        """Send now or as soon as the client accepts it. Progress and chunks may be dropped."""
         waiting = len(client.outbox)
         if waiting and isinstance(message, Progress | Pong):
             return
         if waiting >= _WAITING_MESSAGES:
-            # It asks and asks and takes no answer.
-            _log.warning("The client '%s' takes nothing; it is dropped.", client.name)
+            # It keeps asking without reading the answers.
+            _log.warning("The client '%s' does not read its messages; it is dropped.", client.name)
             self._clients.pop(client.identity, None)
             client.outbox.clear()
             return
@@ -116,7 +116,7 @@ class Reception:
         return self._clients.get(client.identity) is client
 
     def keep_up(self) -> None:
-        """Send what had to wait; drop who is gone or was removed from the list of clients."""
+        """Send what had to wait; drop clients that are gone or were removed from the list."""
         now = time.monotonic()
         for client in list(self._clients.values()):
             if not self._is_known(client):
@@ -124,8 +124,8 @@ class Reception:
             elif client.outbox:
                 self._empty_outbox(client)
             elif now - client.alive > PROBE_SECONDS:
-                # Silence alone proves nothing: Blender may be held up by a long export, and its
-                # client still waits for a result. ZeroMQ knows whether the connection is there.
+                # Silence alone proves nothing: Blender may be busy with a long export while its
+                # client waits for a result. ZeroMQ knows whether the connection still exists.
                 client.alive = now
                 self.send(client, Pong())
 
@@ -138,7 +138,7 @@ class Reception:
         try:
             public_key = str(frames[-1].get("User-Id"))
         except zmq.ZMQError:
-            return None  # no authenticated user: cannot happen behind CURVE, and gets nothing
+            return None  # not authenticated: cannot happen with CURVE, and is not answered
         name = self._known.name_of(public_key)
         if name is None:
             self._clients.pop(identity, None)
@@ -176,6 +176,6 @@ def _decoded(frames: list[Any]) -> Message | MessageError:
     except MessageError as error:
         return error
     except Exception:
-        # Nobody knows a message that gets here; the one that does is not to end the server.
+        # No such message is known; if there is one, it must not end the server.
         _log.exception("A message of %d frames could not be read.", len(frames))
         return unforeseen("")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start a server: by hand for a room of clients, or as the child of one add-on.
+"""Starts a server: by hand for several clients, or as the child process of one add-on.
 
-As a child it writes one JSON line to standard output when it is ready (or why it cannot be) and
-ends when its standard input does. The one-time keys travel in that line, through the pipe, and
-nowhere else: never in arguments, in the environment or in a file.
+As a child it writes one JSON line to standard output when it is ready (or why it cannot start) and
+ends when its standard input is closed. That line, through the pipe, is the only place where its
+one-time keys appear: never in arguments, in the environment or in a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.limits import DEFAULT_PORT
 _log = logging.getLogger(__name__)
 
 CHILD_CLIENT = "local"
-"""The name of the client that a child serves; its jobs are found again by the next child."""
+"""The name of the client that a child serves; the next child finds its jobs by it."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,23 @@ class ServeSettings:
     """How to serve."""
 
     host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 for all networks of this computer."""
+    """The address to listen on; 0.0.0.0 for all networks of this computer."""
     port: int = DEFAULT_PORT
     """The TCP port; 0 takes any that is free."""
     data_folder: Path = field(default_factory=default_data_folder)
     """Keys, uploads and results."""
     child: bool = False
-    """Serve one client that started this process and holds its pipes; always 127.0.0.1."""
+    """Serve the one client that started this process and holds its pipes; always 127.0.0.1."""
     orphan_seconds: float = 900.0
-    """How long a child whose parent has gone may still work on its running job."""
+    """How long a child whose parent has ended may go on with its running job."""
     quota_bytes: int = 50 << 30
-    """Uploads and results together may take this much of the disk."""
+    """How much of the disk uploads and results may take together."""
     job_modules: tuple[str, ...] = STANDARD_MODULES
-    """Where the kinds of jobs come from."""
+    """The modules that define the kinds of jobs."""
 
 
 def serve(settings: ServeSettings | None = None) -> int:
-    """Serve until interrupted (or until the parent has gone); returns the exit status."""
+    """Serve until interrupted (or until the parent has ended); returns the exit status."""
     settings = settings or ServeSettings()
     started = time.monotonic()
     if settings.child:
@@ -71,11 +71,11 @@ def serve(settings: ServeSettings | None = None) -> int:
     def introduce() -> None:
         print(f"VividKeys backend is ready after {time.monotonic() - started:.1f} s.")
         print(f"  address      {server.address}")
-        print(f"  its key      {keys.public}")
+        print(f"  public key   {keys.public}")
         print(f"  clients      {', '.join(clients) or 'none yet'}")
-        print("  A client is added by name on this computer, also while the backend runs:")
+        print("  Clients are added by name on this computer, even while the backend runs:")
         print("    python -m backend keys --help")
-        print("  Ctrl-C ends it; results are kept until their clients forget them.", flush=True)
+        print("  Ctrl-C ends it; results are kept until their clients delete them.", flush=True)
 
     print("Loading the models ...", flush=True)
     server.on_ready = introduce
@@ -83,7 +83,7 @@ def serve(settings: ServeSettings | None = None) -> int:
 
 
 def _serve_child(settings: ServeSettings, started: float) -> int:
-    """See the module's text. A line {"event": "failed", ...} says why it cannot start."""
+    """See the module's docstring. A line {"event": "failed", ...} says why it cannot start."""
     commands, say = _own_pipes()
     _log_to_standard_error()
     keys, client = new_key_pair(), new_key_pair()
@@ -113,7 +113,7 @@ def _serve_child(settings: ServeSettings, started: float) -> int:
                 if line.strip() == "stop":
                     server.ask_to_stop()
                     return
-        _log.info("Whoever started this backend has gone.")
+        _log.info("The process that started this backend has ended.")
         server.ask_to_stop_when_idle(settings.orphan_seconds)
 
     server.on_ready = introduce
@@ -134,7 +134,7 @@ def _server(settings: ServeSettings, keys: Any, known: KnownKeys, address: Addre
 
 
 def _run(server: Server) -> int:
-    """Run on this thread until a signal or a request; 1 when the worker could not be started."""
+    """Run until a signal or a request to stop; returns 1 when the worker could not be started."""
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
             number = getattr(signal, name, None)
@@ -168,7 +168,7 @@ def _own_pipes() -> tuple[Any, Callable[[dict[str, Any]], None]]:
             answers.write(json.dumps(values) + "\n")
             answers.flush()
         except OSError:
-            _log.info("Whoever started this backend does not listen any more.")
+            _log.info("The process that started this backend no longer listens.")
 
     return commands, say
 
@@ -186,6 +186,6 @@ def _as_json(error: VividKeysError) -> dict[str, str]:
 def _cannot_work() -> VividKeysError:
     return VividKeysError(
         ErrorKind.INTERNAL,
-        "The backend could not start the part of it that works on jobs.",
-        "Look into its log, and run 'python install.py doctor'.",
+        "The backend could not start its worker process.",
+        "See its log, and run 'python install.py doctor'.",
     )

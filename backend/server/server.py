@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server: one thread that hears clients and the worker, and answers.
+"""The server: one thread that receives from clients and the worker, and answers.
 
-Nothing that a client sends ends it, and nothing that takes long happens on its thread: jobs run
-in the worker's process, large files are written and read on a thread beside it.
+Nothing that a client sends ends it, and nothing slow happens on its thread: jobs run in the
+worker's process, large files are written and read on a second thread.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ServerSettings:
 
 
 class Server:
-    """Made, run and closed on one thread; `ask_to_stop` and `call` are for other threads."""
+    """Created, run and closed on one thread; `call` and `ask_to_stop…` are for other threads."""
 
     def __init__(self, settings: ServerSettings, keys: KeyPair, known: KnownKeys) -> None:
         self._kinds: dict[str, JobKind] = job_kinds(settings.job_modules)
@@ -89,18 +89,18 @@ class Server:
         self.on_ready: Callable[[], None] | None = None
         self.was_ready = False
 
-    # --- from other threads -----------------------------------------------------------------
+    # --- for other threads ------------------------------------------------------------------
 
     def call(self, action: Callable[[], None]) -> None:
-        """Let the server's thread do something; safe from any thread."""
+        """Run `action` on the server's thread; safe from any thread."""
         self._inbox.put(action)
 
     def ask_to_stop(self) -> None:
-        """End soon; a job that runs is broken off."""
+        """End soon; a running job is aborted."""
         self.call(lambda: self._stop_by(0.0))
 
     def ask_to_stop_when_idle(self, longest_seconds: float) -> None:
-        """End when the running job is through, at the latest after `longest_seconds`."""
+        """End when the running job has ended, at the latest after `longest_seconds`."""
 
         def orphaned() -> None:
             self._stop_when_idle = self.dispatcher.is_paused = True
@@ -145,24 +145,26 @@ class Server:
         self._lock.release()
 
     def _take(self, item: WorkerSaid | WorkerEnded | Callable[[], None]) -> None:
-        """What another thread or the worker has to say. Nothing of it ends the server."""
+        """Handle an item from another thread or the worker. No failure in it ends the server."""
         try:
             if isinstance(item, WorkerSaid | WorkerEnded):
                 self.dispatcher.hear(item)
             else:
                 item()
         except Exception:
-            _log.exception("Something that was to be done for a job went wrong.")
+            _log.exception("An action or a message of the worker failed.")
             if isinstance(item, WorkerSaid):
                 self._mistrust(item)
 
     def _mistrust(self, said: WorkerSaid) -> None:
-        """The worker said something that could not be used: its job ends, and it is replaced."""
+        """End the job of a worker's message that could not be used, and replace the worker."""
         self.dispatcher.replace_worker(said.serial)
         job = said.header.get("job")
-        if isinstance(job, str) and job in self._desk.owners and not self._desk.is_saved_now(job):
-            if self.dispatcher.running_job != job:  # else its end follows from the worker's
-                self._desk.job_failed(job, unforeseen("job", job))
+        if not isinstance(job, str) or job not in self._desk.owners:
+            return
+        # The end of a running job follows from the worker's end.
+        if not self._desk.is_being_saved(job) and self.dispatcher.running_job != job:
+            self._desk.job_failed(job, unforeseen("job", job))
 
     def _milliseconds_to_wait(self) -> int:
         if self._reception.has_waiting:
@@ -205,12 +207,12 @@ class Server:
     def _take_over_from_the_dead(self) -> None:
         dead = self._lock.dead(self._jobs.unfinished_instances())
         for job in self._jobs.take_over(dead, self._lock.name):
-            _log.info("The job %s of '%s' waits since the last run.", job.job, job.owner)
+            _log.info("The job %s of '%s' is queued again.", job.job, job.owner)
             self._desk.owners[job.job] = job.owner
             self.dispatcher.add(job.owner, job.job)
         self.dispatcher.proceed()
 
-    # --- what clients say -------------------------------------------------------------------
+    # --- messages of clients ----------------------------------------------------------------
 
     def _answer(self, client: Client, message: Message | MessageError) -> None:
         if isinstance(message, MessageError):
@@ -243,7 +245,7 @@ class Server:
             case Attach():
                 self._attach(client, self._job_of(client, message.job))
             case Cancel():
-                # One that has ended meanwhile is left alone: its end is on the way.
+                # A job that has ended in the meantime is left alone: its end was sent already.
                 self.dispatcher.cancel(self._job_of(client, message.job).job)
             case Fetch():
                 self._desk.send_piece(client, self._job_of(client, message.job), message.offset)
@@ -279,7 +281,7 @@ class Server:
         )
 
     def _described(self, available: tuple[str, ...]) -> list[dict[str, Any]]:
-        """What can be chosen for the kinds of job that tell it anew with every hello."""
+        """The models of those kinds of job that list them again on every hello."""
         found: list[dict[str, Any]] = []
         for name, kind in self._kinds.items():
             if kind.describe is None or name not in available:
@@ -287,7 +289,7 @@ class Server:
             try:
                 found += kind.describe()
             except Exception:
-                _log.exception("What '%s' offers could not be listed.", name)
+                _log.exception("The models of '%s' could not be listed.", name)
         return found
 
     def _submit(self, client: Client, message: Submit) -> None:
@@ -305,8 +307,8 @@ class Server:
         if sum(owner == client.name for owner in self._desk.owners.values()) >= JOBS_PER_CLIENT:
             raise VividKeysError(
                 ErrorKind.BUSY,
-                f"{JOBS_PER_CLIENT} jobs of this client wait already.",
-                "Wait until some are through, or cancel them.",
+                f"This client already has {JOBS_PER_CLIENT} jobs waiting.",
+                "Wait until some have ended, or cancel them.",
             )
         needs = kind.check(message.params, message.arrays)
         for sha256 in needs.uploads:
@@ -340,8 +342,8 @@ class Server:
         if not job.has_ended and job.job not in self._desk.owners:
             raise VividKeysError(
                 ErrorKind.BUSY,
-                "Another backend on the same computer works on this job.",
-                "Attach to it again when that one has finished or was closed.",
+                "Another backend on the same computer is working on this job.",
+                "Attach to it again when that backend has finished or was closed.",
             )
         before = self.dispatcher.jobs_before(job.job)
         self._reception.send(client, Accepted(job.job, job.kind, job.state, before))
@@ -357,7 +359,7 @@ class Server:
         if job.job in self._desk.owners:
             raise VividKeysError(
                 ErrorKind.BUSY,
-                "A job that waits or runs cannot be forgotten.",
+                "A job that waits or runs cannot be deleted.",
                 "Cancel it first.",
             )
         unused = self._jobs.forget(job.job)
@@ -376,7 +378,7 @@ class Server:
         if self._job_of(client, job).state != "done":
             raise VividKeysError(
                 ErrorKind.BAD_REQUEST,
-                "The result that this job builds on is not there.",
+                "The result that this job builds on does not exist.",
                 "Wait until that job is done, or run it again.",
             )
 
@@ -385,7 +387,7 @@ def _unknown_job() -> VividKeysError:
     return VividKeysError(
         ErrorKind.UNKNOWN_JOB,
         "The backend does not know this job.",
-        "It may have been forgotten; send it again.",
+        "It may have been deleted; send it again.",
     )
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.server.folders import as_disk_error, disk_full, private_folder
 from backend.server.job_store import JobStore
@@ -20,17 +21,17 @@ from shared.limits import UPLOAD_BYTES, UPLOAD_CHUNK_BYTES, UPLOADS_PER_CLIENT
 from shared.messages import Have, Need, Upload
 
 KEPT_SECONDS = 7 * 24 * 3600.0
-"""An upload that no unfinished job needs is deleted when it was not used for this long."""
+"""An upload that no unfinished job needs is deleted when it has not been used for this long."""
 ABANDONED_SECONDS = 600.0
-"""An unfinished upload is deleted when nothing more came for this long."""
+"""An unfinished upload is deleted when nothing more has arrived for this long."""
 LEFT_SECONDS = 5.0
-"""One that is not going on for this long gives way when its client begins too many."""
+"""One that has been idle for this long is dropped when its client begins too many."""
 _RESERVE_BYTES = 64 << 20
 
 
 @dataclass
 class _Partial:
-    """An upload that has begun."""
+    """An unfinished upload."""
 
     path: Path
     size: int
@@ -51,7 +52,7 @@ class UploadStore:
         self._partials: dict[tuple[str, str], _Partial] = {}
 
     def path(self, sha256: str) -> Path:
-        """Where a finished upload lies. Raises VividKeysError(unknown_upload)."""
+        """The file of a finished upload. Raises VividKeysError(unknown_upload)."""
         path = self._folder / sha256
         if not path.is_file():
             raise VividKeysError(
@@ -62,7 +63,7 @@ class UploadStore:
         return path
 
     def receive(self, client: str, message: Upload) -> Have | Need:
-        """Take the question or the piece and say what is needed next.
+        """Handle a question or a piece, and answer what is needed next.
 
         Raises VividKeysError(too_large, busy, bad_request, bad_array, disk_full).
         """
@@ -95,9 +96,9 @@ class UploadStore:
         self._jobs.remove_upload(sha256)
 
     def make_room(self, size: int, what: str, written: int = 0) -> None:
-        """See that `size` bytes fit; old uploads give way. Raises VividKeysError(disk_full).
+        """Ensure that `size` bytes fit, deleting old uploads. Raises VividKeysError(disk_full).
 
-        `written` bytes more are on the disk already and count for the quota only.
+        Another `written` bytes are on the disk already and count towards the quota only.
         """
         excess = self._jobs.bytes_on_disk() + size + written - self._quota_bytes
         if excess > 0:
@@ -110,14 +111,14 @@ class UploadStore:
             raise disk_full(what)
 
     def tidy(self) -> None:
-        """Delete what was abandoned in mid-upload, and what nobody has used for days."""
+        """Delete abandoned unfinished uploads, and finished ones not used for days."""
         now = time.monotonic()
         for (client, sha256), partial in list(self._partials.items()):
             if now - partial.touched > ABANDONED_SECONDS:
                 self._drop(client, sha256)
         for sha256, _size in self._jobs.idle_uploads(time.time() - KEPT_SECONDS):
             self.forget(sha256)
-        # What a server that died left half-written; its hash state is gone with it.
+        # Partial files of a server that died; its hash state is gone with it.
         for path in self._partial_folder.glob("*.tmp"):
             if time.time() - path.stat().st_mtime > 2 * ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
@@ -136,8 +137,8 @@ class UploadStore:
             if not self._has_place_for(client):
                 raise VividKeysError(
                     ErrorKind.BUSY,
-                    f"This client is sending {UPLOADS_PER_CLIENT} files already.",
-                    "Wait until one of them is through.",
+                    f"This client is already sending {UPLOADS_PER_CLIENT} files.",
+                    "Wait until one of them has arrived.",
                 )
             self.make_room(message.size, "an uploaded file")
             partial = self._partials[key] = self._begin(message)
@@ -145,7 +146,7 @@ class UploadStore:
         return partial
 
     def _has_place_for(self, client: str) -> bool:
-        """Whether a client may begin another upload; one that it has left gives way."""
+        """Whether a client may begin another upload; an idle one of its own is dropped."""
         begun = [key for key in self._partials if key[0] == client]
         if len(begun) < UPLOADS_PER_CLIENT:
             return True
@@ -167,10 +168,12 @@ class UploadStore:
         data = _bytes_of(message)
         if message.offset != partial.received:
             if message.offset + len(data) <= partial.received:
-                return  # a piece that was sent twice after a break
-            raise _bad(f"A piece at {message.offset:,} came where {partial.received:,} was needed.")
+                return  # a piece that was sent again after the connection broke
+            raise _bad(
+                f"A piece at {message.offset:,} arrived where {partial.received:,} was needed."
+            )
         if partial.received + len(data) > partial.size:
-            raise _bad("A file became longer than it was announced.")
+            raise _bad("A file is longer than was announced.")
         try:
             partial.stream.write(data.data)
         except OSError as error:
@@ -194,14 +197,13 @@ class UploadStore:
     def _drop(self, client: str, sha256: str) -> None:
         partial = self._partials.pop((client, sha256), None)
         if partial is not None:
-            try:
+            # What is still buffered may not fit on the disk; the file is deleted anyway.
+            with suppress(OSError):
                 partial.stream.close()
-            except OSError:
-                pass  # what was still buffered did not fit; the file goes anyway
             partial.path.unlink(missing_ok=True)
 
 
-def _bytes_of(message: Upload) -> NDArray[np.uint8]:
+def _bytes_of(message: Upload) -> UInt8[np.ndarray, " N"]:
     data = message.arrays.get("data")
     if data is None or len(message.arrays) != 1 or data.dtype != np.uint8 or data.ndim != 1:
         raise VividKeysError(
@@ -218,5 +220,5 @@ def _bytes_of(message: Upload) -> NDArray[np.uint8]:
 
 def _bad(sentence: str) -> VividKeysError:
     return VividKeysError(
-        ErrorKind.BAD_REQUEST, sentence, "Wait until nothing writes to it, then send it again."
+        ErrorKind.BAD_REQUEST, sentence, "Wait until no program writes to it, then send it again."
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that holds the models and works: one job at a time, for one server.
+"""The process that holds the models and runs the jobs, one at a time, for one server.
 
 It is started by worker_process.py and talks over its standard input and output. It ends when the
 server closes its input, so it never outlives a server that crashed.
@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,20 +37,20 @@ _REST_SECONDS = 2.0
 
 
 class Worker:
-    """Reads what to do on one thread and does it on another."""
+    """Reads commands on one thread and runs jobs on another."""
 
     def __init__(self, commands: IO[bytes], answers: IO[bytes]) -> None:
         self._commands = commands
         self._answers = answers
         self._writing = threading.Lock()
-        self._tasks: queue.SimpleQueue[tuple[dict[str, Any], Arrays]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._kinds: dict[str, JobKind] = {}
         self._unavailable: dict[str, VividKeysError] = {}
         self._idle_since: float | None = None  # None while a job runs
 
     def run(self) -> None:
-        """Load the models, say that they are there, and work until the server is gone."""
+        """Load the models, report that they are ready, and run jobs until the server is gone."""
         header, _arrays = read_message(self._commands)
         self._kinds = job_kinds(tuple(header["modules"]))
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
@@ -57,9 +58,9 @@ class Worker:
         self._idle_since = time.monotonic()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         while True:
-            task, arrays = self._tasks.get()
+            task = self._tasks.get()
             self._idle_since = None
-            self._work(task, arrays)
+            self._work(task)
             self._idle_since = time.monotonic()
 
     def say(self, header: dict[str, Any], arrays: Arrays | None = None) -> None:
@@ -72,19 +73,19 @@ class Worker:
     def _listen(self) -> None:
         while True:
             try:
-                header, arrays = read_message(self._commands)
+                header, _arrays = read_message(self._commands)
             except PipeEndedError:
-                # The server is gone, so nobody wants what is being computed. No clean-up: other
-                # threads may be deep inside a network.
+                # The server is gone, so nobody needs the result. No clean-up: other threads may be
+                # in the middle of running a network.
                 os._exit(0)
             except Exception:
-                # Without its ears the worker would work on for nobody; the server starts another.
-                _log.exception("Something unreadable came from the server.")
+                # It could not receive any more commands; the server starts another worker.
+                _log.exception("A message from the server could not be read.")
                 os._exit(1)
             if header.get("do") == "cancel":
                 self._cancelled.add(str(header.get("job")))
             else:
-                self._tasks.put((header, arrays))
+                self._tasks.put(header)
 
     def _load(self) -> None:
         models: list[dict[str, Any]] = []
@@ -127,7 +128,7 @@ class Worker:
         idle_since = self._idle_since
         return idle_since is not None and time.monotonic() - idle_since > _REST_SECONDS
 
-    def _work(self, task: dict[str, Any], arrays: Arrays) -> None:
+    def _work(self, task: dict[str, Any]) -> None:
         job, kind = str(task["job"]), str(task["kind"])
         try:
             if kind in self._unavailable:
@@ -156,7 +157,7 @@ class Worker:
 
 
 class RunningJob:
-    """The world as one job sees it; see job_kinds.JobContext."""
+    """The context of one job; see job_kinds.JobContext."""
 
     def __init__(self, worker: Worker, task: Mapping[str, Any]) -> None:
         self._worker = worker
@@ -213,7 +214,7 @@ class RunningJob:
 
 
 def described(file: Path) -> dict[str, Any]:
-    """A file that a job has made, as the server hears of it."""
+    """A file that a job has made, as it is reported to the server."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256")
         size = stream.tell()
@@ -221,7 +222,7 @@ def described(file: Path) -> dict[str, Any]:
 
 
 def failure(error: Exception, doing: str) -> VividKeysError:
-    """Any exception as an error for the user; what nobody foresaw goes into the log in full."""
+    """Any exception as an error for the user; unforeseen ones are logged in full."""
     if isinstance(error, VividKeysError):
         return error
     if isinstance(error, OSError):
@@ -233,17 +234,17 @@ def failure(error: Exception, doing: str) -> VividKeysError:
         return VividKeysError(
             ErrorKind.TOO_LARGE,
             "The backend's computer has too little memory for this job.",
-            "Close other programs there, or send a shorter piece.",
+            "Close other programs there, or send a shorter recording.",
         )
     if isinstance(error, ImportError):
         return VividKeysError(
             ErrorKind.MISSING_DEPENDENCY,
-            f"The backend lacks something for {doing}: {error}.",
+            f"The backend lacks something that it needs for {doing}: {error}.",
             "Run 'python install.py doctor' on the backend's computer.",
         )
     return VividKeysError(
         ErrorKind.INTERNAL,
-        f"Something in the backend went wrong with {doing}: {type(error).__name__}: {error}"[:500],
+        f"The backend failed on {doing}: {type(error).__name__}: {error}"[:500],
         "Send the job again; if it happens again, report it with the backend's log.",
     )
 
@@ -251,7 +252,7 @@ def failure(error: Exception, doing: str) -> VividKeysError:
 def devices() -> list[dict[str, Any]]:
     """What the networks can run on: name, kind ('cpu', 'cuda', 'mps') and memory in bytes."""
     found: list[dict[str, Any]] = [{"name": f"CPU, {os.cpu_count()} threads", "kind": "cpu"}]
-    torch = sys.modules.get("torch")  # not imported only to ask: that takes a second
+    torch = sys.modules.get("torch")  # not imported just for this: it takes a second
     if torch is not None:
         for index in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(index)
@@ -262,7 +263,7 @@ def devices() -> list[dict[str, Any]]:
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Standard input and output for messages alone: what libraries print goes to the log."""
+    """Standard input and output, for messages alone: what libraries print goes to the log."""
     commands = os.fdopen(os.dup(0), "rb", buffering=1 << 16)
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     if sys.platform == "win32":
@@ -279,16 +280,15 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def main() -> None:
+    """Run a worker on this process's standard input and output."""
     # Ctrl-C in the server's terminal reaches this process too; the server decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     commands, answers = _own_pipes()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s worker %(levelname)s: %(message)s", force=True
     )
-    try:
+    with suppress(PipeEndedError):
         Worker(commands, answers).run()
-    except PipeEndedError:
-        pass
 
 
 if __name__ == "__main__":

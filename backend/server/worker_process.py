@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker as the server sees it: a child process that is started, told, heard and killed."""
+"""The worker from the server's side: a child process to start, command, listen to and kill."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ from backend.server.pipe import PipeEndedError, read_message, write_message
 from shared.arrays import Arrays
 
 _log = logging.getLogger(__name__)
-# The arrays here are small: OpenBLAS with two threads takes twice the time of one, and threads that
-# wait by spinning make a busy computer (Blender is rendering) crawl.
+# The arrays here are small: OpenBLAS takes twice as long with two threads as with one, and threads
+# that spin while they wait slow down a busy computer (Blender is rendering).
 _THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
 class WorkerSaid:
-    """A message of the worker with this serial number."""
+    """A message from the worker with this serial number."""
 
     serial: int
     header: dict[str, Any]
@@ -34,14 +35,14 @@ class WorkerSaid:
 
 @dataclass(frozen=True)
 class WorkerEnded:
-    """The worker with this serial number is gone; `status` is its exit status."""
+    """The worker with this serial number has ended; `status` is its exit status."""
 
     serial: int
     status: int
 
 
 class WorkerProcess:
-    """One worker, from its start to its end. `report` is called on a thread of its own."""
+    """One worker process. `report` is called on a thread of its own."""
 
     def __init__(
         self,
@@ -63,24 +64,22 @@ class WorkerProcess:
         self.tell({"do": "start", "modules": list(modules)})
 
     def tell(self, header: dict[str, Any]) -> None:
-        """Send a command; a worker that is gone is reported by its reader, not here."""
+        """Send a command; the end of a worker is reported by the listening thread, not here."""
         assert self._process.stdin is not None
         try:
             write_message(self._process.stdin, header)
         except PipeEndedError:
-            _log.info("Worker %d does not listen any more.", self.serial)
+            _log.info("Worker %d no longer listens.", self.serial)
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End it at once, whatever it is doing."""
         self._process.kill()
 
     def end(self, seconds: float) -> None:
-        """Let it go: it ends when its input is closed; after `seconds` it is killed."""
+        """Close its input, on which it ends; after `seconds` it is killed."""
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # it has ended already
             self._process.stdin.close()
-        except OSError:
-            pass  # it is gone already
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -97,9 +96,9 @@ class WorkerProcess:
         except PipeEndedError:
             pass
         except Exception:
-            # Unreadable, or more than there is memory for: it is ended like one that died, because
-            # the server waits for a word from this thread.
-            _log.exception("Worker %d sent something unreadable.", self.serial)
+            # Unreadable, or too large for the memory: the worker is treated as dead, because the
+            # server waits for a report from this thread.
+            _log.exception("A message from worker %d could not be read.", self.serial)
         self._process.kill()
         status = self._process.wait()
         stream.close()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a performance is given: style and moods on finished curves, eyes drawn anew."""
+"""Edits of finished performances: style and moods on the curves, eyes generated again."""

@@ -1,34 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eyes that live: blinks, small gaze shifts and the lids that follow them.
+"""Eye motion: blinks, small gaze shifts and the lids that follow them.
 
-A seeded random process, not a prediction: nothing in a voice says when its owner blinks, except
-that people like to blink when a phrase ends. Figures for one blink (closing about 85 ms, shut
-25 ms, opening about 180 ms) and the rate of 15 to 20 a minute while talking are the usual ones
-of the blink literature; the sizes of gaze shifts are a quiet look into a camera.
+A seeded random process, not a prediction: a voice does not tell when its speaker blinks, except
+that people tend to blink at the end of a phrase. The durations of a blink (closing about 85 ms,
+shut 25 ms, opening about 180 ms) and the rate of 15 to 20 per minute while talking are typical of
+the blink literature; the sizes of gaze shifts are those of a calm look into a camera.
 
-Frames are drawn in order and never revised, so the eyes can be drawn while somebody speaks, and
-drawn again for a finished performance whose phrase ends are known (`redrawn`).
+Frames are generated in order and never revised, so the eyes can be generated while somebody speaks,
+and again for a finished performance whose phrase ends are known (`redrawn_eyes`).
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arkit import ARKIT_NAMES, INDEX
-from ..arrays import FloatArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Float64
 
 BLINKS_PER_MINUTE = 17.5
 CLOSING, SHUT, OPENING = 0.085, 0.025, 0.180
 _LONGEST = (CLOSING + SHUT + OPENING) * 1.4 + 0.05
-# Nobody blinks again at once, unless it is a double blink (about one in fifteen).
+# Blinks do not follow each other at once, except double blinks (about one in fifteen).
 _SHORTEST_GAP, _DOUBLE_GAP, _DOUBLE_SHARE = 0.9, 0.42, 0.07
-# Most of the time a blink that is due takes the first phrase end from this long before it on,
-# and waits this long for one.
+# Most blinks move to the first phrase end within these seconds before and after they are due.
 _EARLIER, _LATER, _MOVES = 1.5, 0.5, 0.75
-_SQUINT = 0.18  # the muscle that shuts the lids also lifts the cheek edge a little
+_SQUINT = 0.18  # the muscle that shuts the lids also lifts the edge of the cheek slightly
 
 # The eye turns about 35 degrees at weight 1; fixations stay within a few degrees.
 _GAZE_SPREAD = (0.085, 0.045)
@@ -45,7 +47,7 @@ class EyeProcess:
     """The eyes of one performance, frame after frame.
 
     `blinks` scales how often they blink and `gaze` how far they wander; 0 gives none at all. The
-    same arguments and phrase ends give the same curves, however they come.
+    same arguments and phrase ends give the same curves, however the calls are divided up.
     """
 
     def __init__(self, fps: float, seed: int, blinks: float = 1.0, gaze: float = 1.0) -> None:
@@ -58,24 +60,27 @@ class EyeProcess:
         self._times = _BlinkTimes(timing, blinks) if blinks > 0 else None
         self._shape, self._look, self._hidden = shape, looks, hidden
         self._blinks: list[tuple[float, ...]] = []
-        # Two looks straight ahead before the beginning: what the first ones start from.
+        # Two looks straight ahead before the beginning, from which the first ones start.
         self._looks: list[tuple[float, float, float]] = [(-2.0, 0.0, 0.0), (-1.0, 0.0, 0.0)]
         self._next_look = self._fixation()
 
-    def push(self, ends: NDArray[np.float64], known_until: float) -> FloatArray:
-        """Curves [n, 52] of the frames that are certain now: `ends` are the next phrase ends in
-        seconds, and before `known_until` there are no others.
+    def push(
+        self, ends: Float64[np.ndarray, " N"], known_until: float
+    ) -> Float32[np.ndarray, "T 52"]:
+        """The curves of the frames that are certain now.
+
+        `ends` are the next phrase ends; before `known_until` there are no others. In seconds.
         """
         self._draw(ends, known_until)
         return self._frames(max(math.ceil(known_until * self._fps - 1e-9), self.frames))
 
-    def finish(self, frame_count: int) -> FloatArray:
-        """The frames that are left of `frame_count` in all."""
+    def finish(self, frame_count: int) -> Float32[np.ndarray, "T 52"]:
+        """The curves of the remaining frames, of `frame_count` in total."""
         self._draw(np.zeros(0), math.inf, frame_count / self._fps)
         return self._frames(max(frame_count, self.frames))
 
     def _draw(self, ends: NDArray[np.float64], known: float, until: float = math.inf) -> None:
-        """Draw what happens before `until` as far as it is certain."""
+        """Generate the blinks and looks before `until`, as far as they are certain."""
         until = min(until, known)
         new = self._times.push(ends, known, until) if self._times else []
         for time in new:
@@ -105,7 +110,7 @@ class EyeProcess:
         nearer = 0.15 if random.random() < _BACK_TO_CENTRE else 1.0
         return float(x) * nearer, float(y) * nearer
 
-    def _frames(self, until: int) -> FloatArray:
+    def _frames(self, until: int) -> Float32[np.ndarray, "T 52"]:
         weights = np.zeros((until - self.frames, len(ARKIT_NAMES)), np.float32)
         if not len(weights):
             return weights
@@ -122,12 +127,12 @@ class EyeProcess:
 
 
 class _BlinkTimes:
-    """Onsets in seconds, drawn one after the other."""
+    """Onsets of blinks in seconds, drawn one after the other."""
 
     def __init__(self, random: Random, rate: float) -> None:
         self._random = random
         mean_gap = 60.0 / (BLINKS_PER_MINUTE * rate)
-        # Double blinks come on top, so that the gaps between the others have to be longer.
+        # Double blinks are added, so the gaps between the others have to be longer.
         self._mean_free = max(mean_gap * (1 + _DOUBLE_SHARE) - _SHORTEST_GAP, 0.1)
         self._last = -random.uniform(0.0, mean_gap)
         self._ends: list[float] = []
@@ -140,9 +145,7 @@ class _BlinkTimes:
         self._delay, self._doubles = random.uniform(0.02, 0.18), random.random() < _DOUBLE_SHARE
 
     def push(self, ends: NDArray[np.float64], known: float, until: float) -> list[float]:
-        """The onsets that are certain when all phrase ends before `known` are known, at least
-        those before `until`.
-        """
+        """The next onsets before `until`, given all phrase ends before `known`."""
         self._ends += [float(end) for end in ends]
         found: list[float] = []
         while (due := self._decided(known)) is not None and due < until:
@@ -155,7 +158,7 @@ class _BlinkTimes:
         return found
 
     def _decided(self, known: float) -> float | None:
-        """When the next blink begins, None when that depends on what is not known yet."""
+        """When the next blink begins; None while that depends on phrase ends not known yet."""
         if not self._moves:
             return self._due
         earliest = max(self._due - _EARLIER, self._last + _SHORTEST_GAP)
@@ -171,20 +174,27 @@ def eye_weights(
     seed: int,
     blinks: float,
     gaze: float,
-    phrase_ends: NDArray[np.float64],
-) -> FloatArray:
-    """Eye curves [frame_count, 52] of a whole performance; every other column is zero.
+    phrase_ends: Float64[np.ndarray, " N"],
+) -> Float32[np.ndarray, "T 52"]:
+    """The eye curves of a whole performance; every other column is zero.
 
-    `phrase_ends` [N] in seconds, in order.
+    `phrase_ends` are in seconds, in order.
     """
     process = EyeProcess(fps, seed, blinks, gaze)
     first = process.push(np.asarray(phrase_ends, np.float64), 0.0)
     return np.concatenate([first, process.finish(frame_count)])[:frame_count]
 
 
-def _add_blinks(weights: FloatArray, first: int, fps: float, blinks: NDArray[np.float64]) -> None:
-    """Lay closings and openings of the lids into the frames from `first` on; `blinks` [N, 8]:
-    onset, tempo of closing, staying and opening, lateness left and right, depth left and right.
+def _add_blinks(
+    weights: Float32[np.ndarray, "T 52"],
+    first: int,
+    fps: float,
+    blinks: Float64[np.ndarray, "N 8"],
+) -> None:
+    """Add blinks to the frames from `first` on, in place.
+
+    Columns of `blinks`: onset in seconds; factors on the durations of closing, shut and opening;
+    delay of the left and right lid in seconds; depth left and right.
     """
     if not len(blinks):
         return
@@ -198,7 +208,7 @@ def _add_blinks(weights: FloatArray, first: int, fps: float, blinks: NDArray[np.
         lid = _lid(since, closing, shut, opening) * blinks[:, 6 + side, None]
         blink, squint = INDEX[f"eyeBlink{name}"], INDEX[f"eyeSquint{name}"]
         column = weights[:, blink]
-        # Neighbours may overlap.
+        # Successive blinks may overlap.
         np.maximum.at(column, numbers[inside] - first, lid[inside].astype(np.float32))
         weights[:, squint] = _SQUINT * column
 
@@ -209,26 +219,28 @@ def _lid(
     shut: NDArray[np.float64],
     opening: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """0 open to 1 shut, `since` seconds after the onset: quick down, stay, slow end upwards."""
+    """0 open to 1 shut, `since` seconds after the onset: quick down, pause, slowing up."""
     down = _ease(since / closing)
     up = np.clip((since - closing - shut) / opening, 0.0, 1.0)
     return down * (1.0 - _ease(1.0 - (1.0 - up) ** 1.4))
 
 
 def _ease(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 to 1 with level ends."""
+    """A smooth step from 0 to 1 with zero slope at both ends."""
     share = np.clip(share, 0.0, 1.0)
     return share * share * (3.0 - 2.0 * share)
 
 
-def _directions(time: NDArray[np.float64], looks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the eyes look [T, 2] (sideways, up) at `time` [T]: small jumps of both eyes together.
+def _directions(
+    time: Float64[np.ndarray, " T"], looks: Float64[np.ndarray, "N 3"]
+) -> Float64[np.ndarray, "T 2"]:
+    """Where the eyes look (sideways, up) at each time: small jumps of both eyes together.
 
-    `looks` [N, 3] in order: when a jump begins and where it goes.
+    `looks` in order: when a jump begins and where it goes (sideways, up).
     """
     starts, targets = looks[:, 0], looks[:, 1:]
     now = np.searchsorted(starts, time, side="right") - 1
-    # The jump before may still be under way.
+    # The previous jump may not have ended yet.
     found = targets[np.maximum(now - 2, 0)].copy()
     for jump in (now - 1, now):
         done = _ease((time - starts[jump]) / _SACCADE)[:, None]
@@ -236,7 +248,7 @@ def _directions(time: NDArray[np.float64], looks: NDArray[np.float64]) -> NDArra
     return found
 
 
-def _add_gaze(weights: FloatArray, directions: NDArray[np.float64]) -> None:
+def _add_gaze(weights: Float32[np.ndarray, "T 52"], directions: Float64[np.ndarray, "T 2"]) -> None:
     sideways, up = directions.astype(np.float32).T
     to_left, to_right = np.maximum(sideways, 0.0), np.maximum(-sideways, 0.0)
     weights[:, INDEX["eyeLookOutLeft"]] = weights[:, INDEX["eyeLookInRight"]] = to_left
@@ -246,7 +258,7 @@ def _add_gaze(weights: FloatArray, directions: NDArray[np.float64]) -> None:
         weights[:, INDEX[f"eyeLookUp{side}"]] = upward
         weights[:, INDEX[f"eyeLookDown{side}"]] = downward
         blink = INDEX[f"eyeBlink{side}"]
-        # The upper lid rides on the eyeball; a shut eye has nothing to follow.
+        # The upper lid follows the eyeball, unless it is shut.
         open_share = 1.0 - weights[:, blink]
         weights[:, INDEX[f"eyeWide{side}"]] = _LID_FOLLOWS * upward * open_share
         weights[:, blink] += _LID_FOLLOWS * downward * open_share

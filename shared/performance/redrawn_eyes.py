@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The eyes of a finished Take drawn anew, without listening to the voice again.
+"""Generates the eyes of a finished Take again, without the voice.
 
-A Take notes under `meta["eyes"]` what its eyes were drawn from: seed, dials, phrase ends, and which
-of the frames that were drawn it holds. What was drawn is taken out and drawn again; what the voice
-itself did to lids and cheeks stays.
+A Take records under `meta["eyes"]` how its eyes were generated: seed, dials, phrase ends, and which
+of the generated frames it holds. Their share of the curves is subtracted and generated again; what
+the voice itself did to lids and cheeks stays.
 """
 
 from __future__ import annotations
@@ -11,26 +11,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arkit import ARKIT_NAMES, INDEX
-from ..arrays import FloatArray
 from ..take import EYES_NOTE, Take, resampled_curves
 from .eyes import EyeProcess
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 _STRONGEST = 3.0
 _PIECE, _MOST_FRAMES = 20_000, 10_000_000
 _BLINKS = [INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
 _LOOKS = [INDEX[name] for name in ARKIT_NAMES if name.startswith("eyeLook")]
-# What is left of a weight after its eyes were taken out and rounding stayed behind.
+# Smaller weights are what rounding leaves after the eyes' share was subtracted.
 _NOTHING = 2e-6
 
 
 @dataclass(frozen=True)
 class EyesNote:
-    """What the eyes of a Take were drawn from: `frames` frames from `first` on at `fps`."""
+    """How the eyes of a Take were generated: `frames` frames from `first` on at `fps`.
+
+    `ends` are the phrase ends in seconds.
+    """
 
     seed: int
     fps: float
@@ -40,11 +45,11 @@ class EyesNote:
     frames: int
     ends: tuple[float, ...]
 
-    def drawn(self) -> FloatArray:
-        """The curves [frames, 52]."""
+    def drawn(self) -> Float32[np.ndarray, "T 52"]:
+        """The curves of the `frames` frames."""
         process = EyeProcess(self.fps, self.seed, self.blinks, self.gaze)
         parts = [process.push(np.array(self.ends, np.float64), 0.0)]
-        # What lies before the first frame is drawn and let go, piece by piece.
+        # Frames before the first one are generated and discarded, piece by piece.
         for reached in range(_PIECE, self.first, _PIECE):
             process.finish(reached)
         process.finish(self.first)
@@ -57,11 +62,11 @@ class EyesNote:
 
 
 def redrawn(take: Take, blinks: float, gaze: float) -> Take:
-    """The same Take whose eyes blink `blinks` times as often and wander `gaze` times as far.
+    """The same Take with eyes that blink `blinks` times as often and wander `gaze` times as far.
 
-    1 and 1 give the very same Take; 0 removes that motion completely. Where a Take does not say
-    what its eyes were drawn from (another program made it), 0 still removes blinks or gaze, gaze
-    is scaled as it is, and blinks stay as they are for any other number.
+    1 and 1 return the Take itself; 0 removes that motion completely. If a Take does not record how
+    its eyes were generated (another program made it), 0 still removes blinks or gaze, the gaze is
+    scaled, and the blinks stay as they are for any other number.
     """
     if blinks == 1.0 and gaze == 1.0:
         return take
@@ -85,12 +90,14 @@ def redrawn(take: Take, blinks: float, gaze: float) -> Take:
     return replace(take, weights=weights, meta={**take.meta, EYES_NOTE: other.as_meta()})
 
 
-def _at_rate(curves: FloatArray, fps: float, wanted: float) -> FloatArray:
+def _at_rate(
+    curves: Float32[np.ndarray, "T 52"], fps: float, wanted: float
+) -> Float32[np.ndarray, "T2 52"]:
     return curves if fps == wanted else resampled_curves(curves, fps, wanted)
 
 
 def _note_of(take: Take) -> EyesNote | None:
-    """What the Take says of its eyes, None where it says nothing or nothing that fits it."""
+    """The Take's record of its eyes, None where there is none or it does not fit the Take."""
     note = take.meta.get(EYES_NOTE)
     if not isinstance(note, Mapping) or set(note) != set(EyesNote.__dataclass_fields__):
         return None
@@ -119,7 +126,7 @@ def _note_of(take: Take) -> EyesNote | None:
         and 0 <= found.first <= _MOST_FRAMES - found.frames
         and found.frames > 0
     )
-    # Only a Take of this length is what was drawn; a longer one would cost without end.
+    # The record fits only a Take of this length; any other length could cost unbounded time.
     if not sane or _length_at(found.frames, found.fps, take.fps) != take.frame_count:
         return None
     return found

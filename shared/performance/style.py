@@ -2,9 +2,9 @@
 """Style dials on finished curves: amplitude, smile, asymmetry and moods, without the networks.
 
 A pure function of the curves, so that a dial can be turned again and again on the same Take, in
-the backend and inside Blender alike. Whatever the dials say, lips that meet still meet and a
-tucked lip stays tucked. Which muscles a mood moves stands in `moods.json` (facial actions by
-their FACS numbers); when they move follows the activity of the mouth.
+the backend and inside Blender alike. Whatever the dials are, lips that meet still meet and a
+tucked lip stays tucked. `moods.json` says which muscles a mood moves (facial actions by their
+FACS numbers); the activity of the mouth decides when.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..arkit import ARKIT_NAMES, BROWS, INDEX, JAW, LEFT_RIGHT_PAIRS, MOUTH, TONGUE
-from ..arrays import FloatArray
 from ..errors import ErrorKind, VividKeysError
 from ..lips import APERTURE, CLOSED, PARTING, aperture, columns, usual_opening, weighted
 from ..style_dials import MOODS, RANGES, StyleDials, dials_from
 from ..take import Take
 from .redrawn_eyes import redrawn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 __all__ = [
     "MOODS",
@@ -51,40 +52,39 @@ _SIDED = tuple(
     for left, right in LEFT_RIGHT_PAIRS
     if not left.startswith("eye") and left not in ("jawLeft", "mouthLeft")
 )
-# What frees a lower lip that is tucked under the teeth.
-_UNTUCKS = tuple(
-    column
-    for name in ("jawOpen", "mouthLowerDown", "mouthFunnel", "mouthPucker")
-    + ("mouthShrugLower", "mouthPress")
-    for column in columns(name)
-)
-# Dials of what a Take has beside its curves, or of eyes that are drawn anew.
+# Shapes that free a lower lip that is tucked under the teeth.
+_UNTUCKING = ("jawOpen", "mouthLowerDown", "mouthFunnel", "mouthPucker", "mouthShrugLower",
+              "mouthPress")  # fmt: skip
+_UNTUCKS = tuple(column for name in _UNTUCKING for column in columns(name))
+# Dials that need the whole Take: its head motion, or eyes that are generated again.
 _OF_TAKES = ("head_motion", "blinks", "gaze")
-# Lips nearer than this count as closed where openings are compared, in units of a full jawOpen.
+# Lips closer than this count as closed where openings are compared, in units of a full jawOpen.
 _SLIT = np.float32(0.01)
-_LOPSIDED = 0.6  # the weaker side keeps 1 - this at full asymmetry
+_LOPSIDED = 0.6  # the weaker side keeps 1 minus this at full asymmetry
 _SMILE, _SMILE_CHEEKS, _FROWN = 0.55, 0.2, 0.5
 # A rounded mouth cannot smile or stretch at the same time; a wide open one cannot press.
 _ROUND_LESS, _OPEN_LESS = 0.65, 0.8
 _WIDENING = ("mouthSmile", "mouthStretch", "mouthDimple")
 _CLOSING = ("mouthPress", "mouthShrugLower", "mouthRollLower")
-# Share of a mood that stays in a pause.
+# The share of a mood that remains in a pause.
 _IN_PAUSES = 0.7
-# What a mood parts the lips with comes and goes around a closure within about this time.
+# A mood's parting of the lips fades out and in around a closure within about this time.
 _PARTING_SECONDS = 0.07
-# Percentile of the mouth's motion that counts as fully lively.
+# The percentile of the mouth's motion that counts as fully active.
 _LIVELY = 70.0
-# Three running means of this length rise within 300 ms and pass 4 % of a 3 Hz change.
+# Three running means of this length rise within 300 ms and pass 4 % of a 3 Hz oscillation.
 _MEAN_SECONDS = 0.24
 _TUCK_BEGINS, _TUCK_FULL = 0.16, 0.32
 
 
 def restyle_take(
-    take: Take, dials: StyleDials, moods: Mapping[str, ArrayLike] | None = None
+    take: Take,
+    dials: StyleDials,
+    moods: Mapping[str, float | Float[np.ndarray, " ..."]] | None = None,
 ) -> Take:
-    """The same performance with the dials applied; neutral dials give the very same Take.
+    """The same performance with the dials applied; neutral dials return the Take itself.
 
-    `moods` as in `restyle`. What was turned is noted in `meta["style"]`.
+    `moods` as in `restyle`. The dials that were turned are recorded in `meta["style"]`.
     """
     if dials.neutral and not moods:
         return take
@@ -103,17 +103,19 @@ def restyle_take(
     )
 
 
-def offset_gain(weights: FloatArray, dials: StyleDials) -> FloatArray:
-    """How much of its lip offsets each frame [T] keeps: they go with the mouth's own amplitude.
+def offset_gain(
+    weights: Float32[np.ndarray, "T 52"], dials: StyleDials
+) -> Float32[np.ndarray, " T"]:
+    """The factor on each frame's lip offsets, which scale with the amplitude of the mouth.
 
-    `weights` [T, 52] are the raw ones. Offsets that hold closed lips together never grow, and no
-    mood changes any.
+    `weights` are those before the dials. Offsets that hold closed lips together never grow, and
+    moods do not change the offsets.
     """
     rows = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     gap = aperture(rows)
     gain = np.full(len(gap), dials.articulation, np.float32)
     if dials.jaw != 1.0:
-        # What offsets close is mostly what the jaw has opened.
+        # Offsets mostly close what the jaw has opened.
         _scale(rows, _JAW, dials.jaw)
         gain *= (aperture(rows) + _SLIT) / (gap + _SLIT)
     if len(gain) and gain.max() > 1.0:
@@ -123,16 +125,16 @@ def offset_gain(weights: FloatArray, dials: StyleDials) -> FloatArray:
 
 
 def restyle(
-    weights: FloatArray,
+    weights: Float32[np.ndarray, "T 52"],
     fps: float,
     dials: StyleDials,
-    moods: Mapping[str, ArrayLike] | None = None,
-) -> FloatArray:
-    """Curves [T, 52] in 0..1 with the dials applied, [T, 52] in 0..1; the input is not changed.
+    moods: Mapping[str, float | Float[np.ndarray, " ..."]] | None = None,
+) -> Float32[np.ndarray, "T 52"]:
+    """The curves with the dials applied, in 0..1; the input is not changed.
 
     `moods` gives moods that change over time: name to a number or a curve [T] in 0..1, in place
     of the dial of that name. Neutral dials return the input itself. Head motion, blinks and gaze
-    are those of a Take: `restyle_take` turns them.
+    belong to a whole Take: `restyle_take` applies them.
     """
     frames = len(weights)
     strengths = _strengths(dials, moods, frames)
@@ -162,15 +164,15 @@ def restyle(
 
 
 def _of_curves(dials: StyleDials) -> StyleDials:
-    """The dials without those that only a whole Take has."""
+    """The dials without those that need the whole Take."""
     turned = dials.turned()
     return StyleDials(**{name: turned[name] for name in turned if name not in _OF_TAKES})
 
 
-def activity(rows: FloatArray, fps: float) -> FloatArray:
-    """How lively the mouth is, [T] in 0..1: near 1 within phrases, 0 in long pauses.
+def activity(rows: Float32[np.ndarray, "52 T"], fps: float) -> Float32[np.ndarray, " T"]:
+    """How active the mouth is, in 0..1: near 1 within phrases, 0 in long pauses.
 
-    `rows` [52, T], one row per shape. Smooth: nothing of it changes faster than about 3 Hz.
+    `rows` has one row per shape. The result is smooth, without changes faster than about 3 Hz.
     """
     mouth = np.zeros(rows.shape[1], np.float32)
     for column in _ARTICULATED:
@@ -186,16 +188,18 @@ def activity(rows: FloatArray, fps: float) -> FloatArray:
 
 @cache
 def mood_table() -> dict[str, tuple[dict[str, float], dict[str, float]]]:
-    """By mood: what full strength adds to each shape or stem, and the share that it takes away."""
+    """By mood: what full strength adds to each shape or stem, and what share it takes away."""
     text = Path(__file__).with_name("moods.json").read_text("utf-8")
     table: dict[str, dict[str, dict[str, float]]] = json.loads(text)
     return {name: (table[name]["adds"], table[name]["lessens"]) for name in MOODS}
 
 
 class _Gates:
-    """How much room the mouth leaves at each frame [T], 0..1, from the raw curves [52, T]."""
+    """How far the mouth lets each effect act at each frame, 0..1, from the raw curves."""
 
-    def __init__(self, raw: FloatArray, opening: FloatArray, fps: float) -> None:
+    def __init__(
+        self, raw: Float32[np.ndarray, "52 T"], opening: Float32[np.ndarray, " T"], fps: float
+    ) -> None:
         rounding = raw[INDEX["mouthPucker"]] + 0.75 * raw[INDEX["mouthFunnel"]]
         free = 1.0 - _tucked(raw)
         self.widening = _smooth_below(1.0 - _ROUND_LESS * _step(rounding / np.float32(0.5)), fps)
@@ -203,7 +207,7 @@ class _Gates:
         self.parting = _smooth_below(_step((opening - CLOSED) / 0.5) * free, fps)
         self.lids = 1.0 - np.maximum(raw[INDEX["eyeBlinkLeft"]], raw[INDEX["eyeBlinkRight"]])
 
-    def of(self, name: str) -> FloatArray | float:
+    def of(self, name: str) -> Float32[np.ndarray, " T"] | float:
         if name in _WIDENING:
             return self.widening
         if name in _CLOSING:
@@ -214,10 +218,12 @@ class _Gates:
 
 
 def _strengths(
-    dials: StyleDials, moods: Mapping[str, ArrayLike] | None, frames: int
-) -> dict[str, FloatArray]:
-    """The moods that are felt at all, each as a curve [T]."""
-    wanted: dict[str, ArrayLike] = {name: getattr(dials, name) for name in MOODS}
+    dials: StyleDials, moods: Mapping[str, float | Float[np.ndarray, " ..."]] | None, frames: int
+) -> dict[str, Float32[np.ndarray, " T"]]:
+    """The moods that are not zero throughout, each as a curve."""
+    wanted: dict[str, float | Float[np.ndarray, " ..."]] = {
+        name: getattr(dials, name) for name in MOODS
+    }
     for name, given in (moods or {}).items():
         if name not in MOODS:
             raise VividKeysError(
@@ -243,18 +249,20 @@ def _strengths(
     return found
 
 
-def _felt(strength: FloatArray, active: FloatArray, fps: float) -> FloatArray:
-    """A mood's strength [T] as the face shows it: more within phrases, and never sudden."""
+def _felt(
+    strength: Float32[np.ndarray, " T"], active: Float32[np.ndarray, " T"], fps: float
+) -> Float32[np.ndarray, " T"]:
+    """A mood's strength as the face shows it: more within phrases, and without jumps."""
     shown = strength * (_IN_PAUSES + (1.0 - _IN_PAUSES) * active)
     return _smooth(np.asarray(shown, np.float32), fps)
 
 
-def _scale(rows: FloatArray, which: tuple[int, ...], factor: float) -> None:
+def _scale(rows: Float32[np.ndarray, "52 T"], which: tuple[int, ...], factor: float) -> None:
     if factor != 1.0:
         rows[list(which)] *= np.float32(factor)
 
 
-def _bias_smile(rows: FloatArray, gates: _Gates, smile: float) -> None:
+def _bias_smile(rows: Float32[np.ndarray, "52 T"], gates: _Gates, smile: float) -> None:
     if smile > 0:
         _blend(rows, "mouthSmile", _SMILE * smile * gates.widening)
         _blend(rows, "cheekSquint", _SMILE_CHEEKS * smile)
@@ -264,7 +272,9 @@ def _bias_smile(rows: FloatArray, gates: _Gates, smile: float) -> None:
         _blend(rows, "mouthFrown", -_FROWN * smile)
 
 
-def _add_mood(rows: FloatArray, gates: _Gates, name: str, felt: FloatArray) -> None:
+def _add_mood(
+    rows: Float32[np.ndarray, "52 T"], gates: _Gates, name: str, felt: Float32[np.ndarray, " T"]
+) -> None:
     adds, lessens = mood_table()[name]
     for shape, share in lessens.items():
         for column in columns(shape):
@@ -273,19 +283,26 @@ def _add_mood(rows: FloatArray, gates: _Gates, name: str, felt: FloatArray) -> N
         _blend(rows, shape, np.float32(amount) * felt * gates.of(shape))
 
 
-def _blend(rows: FloatArray, shape: str, amount: FloatArray | float) -> None:
-    """Move a shape towards 1 by `amount`, so that sums stay in range."""
+def _blend(
+    rows: Float32[np.ndarray, "52 T"], shape: str, amount: Float32[np.ndarray, " T"] | float
+) -> None:
+    """Move a shape the share `amount` of the way to 1, so that sums stay in range."""
     for column in columns(shape):
         rows[column] += np.asarray(amount, np.float32) * np.maximum(1.0 - rows[column], 0.0)
 
 
-def _tucked(raw: FloatArray) -> FloatArray:
-    """How far the lower lip is under the upper teeth, [T] in 0..1."""
+def _tucked(raw: Float32[np.ndarray, "52 T"]) -> Float32[np.ndarray, " T"]:
+    """How far the lower lip is under the upper teeth, in 0..1."""
     return _step((raw[INDEX["mouthRollLower"]] - _TUCK_BEGINS) / (_TUCK_FULL - _TUCK_BEGINS))
 
 
-def _keep_contacts(rows: FloatArray, raw: FloatArray, gap: FloatArray, usual: float) -> None:
-    """Where the raw lips are closed or tucked, take back what would part or free them."""
+def _keep_contacts(
+    rows: Float32[np.ndarray, "52 T"],
+    raw: Float32[np.ndarray, "52 T"],
+    gap: Float32[np.ndarray, " T"],
+    usual: float,
+) -> None:
+    """Where the raw lips are closed or tucked, undo what would part or free them."""
     tucked = _tucked(raw)
     if tucked.any():
         for column in _UNTUCKS:
@@ -295,16 +312,20 @@ def _keep_contacts(rows: FloatArray, raw: FloatArray, gap: FloatArray, usual: fl
     _limit_opening(rows, PARTING, np.maximum(weighted(raw, PARTING), 0.0), freedom)
 
 
-def _freedom(gap: FloatArray, usual: float) -> FloatArray:
-    """How far dials may open each frame [T], 0..1: closed ones not at all, then more and more."""
+def _freedom(gap: Float32[np.ndarray, " T"], usual: float) -> Float32[np.ndarray, " T"]:
+    """How far dials may open each frame, 0..1: closed ones not at all, wider ones more."""
     return _step((gap / np.float32(usual) - CLOSED) / 0.35)
 
 
 def _limit_opening(
-    rows: FloatArray, table: dict[str, float], before: FloatArray, freedom: FloatArray
+    rows: Float32[np.ndarray, "52 T"],
+    table: dict[str, float],
+    before: Float32[np.ndarray, " T"],
+    freedom: Float32[np.ndarray, " T"],
 ) -> None:
-    """Let the lips open beyond `before` [T] by no more than the share `freedom` [T] of what the
-    dials ask: first the lips' own shapes give way, then the jaw. The opening is that of `table`.
+    """Keep only the share `freedom` of what the dials open the lips beyond `before`.
+
+    The lips' own shapes are reduced first, then the jaw. `table` defines the opening.
     """
     styled = weighted(rows, table)
     limit = before + freedom * np.maximum(styled - before, 0.0)
@@ -328,30 +349,30 @@ def _limit_opening(
     jaw[frames] = np.maximum(jaw[frames] - np.maximum(excess - opened, 0.0), 0.0)
 
 
-def _step(x: FloatArray) -> FloatArray:
-    """0 below 0, 1 above 1, a smooth step between."""
+def _step(x: Float32[np.ndarray, " T"]) -> Float32[np.ndarray, " T"]:
+    """0 below 0, 1 above 1, a smooth step in between."""
     x = np.clip(x, 0.0, 1.0)
     return np.asarray(x * x * (3.0 - 2.0 * x), np.float32)
 
 
-def _smooth_below(gate: FloatArray, fps: float) -> FloatArray:
-    """A smooth curve [T] that is nowhere above `gate` [T]."""
+def _smooth_below(gate: Float32[np.ndarray, " T"], fps: float) -> Float32[np.ndarray, " T"]:
+    """A smooth curve that is nowhere above `gate`."""
     half = round(_PARTING_SECONDS * fps)
     padded = np.pad(gate, half, mode="edge")
     lowest = gate.copy()
     for shift in range(2 * half + 1):
         np.minimum(lowest, padded[shift : shift + len(gate)], out=lowest)
-    # Every mean of `half` frames to either side holds only values that are not above the gate.
+    # Each mean over `half` frames to either side takes only values that are not above the gate.
     return _mean(_mean(lowest, half - half // 2, 1), half // 2, 1)
 
 
-def _smooth(values: FloatArray, fps: float) -> FloatArray:
-    """Three centred running means over `_MEAN_SECONDS`, [T]."""
+def _smooth(values: Float32[np.ndarray, " T"], fps: float) -> Float32[np.ndarray, " T"]:
+    """Three centred running means over `_MEAN_SECONDS`."""
     return _mean(values, round(_MEAN_SECONDS * fps / 2), 3)
 
 
-def _mean(values: FloatArray, half: int, times: int) -> FloatArray:
-    """Running mean over `half` frames to either side, [T]; the ends are carried on."""
+def _mean(values: Float32[np.ndarray, " T"], half: int, times: int) -> Float32[np.ndarray, " T"]:
+    """Running mean over `half` frames to either side; the end values are extended."""
     result = np.asarray(values, np.float64)
     if half == 0 or not len(values) or result.min() == result.max():
         return np.asarray(values, np.float32)

@@ -85,7 +85,7 @@ def test_audio2face_by_name_not_by_place() -> None:
 )
 def test_other_csv_is_refused(text: str) -> None:
     with pytest.raises(VividKeysError) as caught:
-        take_from_livelink_csv(text, 60, np.zeros((3, 3)), np.array([[0, 1, 2]]))
+        take_from_livelink_csv(text, 60.0, np.zeros((3, 3)), np.array([[0, 1, 2]]))
     assert caught.value.kind == ErrorKind.BAD_FILE
 
 

@@ -99,13 +99,8 @@ def test_messages_carry_numbers_and_bytes_only(small_take: Take) -> None:
 @pytest.mark.parametrize(
     "meta",
     [
-        np.array("{"),
-        np.array(""),
-        np.array("[1]"),
-        np.array(["{}"]),
-        np.array(b"{}"),
-        np.array([1114112], np.uint32).view("<U1").reshape(()),
-        np.array(1.0),
+        *map(np.array, ("{", "", "[1]", ["{}"], b"{}", 1.0)),
+        np.array([0x110000], np.uint32).view("<U1").reshape(()),
     ],
 )
 def test_a_meta_that_is_no_json_object_is_refused(
@@ -176,7 +171,7 @@ def test_a_slice_is_those_frames(small_take: Take) -> None:
     np.testing.assert_array_equal(part.weights, small_take.weights[10:20])
 
 
-@pytest.mark.parametrize("fps", [23.976, 24, 25, 29.97, 30, 48, 59.94, 120])
+@pytest.mark.parametrize("fps", [23.976, 24.0, 25.0, 29.97, 30.0, 48.0, 59.94, 120.0])
 def test_resampling_keeps_the_time_of_every_value(fps: float) -> None:
     take = ramp_take(601, 60.0)
     result = resample_take(take, fps)

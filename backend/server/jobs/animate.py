@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job `animate`: voice → Take.
 
-The server imports this module to check requests, so networks are imported
-inside the functions that run in the worker.
+The server imports this module to check requests, so networks are imported inside the functions
+that run in the worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
     if face is not None and request.face_job:
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
-            "A request names a face and brings another one.",
+            "A request names a face and also contains one.",
             "Leave out one of the two.",
         )
     return Needs((request.audio,), (request.face_job,) if request.face_job else ())
@@ -82,10 +82,10 @@ def _motion_model() -> MotionModel:
 
 
 def _load() -> list[dict[str, Any]]:
-    """Load the network and let it run once: the first run of a network is slow."""
+    """Load the network and run it once, because the first run of a network is slow."""
     import torch
 
-    # One core does about a hundred seconds of speech per second; Blender needs the others.
+    # One core processes about 100 s of speech per second; Blender needs the others.
     torch.set_num_threads(1)
     from backend.audio.load import Audio
     from backend.audio_to_mesh.animate import AnimateSettings, animate_chunks

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job `reconstruct`: photo → FaceMesh.
 
-The server imports this module to check requests, so image libraries are imported
-inside the functions that run in the worker.
+The server imports this module to check requests, so image libraries are imported inside the
+functions that run in the worker.
 """
 
 from __future__ import annotations

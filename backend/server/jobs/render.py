@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job `render`: photo and Take → a film of the talking face, as the file of its result.
 
-The server imports this module to check requests, so what makes the pictures is imported in the
-worker.
+The server imports this module to check requests, so the renderer is imported inside the functions
+that run in the worker.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from backend.server.job_kinds import JobContext, JobKind, Needs, Result, watch_of
 from shared.arrays import Arrays
@@ -18,7 +19,7 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.requests import FirstPicture, RenderRequest, from_params, take_of
 from shared.take import Take, take_from_arrays
 
-# Long enough to see who speaks and how, short enough to be there soon.
+# Long enough to judge the result, short enough to be finished soon.
 PREVIEW_SECONDS = 10.0
 
 
@@ -28,7 +29,7 @@ def _check(params: Mapping[str, Any], arrays: Arrays) -> Needs:
     if (take is None) == (not request.take_job):
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
-            "A film needs one Take: as arrays, or as the id of the job that made it.",
+            "A film needs exactly one Take: as arrays, or as the id of the job that made it.",
             "Send one of the two.",
         )
     if request.background == "alpha" and request.container != "mov":
@@ -51,7 +52,7 @@ def _render(context: JobContext) -> Result:
         size=request.size, fps=request.fps, background=request.background, mark=request.mark
     )
 
-    def show(pixels: np.ndarray) -> None:
+    def show(pixels: UInt8[np.ndarray, "H W channels"]) -> None:
         picture = FirstPicture(small_picture(pixels))
         context.chunk(picture.info(), picture.arrays())
 
@@ -84,12 +85,12 @@ def _take(request: RenderRequest, context: JobContext) -> Take:
     if request.take_job:
         return take_from_arrays(context.result(request.take_job))
     take = take_of(context.arrays)
-    assert take is not None, "checked before the job was taken"
+    assert take is not None, "checked before the job was accepted"
     return take
 
 
-def small_picture(pixels: np.ndarray) -> np.ndarray:
-    """A picture [H,W,3 or 4] uint8 as [h,w,3] within `FirstPicture.SIDE`, by means of squares."""
+def small_picture(pixels: UInt8[np.ndarray, "H W channels"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture (RGB or RGBA) no larger than `FirstPicture.SIDE`, by averaging square blocks."""
     step = -(-max(pixels.shape[:2]) // FirstPicture.SIDE)
     height, width = max(pixels.shape[0] // step, 1), max(pixels.shape[1] // step, 1)
     colours = pixels[: height * step, : width * step, :3].astype(np.float32)
@@ -97,7 +98,8 @@ def small_picture(pixels: np.ndarray) -> np.ndarray:
         colours *= pixels[: height * step, : width * step, 3:].astype(np.float32) / 255.0
     down, across = colours.shape[0] // height, colours.shape[1] // width
     squares = colours.reshape(height, down, width, across, 3).mean(axis=(1, 3))
-    return squares.round().astype(np.uint8)
+    small: UInt8[np.ndarray, "h w 3"] = squares.round().astype(np.uint8)
+    return small
 
 
 def _warm() -> None:

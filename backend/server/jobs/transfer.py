@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job `transfer`: character → FaceKeys.
 
-The server imports this module to check requests, so what makes the keys is imported in the worker.
+The server imports this module to check requests, so the code that makes the keys is imported inside
+the functions that run in the worker.
 """
 
 from __future__ import annotations

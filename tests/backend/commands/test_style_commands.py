@@ -88,7 +88,7 @@ def test_restyle_says_what_was_turned_before(
     assert main(["restyle", str(plain), "--out", str(styled), "--fear", "0.5"]) == 0
     capsys.readouterr()
     assert main(["restyle", str(styled), "--out", str(styled), "--head-motion", "0"]) == 0
-    assert "fear 0.5 was turned before" in capsys.readouterr().out
+    assert "fear 0.5 was applied earlier" in capsys.readouterr().out
     assert not load_take(styled).head_rotation.any()
 
 
@@ -154,7 +154,7 @@ def test_moods_over_time(plain: Path, tmp_path: Path) -> None:
 def test_a_bad_table_of_moods_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "moods.csv"
     path.write_text(text)
-    with pytest.raises(VividKeysError, match=r"moods.csv"):
+    with pytest.raises(VividKeysError, match=r"moods\.csv"):
         read_moods(path)
 
 

@@ -131,7 +131,7 @@ def test_a_worker_that_cannot_start_is_reported_and_the_backend_ends(tmp_path: P
     wait_until(lambda: backend.poll() is not BackendState.STARTING)
     assert backend.state is BackendState.FAILED
     assert backend.error is not None and backend.error.kind is ErrorKind.INTERNAL
-    assert "works on jobs" in backend.sentence
+    assert "worker process" in backend.sentence
 
 
 # --- the server --------------------------------------------------------------------------------
