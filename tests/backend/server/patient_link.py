@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from blender_addon import link
+from blender_addon.connection import link
 from shared import limits
 from tests.backend.server.real_server import be_patient
 from tests.patience import PATIENCE
