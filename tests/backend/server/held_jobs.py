@@ -49,12 +49,11 @@ class _Held:
         return self._context.cancelled()
 
     def progress(self, stage: str, fraction: float, sentence: str) -> None:
-        self._context.progress(stage, fraction, sentence)
         # Said after each piece, also to clients that want no pieces.
-        if stage == "animating":
-            self._context.progress(stage, 0.5, "Held")
-            while not self.cancelled():
-                time.sleep(0.01)
+        is_piece = stage == "animating"
+        self._context.progress(stage, fraction, "Held" if is_piece else sentence)
+        while is_piece and not self.cancelled():
+            time.sleep(0.01)
 
     def chunk(self, info: dict[str, Any], arrays: Arrays) -> None:
         self._context.chunk(info, arrays)
