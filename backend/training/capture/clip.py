@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
 from backend.audio.load import Audio
 from backend.audio_to_mesh.decoder import RATE
@@ -40,8 +40,6 @@ from .sync import (
     network_weights,
 )
 from .track import Track, track_face
-
-Floats = NDArray[np.float64]
 
 CONSENT = (
     "This performance was tracked from a film of a person. Animate that person's face, or train "
@@ -102,10 +100,10 @@ class CapturedClip:
     """
 
     take: Take
-    valid: NDArray[np.bool_]
-    gap: Floats
+    valid: Bool[np.ndarray, " T"]
+    gap: Float64[np.ndarray, " T"]
     audio: Audio | None
-    network: NDArray[np.float32] | None
+    network: Float32[np.ndarray, "N 52"] | None
     figures: Figures
 
 
@@ -113,14 +111,14 @@ class CapturedClip:
 class _Performance:
     """Everything at the film's own pictures, at `times` [T]."""
 
-    times: Floats
-    valid: NDArray[np.bool_]
-    weights: Floats
-    rotation: Floats
-    translation: Floats
-    offset_weights: Floats
-    offset_basis: Floats
-    gap: Floats
+    times: Float64[np.ndarray, " T"]
+    valid: Bool[np.ndarray, " T"]
+    weights: Float64[np.ndarray, "T 52"]
+    rotation: Float64[np.ndarray, "T 3"]
+    translation: Float64[np.ndarray, "T 3"]
+    offset_weights: Float64[np.ndarray, "T K"]
+    offset_basis: Float64[np.ndarray, "K 468 3"]
+    gap: Float64[np.ndarray, " T"]
 
 
 def capture_clip(
@@ -182,7 +180,9 @@ def capture_clip(
     return _finished(clip, path, audio, network, figures)
 
 
-def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Performance, Figures]:
+def _perform(
+    track: Track, points: Float64[np.ndarray, "T 478 3"], rest: ActorNeutral
+) -> tuple[_Performance, Figures]:
     fps = track.fps
     fits = fit_heads(points, rest.measured)
     rotation, translation = head_motion_of(fits, (track.width, track.height), fps)
@@ -202,7 +202,7 @@ def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Perform
     lips = list(LIP_LANDMARKS)
     believed = track.valid if track.valid.any() else np.ones(len(gap), np.bool_)
 
-    def median_mm(field: Floats) -> float:
+    def median_mm(field: Float64[np.ndarray, "T V 3"]) -> float:
         return float(1000 * np.median(np.linalg.norm(field[believed], axis=-1)))
 
     low, high = np.percentile(1000 * gap[believed], (5, 95))
@@ -238,7 +238,7 @@ def _on_the_clock(
     count = max(math.floor(float(times[-1]) * rate + 1e-3) + 1, 1)
     grid = np.arange(count) / rate
 
-    def even_curves(curves: Floats) -> Floats:
+    def even_curves(curves: Float64[np.ndarray, "P C"]) -> Float64[np.ndarray, "T C"]:
         columns = [np.interp(grid, times, column) for column in curves.T]
         return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
@@ -264,7 +264,7 @@ def _on_the_clock(
     return CapturedClip(take, valid, gap, None, None, nothing)
 
 
-def _hundred(clip: CapturedClip) -> tuple[Floats, NDArray[np.bool_]]:
+def _hundred(clip: CapturedClip) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
     """Gap and validity [T] at 100 Hz."""
     fps = clip.take.fps
     count = max(math.floor((clip.take.frame_count - 1) / fps * RATE) + 1, 1)
@@ -293,7 +293,7 @@ def _finished(
     clip: CapturedClip,
     path: Path,
     audio: Audio | None,
-    network: NDArray[np.float32] | None,
+    network: Float32[np.ndarray, "T 52"] | None,
     figures: Figures,
 ) -> CapturedClip:
     meta: dict[str, Any] = {

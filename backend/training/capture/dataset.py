@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int16
 
 from backend.audio.load import SAMPLE_RATE
 from backend.audio.log_mel import frame_count
@@ -28,9 +28,9 @@ class Capture:
     """
 
     name: str
-    samples: NDArray[np.int16]
-    weights: NDArray[np.float32]
-    valid: NDArray[np.bool_]
+    samples: Int16[np.ndarray, " N"]
+    weights: Float32[np.ndarray, "T 52"]
+    valid: Bool[np.ndarray, " T"]
 
     @property
     def duration(self) -> float:
@@ -111,7 +111,7 @@ def _stretches(about: dict[str, Any], path: Path) -> list[tuple[float, float]]:
     return pairs
 
 
-def _read_wave(path: Path) -> NDArray[np.int16]:
+def _read_wave(path: Path) -> Int16[np.ndarray, " N"]:
     try:
         samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except (OSError, RuntimeError, soundfile.SoundFileError) as error:

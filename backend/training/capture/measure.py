@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
 from backend.face.head.eyes import LOOK, RADIUS
 from backend.face.template import face_size, load_template
@@ -20,8 +20,6 @@ from shared.landmarks import (
     RIGHT_LID_UPPER,
 )
 
-Floats = NDArray[np.float64]
-
 # The pairs in the middle of the lips; towards the corners the gap says little.
 MIDDLE_PAIRS = slice(3, 8)
 LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
@@ -30,14 +28,14 @@ LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
 }
 
 
-def lip_gap(points: Floats) -> Floats:
+def lip_gap(points: Float64[np.ndarray, "T N 3"]) -> Float64[np.ndarray, " T"]:
     """Mean height between the lips' inner edges, points [T,>=468,3] without pose to [T]."""
     height = points[:, :, 2]
     upper, lower = list(INNER_LIP_UPPER)[MIDDLE_PAIRS], list(INNER_LIP_LOWER)[MIDDLE_PAIRS]
     return np.asarray((height[:, upper] - height[:, lower]).mean(axis=1))
 
 
-def lid_opening(points: Floats, side: str) -> Floats:
+def lid_opening(points: Float64[np.ndarray, "T N 3"], side: str) -> Float64[np.ndarray, " T"]:
     """Height of an eye's opening [T], in widths of the eye; `side` is Left or Right."""
     upper, lower, _ = LIDS[side]
     width = np.linalg.norm(points[:, upper[0]] - points[:, upper[-1]], axis=1)
@@ -45,7 +43,9 @@ def lid_opening(points: Floats, side: str) -> Floats:
     return np.asarray(np.linalg.norm(gap.mean(axis=1), axis=1) / width)
 
 
-def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
+def look_weights(
+    points: Float64[np.ndarray, "T 478 3"], calm: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, "T 52"]:
     """The eight look shapes from the irises, as weights [T,52] that are zero elsewhere.
 
     `points` [T,478,3] without pose. Straight ahead is the usual gaze over the `calm` frames [T]:
@@ -72,7 +72,9 @@ def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
     return weights
 
 
-def _hold(curves: Floats, away: NDArray[np.bool_]) -> Floats:
+def _hold(
+    curves: Float64[np.ndarray, "T C"], away: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, "T C"]:
     """Straight lines over the frames [T] that are `away`, curves [T,C]."""
     if away.all() or not away.any():
         return curves

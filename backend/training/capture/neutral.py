@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
+from backend.face.close_mouth import close_mouth
 from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
-from backend.face.neutral import close_mouth, neutral_face
+from backend.face.neutral import neutral_face
 from backend.face.template import load_template
 from shared.landmarks import LANDMARK_COUNT
 
 from .measure import LIDS, lid_opening, lip_gap
 from .pose import fit_heads
-
-Floats = NDArray[np.float64]
 
 # So many frames make the mean, and at least so many; more would let speech in.
 _CALM_SHARE, _CALM_LEAST = 0.15, 6
@@ -34,12 +33,14 @@ class ActorNeutral:
     calm [T]: the frames it was made of (none for a photo).
     """
 
-    vertices: Floats
-    measured: Floats
-    calm: NDArray[np.bool_]
+    vertices: Float64[np.ndarray, "468 3"]
+    measured: Float64[np.ndarray, "478 3"]
+    calm: Bool[np.ndarray, " T"]
 
 
-def neutral_from_film(points: Floats, valid: NDArray[np.bool_]) -> ActorNeutral:
+def neutral_from_film(
+    points: Float64[np.ndarray, "T 478 3"], valid: Bool[np.ndarray, " T"]
+) -> ActorNeutral:
     """The median of the calmest frames with the mouth shut and the eyes open.
 
     `points` [T,478,3] in our axes, any scale, with the head's pose; `valid` [T].
@@ -68,7 +69,9 @@ def neutral_from_photo(photo: Path, frames: int) -> ActorNeutral:
     return ActorNeutral(face.vertices, measured, np.zeros(frames, np.bool_))
 
 
-def calm_frames(aligned: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def calm_frames(
+    aligned: Float64[np.ndarray, "T 478 3"], valid: Bool[np.ndarray, " T"]
+) -> Bool[np.ndarray, " T"]:
     """Frames [T] with the mouth as shut and as still as it gets, and with open eyes."""
     usable = valid.copy()
     for side in LIDS:
@@ -89,14 +92,17 @@ def calm_frames(aligned: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return calm
 
 
-def _places(values: Floats, usable: NDArray[np.bool_]) -> Floats:
+def _places(
+    values: Float64[np.ndarray, " T"], usable: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, " T"]:
     """Share of the usable frames that lie below each value, [T]."""
     order = np.sort(values[usable])
     return np.searchsorted(order, values) / max(len(order), 1)
 
 
-def _centred(points: Floats) -> Floats:
+def _centred(points: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, "478 3"]:
     """Moved sideways onto the person's own middle, as a face from a photo is."""
     template = load_template()
     middle = (points[:, 0] + points[template.mirror, 0]) / 2
-    return points - (np.average(middle, weights=template.rigidity), 0.0, 0.0)
+    shift = np.array((np.average(middle, weights=template.rigidity), 0.0, 0.0))
+    return np.asarray(points - shift)

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
 from backend.face.template import load_template
 from shared.landmarks import (
     LIP_LANDMARKS,
 )
-
-Floats = NDArray[np.float64]
 
 MOST_FIELDS = 12
 # Shipped fields are scaled to a weight of about 1; noise must not drive them far beyond.
@@ -26,7 +24,7 @@ _CORE, _REACH = 0.004, 0.026
 _AXES = (1.0, 0.3, 1.0)
 
 
-def lip_region() -> Floats:
+def lip_region() -> Float64[np.ndarray, " 468"]:
     """How far each landmark belongs to the lips' surroundings, [468] 0..1."""
     lips = LIP_LANDMARKS
     away = load_template().distances[list(lips)].min(axis=0)
@@ -34,7 +32,7 @@ def lip_region() -> Floats:
     return np.asarray(share * share * (3.0 - 2.0 * share))
 
 
-def shipped_fields(neutral: Floats) -> Floats | None:
+def shipped_fields(neutral: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "K 468 3"] | None:
     """The fields [K,468,3] that the shipped network speaks in, on this face [468,3]; None where
     this version ships none.
     """
@@ -47,7 +45,9 @@ def shipped_fields(neutral: Floats) -> Floats | None:
     return np.asarray(offset_basis(neutral), np.float64)
 
 
-def weights_on(fields: Floats, residual: Floats) -> Floats:
+def weights_on(
+    fields: Float64[np.ndarray, "K 468 3"], residual: Float64[np.ndarray, "T 468 3"]
+) -> Float64[np.ndarray, "T K"]:
     """Weights [T,K] with which `fields` [K,468,3] come closest to `residual` [T,468,3]."""
     emphasis = (lip_region()[:, None] * np.array(_AXES)).ravel()
     shapes = fields.reshape(len(fields), -1) * emphasis
@@ -57,7 +57,9 @@ def weights_on(fields: Floats, residual: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), shapes @ target.T).T)
 
 
-def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def offset_fields(
+    residual: Float64[np.ndarray, "T 468 3"], valid: Bool[np.ndarray, " T"]
+) -> tuple[Float64[np.ndarray, "K 468 3"], Float64[np.ndarray, "T K"]]:
     """Basis [K,468,3] metres and weights [T,K], K <= 12, of the `residual` motion [T,468,3].
 
     The fields are the residual's own main directions over the `valid` frames [T]; weights are

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
 from backend.audio_to_mesh.decoder import RATE
 from shared.arkit import INDEX
@@ -66,14 +66,14 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
         axes.legend(loc="upper right", fontsize=8, ncols=3)
     shapes.set_xlim(0, max(take.duration, 0.1))
     memory = io.BytesIO()
-    canvas.print_png(memory)
+    canvas.print_png(memory)  # type: ignore[no-untyped-call]
     with told_of_the_disk(path):
         write_whole(path, memory.getvalue())
 
 
 def _envelope(
-    samples: NDArray[np.float32], rate: int
-) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+    samples: Float32[np.ndarray, " N"], rate: int
+) -> tuple[Float64[np.ndarray, " P"], Float32[np.ndarray, " P"], Float32[np.ndarray, " P"]]:
     """Time, lowest and highest sample [n] of short pieces, scaled to the loudest."""
     hop = max(len(samples) // 1500, 1)
     pieces = samples[: len(samples) // hop * hop].reshape(-1, hop)
@@ -82,7 +82,7 @@ def _envelope(
     return time, pieces.min(axis=1) / loudest, pieces.max(axis=1) / loudest
 
 
-def _not_valid(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
+def _not_valid(valid: Bool[np.ndarray, " T"], fps: float) -> list[list[float]]:
     from .store import valid_stretches
 
     return valid_stretches(~valid, fps)

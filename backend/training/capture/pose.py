@@ -6,13 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.signal import savgol_filter
 
 from backend.face.pose import head_angles
 from backend.face.template import load_template
-
-Floats = NDArray[np.float64]
 
 # A landmark this far from where bone should be counts half, metres.
 _DOUBTFUL = 0.002
@@ -30,18 +28,22 @@ class HeadFits:
     `rotation` [T,3,3], `shift` [T,3], and the points there, `aligned` [T,N,3] metres.
     """
 
-    scale: Floats
-    rotation: Floats
-    shift: Floats
-    aligned: Floats
+    scale: Float64[np.ndarray, " T"]
+    rotation: Float64[np.ndarray, "T 3 3"]
+    shift: Float64[np.ndarray, "T 3"]
+    aligned: Float64[np.ndarray, "T N 3"]
 
 
-def to_axes(landmarks: Floats) -> Floats:
+def to_axes(landmarks: Float64[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch 3"]:
     """Picture axes (right, down, away) to ours (x right, y away, z up), [...,3] to [...,3]."""
     return np.stack([landmarks[..., 0], landmarks[..., 2], -landmarks[..., 1]], axis=-1)
 
 
-def fit_heads(points: Floats, target: Floats, rigidity: Floats | None = None) -> HeadFits:
+def fit_heads(
+    points: Float64[np.ndarray, "T N 3"],
+    target: Float64[np.ndarray, "N 3"],
+    rigidity: Float64[np.ndarray, " N"] | None = None,
+) -> HeadFits:
     """Move every frame's `points` [T,N,3] onto `target` [N,3] (metres), robustly.
 
     `rigidity` [N] says how much a landmark is bone (the template's unless given); landmarks that
@@ -56,7 +58,11 @@ def fit_heads(points: Floats, target: Floats, rigidity: Floats | None = None) ->
     return fits
 
 
-def _fit(points: Floats, target: Floats, weights: Floats) -> HeadFits:
+def _fit(
+    points: Float64[np.ndarray, "T N 3"],
+    target: Float64[np.ndarray, "N 3"],
+    weights: Float64[np.ndarray, "T N"],
+) -> HeadFits:
     """Umeyama's fit for all frames at once; `weights` [T,N]."""
     share = (weights / weights.sum(axis=1, keepdims=True))[:, :, None]
     from_centre = (share * points).sum(axis=1)
@@ -73,7 +79,9 @@ def _fit(points: Floats, target: Floats, weights: Floats) -> HeadFits:
     return HeadFits(scale, rotation, shift, turned + shift[:, None])
 
 
-def head_motion_of(fits: HeadFits, size: tuple[int, int], fps: float) -> tuple[Floats, Floats]:
+def head_motion_of(
+    fits: HeadFits, size: tuple[int, int], fps: float
+) -> tuple[Float64[np.ndarray, "T 3"], Float64[np.ndarray, "T 3"]]:
     """The head's pose relative to the first frame, as that frame's head sees it.
 
     Rotation [T,3] (Euler XYZ, radians) and translation [T,3] (metres) in Blender's axes; `size`
@@ -94,7 +102,9 @@ def head_motion_of(fits: HeadFits, size: tuple[int, int], fps: float) -> tuple[F
     return rotation - rotation[0], translation
 
 
-def smooth(curves: Floats, fps: float, seconds: float, order: int = 2) -> Floats:
+def smooth(
+    curves: Float64[np.ndarray, " T *values"], fps: float, seconds: float, order: int = 2
+) -> Float64[np.ndarray, " T *values"]:
     """Savitzky-Golay over about `seconds` on curves [T, ...]: no delay, peaks nearly kept."""
     length = round(seconds * fps) // 2 * 2 + 1
     length = min(length, (len(curves) - 1) // 2 * 2 + 1)

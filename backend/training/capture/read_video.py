@@ -11,14 +11,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 from PIL import Image
 
 from backend.audio.load import Audio, load_audio
 from backend.media.containers import UnknownContainerError, open_container
 from shared.errors import ErrorKind, VividKeysError
-
-Pixels = NDArray[np.uint8]
 
 # Faces in larger pictures are tracked no better, only slower.
 LONGEST_SIDE = 1920
@@ -37,7 +35,7 @@ class Picture:
     first sample of the film's sound.
     """
 
-    pixels: Pixels
+    pixels: UInt8[np.ndarray, "H W 3"]
     time: float
 
 
@@ -162,7 +160,7 @@ def _frames(
             damaged += 1
 
 
-def _upright(frame: av.VideoFrame, shape: float) -> Pixels:
+def _upright(frame: av.VideoFrame, shape: float) -> UInt8[np.ndarray, "H W 3"]:
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     height, width = pixels.shape[:2]
     across = width * shape if 0.2 < shape < 5 else float(width)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
@@ -27,8 +28,6 @@ from shared.landmarks import (
 )
 
 from .measure import LIDS
-
-Floats = NDArray[np.float64]
 
 _LIPS, _LIDS, _RIM, _DEPTH = 2.0, 2.0, 0.4, 0.15
 # The gap between a pair of edges, beside the edges themselves.
@@ -70,7 +69,7 @@ _CHIN = (CHIN, 148, 377, 176, 400, 149, 378, 150, 379)
 
 
 @lru_cache(maxsize=1)
-def _landmark_weights() -> Floats:
+def _landmark_weights() -> Float64[np.ndarray, "468 3"]:
     """How much each landmark and axis counts, [468,3]."""
     template = load_template()
     count = np.ones(LANDMARK_COUNT)
@@ -83,7 +82,7 @@ def _landmark_weights() -> Floats:
     return np.stack([count, _DEPTH * count, count], axis=1)
 
 
-def _features(fields: Floats) -> Floats:
+def _features(fields: Float64[np.ndarray, "N 468 3"]) -> Float64[np.ndarray, "N features"]:
     """What is compared: weighted displacements and gaps, [N,468,3] to [N,F]."""
     parts = [(fields * _landmark_weights()).reshape(len(fields), -1)]
     lids = [(upper, lower, _LID_GAP) for upper, lower, _ in LIDS.values()]
@@ -93,7 +92,12 @@ def _features(fields: Floats) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-def solve_weights(basis: Floats, displacements: Floats, looks: Floats, fps: float) -> Floats:
+def solve_weights(
+    basis: Float64[np.ndarray, "52 468 3"],
+    displacements: Float64[np.ndarray, "T 468 3"],
+    looks: Float64[np.ndarray, "T 52"],
+    fps: float,
+) -> Float64[np.ndarray, "T 52"]:
     """Weights [T,52] with mouthClose <= jawOpen.
 
     `basis` [52,468,3] the shapes of this face, `displacements` [T,468,3] from its rest shape,
@@ -119,16 +123,16 @@ def solve_weights(basis: Floats, displacements: Floats, looks: Floats, fps: floa
     weights = looks.copy()
     weights[:, columns] = found
     weights[:, INDEX["jawOpen"]] = np.minimum(found[:, jaw] + found[:, close], 1.0)
-    return np.clip(weights, 0.0, 1.0)
+    return np.asarray(np.clip(weights, 0.0, 1.0))
 
 
 def bounded_least_squares(
-    gram: Floats,
-    evidence: Floats,
-    ridge: Floats,
-    tie: Floats,
+    gram: Float64[np.ndarray, "N N"],
+    evidence: Float64[np.ndarray, "T N"],
+    ridge: Float64[np.ndarray, " N"],
+    tie: Float64[np.ndarray, " N"],
     shared: tuple[int, int] | None = None,
-) -> Floats:
+) -> Float64[np.ndarray, "T N"]:
     """X [T,n] in 0..1 that minimises, summed over t,
     x_t' gram x_t / 2 - evidence_t x_t + ridge x_t^2 / 2 + tie (x_t - x_t-1)^2 / 2.
 
@@ -152,7 +156,7 @@ def bounded_least_squares(
                 pull = evidence[turn, j] - explained[turn, j] + gram[j, j] * here
                 stiffness = gram[j, j] + ridge[j] + tie[j] * neighbours[turn]
                 wanted = (pull + tie[j] * around[turn]) / np.maximum(stiffness, 1e-30)
-                most: float | Floats = 1.0
+                most: float | NDArray[np.float64] = 1.0
                 if shared is not None and j in shared:
                     other = shared[1] if j == shared[0] else shared[0]
                     most = 1.0 - x[turn, other]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Bool, Int16
 
 from backend.audio.load import SAMPLE_RATE
 from backend.training.corpus.utterance import to_int16
@@ -128,7 +128,7 @@ def _entry(item: Any, path: Path) -> IndexEntry:
     )
 
 
-def valid_stretches(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
+def valid_stretches(valid: Bool[np.ndarray, " T"], fps: float) -> list[list[float]]:
     """Runs of True in [T] as [start, end) in seconds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(np.int8)))
     return [
@@ -173,7 +173,7 @@ def _bad(path: Path, what: str) -> VividKeysError:
     return VividKeysError(ErrorKind.BAD_FILE, f"'{path}' {what}.", "Capture the film again.")
 
 
-def _wave(samples: NDArray[np.int16]) -> bytes:
+def _wave(samples: Int16[np.ndarray, " N"]) -> bytes:
     memory = io.BytesIO()
     soundfile.write(memory, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
     return memory.getvalue()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64
 
 from backend.audio.load import Audio
 from backend.audio_to_mesh.decoder import RATE, decode
@@ -16,8 +16,6 @@ from backend.audio_to_mesh.motion_model import MotionModel
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.lips import aperture
 from shared.take import Take, resample_take
-
-Floats = NDArray[np.float64]
 
 # Farther apart than this a film is broken in a way that correlation does not find.
 _FARTHEST = 0.5
@@ -46,17 +44,21 @@ class Agreement:
     rounding: float
 
 
-def network_weights(audio: Audio, model: MotionModel) -> NDArray[np.float32]:
+def network_weights(audio: Audio, model: MotionModel) -> Float32[np.ndarray, "T 52"]:
     """What the shipped network makes of a sound: ARKit weights [T,52] at 100 Hz."""
     return decode(hear(audio.samples, model), model.decoder)[:, : len(ARKIT_NAMES)]
 
 
-def at_times(times: Floats, curves: Floats, rate: float, count: int) -> Floats:
+def at_times(
+    times: Float64[np.ndarray, " T"], curves: Float64[np.ndarray, " T"], rate: float, count: int
+) -> Float64[np.ndarray, " N"]:
     """A curve [T] at its own `times` [T], on `count` frames at `rate`; ends are held."""
-    return np.interp(np.arange(count) / rate, times, curves)
+    return np.asarray(np.interp(np.arange(count) / rate, times, curves))
 
 
-def correlation(one: Floats, other: Floats, valid: NDArray[np.bool_]) -> float:
+def correlation(
+    one: Float64[np.ndarray, " T"], other: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
+) -> float:
     """Pearson's r over the valid frames [T]; 0 where a curve does not move."""
     one, other = one[valid], other[valid]
     if len(one) < 3 or one.std() < 1e-9 or other.std() < 1e-9:
@@ -64,7 +66,9 @@ def correlation(one: Floats, other: Floats, valid: NDArray[np.bool_]) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def best_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_]) -> tuple[float, float]:
+def best_lag(
+    seen: Float64[np.ndarray, " T"], heard: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
+) -> tuple[float, float]:
     """Seconds by which `seen` [T] is late behind `heard` [T], both at 100 Hz, and r there.
 
     `valid` [T] belongs to `seen`. The peak is refined between the frames by a parabola.
@@ -82,7 +86,12 @@ def best_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_]) -> tuple[flo
     return float(offset / RATE), float(scores[best])
 
 
-def _at_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_], lag: int) -> float:
+def _at_lag(
+    seen: Float64[np.ndarray, " T"],
+    heard: Float[np.ndarray, " T"],
+    valid: Bool[np.ndarray, " T"],
+    lag: int,
+) -> float:
     if lag >= 0:
         size = len(seen) - lag
         return correlation(seen[lag:], heard[:size], valid[lag:])
@@ -91,7 +100,10 @@ def _at_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_], lag: int) -> 
 
 
 def measure_sync(
-    gap: Floats, valid: NDArray[np.bool_], audio: Audio, network: NDArray[np.float32]
+    gap: Float64[np.ndarray, " T"],
+    valid: Bool[np.ndarray, " T"],
+    audio: Audio,
+    network: Float32[np.ndarray, "N 52"],
 ) -> Sync:
     """`gap` [T] and `valid` [T] at 100 Hz as seen; `network` [T,52] of `network_weights`."""
     count = min(len(gap), len(network))
@@ -105,7 +117,10 @@ def measure_sync(
 
 
 def agreement(
-    take: Take, valid: NDArray[np.bool_], gap: Floats, network: NDArray[np.float32]
+    take: Take,
+    valid: Bool[np.ndarray, " T"],
+    gap: Float64[np.ndarray, " T"],
+    network: Float32[np.ndarray, "N 52"],
 ) -> Agreement:
     """Compare; `gap` [T] as measured and `valid` [T] at 100 Hz."""
     weights = resample_take(take, float(RATE)).weights
@@ -118,6 +133,6 @@ def agreement(
     )
 
 
-def _rounding(weights: NDArray[np.float32]) -> Floats:
+def _rounding(weights: Float32[np.ndarray, "T 52"]) -> Float64[np.ndarray, " T"]:
     columns = [INDEX["mouthPucker"], INDEX["mouthFunnel"]]
-    return weights[:, columns].sum(axis=1).astype(np.float64)
+    return np.asarray(weights[:, columns].sum(axis=1), np.float64)

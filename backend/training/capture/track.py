@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from backend.face.landmarks import MIN_FACE_PIXELS, FaceTracker, find_face
@@ -14,8 +15,6 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 from .read_video import Picture
-
-Floats = NDArray[np.float64]
 
 # A face that is away for less than this is filled in; lips may do anything in a longer gap.
 LONGEST_FILLED = 0.3
@@ -45,10 +44,10 @@ class Track:
     width, height of the pictures in pixels
     """
 
-    times: Floats
-    landmarks: Floats
-    seen: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    times: Float64[np.ndarray, " T"]
+    landmarks: Float64[np.ndarray, "T 478 3"]
+    seen: Bool[np.ndarray, " T"]
+    valid: Bool[np.ndarray, " T"]
     width: int
     height: int
 
@@ -61,7 +60,7 @@ class Track:
 def track_face(
     pictures: Iterable[Picture],
     name: str,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Track:
     """Follow the face that is largest where it first appears; nobody else is taken for it,
     unless a cut puts a face of the same size in its place.
@@ -105,8 +104,10 @@ def track_face(
 
 
 def fill_gaps(
-    times: Floats, landmarks: Floats, seen: NDArray[np.bool_]
-) -> tuple[Floats, NDArray[np.bool_]]:
+    times: Float64[np.ndarray, " T"],
+    landmarks: Float64[np.ndarray, "T N 3"],
+    seen: Bool[np.ndarray, " T"],
+) -> tuple[Float64[np.ndarray, "T N 3"], Bool[np.ndarray, " T"]]:
     """Straight lines over what was not seen, and where that can be believed.
 
     `times` [T] seconds, `landmarks` [T,N,3]; returns [T,N,3] without gaps and `valid` [T]. Long
@@ -135,11 +136,11 @@ class _Follower:
 
     def __init__(self) -> None:
         self._tracker = FaceTracker(most=2)
-        self._face: Floats | None = None
+        self._face: NDArray[np.float64] | None = None
         self._window: tuple[tuple[float, float], float] | None = None
         self._next_search = -np.inf
 
-    def look(self, picture: Picture) -> Floats | None:
+    def look(self, picture: Picture) -> Float64[np.ndarray, "478 3"] | None:
         """The face [478,3] in this picture, or None."""
         if self._face is not None and (face := self._follow(picture)) is not None:
             return face
@@ -165,7 +166,7 @@ class _Follower:
     def close(self) -> None:
         self._tracker.close()
 
-    def _follow(self, picture: Picture) -> Floats | None:
+    def _follow(self, picture: Picture) -> Float64[np.ndarray, "478 3"] | None:
         assert self._window is not None and self._face is not None
         centre, size = _place(self._face)
         best, nearest = None, _LARGEST_STEP * size
@@ -184,7 +185,7 @@ class _Follower:
             self._place_window(best, picture)
         return best
 
-    def _place_window(self, face: Floats, picture: Picture) -> None:
+    def _place_window(self, face: Float64[np.ndarray, "478 3"], picture: Picture) -> None:
         centre, wide = _place(face)
         self._window = ((float(centre[0]), float(centre[1])), _WINDOW * wide)
         self._tracker.forget()
@@ -192,7 +193,7 @@ class _Follower:
             self._tracker.follow(picture.pixels, *self._window)
 
 
-def _place(face: Floats) -> tuple[Floats, float]:
+def _place(face: Float64[np.ndarray, "478 3"]) -> tuple[Float64[np.ndarray, " 2"], float]:
     """Middle [2] and size of a face in pixels; the size hardly changes when the head turns."""
     low, high = face[:LANDMARK_COUNT, :2].min(axis=0), face[:LANDMARK_COUNT, :2].max(axis=0)
     return (low + high) / 2, float(max(high - low))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from jaxtyping import Int16
 from numpy.typing import NDArray
 
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_int16
@@ -237,7 +238,9 @@ def speak(
     return Utterance(text, f"espeak:{voice}", to_int16(samples), tuple(phones))
 
 
-def _with_closures(phones: list[Phone], raw: NDArray[np.int16], sample_rate: int) -> list[Phone]:
+def _with_closures(
+    phones: list[Phone], raw: Int16[np.ndarray, " N"], sample_rate: int
+) -> list[Phone]:
     """Give the silence before a stop's burst to the stop.
 
     espeak-ng announces a voiceless stop only after the closure, some 35 ms late, which would leave

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from jaxtyping import Float32, Int16
 from numpy.typing import NDArray
 
 from backend.audio.load import load_audio
@@ -74,7 +75,7 @@ class Recording:
     language: str = ""
 
 
-def read_samples(path: Path) -> NDArray[np.int16]:
+def read_samples(path: Path) -> Int16[np.ndarray, " N"]:
     """Any file that libsndfile or FFmpeg reads, to int16 [N] mono at 16 kHz.
 
     Raises VividKeysError (bad_audio, too_large) for one that cannot be read.
@@ -84,7 +85,7 @@ def read_samples(path: Path) -> NDArray[np.int16]:
     return to_int16(load_audio(path).samples)
 
 
-def _read_headerless(path: Path, container: str) -> NDArray[np.float32]:
+def _read_headerless(path: Path, container: str) -> Float32[np.ndarray, " N"]:
     import av
 
     pieces: list[NDArray[np.float32]] = []
@@ -105,7 +106,7 @@ def _read_headerless(path: Path, container: str) -> NDArray[np.float32]:
     return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
 
 
-def unusable_reason(samples: NDArray[np.int16]) -> str:
+def unusable_reason(samples: Int16[np.ndarray, " N"]) -> str:
     """Why these samples cannot be aligned, or ''."""
     seconds = len(samples) / SAMPLE_RATE
     if seconds > LONGEST_SECONDS:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.audio.log_mel import level, log_mel
 from backend.training.corpus.utterance import Utterance, to_float
@@ -49,7 +49,7 @@ class LabelCheck:
         )
 
 
-def _decibels(utterance: Utterance) -> NDArray[np.float64]:
+def _decibels(utterance: Utterance) -> Float64[np.ndarray, " T"]:
     features = log_mel(to_float(utterance.samples))
     return np.asarray(level(features) * (10.0 / np.log(10.0)), np.float64)
 
@@ -85,7 +85,7 @@ def has_unlabelled_speech(utterance: Utterance, longest: float = 0.08) -> bool:
     return False
 
 
-def _dips(utterance: Utterance, decibels: NDArray[np.float64], moved: float) -> list[float]:
+def _dips(utterance: Utterance, decibels: Float64[np.ndarray, " T"], moved: float) -> list[float]:
     """For each bilabial beside a vowel: the vowel's level minus the lowest within the bilabial."""
     result = []
     phones = utterance.phones

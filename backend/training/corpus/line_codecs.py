@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import soxr
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from backend.media.containers import open_container
 from backend.training.corpus.utterance import SAMPLE_RATE
-
-Samples = NDArray[np.float32]
 
 _LONGEST_DELAY = int(0.15 * SAMPLE_RATE)
 
@@ -55,7 +54,9 @@ CODECS = (
 )
 
 
-def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
+def _round_trip(
+    samples: Float32[np.ndarray, " N"], codec: Codec, bit_rate: int
+) -> Float32[np.ndarray, " M"]:
     """Encode and decode [N] at 16 kHz, with the codec's own delay and length."""
     import av
 
@@ -74,7 +75,7 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             target.mux(packet)
     buffer.seek(0)
-    pieces: list[Samples] = []
+    pieces: list[NDArray[np.float32]] = []
     rate = codec.rate
     resampler = av.AudioResampler(format="flt", layout="mono")
     with open_container(buffer, codec.container) as source:
@@ -86,7 +87,11 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     return decoded if rate == SAMPLE_RATE else soxr.resample(decoded, rate, SAMPLE_RATE)
 
 
-def delay_between(reference: Samples, delayed: Samples, longest: int = _LONGEST_DELAY) -> int:
+def delay_between(
+    reference: Float32[np.ndarray, " N"],
+    delayed: Float32[np.ndarray, " M"],
+    longest: int = _LONGEST_DELAY,
+) -> int:
     """By how many samples `delayed` comes after `reference`, from their cross-correlation."""
     size = len(reference) + len(delayed)
     product = np.fft.rfft(delayed, size) * np.conj(np.fft.rfft(reference, size))
@@ -121,7 +126,9 @@ def usable_codecs() -> tuple[Codec, ...]:
     return tuple(c for c in CODECS if _delay(c, c.bit_rates[0]) is not None)
 
 
-def through_codec(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
+def through_codec(
+    samples: Float32[np.ndarray, " N"], codec: Codec, bit_rate: int
+) -> Float32[np.ndarray, " N"]:
     """`samples` [N] at 16 kHz after coding and decoding: same length, in place in time.
 
     What cannot be coded (nothing, or a setting that does not work) comes back as it was.
@@ -137,7 +144,9 @@ def through_codec(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     return np.pad(shifted, (0, len(samples) - len(shifted))).astype(np.float32)
 
 
-def random_codec(samples: Samples, random: np.random.Generator) -> Samples:
+def random_codec(
+    samples: Float32[np.ndarray, " N"], random: np.random.Generator
+) -> Float32[np.ndarray, " N"]:
     """`samples` [N] through a codec and bit rate drawn from those that work here."""
     codecs = usable_codecs()
     if not codecs:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Int16
 from numpy.typing import NDArray
 
 from shared.whole_files import write_whole, written_whole
@@ -31,7 +32,7 @@ class Utterance:
 
     name: str
     speaker: str
-    samples: NDArray[np.int16]
+    samples: Int16[np.ndarray, " N"]
     phones: tuple[Phone, ...]
 
     @property
@@ -40,12 +41,12 @@ class Utterance:
         return len(self.samples) / SAMPLE_RATE
 
 
-def to_int16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
+def to_int16(samples: Float[np.ndarray, " N"]) -> Int16[np.ndarray, " N"]:
     """Float samples in -1..1 to int16; what lies outside is clipped."""
     return np.asarray(np.clip(np.round(samples * 32767.0), -32768, 32767), dtype=np.int16)
 
 
-def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+def to_float(samples: Int16[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
     """int16 samples to float32 in -1..1."""
     return samples.astype(np.float32) / np.float32(32768.0)
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, UInt8
 from PIL import Image
 from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -27,8 +27,6 @@ from backend.face.template import load_template
 from backend.face.texture.photo_crop import person_mask
 from shared.landmarks import CHIN, EARS, FOREHEAD, LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
 from shared.whole_files import written_whole
-
-Floats = NDArray[np.float64]
 
 # Front photos with hair that leaves the face free, of people from many places.
 PHOTOS = [
@@ -68,7 +66,13 @@ SHARPEN = 0.9
 QUALITY = 90
 
 
-def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats, Floats, Floats]:
+def upright(
+    landmarks: Float64[np.ndarray, "478 3"],
+    picture: Float64[np.ndarray, "H W 3"],
+    person: Float[np.ndarray, "H W"],
+) -> tuple[
+    Float64[np.ndarray, "478 2"], Float64[np.ndarray, "768 640 3"], Float[np.ndarray, "768 640"]
+]:
     """Turn, scale and shift a photo onto the frame of the portrait.
 
     Returns landmarks [478,2], pixels [H,W,3] and the mask of the person [H,W].
@@ -92,7 +96,9 @@ def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats,
     return points * scale + shift, pixels, mask
 
 
-def outline(points: Floats, person: Floats) -> Floats:
+def outline(
+    points: Float64[np.ndarray, "478 2"], person: Float[np.ndarray, "768 640"]
+) -> Float64[np.ndarray, "48 2"]:
     """Where rays from the middle of the face leave the person, [RAYS,2]; upward and sideways."""
     centre = points[[FOREHEAD, CHIN, *EARS]].mean(axis=0)
     angles = np.radians(np.linspace(-200, 20, RAYS))
@@ -109,7 +115,7 @@ def outline(points: Floats, person: Floats) -> Floats:
     return np.array(found)
 
 
-def border() -> Floats:
+def border() -> Float64[np.ndarray, "N 2"]:
     """Points on the frame, which stay where they are."""
     across = np.linspace(0, WIDTH - 1, 7)
     down = np.linspace(0, HEIGHT - 1, 8)
@@ -117,7 +123,7 @@ def border() -> Floats:
     return np.array(sides + [(x, y) for y in down[1:-1] for x in (0.0, WIDTH - 1.0)])
 
 
-def average(folder: Path) -> NDArray[np.uint8]:
+def average(folder: Path) -> UInt8[np.ndarray, "768 640 3"]:
     """The average face of the photos in a folder, uint8 [HEIGHT,WIDTH,3]."""
     faces = []
     for number in PHOTOS:
@@ -150,7 +156,7 @@ def average(folder: Path) -> NDArray[np.uint8]:
     return _finished(warped[leave : len(faces) - leave].mean(axis=0, dtype=np.float64))
 
 
-def _finished(picture: Floats) -> NDArray[np.uint8]:
+def _finished(picture: Float64[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """Sharpened at two sizes, with a little more contrast."""
     for radius, amount in ((1.2, SHARPEN), (4.0, 0.25)):
         smooth = np.stack([gaussian_filter(picture[..., c], radius) for c in range(3)], axis=-1)

@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 from scipy.spatial import ConvexHull
 
 from backend.face.head.head_grid import EAR_RINGS, EAR_SEGMENTS
 from backend.rasterize import rasterize
-
-Floats = NDArray[np.float64]
 
 # Middle of the concha in the fitted head, metres: y and z; where to look around it.
 CONCHA = (0.0230, 0.0135)
@@ -46,34 +44,36 @@ class Ear:
     seen    [H,W] the seen x of the window
     """
 
-    radius: Floats
-    concha: Floats
-    free: Floats
-    bare: Floats
-    seen: Floats
+    radius: Float64[np.ndarray, " 360"]
+    concha: Float64[np.ndarray, " 360"]
+    free: Float64[np.ndarray, " 360"]
+    bare: Float64[np.ndarray, " 8"]
+    seen: Float64[np.ndarray, "H W"]
 
-    def inside(self, points: Floats, grow: float) -> NDArray[np.bool_]:
+    def inside(self, points: Float64[np.ndarray, "N 3"], grow: float) -> Bool[np.ndarray, " N"]:
         """Which of the points [N,3] of the left side lie within the outline times `grow`."""
         y, z = points[:, 1] - CONCHA[0], points[:, 2] - CONCHA[1]
         reach = self.at(np.degrees(np.arctan2(z, y)), self.radius) * grow
         return np.asarray((np.hypot(y, z) < reach) & (points[:, 0] > 0.04))
 
     @staticmethod
-    def at(degrees: Floats, values: Floats) -> Floats:
+    def at(
+        degrees: Float64[np.ndarray, " N"], values: Float64[np.ndarray, " 360"]
+    ) -> Float64[np.ndarray, " N"]:
         """Value by direction, between whole degrees."""
         return np.asarray(np.interp(degrees % 360, np.arange(361), np.append(values, values[0])))
 
-    def directions(self) -> Floats:
+    def directions(self) -> Float64[np.ndarray, " 24"]:
         """The rings' directions in degrees [24], in the order of the ear's border."""
         return np.asarray(135.0 + 360.0 / EAR_SEGMENTS * np.arange(EAR_SEGMENTS), np.float64)
 
-    def border(self) -> Floats:
+    def border(self) -> Float64[np.ndarray, "24 3"]:
         """Places [24,3] where the ear begins in the skin of the head."""
         ways = self.directions()
         wide = self.at(ways, gaussian_filter1d(self.radius, 18, mode="wrap")) * BORDER
         return self._on_skin(ways, wide)
 
-    def rings(self) -> Floats:
+    def rings(self) -> Float64[np.ndarray, "217 3"]:
         """All rings from the root inward and the middle, [9*24+1,3]."""
         ways = self.directions()
         radius, free = self.at(ways, self.radius), self.at(ways, self.free)[:, None]
@@ -97,36 +97,52 @@ class Ear:
         middle = self._on_skin(np.zeros(1), np.zeros(1))
         return np.concatenate([rings.reshape(-1, 3), middle])
 
-    def _flat(self, degrees: Floats, radius: Floats) -> tuple[Floats, Floats]:
+    def _flat(
+        self, degrees: Float64[np.ndarray, " N"], radius: Float64[np.ndarray, " N"]
+    ) -> tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]:
         a = np.radians(degrees)
         return CONCHA[0] + radius * np.cos(a), CONCHA[1] + radius * np.sin(a)
 
-    def _on_head(self, degrees: Floats, radius: Floats) -> Floats:
+    def _on_head(
+        self, degrees: Float64[np.ndarray, " N"], radius: Float64[np.ndarray, " N"]
+    ) -> Float64[np.ndarray, "N 3"]:
         y, z = self._flat(degrees, radius)
         return np.stack([bare_x(self.bare, y, z), y, z], axis=-1)
 
-    def _on_skin(self, degrees: Floats, radius: Floats) -> Floats:
+    def _on_skin(
+        self, degrees: Float64[np.ndarray, " N"], radius: Float64[np.ndarray, " N"]
+    ) -> Float64[np.ndarray, "N 3"]:
         y, z = self._flat(degrees, radius)
         return np.stack([_looked_up(self.seen, y, z), y, z], axis=-1)
 
 
-def bare_x(numbers: Floats, y: Floats, z: Floats) -> Floats:
+def bare_x(
+    numbers: Float64[np.ndarray, " 8"],
+    y: Float64[np.ndarray, " *batch"],
+    z: Float64[np.ndarray, " *batch"],
+) -> Float64[np.ndarray, " *batch"]:
     """The head's side without the ear."""
     return np.asarray(_terms(y, z) @ numbers)
 
 
-def _terms(y: Floats, z: Floats) -> Floats:
+def _terms(
+    y: Float64[np.ndarray, " *batch"], z: Float64[np.ndarray, " *batch"]
+) -> Float64[np.ndarray, "*batch 8"]:
     y, z = (y - CONCHA[0]) * 20, (z - CONCHA[1]) * 20
     return np.stack([np.ones_like(y), y, z, y * y, y * z, z * z, y**3, z**3], axis=-1)
 
 
-def _looked_up(seen: Floats, y: Floats, z: Floats) -> Floats:
+def _looked_up(
+    seen: Float64[np.ndarray, "H W"],
+    y: Float64[np.ndarray, " *batch"],
+    z: Float64[np.ndarray, " *batch"],
+) -> Float64[np.ndarray, " *batch"]:
     column = (y - CONCHA[0] + WINDOW) / PIXEL - 0.5
     row = (CONCHA[1] + WINDOW - z) / PIXEL - 0.5
     return np.asarray(map_coordinates(seen, [row, column], order=1, mode="nearest"))
 
 
-def _convex(radius: Floats) -> Floats:
+def _convex(radius: Float64[np.ndarray, " 360"]) -> Float64[np.ndarray, " 360"]:
     """The outline [360] without its dents."""
     a = np.radians(np.arange(len(radius)))
     points = np.stack([radius * np.cos(a), radius * np.sin(a)], axis=-1)
@@ -136,7 +152,7 @@ def _convex(radius: Floats) -> Floats:
     return np.asarray(reach.min(axis=1))
 
 
-def fit_ear(vertices: Floats, triangles: NDArray[np.int32]) -> Ear:
+def fit_ear(vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]) -> Ear:
     """The left ear of a head that stands on the template."""
     size = round(2 * WINDOW / PIXEL)
     flat = np.column_stack([

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int, Int32
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import spsolve
@@ -36,9 +36,6 @@ from shared.landmarks import CHIN, FACE_OVAL, FOREHEAD, LANDMARK_COUNT
 from shared.whole_files import written_whole
 
 from .ear import Ear, fit_ear
-
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
 
 ICT_SKIN = 11_248  # its first vertices are face, head and neck
 # Share of the first head in the mean shape; its neck and shoulders alone are used below this
@@ -63,22 +60,22 @@ ROUNDS = 400
 class Head:
     """A head's skin: vertices [N,3] metres in our axes, triangles [F,3]."""
 
-    vertices: Floats
-    triangles: Triangles
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
 
 
-def to_axes(points: Floats) -> Floats:
+def to_axes(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
     """From +Y up and looking along +Z to our axes."""
     return np.asarray(points[:, [0, 2, 1]] * (1, -1, 1), np.float64)
 
 
-def split_quads(quads: NDArray[np.integer]) -> Triangles:
+def split_quads(quads: Int[np.ndarray, "N 4"]) -> Int32[np.ndarray, "F 3"]:
     """Quads [N,4] as triangles; -1 as the fourth corner marks one."""
     whole = quads[quads[:, 3] >= 0]
     return np.concatenate([quads[:, :3], whole[:, [0, 2, 3]]]).astype(np.int32)
 
 
-def read_ict(path: Path, places: Path) -> tuple[Head, Floats]:
+def read_ict(path: Path, places: Path) -> tuple[Head, Float64[np.ndarray, "468 3"]]:
     """The ICT head and its surface points of the landmarks [468,3]."""
     with np.load(path, allow_pickle=False) as file:
         vertices = to_axes(file["neutral"].astype(np.float64)) / 100.0
@@ -99,7 +96,7 @@ def read_mpfb(path: Path) -> Head:
     return Head(vertices, triangles[near[triangles].all(axis=1)])
 
 
-def samples(head: Head, spacing: float = 0.0012) -> Floats:
+def samples(head: Head, spacing: float = 0.0012) -> Float64[np.ndarray, "N 3"]:
     """Points all over a head's surface, about `spacing` metres apart."""
     a, b, c = (head.vertices[head.triangles[:, k]] for k in range(3))
     longest = np.maximum(np.linalg.norm(b - a, axis=1), np.linalg.norm(c - a, axis=1))
@@ -114,7 +111,12 @@ def samples(head: Head, spacing: float = 0.0012) -> Floats:
     return np.concatenate(points)
 
 
-def pulled(points: Floats, sources: Floats, offsets: Floats, reach: float) -> Floats:
+def pulled(
+    points: Float64[np.ndarray, "N 3"],
+    sources: Float64[np.ndarray, "M 3"],
+    offsets: Float64[np.ndarray, "M 3"],
+    reach: float,
+) -> Float64[np.ndarray, "N 3"]:
     """`points` moved by the offsets at `sources`, blended by nearness and dying away."""
     result = points.copy()
     for start in range(0, len(points), 4000):
@@ -125,7 +127,7 @@ def pulled(points: Floats, sources: Floats, offsets: Floats, reach: float) -> Fl
     return result
 
 
-def onto_template(head: Head, landmarks: Floats) -> Head:
+def onto_template(head: Head, landmarks: Float64[np.ndarray, "468 3"]) -> Head:
     """The head moved and scaled so that its face is on the template's, rim included."""
     template = load_template()
     move = fit_similarity(landmarks, template.vertices, template.rigidity[:LANDMARK_COUNT])
@@ -173,7 +175,7 @@ def without(head: Head, ear: Ear, grow: float) -> Head:
     return Head(head.vertices, head.triangles[~inside[head.triangles].all(axis=1)])
 
 
-def middle_line(head: Head) -> tuple[Floats, Floats]:
+def middle_line(head: Head) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "M 3"]]:
     """The outline in the middle from rim to collar, over the crown and down the throat."""
     points = samples(head, 0.001)
     points = points[np.abs(points[:, 0]) < 0.0012]
@@ -183,8 +185,13 @@ def middle_line(head: Head) -> tuple[Floats, Floats]:
     return over, under
 
 
-def _traced(points: Floats, centre: tuple[float, float, float], start: Floats, low: float,
-            backward: bool) -> Floats:  # fmt: skip
+def _traced(
+    points: Float64[np.ndarray, "N 3"],
+    centre: tuple[float, float, float],
+    start: Float64[np.ndarray, " 3"],
+    low: float,
+    backward: bool,
+) -> Float64[np.ndarray, "M 3"]:
     """Points of the middle outline in the order of a walk from `start` down to `low`."""
     side = points[:, 1] > 0.055 if backward else points[:, 1] < 0.055
     if backward:
@@ -210,13 +217,15 @@ def _traced(points: Floats, centre: tuple[float, float, float], start: Floats, l
     return np.array(kept)
 
 
-def along(path: Floats, shares: Floats) -> Floats:
+def along(
+    path: Float64[np.ndarray, "N 3"], shares: Float64[np.ndarray, " M"]
+) -> Float64[np.ndarray, "M 3"]:
     """Points at given shares of the length of a polyline."""
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     return np.stack([np.interp(shares * length[-1], length, path[:, k]) for k in range(3)], axis=-1)
 
 
-def collar_ring(head: Head) -> Floats:
+def collar_ring(head: Head) -> Float64[np.ndarray, "36 3"]:
     """Where the neck ends, [36,3], column 0 at the back."""
     angle = 2 * np.pi * np.arange(COLUMNS) / COLUMNS
     back, side, front = COLLAR
@@ -242,7 +251,7 @@ def collar_ring(head: Head) -> Floats:
     return ring
 
 
-def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
+def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, Bool[np.ndarray, " V"]]:
     """Mean of the neighbours along rows and columns, of all vertices that the hood has."""
     size = LANDMARK_COUNT + grid.count
     pairs: list[tuple[int, int]] = []
@@ -267,7 +276,7 @@ def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
     return csr_matrix(scale @ matrix), degree > 0
 
 
-def lay_grid(head: Head, ear: Ear) -> Floats:
+def lay_grid(head: Head, ear: Ear) -> Float64[np.ndarray, "V 3"]:
     """The hood on a head's surface, [468+count,3]; ears and floor are not set yet."""
     grid = head_grid()
     points = np.zeros((LANDMARK_COUNT + grid.count, 3))
@@ -306,7 +315,7 @@ def lay_grid(head: Head, ear: Ear) -> Floats:
     return points
 
 
-def symmetric(points: Floats, grid: HeadGrid) -> Floats:
+def symmetric(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
     """Both sides averaged."""
     own = points[LANDMARK_COUNT:]
     result = points.copy()
@@ -314,7 +323,9 @@ def symmetric(points: Floats, grid: HeadGrid) -> Floats:
     return result
 
 
-def smoothed(points: Floats, grid: HeadGrid, rounds: int) -> Floats:
+def smoothed(
+    points: Float64[np.ndarray, "V 3"], grid: HeadGrid, rounds: int
+) -> Float64[np.ndarray, "V 3"]:
     """A little fairing of the hood inside its borders, without shrinking (Taubin)."""
     mean, used = neighbour_mean(grid)
     free = used.copy()
@@ -329,7 +340,9 @@ def smoothed(points: Floats, grid: HeadGrid, rounds: int) -> Floats:
     return result
 
 
-def mean_of_heads(points: Floats, other: Head, ear: Ear) -> Floats:
+def mean_of_heads(
+    points: Float64[np.ndarray, "V 3"], other: Head, ear: Ear
+) -> Float64[np.ndarray, "V 3"]:
     """Move the hood along its normals towards the second head."""
     grid = head_grid()
     surface = samples(without(other, ear, 1.15), 0.0015)
@@ -351,7 +364,7 @@ def mean_of_heads(points: Floats, other: Head, ear: Ear) -> Floats:
     return points + normals * amount[:, None]
 
 
-def fair_rim(points: Floats, grid: HeadGrid) -> Floats:
+def fair_rim(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
     """The first rows behind the face and around the ears bent as little as possible."""
     triangles = np.concatenate([load_template().triangles, grid.triangles])
     free = np.zeros(len(points), bool)
@@ -366,7 +379,7 @@ def fair_rim(points: Floats, grid: HeadGrid) -> Floats:
     return result
 
 
-def close_collar(points: Floats, grid: HeadGrid) -> Floats:
+def close_collar(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
     """The edge of the collar and the floor that closes it."""
     rings, middle = grid.floor
     ring = points[rings[0]]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from safetensors.numpy import save_file
 
 from backend.audio_to_mesh.speaker import IDENTITY_SIZE
@@ -30,10 +30,8 @@ from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
 
-
-def neutral_faces(photos: Iterable[Path]) -> Iterator[Floats]:
+def neutral_faces(photos: Iterable[Path]) -> Iterator[Float64[np.ndarray, "468 3"]]:
     """Landmarks [468,3] of each photo on the template; a photo without a face is named."""
     for photo in photos:
         try:
@@ -44,7 +42,9 @@ def neutral_faces(photos: Iterable[Path]) -> Iterator[Floats]:
         yield aligned_landmarks(neutral)
 
 
-def symmetric_modes(faces: Floats, count: int) -> tuple[Floats, Floats]:
+def symmetric_modes(
+    faces: Float64[np.ndarray, "N 468 3"], count: int
+) -> tuple[Float64[np.ndarray, "K 468 3"], Float64[np.ndarray, " K"]]:
     """Modes [count,468,3] of one standard deviation each, and their shares of the variance.
 
     `faces` [N,468,3] on the template. Every mode is its own mirror image, and lips that meet in

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -33,8 +34,6 @@ from backend.training.teacher.driven_mesh import face_pool, lesson_lips
 from backend.training.teacher.manner import random_style
 from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
-
-Floats = NDArray[np.float64]
 
 SENTENCES, CHECKED = 400, 100
 # Frames in which lips meet count more: there an error is a visible slit.
@@ -75,7 +74,9 @@ def random_lesson(random: np.random.Generator) -> Lesson:
     return teach(phones, loudness.astype(np.float32), random_style(random))
 
 
-def fit(faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator) -> Floats:
+def fit(
+    faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator
+) -> Float64[np.ndarray, "K 468 3"]:
     """Fields [K,468,3] in metres on the mean face, each as large as its weight's deviation."""
     size = 3 * len(lip_region())
     moments = np.zeros((size, size))
@@ -131,7 +132,7 @@ class OffsetFigures:
 
 def measure(cases: Sequence[tuple[DrivenFace, Lesson]]) -> OffsetFigures:
     """Figures of some faces and what they say."""
-    errors: list[list[Floats]] = [[], [], [], []]
+    errors: list[list[NDArray[np.float64]]] = [[], [], [], []]
     slits: list[list[float]] = [[], [], []]
     depths: list[list[float]] = [[], [], []]
     for face, lesson in cases:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
 from backend.face.close_mouth import close_mouth
@@ -39,9 +39,6 @@ from shared.errors import VividKeysError
 from shared.face import FaceMesh
 from shared.landmarks import LANDMARK_COUNT
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
-
 MODES, HABITS = 60, 35
 # How much the portraits weigh together in the modes, the pairs being 1: their smiles are guessed.
 OTHERS_SHARE = 0.3
@@ -56,7 +53,7 @@ DRAWN_SIZE, DRAWN_HEIGHT = 512, 0.34
 DRAWN_EVERY = 3
 
 
-def bony(landmarks: Floats) -> Floats:
+def bony(landmarks: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, "478 3"]:
     """Tracked landmarks [478,3] on the template by their bony points, robustly, metres."""
     template = load_template()
     target = np.concatenate([closed_template(), template.irises])
@@ -69,44 +66,54 @@ def bony(landmarks: Floats) -> Floats:
     return aligned
 
 
-def mirrored(faces: Floats) -> Floats:
+def mirrored(faces: Float64[np.ndarray, "*batch 478 3"]) -> Float64[np.ndarray, "*batch 478 3"]:
     """Faces or offsets [...,478,3] as a mirror shows them."""
     return np.asarray(faces[..., load_template().mirror, :] * np.array((-1, 1, 1)))
 
 
-def with_mirror(faces: Floats) -> Floats:
+def with_mirror(faces: Float64[np.ndarray, "N 478 3"]) -> Float64[np.ndarray, "2*N 478 3"]:
+    """The faces, followed by their mirror images."""
     return np.concatenate([faces, mirrored(faces)])
 
 
-def components(offsets: Floats, count: int) -> Floats:
+def components(
+    offsets: Float64[np.ndarray, "N 478 3"], count: int
+) -> Float64[np.ndarray, "K 478 3"]:
     """Principal components [count,478,3] of offsets [N,478,3], one standard deviation each."""
     flat = offsets.reshape(len(offsets), -1)
     _, sizes, directions = np.linalg.svd(flat, full_matrices=False)
     scaled = directions[:count] * sizes[:count, None] / np.sqrt(len(flat))
     signs = np.sign(scaled[np.arange(len(scaled)), np.abs(scaled).argmax(axis=1)])
-    return (scaled * signs[:, None]).reshape(-1, *offsets.shape[1:])
+    return np.asarray((scaled * signs[:, None]).reshape(-1, *offsets.shape[1:]))
 
 
-def outside(offsets: Floats, fields: Floats) -> Floats:
+def outside(
+    offsets: Float64[np.ndarray, "N 478 3"], fields: Float64[np.ndarray, "K 478 3"]
+) -> Float64[np.ndarray, "N 478 3"]:
     """What of offsets [N,478,3] no combination of `fields` [F,478,3] makes."""
     flat = offsets.reshape(len(offsets), -1)
     axes, _ = np.linalg.qr(fields.reshape(len(fields), -1).T)
-    return (flat - (flat @ axes) @ axes.T).reshape(offsets.shape)
+    return np.asarray((flat - (flat @ axes) @ axes.T).reshape(offsets.shape))
 
 
-def closed(faces: Floats) -> Floats:
+def closed(faces: Float64[np.ndarray, "N 478 3"]) -> Float64[np.ndarray, "N 478 3"]:
+    """The faces with their mouths closed."""
     result = faces.copy()
     for face in result:
         face[:LANDMARK_COUNT] = close_mouth(face[:LANDMARK_COUNT])
     return result
 
 
-def learned(neutral: Floats, smiling: Floats, others: Floats | None = None,
-            turned: Floats | None = None) -> PhotoModel:  # fmt: skip
-    """The model of the same people's faces [N,478,3] at rest and smiling, on the template.
+def learned(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"] | None = None,
+    turned: Float64[np.ndarray, "2 478 3"] | None = None,
+) -> PhotoModel:
+    """The model of the same people's faces at rest and smiling, aligned to the template, metres.
 
-    `others` [M,478,3]: more faces at rest, which together weigh OTHERS_SHARE of the pairs';
-    `turned` [2,478,3] as in PhotoModel.
+    `others` are more faces at rest; together they weigh OTHERS_SHARE of what the pairs weigh.
+    `turned` is as in PhotoModel.
     """
     at_rest = with_mirror(closed(neutral))
     mean = at_rest.mean(axis=0)
@@ -132,7 +139,9 @@ def learned(neutral: Floats, smiling: Floats, others: Floats | None = None,
     )  # fmt: skip
 
 
-def drawn_turned(photos: list[Path]) -> tuple[Floats, Floats]:
+def drawn_turned(
+    photos: list[Path],
+) -> tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, "N 478 3"]]:
     """Reconstructed heads drawn at YAWS and tracked: yaw in radians [N], and what the tracker
     sees more than before the head straight ahead [N,478,3], in the head's frame, metres.
 
@@ -150,13 +159,15 @@ def drawn_turned(photos: list[Path]) -> tuple[Floats, Floats]:
     return np.array(angles), np.array(errors)
 
 
-def _drawn_landmarks(head: FaceMesh, yaw: float) -> Floats:
+def _drawn_landmarks(head: FaceMesh, yaw: float) -> Float64[np.ndarray, "478 3"]:
     """Tracked landmarks [478,3] of a drawn head in metres before the camera."""
     picture = draw_face(head, yaw=yaw, size=DRAWN_SIZE, view_height=DRAWN_HEIGHT, shaded=False)
     return image_to_axes(find_face(picture).landmarks) * (DRAWN_HEIGHT / DRAWN_SIZE)
 
 
-def turned_fields(angles: Floats, errors: Floats) -> Floats:
+def turned_fields(
+    angles: Float64[np.ndarray, " N"], errors: Float64[np.ndarray, "N 478 3"]
+) -> Float64[np.ndarray, "2 478 3"]:
     """Odd and even field [2,478,3] of the tracker's errors [N,478,3] about heads turned by
     `angles` [N]; where a head is along the line of sight is no error.
     """
@@ -170,7 +181,11 @@ def turned_fields(angles: Floats, errors: Floats) -> Floats:
     return np.asarray(found.reshape(2, *errors.shape[1:]))
 
 
-def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
+def without_turn(
+    faces: Float64[np.ndarray, "N 478 3"],
+    landmarks: Float64[np.ndarray, "N 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> Float64[np.ndarray, "N 478 3"]:
     """Aligned faces [N,478,3] less what the tracker usually gets wrong at their yaw."""
     result = []
     for face, points in zip(faces, landmarks, strict=True):
@@ -180,7 +195,12 @@ def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
     return np.array(result)
 
 
-def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places) -> float:
+def rank_one(
+    smiling: Float64[np.ndarray, "P 478 3"],
+    neutral: Float64[np.ndarray, "N 478 3"],
+    model: PhotoModel,
+    people: Int64[np.ndarray, " P"],
+) -> float:
     """Share of the smiling photos [P,478,3] of `people` [P] whose neutral mesh is nearest to that
     of the same person's neutral photo among all `neutral` ones [N,478,3].
     """
@@ -190,12 +210,19 @@ def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places
     return float((away.argmin(axis=1) == people).mean())
 
 
-def at_rest(landmarks: Floats, model: PhotoModel) -> Floats:
+def at_rest(
+    landmarks: Float64[np.ndarray, "N 478 3"], model: PhotoModel
+) -> Float64[np.ndarray, "N 468 3"]:
     """Neutral meshes [N,468,3] of tracked photos [N,478,3]."""
     return np.array([fit_photo(points, model).vertices for points in landmarks])
 
 
-def held_out_rank_one(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> float:
+def held_out_rank_one(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> float:
     """Rank-1 of each half of the people with a model of the other half; tracked landmarks."""
     halves = np.arange(len(neutral)) % 2
     scores = []
@@ -206,7 +233,12 @@ def held_out_rank_one(neutral: Floats, smiling: Floats, others: Floats, turned: 
     return float(np.mean(scores))
 
 
-def full_model(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> PhotoModel:
+def full_model(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> PhotoModel:
     """The model of tracked pairs [N,478,3] and other people [M,478,3]."""
     first, second = (
         without_turn(np.array([bony(points) for points in photos]), photos, turned)
@@ -219,7 +251,9 @@ def full_model(neutral: Floats, smiling: Floats, others: Floats, turned: Floats)
     return learned(first, second, more, turned)
 
 
-def _rest_of(landmarks: Floats, model: PhotoModel) -> Floats:
+def _rest_of(
+    landmarks: Float64[np.ndarray, "478 3"], model: PhotoModel
+) -> Float64[np.ndarray, "478 3"]:
     """A photo's face at rest with irises, [478,3]; what the modes cannot say is half kept."""
     fit = fit_photo(landmarks, model)
     modelled = model.mean + np.tensordot(fit.identity, model.modes, axes=1)
@@ -227,7 +261,7 @@ def _rest_of(landmarks: Floats, model: PhotoModel) -> Floats:
     return np.asarray(modelled)
 
 
-def tracked_people(folder: Path) -> tuple[list[Path], Floats]:
+def tracked_people(folder: Path) -> tuple[list[Path], Float64[np.ndarray, "N 478 3"]]:
     """Photos with a face and their landmarks [N,478,3]; the others are named."""
     photos, faces = [], []
     for photo in sorted(folder.glob("*.jpg")):
@@ -268,7 +302,7 @@ def main(arguments: list[str]) -> None:
     print(f"rank-1, held out: {100 * held_out:.1f} %")
 
 
-def _rms(offsets: Floats) -> str:
+def _rms(offsets: Float64[np.ndarray, "*batch 3"]) -> str:
     return f"{1000 * np.sqrt((offsets**2).sum(axis=-1).mean()):.2f}"
 
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32, Int64
 from safetensors.numpy import save_file
 from scipy.optimize import linear_sum_assignment
 
@@ -26,14 +26,12 @@ from backend.face.template import TEMPLATE_PATH
 from shared.landmarks import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-
 PUPIL_DISTANCE = 0.063  # metres; the mean of adults is 0.061 to 0.064
 # The origin is where a head turns: below and between the ears, in metres under their landmarks.
 PIVOT_BELOW_EARS = 0.02
 
 
-def read_triangles() -> NDArray[np.int32]:
+def read_triangles() -> Int32[np.ndarray, "852 3"]:
     """The [852,3] triangles of the landmark mesh from MediaPipe's connection table.
 
     The installed table is a set; only its source text keeps the order in which three
@@ -52,8 +50,10 @@ def read_triangles() -> NDArray[np.int32]:
 
 
 def symmetric_triangles(
-    triangles: NDArray[np.int32], vertices: Floats, pairs: NDArray[np.int64]
-) -> NDArray[np.int32]:
+    triangles: Int32[np.ndarray, "F 3"],
+    vertices: Float64[np.ndarray, "V 3"],
+    pairs: Int64[np.ndarray, " V"],
+) -> Int32[np.ndarray, "_ 3"]:
     """Where the two sides cut a quad along different diagonals, the left takes the right's."""
     known = {tuple(sorted(triangle)) for triangle in triangles.tolist()}
     odd = np.array([tuple(sorted(pairs[t].tolist())) not in known for t in triangles])
@@ -62,13 +62,15 @@ def symmetric_triangles(
     return np.concatenate([triangles[~odd | right], mirrored]).astype(np.int32)
 
 
-def tracked(folder: Path) -> Floats:
+def tracked(folder: Path) -> Float64[np.ndarray, "N 478 3"]:
     """Landmarks of every photo of a folder in our axes, [photos,478,3]."""
     photos = sorted(folder.glob("*.jpg"))
     return np.stack([image_to_axes(find_face(load_image(p).pixels).landmarks) for p in photos])
 
 
-def mean_shape(faces: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def mean_shape(
+    faces: Float64[np.ndarray, "N 478 3"], weights: Float64[np.ndarray, " 478"]
+) -> tuple[Float64[np.ndarray, "478 3"], Float64[np.ndarray, "N 478 3"]]:
     """Generalised Procrustes mean [478,3] and the aligned faces, pupils 63 mm apart."""
     mean = faces[0] - faces[0].mean(axis=0)
     aligned = faces
@@ -80,7 +82,7 @@ def mean_shape(faces: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return mean, aligned
 
 
-def mirror_pairs(mean: Floats) -> NDArray[np.int64]:
+def mirror_pairs(mean: Float64[np.ndarray, "478 3"]) -> Int64[np.ndarray, " 478"]:
     """Index of each landmark's partner on the other side, [478]."""
     flipped = mean * (-1, 1, 1)
     pairs = np.arange(len(mean))
@@ -94,7 +96,9 @@ def mirror_pairs(mean: Floats) -> NDArray[np.int64]:
     return pairs
 
 
-def upright(mean: Floats, reference: Floats) -> Floats:
+def upright(
+    mean: Float64[np.ndarray, "478 3"], reference: Float64[np.ndarray, "468 3"]
+) -> Float64[np.ndarray, "478 3"]:
     """`mean` turned like the reference head [468,3], made symmetric, with its origin set."""
     middle = np.abs(reference[:, 0]) < 50.0
     turned = fit_similarity(mean[:LANDMARK_COUNT], reference, middle.astype(float)).rotation

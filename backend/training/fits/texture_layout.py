@@ -7,7 +7,7 @@ python -m backend.training.fits.texture_layout
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32
 from scipy.sparse import csr_matrix, diags, identity
 
 from backend.face.arkit_basis import landmark_basis
@@ -26,9 +26,6 @@ from backend.face.texture.layout_file import (
 )
 from backend.training.fits.unwrap import corner_uvs, islands
 from shared.whole_files import written_whole
-
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
 
 # Where hair grows, on the template: angle around the head from the front, degrees, and the
 # height above which there is hair, metres.
@@ -61,17 +58,19 @@ def texture_layout(mesh: Assembly) -> LayoutFile:
     )
 
 
-def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
+def _cavity(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, " V"]:
     """How far each vertex [V] lies behind its wider surroundings, 0..1."""
     mean = _neighbour_mean(len(vertices), triangles)
     smooth = vertices
     for _ in range(10):
         smooth = mean @ smooth
     behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
-    return np.clip(behind / 0.004, 0.0, 1.0)
+    return np.asarray(np.clip(behind / 0.004, 0.0, 1.0))
 
 
-def _neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
+def _neighbour_mean(count: int, triangles: Int32[np.ndarray, "F 3"]) -> csr_matrix:
     """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
     first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
     graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
@@ -80,7 +79,11 @@ def _neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
     return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
 
 
-def _above_hairline(vertices: Floats, triangles: Triangles, on_ear: NDArray[np.bool_]) -> Floats:
+def _above_hairline(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    on_ear: Bool[np.ndarray, " V"],
+) -> Float64[np.ndarray, " V"]:
     """How high each vertex [V] lies above the hairline, metres; no hair grows on ears."""
     angle = np.degrees(np.arctan2(np.abs(vertices[:, 0]), -(vertices[:, 1] - 0.014)))
     above = vertices[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])

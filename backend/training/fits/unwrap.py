@@ -11,6 +11,7 @@ are folded out into the openings of mouth and eyes.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components, dijkstra
@@ -24,10 +25,6 @@ from backend.face.texture.atlas import around_head
 from backend.face.texture.layout_file import EARS, ISLANDS
 from shared.arkit import INDEX
 from shared.landmarks import CHIN, NOSE_TIP
-
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-Indices = NDArray[np.int64]
 
 # The painted tile of each part that is not skin.
 TILE_OF_PART = {
@@ -47,7 +44,7 @@ PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
 
 
-def islands(mesh: Assembly) -> NDArray[np.int32]:
+def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
     """Which of `ISLANDS` each triangle [F] lies on."""
     result = np.full(len(mesh.triangles), ISLANDS.index("head"), np.int32)
     # Where a triangle's corners belong to different parts, most of them decide, or the middle one.
@@ -77,7 +74,7 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
     return result
 
 
-def corner_uvs(mesh: Assembly) -> Floats:
+def corner_uvs(mesh: Assembly) -> Float64[np.ndarray, "F 3 2"]:
     """Texture coordinates [F,3,2] of all triangles' corners, v upwards.
 
     The map is made for one head and used for all with the same triangles, so that every texel
@@ -109,7 +106,7 @@ def corner_uvs(mesh: Assembly) -> Floats:
     return uvs
 
 
-def _painted(mesh: Assembly, triangles: Triangles) -> Floats:
+def _painted(mesh: Assembly, triangles: Int32[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3 2"]:
     uvs = np.zeros((len(triangles), 3, 2))
     part = mesh.vertex_part[triangles[:, 0]]
     for index, name in enumerate(mesh.part_names):
@@ -120,20 +117,20 @@ def _painted(mesh: Assembly, triangles: Triangles) -> Floats:
     return uvs
 
 
-def _triangle_normals(mesh: Assembly) -> Floats:
+def _triangle_normals(mesh: Assembly) -> Float64[np.ndarray, "F 3"]:
     a, b, c = (mesh.vertices[mesh.triangles[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
 
 
-def _globe(points: Floats) -> Floats:
+def _globe(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 2"]:
     """Azimuth (0 in front, + to the character's left) and height [N,2] in radians."""
     away = points - MIDDLE
     out = np.hypot(away[:, 0], away[:, 1])
     return np.stack([np.arctan2(away[:, 0], -away[:, 1]), np.arctan2(away[:, 2], out)], axis=1)
 
 
-def _once_round(azimuth: Floats) -> Floats:
+def _once_round(azimuth: Float64[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3"]:
     """Corners' azimuths [F,3] without a jump inside a triangle that lies across the cut."""
     cut = np.ptp(azimuth, axis=1) > np.pi
     # As many to either side of the cut, for the map to be symmetric.
@@ -144,14 +141,18 @@ def _once_round(azimuth: Floats) -> Floats:
     return np.where(cut[:, None], there, azimuth)
 
 
-def _laid_into(tile: atlas.Tile, flat: Floats, bounds: Floats) -> Floats:
+def _laid_into(
+    tile: atlas.Tile, flat: Float64[np.ndarray, "*batch 2"], bounds: Float64[np.ndarray, "2 2"]
+) -> Float64[np.ndarray, "*batch 2"]:
     """Points [...,2] (across, up) of a range (low [2], high [2]) as texture coordinates."""
     low, high = bounds
     share = (flat - low) / (high - low)
     return tile.uv(share[..., 0], share[..., 1])
 
 
-def _head(vertices: Floats, triangles: Triangles) -> Floats:
+def _head(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "F 3 2"]:
     globe = _globe(vertices)
     flat = np.stack([around_head(globe[:, 0]), globe[:, 1]], axis=1)
     folds = [
@@ -171,12 +172,16 @@ def _head(vertices: Floats, triangles: Triangles) -> Floats:
     return _laid_into(atlas.HEAD, corners, _symmetric_bounds(corners))
 
 
-def _neck_begins(azimuth: Floats) -> Floats:
+def _neck_begins(azimuth: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
     front, back = NECK_FROM
     return np.asarray((front + back) / 2 + (front - back) / 2 * np.cos(azimuth))
 
 
-def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
+def _neck(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    above: Int64[np.ndarray, " N"],
+) -> Float64[np.ndarray, "F 3 2"]:
     """Around by azimuth, down evenly from the border to the head (vertices `above`) to the lower.
 
     A collar may run outward rather than down, so a height in space would not do.
@@ -194,13 +199,15 @@ def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
     return _laid_into(atlas.NECK, corners, _symmetric_bounds(corners))
 
 
-def _symmetric_bounds(corners: Floats) -> Floats:
+def _symmetric_bounds(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, "2 2"]:
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     side = max(-low[0], high[0])
     return np.array([(-side, low[1]), (side, high[1])])
 
 
-def _disc(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
+def _disc(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
+) -> Float64[np.ndarray, "F 3 2"]:
     """A cap seen from above (or below), equal distances from its pole; the front is below."""
     used = np.unique(triangles)
     globe = _globe(vertices)
@@ -218,7 +225,9 @@ def _disc(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
     return _laid_into(tile, flat[triangles], np.array([(-reach, -reach), (reach, reach)]))
 
 
-def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
+def _ear(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
+) -> Float64[np.ndarray, "F 3 2"]:
     """An ear is a sack over its root: the root's outline becomes the tile's rim.
 
     Every other vertex lies in the middle of its neighbours (Tutte, "How to draw a graph", 1963),
@@ -237,7 +246,7 @@ def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
     angle = turn[0] + way * along * 2 * np.pi
     flat = np.zeros((len(vertices), 2))
     flat[root] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    weights: Floats | None = None
+    weights: NDArray[np.float64] | None = None
     for _ in range(EAR_ROUNDS):
         flat = _drum_skin(flat, triangles, root, weights)
         weights = _evened(flat, vertices, triangles, weights)
@@ -247,7 +256,12 @@ def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
 EAR_ROUNDS = 8
 
 
-def _evened(flat: Floats, vertices: Floats, triangles: Triangles, before: Floats | None) -> Floats:
+def _evened(
+    flat: Float64[np.ndarray, "V 2"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    before: Float64[np.ndarray, "F 3"] | None,
+) -> Float64[np.ndarray, "F 3"]:
     """Weights of the triangles' edges [F,3] that give crowded triangles more room.
 
     Follows Yoshizawa, Belyaev, Seidel, "A fast and simple stretch-minimizing mesh
@@ -261,24 +275,31 @@ def _evened(flat: Floats, vertices: Floats, triangles: Triangles, before: Floats
     return np.asarray(weights / weights.mean())
 
 
-def _areas(corners: Floats) -> Floats:
+def _areas(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, " F"]:
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return np.asarray(np.linalg.norm(cross, axis=1) / 2)
 
 
-def _signed_areas(corners: Floats) -> Floats:
+def _signed_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, " F"]:
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2)
 
 
-def _edges(triangles: Triangles) -> tuple[Indices, Indices]:
+def _edges(
+    triangles: Int32[np.ndarray, "F 3"],
+) -> tuple[Int64[np.ndarray, " E"], Int64[np.ndarray, " E"]]:
     """Both ends of every triangle's three edges, [3F] each."""
     first = triangles.T.ravel().astype(np.int64)
     second = triangles[:, [1, 2, 0]].T.ravel().astype(np.int64)
     return first, second
 
 
-def _drum_skin(flat: Floats, triangles: Triangles, held: Indices, weights: Floats | None) -> Floats:
+def _drum_skin(
+    flat: Float64[np.ndarray, "V 2"],
+    triangles: Int32[np.ndarray, "F 3"],
+    held: Int64[np.ndarray, " N"],
+    weights: Float64[np.ndarray, "F 3"] | None,
+) -> Float64[np.ndarray, "V 2"]:
     """Move all but the `held` vertices into the weighted middle of their neighbours, [V,2]."""
     first, second = _edges(triangles)
     value = np.ones(len(first)) if weights is None else weights.T.ravel()
@@ -294,18 +315,20 @@ def _drum_skin(flat: Floats, triangles: Triangles, held: Indices, weights: Float
     return result
 
 
-def _outer_loop(vertices: Floats, triangles: Triangles) -> Indices:
+def _outer_loop(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Int64[np.ndarray, " N"]:
     """The longest closed border of a piece of mesh, once round."""
     loops = _borders(triangles)
 
-    def length(loop: Indices) -> float:
+    def length(loop: Int64[np.ndarray, " N"]) -> float:
         ring = vertices[np.append(loop, loop[0])]
         return float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
 
     return max(loops, key=length)
 
 
-def _borders(triangles: Triangles) -> list[Indices]:
+def _borders(triangles: Int32[np.ndarray, "F 3"]) -> list[Int64[np.ndarray, " _"]]:
     """Closed borders of a piece of mesh, each once round."""
     first, second = _edges(triangles)
     there = set(zip(first.tolist(), second.tolist(), strict=True))
@@ -322,8 +345,11 @@ def _borders(triangles: Triangles) -> list[Indices]:
 
 
 def _fold_out(
-    flat: Floats, vertices: Floats, triangles: Triangles, ring: list[int]
-) -> NDArray[np.int64]:
+    flat: Float64[np.ndarray, "V 2"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    ring: list[int],
+) -> Int64[np.ndarray, " N"]:
     """Lay what runs inward from a ring of landmarks into the opening that the ring encloses.
 
     Changes `flat` [V,2] in place; returns the vertices that it has laid.
@@ -373,7 +399,11 @@ def _along(graph: csr_matrix, ring: list[int]) -> list[int]:
     return way
 
 
-def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) -> Floats:
+def _unfolded(
+    flat: Float64[np.ndarray, "V 2"],
+    triangles: Int32[np.ndarray, "F 3"],
+    movable: Bool[np.ndarray, " V"],
+) -> Float64[np.ndarray, "V 2"]:
     """Smooth a map [V,2] around triangles that lie on their back, until none does."""
     first, second = _edges(triangles)
     count = len(flat)
@@ -397,6 +427,6 @@ def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) ->
     return flat
 
 
-def _turn_of(flat: Floats, triangles: Triangles) -> float:
+def _turn_of(flat: Float64[np.ndarray, "V 2"], triangles: Int32[np.ndarray, "F 3"]) -> float:
     """+1 where triangles mostly turn counter-clockwise in the map, else -1."""
     return float(np.sign(np.sum(np.sign(_signed_areas(flat[triangles])))))

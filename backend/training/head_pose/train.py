@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -69,7 +70,7 @@ class HeadPoseTrainer(Run):
         self,
         windows: Windows,
         recipe: HeadPoseRecipe,
-        levels: Sequence[NDArray[np.float32]] = (),
+        levels: Sequence[Float32[np.ndarray, " _"]] = (),
     ) -> None:
         """`levels`: streams of loudness that the gain is fitted on in the end."""
         schedule = Schedule(
@@ -116,7 +117,7 @@ class HeadPoseTrainer(Run):
             self.apply("mapping", total)
         return {"total": float(total.detach()), **parts}
 
-    def _codebook_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _codebook_loss(self, rows: Int64[Tensor, " B"]) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction of motion and its steps, and the encoder's commitment to its codes.
 
         Errors count relative to how much a window moves: a calm window is not noise.
@@ -135,13 +136,13 @@ class HeadPoseTrainer(Run):
         parts = {"error": float(errors.detach()), "commitment": float(commitment.detach())}
         return total, parts
 
-    def codes_of(self, motion: Tensor) -> Tensor:
+    def codes_of(self, motion: Float32[Tensor, "N window 6"]) -> Int64[Tensor, "N 2"]:
         """Codes [N, 2] of windows [N, WINDOW, 6]."""
         with torch.no_grad():
             chosen: Tensor = self.vae.codebook(self.vae.encode(motion))[0]
         return chosen
 
-    def _mapping_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _mapping_loss(self, rows: Int64[Tensor, " B"]) -> tuple[Tensor, dict[str, float]]:
         recipe = self.recipe
         if self.chosen is None:
             self.chosen = self.codes_of(self.motion)
@@ -174,7 +175,9 @@ class HeadPoseTrainer(Run):
         export(self.vae, self.mapping, settings, path, "2")
 
 
-def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
+def relative_error(
+    decoded: Float32[Tensor, "B window 6"], motion: Float32[Tensor, "B window 6"], still: float
+) -> Float32[Tensor, ""]:
     """Squared error of windows [B, WINDOW, 6] and of their steps, against the windows' own size."""
     steps = torch.diff(motion, dim=1, prepend=torch.zeros_like(motion[:, :1]))
     found = torch.diff(decoded, dim=1, prepend=torch.zeros_like(decoded[:, :1]))
@@ -185,7 +188,7 @@ def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
     return (error + placed).mean()
 
 
-def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
+def perplexity(chosen: Int64[np.ndarray, " N"], codes: int) -> float:
     """How many of `codes` codes are in use, counted by entropy: e ^ H; `chosen` [N]."""
     share = np.bincount(chosen, minlength=codes) / max(len(chosen), 1)
     share = share[share > 0]
@@ -195,7 +198,7 @@ def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
 def fitting_settings(
     vae: HeadPoseVae,
     mapping: HeadPoseMapping,
-    levels: Sequence[NDArray[np.float32]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
     windows: Windows,
 ) -> HeadPoseSettings:
     """Gain and expansion with which generated heads are as quick as what they were learned from,
@@ -222,7 +225,7 @@ def fitting_settings(
     return settings
 
 
-def _speeds(steps: NDArray[np.floating]) -> NDArray[np.floating]:
+def _speeds(steps: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, " 2"]:
     """Logarithms of the median and the 95th percentile of the lengths of steps [..., 3]."""
     lengths = np.linalg.norm(steps, axis=-1)
     result: NDArray[np.floating] = np.log(np.percentile(lengths, [50, 95]) + 1e-6)
@@ -254,7 +257,7 @@ def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
 
 def train(
     windows: Windows,
-    levels: Sequence[NDArray[np.float32]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
     output: Path,
     recipe: HeadPoseRecipe,
     watch: Watch = PRINTED,

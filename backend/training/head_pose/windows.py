@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from numpy.typing import NDArray
 from scipy import signal
 from scipy.interpolate import CubicSpline
@@ -36,8 +37,9 @@ TRACK_HEADER = "time_s,pitch_deg,yaw_deg,roll_deg"
 TRACK_RATE = 30.0
 _EDGE = GRID  # steps left out at the ends of a stretch, where filters see the border
 
-Array = NDArray[np.float64]
-_Part = tuple[Array, Array, Array, NDArray[np.int64], bool, float]
+_Part = tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], bool, float
+]
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,15 @@ class Windows:
     deviations above it.
     """
 
-    motion: NDArray[np.float32]
-    pose: NDArray[np.float32]
-    heard: NDArray[np.float32]
-    place: NDArray[np.int64]
-    tracked: NDArray[np.bool_]
-    liveliness: NDArray[np.float32]
+    motion: Float32[np.ndarray, "N window 6"]
+    pose: Float32[np.ndarray, "N 6"]
+    heard: Float32[np.ndarray, "N heard"]
+    place: Int64[np.ndarray, " N"]
+    tracked: Bool[np.ndarray, " N"]
+    liveliness: Float32[np.ndarray, " N"]
 
 
-def read_track(path: Path) -> Array:
+def read_track(path: Path) -> Float64[np.ndarray, "T 3"]:
     """Degrees [T, 3] (pitch, roll, yaw) at 30 Hz from a CSV; raises VividKeysError(bad_file)."""
     try:
         with path.open(encoding="utf-8") as file:
@@ -93,7 +95,7 @@ def read_track(path: Path) -> Array:
     return np.stack([np.interp(time, rows[:, 0], rows[:, k]) for k in (1, 3, 2)], axis=1)
 
 
-def steady(track: Array, largest_spread: float) -> Array:
+def steady(track: Float64[np.ndarray, "T 3"], largest_spread: float) -> Float64[np.ndarray, "S 3"]:
     """A track [T, 3] at 30 Hz without the camera's angle and the tracker's shaking, at `GRID` Hz.
 
     The 5 Hz shaking of the tracker goes first, because the codes should not learn it.
@@ -103,13 +105,13 @@ def steady(track: Array, largest_spread: float) -> Array:
     spread = float(np.sqrt(calm.var(axis=0).mean()))
     calm *= min(1.0, largest_spread / max(spread, 1e-6))
     time = np.arange(int(len(calm) / TRACK_RATE * GRID)) / GRID
-    slow: Array = CubicSpline(np.arange(len(calm)) / TRACK_RATE, calm)(time)
+    slow: NDArray[np.float64] = CubicSpline(np.arange(len(calm)) / TRACK_RATE, calm)(time)
     return slow
 
 
 def speech_levels(
     folders: Sequence[Path], recipe: WindowRecipe, random: np.random.Generator
-) -> list[NDArray[np.float32]]:
+) -> list[Float32[np.ndarray, " _"]]:
     """Loudness at 100 Hz of `recipe.streams` stretches: sentences with pauses between them."""
     sentences = []
     for folder in folders:
@@ -140,7 +142,10 @@ def speech_levels(
 
 
 def make_windows(
-    tracks: Sequence[Array], levels: Sequence[NDArray[np.float32]], recipe: WindowRecipe, seed: int
+    tracks: Sequence[Float64[np.ndarray, "_ 3"]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
+    recipe: WindowRecipe,
+    seed: int,
 ) -> Windows:
     """Windows of motion with what is heard. `tracks` [T, 3] are `steady`; deterministic."""
     random = np.random.default_rng([seed, 1])
@@ -181,7 +186,7 @@ def make_windows(
     )
 
 
-def _quickness(rotation: Array, speed: Array) -> float:
+def _quickness(rotation: Float64[np.ndarray, "T 3"], speed: Float64[np.ndarray, " S"]) -> float:
     """Logarithm of how fast a head turns, [T, 3], when time runs at full pace; `speed` [T] is its
     pace.
     """
@@ -197,20 +202,30 @@ def _between(random: np.random.Generator, limits: tuple[float, float]) -> float:
 
 
 def _laid_over(
-    track: Array, speed: Array, recipe: WindowRecipe, random: np.random.Generator
-) -> Array:
+    track: Float64[np.ndarray, "T 3"],
+    speed: Float64[np.ndarray, " cells"],
+    recipe: WindowRecipe,
+    random: np.random.Generator,
+) -> Float64[np.ndarray, "S 3"]:
     """A track [T, 3] mirrored, scaled and played at `speed` [cells] until one of them ends."""
     time = np.cumsum(speed) * _between(random, recipe.rate)
     time = time[time < len(track) - 1]
-    piece: Array = CubicSpline(np.arange(len(track)), track)(time)
+    piece: NDArray[np.float64] = CubicSpline(np.arange(len(track)), track)(time)
     piece *= _between(random, recipe.scale)
     if random.random() < 0.5:
         piece *= [1.0, -1.0, -1.0]
-    limited: Array = FARTHEST_DEGREES * np.tanh(piece / FARTHEST_DEGREES)
+    limited: NDArray[np.float64] = FARTHEST_DEGREES * np.tanh(piece / FARTHEST_DEGREES)
     return limited
 
 
-def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.0) -> list[_Part]:
+def _cut(
+    pose: Float64[np.ndarray, "T 6"],
+    at: int,
+    sound: Float[np.ndarray, "N heard"],
+    *,
+    tracked: bool,
+    quick: float = 0.0,
+) -> list[_Part]:
     """The windows of a stretch of `pose` [T, 6] (degrees, metres) that begins `at` a step."""
     scaled = pose / np.array(UNITS)
     first = -(-(at + _EDGE) // HOP)
@@ -227,7 +242,7 @@ def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.
     return [(motion, frames[:, 0], heard_then, place, tracked, quick)]
 
 
-def plain_windows(track: Array) -> NDArray[np.float32]:
+def plain_windows(track: Float64[np.ndarray, "T 3"]) -> Float32[np.ndarray, "N window 6"]:
     """Windows [N, WINDOW, 6] of a `steady` track [T, 3] as it is; the sway is zero."""
     pose = np.column_stack([track, np.zeros_like(track)])
     nothing = np.zeros((len(pose) // HOP + 1, 1))

@@ -46,7 +46,7 @@ class Worker:
         distributed.all_reduce(flat)
         flat /= self.count
         sizes = [g.numel() for g in gradients]
-        *means, extra = flat.split([*sizes, len(extra)])
+        *means, extra = torch.split(flat, [*sizes, len(extra)])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
         return [float(value) for value in extra]

@@ -50,8 +50,10 @@ class Run(ABC):
         averaged: tuple[str, ...] = (),
         worker: Worker | None = None,
     ) -> None:
-        """`learning`: which modules each optimiser moves, by the optimiser's name, as far as their
-        parameters want gradients; `averaged`: the modules whose weights are averaged.
+        """Move the modules to the worker's device and make an optimiser for each group.
+
+        `learning` maps an optimiser's name to the modules it trains, as far as their parameters
+        require gradients; `averaged` names the modules whose weights are averaged.
         """
         self.schedule = schedule
         self.worker = worker or Worker(torch.device("cpu"))
@@ -89,7 +91,8 @@ class Run(ABC):
         """Write the weights as they ship."""
 
     def prepare(self, watch: Watch = UNWATCHED) -> None:
-        """What has to be learnt before the first step; nothing by default."""
+        """What has to be learned before the first step; nothing by default."""
+        return
 
     def judge(self) -> str:
         """Figures on what is not trained on, as a line to print; none by default."""
@@ -97,18 +100,18 @@ class Run(ABC):
 
     def rest(self) -> None:
         """Called after every checkpoint; does nothing by default."""
+        return
 
     def close(self) -> None:
-        """Let go of threads and processes; there are none by default."""
+        """Release threads and processes; there are none by default."""
+        return
 
     def about(self) -> dict[str, Any]:
         """What a checkpoint says beside step and time."""
         return {}
 
     def of_older_runs(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of a checkpoint that an earlier version may have written, by their present
-        names.
-        """
+        """A checkpoint's tensors under their present names, should an older version have saved it."""
         return tensors
 
     def progress(self) -> float:

@@ -10,7 +10,7 @@ from backend.training.loop.run import Run
 from backend.watch import Watch, stopped
 
 
-def _print(fraction: float, sentence: str) -> None:
+def _print(_: float, sentence: str) -> None:
     print(sentence, flush=True)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from backend.audio.log_mel import COARSE_BANDS, FINE_BANDS, FRAME_RATE, normalise
@@ -74,13 +74,13 @@ class Batch:
     `offsets` [B, T, K] of the lip region.
     """
 
-    features: Tensor
-    style: Tensor
-    curves: Tensor
-    offsets: Tensor
-    phones: Tensor
-    classes: Tensor
-    known: Tensor
+    features: Float32[Tensor, "B T 160"]
+    style: Float32[Tensor, "B style"]
+    curves: Float32[Tensor, "B T C"]
+    offsets: Float32[Tensor, "B T K"]
+    phones: Int64[Tensor, "B T"]
+    classes: Int64[Tensor, "B T"]
+    known: Float32[Tensor, "B T"]
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -91,19 +91,19 @@ class Batch:
 class _Piece:
     """`features` [T, 160] normalised, `lesson` of T frames, `offsets` [T, K]."""
 
-    features: NDArray[np.float32]
+    features: Float32[np.ndarray, "T 160"]
     lesson: Lesson
-    offsets: NDArray[np.float32]
+    offsets: Float32[np.ndarray, "T K"]
 
 
 def cut_lesson(
     phones: tuple[Phone, ...],
-    features: NDArray[np.float32],
+    features: Float32[np.ndarray, "T 160"],
     first: int,
     frames: int,
     style: SpeakerStyle,
     face: DrivenFace,
-) -> tuple[Lesson, NDArray[np.float32]]:
+) -> tuple[Lesson, Float32[np.ndarray, "N K"]]:
     """The teacher's lesson for `frames` frames from `first` on, in the context of its clip, and
     the offsets [frames, K] of that face's lips.
 
@@ -129,10 +129,10 @@ def cut_lesson(
 
 
 def _piece(
-    clip: tuple[NDArray[np.float32], tuple[Phone, ...]],
+    clip: tuple[Float32[np.ndarray, "T 160"], tuple[Phone, ...]],
     frames: int,
     speaker: tuple[SpeakerStyle, DrivenFace],
-    profile: NDArray[np.float32],
+    profile: Float32[np.ndarray, " 160"],
     recipe: BatchRecipe,
     random: np.random.Generator,
 ) -> _Piece:
@@ -158,8 +158,10 @@ def _random_speaker(
 
 
 def warp_bands(
-    features: NDArray[np.float32], factor: NDArray[np.float32], shift: NDArray[np.float32]
-) -> NDArray[np.float32]:
+    features: Float32[np.ndarray, "B T 160"],
+    factor: Float32[np.ndarray, " B"],
+    shift: Float32[np.ndarray, " B"],
+) -> Float32[np.ndarray, "B T 160"]:
     """Stretch the mel axis of [B, T, 160] by `factor` [B] and move it by `shift` [B] coarse bins,
     as a longer or shorter vocal tract does.
     """
@@ -179,7 +181,9 @@ def warp_bands(
     return result
 
 
-def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.Generator) -> None:
+def _mask(
+    features: Float32[np.ndarray, "B T 160"], recipe: BatchRecipe, random: np.random.Generator
+) -> None:
     """Hide one band of frequencies in some pieces and a short moment in others; in place."""
     for piece in features:
         if random.random() < recipe.band_mask:
@@ -196,7 +200,7 @@ def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.
             piece[first : first + width] = 0.0
 
 
-def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.int64], float]]:
+def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[Int64[np.ndarray, " _"], float]]:
     """Clip numbers and share of every entry of the mix that the prepared set can fill."""
     found = [
         (np.flatnonzero(np.char.startswith(prepared.corpus, prefix)), share)
@@ -207,7 +211,7 @@ def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.in
 
 def _random_clips(
     prepared: Prepared, recipe: BatchRecipe, count: int, random: np.random.Generator
-) -> Iterator[tuple[NDArray[np.float32], tuple[Phone, ...]]]:
+) -> Iterator[tuple[Float32[np.ndarray, "_ 160"], tuple[Phone, ...]]]:
     """Clips drawn by the mix, and within an entry by their length."""
     entries = corpora(prepared, recipe)
     if not entries:
@@ -237,7 +241,7 @@ def _random_clips(
 
 def draw_batch(
     prepared: Prepared,
-    profile: NDArray[np.float32],
+    profile: Float32[np.ndarray, " 160"],
     recipe: BatchRecipe,
     random: np.random.Generator,
 ) -> Batch:

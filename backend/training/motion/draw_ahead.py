@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Shaped
 from numpy.typing import NDArray
 
 from backend.training.motion.batches import Batch, BatchRecipe, draw_batch
@@ -50,7 +51,7 @@ class TrainingSet:
             use &= self._speaks(prepared)
         return prepared if use.all() else prepared.subset(np.flatnonzero(use))
 
-    def _speaks(self, prepared: Prepared) -> NDArray[np.bool_]:
+    def _speaks(self, prepared: Prepared) -> Bool[np.ndarray, " N"]:
         """Clips in the language, and all that are not eSpeak's. Voices are known to the corpora
         beside the prepared set.
         """
@@ -78,7 +79,7 @@ class TrainingSet:
 class Draw:
     """All that a batch follows from, but for the step."""
 
-    profile: NDArray[np.float32]
+    profile: Float32[np.ndarray, " 160"]
     recipe: BatchRecipe
     seed: int
     rank: int = 0
@@ -141,7 +142,7 @@ def _begin(source: TrainingSet, draw: Draw) -> None:
     _state = source.open(), draw
 
 
-def _arrays(step: int) -> dict[str, NDArray[np.generic]]:
+def _arrays(step: int) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """A batch as arrays: tensors would be sent as files that stay open."""
     assert _state is not None
     prepared, draw = _state

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
@@ -43,9 +44,6 @@ from backend.training.motion.losses import opening_error
 from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.lips import aperture
-
-Singles = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 
 # Contact that is stronger than this decides what a mouth channel is; nothing can be learned there.
 _TOUCHING = 0.05
@@ -103,21 +101,23 @@ class Footage:
     it begins with, `held` [T] 1 where it is held out.
     """
 
-    hidden: Tensor
-    wanted: Tensor
-    known: Tensor
-    base: Tensor
-    offsets: Tensor
-    held: Tensor
+    hidden: Float32[Tensor, "T hidden"]
+    wanted: Float32[Tensor, "T C"]
+    known: Float32[Tensor, "T C"]
+    base: Float32[Tensor, "T C"]
+    offsets: Float32[Tensor, "T K"]
+    held: Float32[Tensor, " T"]
 
 
-def captured_channels(weights: Singles) -> Singles:
+def captured_channels(weights: Float32[np.ndarray, "T 52"]) -> Float32[np.ndarray, "T C"]:
     """ARKit weights [T, 52] to channels [T, C]: left and right are averaged."""
     columns = [weights[:, list(arkit_columns(name))].mean(axis=1) for name in CHANNELS]
     return np.asarray(np.stack(columns, axis=1), np.float32)
 
 
-def held_out(captures: Sequence[Capture], heard: Sequence[Heard], share: float) -> list[Flags]:
+def held_out(
+    captures: Sequence[Capture], heard: Sequence[Heard], share: float
+) -> list[Bool[np.ndarray, " _"]]:
     """Frames [T] of each clip that decide instead of being learned from: every so often half a
     second of speech, pauses not counted.
     """
@@ -139,12 +139,12 @@ def listen(captures: Sequence[Capture], model: MotionModel) -> list[Heard]:
 def collect(
     captures: Sequence[Capture],
     heard: Sequence[Heard],
-    held: Sequence[Flags],
+    held: Sequence[Bool[np.ndarray, " _"]],
     model: MotionModel,
     recipe: FinetuneRecipe,
 ) -> Footage:
     """What is to be learned. Raises VividKeysError(bad_request) where nothing was seen."""
-    rows: list[list[Singles]] = [[] for _ in range(6)]
+    rows: list[list[NDArray[np.float32]]] = [[] for _ in range(6)]
     for capture, sounds, decides in zip(captures, heard, held, strict=True):
         count = len(capture.valid)
         base = blended(sounds, model.decoder) * np.array(model.decoder.gains, np.float32)
@@ -180,7 +180,7 @@ def collect(
     return footage
 
 
-def _hidden(capture: Capture, model: MotionModel) -> Singles:
+def _hidden(capture: Capture, model: MotionModel) -> Float32[np.ndarray, "T hidden"]:
     """What the encoder makes of a clip, [T, H]."""
     features = log_mel(to_float(capture.samples))
     normal = normalise(features, references(features, model.profile))
@@ -194,7 +194,7 @@ def footage_error(
     captures: Sequence[Capture],
     heard: Sequence[Heard],
     decoder: DecoderSettings,
-    use: Sequence[Flags],
+    use: Sequence[Bool[np.ndarray, " _"]],
 ) -> FootageError:
     """What is shown against what was measured, on the frames [T] of each clip to `use`."""
     columns = sorted({column for name in CHANNELS for column in arkit_columns(name)})
@@ -216,8 +216,12 @@ def footage_error(
 
 
 def _loss(
-    curves: Tensor, footage: Footage, rows: Tensor, use: Tensor, recipe: FinetuneRecipe
-) -> Tensor:
+    curves: Float32[Tensor, "B L C"],
+    footage: Footage,
+    rows: Int64[Tensor, "B L"],
+    use: Float32[Tensor, "B L"],
+    recipe: FinetuneRecipe,
+) -> Float32[Tensor, ""]:
     """Position, velocity and opening against what was measured; `rows` [B, L], `use` [B, L]."""
     wanted, known = footage.wanted[rows], footage.known[rows] * use[..., None]
     error = curves - wanted

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,16 +49,20 @@ _OPENING = {
 _EVENT_CLASSES = (CLASSES.index("bilabial"), CLASSES.index("labiodental"), CLASSES.index("silence"))
 
 
-def _grow(mask: Tensor, frames: int) -> Tensor:
+def _grow(mask: Float32[Tensor, "B T"], frames: int) -> Float32[Tensor, "B T"]:
     """Widen the ones of a mask [B, T] by `frames` on both sides."""
     return functional.max_pool1d(mask[:, None], 2 * frames + 1, 1, frames)[:, 0]
 
 
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
+def _mean(
+    values: Float32[Tensor, " *batch"], weights: Float32[Tensor, " *batch"]
+) -> Float32[Tensor, ""]:
     return (values * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Tensor, Tensor]:
+def _event_losses(
+    logits: Float32[Tensor, "B T 3"], batch: Batch, recipe: LossRecipe
+) -> tuple[Float32[Tensor, ""], Float32[Tensor, ""]]:
     """Frame loss and moment loss of the three events; logits [B, T, 3]."""
     frames, moments = logits.new_zeros(()), logits.new_zeros(())
     for number, class_number in enumerate(_EVENT_CLASSES):
@@ -88,8 +93,8 @@ def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Ten
 
 
 def losses(
-    outputs: Outputs, batch: Batch, spread: Tensor, recipe: LossRecipe
-) -> tuple[Tensor, dict[str, float]]:
+    outputs: Outputs, batch: Batch, spread: Float32[Tensor, "2 C"], recipe: LossRecipe
+) -> tuple[Float32[Tensor, ""], dict[str, float]]:
     """Total loss and its parts. `spread` [2, C]: standard deviation of the curves and of their
     change per frame, which puts the channels on one scale.
     """
@@ -122,7 +127,9 @@ def losses(
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
-def opening_error(error: Tensor, wanted: Tensor) -> Tensor:
+def opening_error(
+    error: Float32[Tensor, "B T C"], wanted: Float32[Tensor, "B T C"]
+) -> Float32[Tensor, "B T"]:
     """Squared error of the gap between the lips [B, T], more where it is small.
 
     The weight falls exponentially with the true distance, as in Audio2Face-3D's lip loss.

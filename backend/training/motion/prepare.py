@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float16
 
 from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
@@ -127,7 +127,7 @@ def _clean(utterance: Utterance, corpus: str, random: np.random.Generator) -> Ut
 
 def _prepare_share(
     folder: Path, corpus: str, numbers: list[int], copies: int, seed: int
-) -> list[tuple[NDArray[np.float16], list[list[object]]]]:
+) -> list[tuple[Float16[np.ndarray, "_ 160"], list[list[object]]]]:
     """Features and phones of some utterances of a corpus, each clean and degraded."""
     results = []
     for number in numbers:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float16, Float32, Int64
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS
@@ -38,18 +39,20 @@ class Prepared:
     """All clips of a prepared set: clip k belongs to `corpus[k]` and has `length[k]` frames."""
 
     corpus: NDArray[np.str_]
-    length: NDArray[np.int64]
-    _start: NDArray[np.int64]
-    _source: NDArray[np.int64]
-    _sources: tuple[NDArray[np.float16], ...]
+    length: Int64[np.ndarray, " N"]
+    _start: Int64[np.ndarray, " N"]
+    _source: Int64[np.ndarray, " N"]
+    _sources: tuple[Float16[np.ndarray, "_ 160"], ...]
     _phones: tuple[Sequence[Sequence[object]], ...]
-    _copy: NDArray[np.int64]
+    _copy: Int64[np.ndarray, " N"]
     _bad: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.corpus)
 
-    def features(self, clip: int, first: int = 0, stop: int | None = None) -> NDArray[np.float16]:
+    def features(
+        self, clip: int, first: int = 0, stop: int | None = None
+    ) -> Float16[np.ndarray, "T 160"]:
         """Frames `first` to `stop` of a clip, [T, 160] at 100 frames per second; a view of a
         memory-mapped file. The bounds are cut to the clip.
         """
@@ -66,7 +69,7 @@ class Prepared:
 
     def read(
         self, clip: int, labels: frozenset[str] | None = None
-    ) -> tuple[NDArray[np.float32], tuple[Phone, ...]] | None:
+    ) -> tuple[Float32[np.ndarray, "T 160"], tuple[Phone, ...]] | None:
         """Features [T, 160] and phones of a whole clip, or None where they are not fit to learn
         from; the reason is printed the first time. `labels` are those that are known.
         """
@@ -85,15 +88,15 @@ class Prepared:
         return features, phones
 
     @property
-    def copy(self) -> NDArray[np.int64]:
+    def copy(self) -> Int64[np.ndarray, " N"]:
         """Which copy of its utterance each clip is; 0 is the clean one, the others degraded."""
         return self._copy
 
-    def clips_of(self) -> dict[str, NDArray[np.int64]]:
+    def clips_of(self) -> dict[str, Int64[np.ndarray, " _"]]:
         """Clip numbers of each corpus, corpora in alphabetical order."""
         return {str(name): np.flatnonzero(self.corpus == name) for name in np.unique(self.corpus)}
 
-    def subset(self, clips: NDArray[np.int64]) -> Prepared:
+    def subset(self, clips: Int64[np.ndarray, " N"]) -> Prepared:
         """Only these clips, with new numbers."""
         return Prepared(
             self.corpus[clips],
@@ -107,7 +110,7 @@ class Prepared:
 
 
 def _complaint(
-    features: NDArray[np.float32], phones: tuple[Phone, ...], labels: frozenset[str] | None
+    features: Float32[np.ndarray, "T 160"], phones: tuple[Phone, ...], labels: frozenset[str] | None
 ) -> str:
     """Why a clip is not fit to learn from; empty where it is."""
     if len(features) < 2 or not phones:
@@ -219,7 +222,7 @@ def _rows(path: Path) -> list[_Row]:
     return rows
 
 
-def open_frames(path: Path) -> NDArray[np.float16]:
+def open_frames(path: Path) -> Float16[np.ndarray, "N 160"]:
     """A file of features as [N, 160], memory-mapped."""
     if path.stat().st_size < 2 * BANDS:  # an empty file cannot be mapped
         return np.zeros((0, BANDS), np.float16)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS, level
@@ -31,8 +32,8 @@ class SetStatistics:
     [160]: the usual spectrum of speech relative to its peak; `phones`: how common each is.
     """
 
-    spread: NDArray[np.float32]
-    profile: NDArray[np.float32]
+    spread: Float32[np.ndarray, "2 C"]
+    profile: Float32[np.ndarray, " 160"]
     phones: PhonePoses
 
 
@@ -57,7 +58,7 @@ def _some_clips(prepared: Prepared, count: int, recorded: bool = False) -> Itera
             yield found
 
 
-def channel_spread(prepared: Prepared) -> NDArray[np.float32]:
+def channel_spread(prepared: Prepared) -> Float32[np.ndarray, "2 C"]:
     """Standard deviation of each channel and of its change per frame, [2, C].
 
     Floors keep channels that hardly move from counting for more than they show.
@@ -73,7 +74,7 @@ def channel_spread(prepared: Prepared) -> NDArray[np.float32]:
     return np.asarray(np.maximum(spread, [[0.03], [0.004]]), np.float32)
 
 
-def usual_profile(prepared: Prepared) -> NDArray[np.float32]:
+def usual_profile(prepared: Prepared) -> Float32[np.ndarray, " 160"]:
     """The mean spectrum of loud frames relative to each clip's peak [160], over the set."""
     total, count = np.zeros(BANDS), 0
     for features, _ in _some_clips(prepared, 2000):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from backend.audio.log_mel import level
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, CLASSES
@@ -48,10 +48,10 @@ _CONTACT = frozenset(("bilabial", "labiodental", "silence"))
 class Target:
     """What one phone (or half a diphthong) wants: values [C], strength, lead, trail per group."""
 
-    values: NDArray[np.float32]
-    strength: NDArray[np.float32]
-    lead: NDArray[np.float32]
-    trail: NDArray[np.float32]
+    values: Float32[np.ndarray, "*rows C"]
+    strength: Float32[np.ndarray, "*rows G"]
+    lead: Float32[np.ndarray, "*rows G"]
+    trail: Float32[np.ndarray, "*rows G"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ class Lesson:
     [T] are indices into `phone_names()` and `CLASSES`; `parted` 0..1 is how this speaker rests.
     """
 
-    curves: NDArray[np.float32]
-    seal: NDArray[np.float32]
-    tuck: NDArray[np.float32]
-    rest: NDArray[np.float32]
-    phones: NDArray[np.uint8]
-    classes: NDArray[np.uint8]
+    curves: Float32[np.ndarray, "T C"]
+    seal: Float32[np.ndarray, " T"]
+    tuck: Float32[np.ndarray, " T"]
+    rest: Float32[np.ndarray, " T"]
+    phones: UInt8[np.ndarray, " T"]
+    classes: UInt8[np.ndarray, " T"]
     parted: float = 0.0
 
-    def weights(self) -> NDArray[np.float32]:
+    def weights(self) -> Float32[np.ndarray, "T 52"]:
         """The finished ARKit curves [T, 52]."""
         return apply_contacts(self.curves, self.seal, self.tuck, self.rest, parted=self.parted)
 
@@ -93,7 +93,7 @@ def _phone_number() -> dict[str, int]:
 
 
 @cache
-def phone_classes() -> NDArray[np.uint8]:
+def phone_classes() -> UInt8[np.ndarray, " N"]:
     """Class index of each phone of `phone_names()`."""
     entries = _table()["phones"].values()
     return np.array([CLASSES.index(entry["class"]) for entry in entries], np.uint8)
@@ -105,7 +105,7 @@ def _class_of() -> dict[str, str]:
 
 
 @cache
-def _channels_of_group() -> tuple[NDArray[np.int64], ...]:
+def _channels_of_group() -> tuple[Int64[np.ndarray, " _"], ...]:
     """Channel numbers of each group; phones have no say over the others (brows, cheeks)."""
     groups = _table()["groups"].values()
     return tuple(
@@ -120,11 +120,11 @@ def targets(label: str) -> tuple[Target, ...]:
     entry = table["phones"][label]
     groups = list(table["groups"])
 
-    def per_group(key: str, scale: float) -> NDArray[np.float32]:
+    def per_group(key: str, scale: float) -> Float32[np.ndarray, " G"]:
         merged = table["defaults"][key] | entry.get(key, {})
         return np.array([merged[group] * scale for group in groups], np.float32)
 
-    def values(source: dict[str, Any]) -> NDArray[np.float32]:
+    def values(source: dict[str, Any]) -> Float32[np.ndarray, " C"]:
         row = np.zeros(len(CHANNELS), np.float32)
         for name, number in CHANNEL.items():
             row[number] = source.get(name, 0.0)
@@ -137,7 +137,7 @@ def targets(label: str) -> tuple[Target, ...]:
 
 
 @cache
-def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, NDArray[np.bool_]]:
+def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, Bool[np.ndarray, " N"]]:
     """All targets in one table: row numbers by label, stacked arrays, which rows are vowels."""
     rows: dict[str, tuple[int, ...]] = {}
     found: list[Target] = []
@@ -156,7 +156,7 @@ def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, NDArray[np.bool_]]:
     return rows, stacked, np.array(vowels)
 
 
-def loudness(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def loudness(features: Float32[np.ndarray, "T 160"]) -> Float32[np.ndarray, " T"]:
     """Level in dB of each frame [T], from log-mel features [T, 160]; smoothed over 50 ms."""
     decibels = level(features) * np.float32(10.0 / np.log(10.0))
     padded = np.pad(decibels, 2, mode="edge")
@@ -197,7 +197,7 @@ def _parts(phones: tuple[Phone, ...]) -> Parts:
     )
 
 
-def _blend(parts: Parts, time: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blend(parts: Parts, time: Float32[np.ndarray, " T"]) -> Float32[np.ndarray, "T C"]:
     """Dominance-weighted mean of the parts' targets at each time: [T, C]."""
     starts, ends = parts.starts, parts.ends
     # The plateau leaves the outer 20 % of a phone to the transition.
@@ -220,8 +220,8 @@ def _blend(parts: Parts, time: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _add_pulse(
-    curve: NDArray[np.float32],
-    time: NDArray[np.float32],
+    curve: Float32[np.ndarray, " T"],
+    time: Float32[np.ndarray, " T"],
     start: float,
     end: float,
     attack: float,
@@ -241,9 +241,9 @@ def _add_pulse(
 
 def teach(
     phones: tuple[Phone, ...],
-    loudness_db: NDArray[np.float32],
+    loudness_db: Float32[np.ndarray, " T"],
     style: SpeakerStyle | None = None,
-    pitch: NDArray[np.float32] | None = None,
+    pitch: Float32[np.ndarray, " T"] | None = None,
 ) -> Lesson:
     """Curves and labels for one utterance whose loudness [T] is in dB; frame t is at t / 100 s.
 

@@ -6,14 +6,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio_to_mesh.lip_motion import DrivenFace, driven_lips, face_of, linear_lips
 from backend.audio_to_mesh.speaker import IDENTITY_LIMIT, IDENTITY_SIZE
 from backend.face.lip_contact import LipShapes
 from backend.training.teacher.articulation import Lesson, phone_names
-
-Singles = NDArray[np.float32]
 
 # How hard lips are pressed; stops hold back more air than nasals.
 _PRESS_OF = {"p": 1.0, "b": 0.85, "m": 0.45}
@@ -29,7 +27,7 @@ def face_pool(count: int = 24, seed: int = 0) -> tuple[DrivenFace, ...]:
     return tuple(face_of(identity) for identity in drawn)
 
 
-def press_of(lesson: Lesson) -> Singles:
+def press_of(lesson: Lesson) -> Float32[np.ndarray, " T"]:
     """How hard the lips are pressed, [T] in 0..1: more on p and b than on m."""
     table = np.array([_PRESS_OF.get(name, 0.0) for name in phone_names()], np.float32)
     raw = np.pad(table[lesson.phones], _PRESS_SMOOTHING // 2, mode="edge")
@@ -38,7 +36,9 @@ def press_of(lesson: Lesson) -> Singles:
     return np.asarray(smooth * lesson.seal * (1.0 - lesson.rest), np.float32)
 
 
-def lesson_lips(shapes: LipShapes, lesson: Lesson, fps: float = 100.0) -> tuple[Singles, Singles]:
+def lesson_lips(
+    shapes: LipShapes, lesson: Lesson, fps: float = 100.0
+) -> tuple[Float32[np.ndarray, "T L 3"], Float32[np.ndarray, "T L 3"]]:
     """Driven and linear displacement [T,L,3] of a whole lesson."""
     weights = lesson.weights()
     hold = 1.0 - lesson.rest

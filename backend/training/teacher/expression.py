@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio_to_mesh.channels import CHANNEL
 
@@ -25,8 +25,8 @@ _PITCH_SHARE = 0.5
 
 
 def prominence(
-    vowels: Sequence[tuple[float, float]], level: NDArray[np.float32], rate: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    vowels: Sequence[tuple[float, float]], level: Float32[np.ndarray, " T"], rate: int
+) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
     """Middle times of vowels (start, end in seconds) and how much louder each is than the
     utterance's vowels, in sd; `level` [T] in dB at `rate`.
     """
@@ -60,8 +60,10 @@ def phrases(silences: Sequence[tuple[float, float]], duration: float) -> list[tu
 
 
 def _melody(
-    pitch: NDArray[np.float32], time: NDArray[np.float32], centres: NDArray[np.float32]
-) -> NDArray[np.float32]:
+    pitch: Float32[np.ndarray, " T"],
+    time: Float32[np.ndarray, " T"],
+    centres: Float32[np.ndarray, " N"],
+) -> Float32[np.ndarray, " N"]:
     """How much higher each vowel is than the utterance, in sd; `pitch` [T] in Hz, 0 unvoiced."""
     voiced = pitch > 0
     if voiced.sum() < 10 or len(centres) < 3:
@@ -73,12 +75,12 @@ def _melody(
 
 
 def add_expression(
-    curves: NDArray[np.float32],
-    time: NDArray[np.float32],
-    centres: NDArray[np.float32],
-    louder: NDArray[np.float32],
+    curves: Float32[np.ndarray, "T C"],
+    time: Float32[np.ndarray, " T"],
+    centres: Float32[np.ndarray, " N"],
+    louder: Float32[np.ndarray, " N"],
     silences: Sequence[tuple[float, float]],
-    pitch: NDArray[np.float32] | None = None,
+    pitch: Float32[np.ndarray, " T"] | None = None,
 ) -> None:
     """Set the brow and cheek channels of `curves` [T, C] at times [T] in seconds.
 
@@ -107,7 +109,9 @@ def add_expression(
         curves[:, CHANNEL[name]] = raised
 
 
-def _phrase_lift(time: NDArray[np.float32], start: float, end: float) -> NDArray[np.float32]:
+def _phrase_lift(
+    time: Float32[np.ndarray, " T"], start: float, end: float
+) -> Float32[np.ndarray, " T"]:
     """Up as the phrase begins, down to a share of it soon, to nothing at its end."""
     rise = np.clip((time - (start - _LIFT_AHEAD)) / _LIFT_RISE, 0.0, 1.0)
     late = np.clip((time - start) / max(end - start, 0.2), 0.0, 1.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32
 
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS
 from backend.audio_to_mesh.speaker import SpeakerStyle
@@ -37,14 +37,14 @@ class Parts:
     trail [P, G] per group of channels (seconds); which parts are vowels, which silent [P].
     """
 
-    starts: NDArray[np.float32]
-    ends: NDArray[np.float32]
-    values: NDArray[np.float32]
-    strength: NDArray[np.float32]
-    lead: NDArray[np.float32]
-    trail: NDArray[np.float32]
-    vowel: NDArray[np.bool_]
-    silent: NDArray[np.bool_]
+    starts: Float32[np.ndarray, " P"]
+    ends: Float32[np.ndarray, " P"]
+    values: Float32[np.ndarray, "P C"]
+    strength: Float32[np.ndarray, "P G"]
+    lead: Float32[np.ndarray, "P G"]
+    trail: Float32[np.ndarray, "P G"]
+    vowel: Bool[np.ndarray, " P"]
+    silent: Bool[np.ndarray, " P"]
 
 
 def random_style(random: np.random.Generator) -> SpeakerStyle:
@@ -76,7 +76,7 @@ def in_manner(parts: Parts, style: SpeakerStyle) -> Parts:
     )
 
 
-def share_with_jaw(curves: NDArray[np.float32], jaw_share: float) -> None:
+def share_with_jaw(curves: Float32[np.ndarray, "T C"], jaw_share: float) -> None:
     """Let the jaw do the lips' opening or the other way round, the gap between the lips kept;
     changes `curves` [T, C].
     """

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
+from jaxtyping import Float32, Float64, Int32, UInt8
 
 _AROUND, _DOWN = 48, 22
 _CLOTH_SIDE = 256
@@ -22,15 +19,17 @@ class Body:
     the texture uint8 [T,T,3] of clothes and the skin above them.
     """
 
-    vertices: Floats
-    triangles: NDArray[np.int32]
-    uvs: NDArray[np.float32]
-    texture: Pixels
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "T T 3"]
 
 
 def random_background(
-    random: np.random.Generator, size: tuple[int, int], pictures: list[Pixels] | None = None
-) -> Pixels:
+    random: np.random.Generator,
+    size: tuple[int, int],
+    pictures: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
+) -> UInt8[np.ndarray, "H W 3"]:
     """A background uint8 [H,W,3] for a picture of `size` (width, height); with `pictures` often a
     piece of one of them.
     """
@@ -55,7 +54,7 @@ def random_background(
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _gradient(random: np.random.Generator, width: int, height: int) -> Floats:
+def _gradient(random: np.random.Generator, width: int, height: int) -> Float64[np.ndarray, "H W 3"]:
     base = random.uniform(25, 235) + random.normal(0, 14, 3)
     other = base + random.normal(0, 25) + random.normal(0, 10, 3)
     angle = random.uniform(0, 2 * np.pi)
@@ -64,7 +63,7 @@ def _gradient(random: np.random.Generator, width: int, height: int) -> Floats:
     return np.asarray(base + share[..., None] * (other - base))
 
 
-def _furnish(random: np.random.Generator, picture: Floats) -> None:
+def _furnish(random: np.random.Generator, picture: Float64[np.ndarray, "H W 3"]) -> None:
     """Doors, shelves, lamps: boxes, lines and spots with hard edges. Changes `picture`."""
     height, width = picture.shape[:2]
     for _ in range(random.integers(2, 12)):
@@ -83,7 +82,7 @@ def _furnish(random: np.random.Generator, picture: Floats) -> None:
             cv2.circle(picture, (x, y), max(2, w // 3), colour, -1)
 
 
-def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
+def _cloud(random: np.random.Generator, width: int, height: int) -> Float64[np.ndarray, "H W 1"]:
     """Noise of several sizes, about -1..1, [H,W,1]."""
     total = np.zeros((height, width))
     for cells in (3, 8, 24, 64):
@@ -93,7 +92,9 @@ def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
     return np.asarray(total[..., None] / 2)
 
 
-def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Body:
+def random_body(
+    random: np.random.Generator, collar: Float64[np.ndarray, "N 3"], skin: Float64[np.ndarray, " 3"]
+) -> Body:
     """Shoulders below a neck whose thinnest place goes through `collar` [N,3] metres."""
     centre = (collar.min(axis=0) + collar.max(axis=0)) / 2
     radius = np.maximum(np.ptp(collar, axis=0)[:2] / 2, 0.04)
@@ -137,7 +138,9 @@ def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Bo
     )
 
 
-def _clothes(random: np.random.Generator, skin: Floats) -> Pixels:
+def _clothes(
+    random: np.random.Generator, skin: Float64[np.ndarray, " 3"]
+) -> UInt8[np.ndarray, "T T 3"]:
     """Clothes around a body unrolled from the right arm (u = 0.5) over chest (u = 0.75), v down."""
     side = _CLOTH_SIDE
     u, v = np.meshgrid((np.arange(side) + 0.5) / side, (np.arange(side) + 0.5) / side)
@@ -166,10 +169,12 @@ def _clothes(random: np.random.Generator, skin: Floats) -> Pixels:
     picture = np.where(bare[..., None], skin, picture)
     rim = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~bare
     picture = np.where(rim[..., None], picture * random.uniform(0.6, 1.1), picture)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def _cloth(random: np.random.Generator, u: Floats, v: Floats) -> Floats:
+def _cloth(
+    random: np.random.Generator, u: Float64[np.ndarray, "T T"], v: Float64[np.ndarray, "T T"]
+) -> Float64[np.ndarray, "T T 3"]:
     """Plain, striped, checked or patterned cloth with folds, [T,T,3]."""
     colour = np.clip(random.choice([25, 60, 120, 200]) + random.normal(0, 30, 3), 5, 250)
     other = np.clip(colour + random.normal(0, 45, 3), 0, 255)

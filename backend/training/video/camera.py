@@ -7,11 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+from jaxtyping import Float32, Float64, UInt8
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +18,14 @@ class Lights:
     depth     metres into the mouth after which a third of the light is left
     """
 
-    above: Floats
-    below: Floats
-    directions: Floats
-    colours: Floats
+    above: Float64[np.ndarray, " 3"]
+    below: Float64[np.ndarray, " 3"]
+    directions: Float64[np.ndarray, "N 3"]
+    colours: Float64[np.ndarray, "N 3"]
     contrast: float
     depth: float
 
-    def on(self, normals: Floats) -> Floats:
+    def on(self, normals: Float64[np.ndarray, "V 3"]) -> Float64[np.ndarray, "V 3"]:
         """Light [V,3] on surfaces with unit normals [V,3]."""
         up = 0.5 + 0.5 * normals[:, 2:]
         light = self.below + up * (self.above - self.below)
@@ -82,7 +78,9 @@ def random_camera(random: np.random.Generator) -> Camera:
     )
 
 
-def photographed(light: Singles, camera: Camera, random: np.random.Generator) -> Pixels:
+def photographed(
+    light: Float32[np.ndarray, "H W 3"], camera: Camera, random: np.random.Generator
+) -> UInt8[np.ndarray, "H W 3"]:
     """Linear light [H,W,3] to a picture uint8 [H,W,3] as this camera takes it."""
     exposed = np.clip(light * np.array(camera.gain, np.float32), 0.0, 1.0)
     # sRGB is close to a power of 2.2, and the camera has a curve of its own.
@@ -92,7 +90,7 @@ def photographed(light: Singles, camera: Camera, random: np.random.Generator) ->
     if camera.noise > 0.1:
         grain = random.standard_normal(picture.shape, dtype=np.float32)
         picture = picture + camera.noise * grain
-    taken = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    taken = np.asarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
     if camera.quality >= 97:
         return taken
     options = [int(cv2.IMWRITE_JPEG_QUALITY), camera.quality]

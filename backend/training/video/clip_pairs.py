@@ -13,13 +13,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from backend.training.capture.read_video import read_pictures
 from backend.training.capture.track import Track, track_face
 from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 
-from .pairs import Floats, Pixels, TrainingPair
+from .pairs import TrainingPair
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".avi", ".webm", ".m4v")
 # Faces need not be larger in the pictures than this, pixels.
@@ -68,7 +69,9 @@ def clip_pairs(
                     )  # fmt: skip
 
 
-def _pictures(film: Path, track: Track, wanted: set[int]) -> dict[int, tuple[Pixels, Floats]]:
+def _pictures(
+    film: Path, track: Track, wanted: set[int]
+) -> dict[int, tuple[UInt8[np.ndarray, "H W 3"], Float64[np.ndarray, "478 3"]]]:
     """Those pictures of the film, not larger than needed, with their landmarks."""
     height = float(np.median(np.ptp(track.landmarks[track.seen][:, :LANDMARK_COUNT, 1], axis=1)))
     scale = min(1.0, _FACE_PIXELS / max(height, 1.0))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
@@ -29,7 +30,9 @@ class PatchCritic(nn.Module):
         )
         self.score = spectral_norm(conv(third, 1))
 
-    def forward(self, pictures: Tensor, composite: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, pictures: Float[Tensor, "N 3 H W"], composite: Float[Tensor, "N 3 H W"]
+    ) -> tuple[Float[Tensor, "N 1 _ _"], list[Float[Tensor, "N _ _ _"]]]:
         """Scores [N, 1, H/8, W/8] and the features below them."""
         both = torch.cat([pictures, composite], dim=1) - 0.5
         values, found = functional.pixel_unshuffle(both, 2), []

@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int32, UInt8
 from numba import njit
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int32]
 
 # sRGB values to linear light.
 _LEVELS = np.arange(256) / 255.0
@@ -19,7 +15,9 @@ LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.05
 
 
 @njit(cache=True, nogil=True)
-def normals(points: Floats, triangles: Ints) -> Floats:
+def normals(
+    points: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "V 3"]:
     """Area-weighted unit normals [V,3] of points [V,3]."""
     total = np.zeros_like(points)
     for face in range(triangles.shape[0]):
@@ -42,16 +40,16 @@ def normals(points: Floats, triangles: Ints) -> Floats:
 
 @njit(cache=True, nogil=True)
 def colours(
-    picture: Singles,
-    face_id: Ints,
-    shares: Singles,
-    triangles: Ints,
-    uvs: Singles,
-    texture: NDArray[np.uint8],
+    picture: Float32[np.ndarray, "H W 3"],
+    face_id: Int32[np.ndarray, "H W"],
+    shares: Float32[np.ndarray, "H W 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    uvs: Float32[np.ndarray, "N 3 2"],
+    texture: UInt8[np.ndarray, "T T 3"],
     first: int,
-    shade: Singles,
-    gain: Singles,
-    linear: Singles,
+    shade: Float32[np.ndarray, "V 3"],
+    gain: Float32[np.ndarray, "N 3"],
+    linear: Float32[np.ndarray, " 256"],
 ) -> None:
     """Paint pixels whose triangle is `first` or later in linear light; `uvs` [F,3,2] and `gain`
     [F,3] belong to the triangles from `first` on. `picture` [H,W,3] is changed.
@@ -88,15 +86,15 @@ def colours(
 
 @njit(cache=True, nogil=True)
 def origins(
-    target_id: Ints,
-    target_shares: Singles,
-    source_id: Ints,
-    source_depth: Singles,
-    source_points: Singles,
-    triangles: Ints,
+    target_id: Int32[np.ndarray, "H W"],
+    target_shares: Float32[np.ndarray, "H W 3"],
+    source_id: Int32[np.ndarray, "H W"],
+    source_depth: Float32[np.ndarray, "H W"],
+    source_points: Float32[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
     side: int,
     tolerance: float,
-) -> Singles:
+) -> Float32[np.ndarray, "h w 2"]:
     """Where in the source each pixel of the target comes from, minus its own place [h,w,2].
 
     Both were rasterised `side` times finer than the answer, which is in its own coarser pixels.
@@ -134,9 +132,8 @@ def origins(
                             yy = min(max(int(y) + dy, 0), source_id.shape[0] - 1)
                             xx = min(max(int(x) + dx, 0), source_id.shape[1] - 1)
                             if source_id[yy, xx] >= 0:
-                                if source_id[yy, xx] == face:
-                                    seen = True
-                                elif abs(source_depth[yy, xx] - z) < tolerance:
+                                near = abs(source_depth[yy, xx] - z) < tolerance
+                                if source_id[yy, xx] == face or near:
                                     seen = True
                     # In front of it there must be nothing.
                     middle = source_id[int(y), int(x)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, Float64, Int16, Int32, Int64, UInt8
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -39,8 +40,6 @@ from shared.landmarks import (
     RIGHT_INNER_LIP_CORNER,
 )
 from shared.npz import load_npz
-
-Floats = NDArray[np.float64]
 
 # What is seen at 256 pixels needs no larger texture; the side in texels.
 TEXTURE_SIDE = 1024
@@ -75,18 +74,18 @@ class TrainingHead:
     """
 
     name: str
-    vertices: Floats
-    triangles: NDArray[np.int32]
-    uvs: NDArray[np.float32]
-    texture: NDArray[np.uint8]
-    kind: NDArray[np.uint8]
-    shapes: NDArray[np.int16]
-    follows: Floats
-    rows: NDArray[np.int32]
-    away: Floats
-    skin: Floats
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "T T 3"]
+    kind: UInt8[np.ndarray, " F"]
+    shapes: Int16[np.ndarray, "52 V 3"]
+    follows: Float64[np.ndarray, " V"]
+    rows: Int32[np.ndarray, " 478"]
+    away: Float64[np.ndarray, "478 3"]
+    skin: Float64[np.ndarray, " 3"]
 
-    def posed(self, weights: Floats) -> Floats:
+    def posed(self, weights: Float64[np.ndarray, " 52"]) -> Float64[np.ndarray, "V 3"]:
         """Vertices [V,3] metres with ARKit weights [52]."""
         chosen = np.flatnonzero(weights)
         moved = self.vertices.copy()
@@ -94,13 +93,13 @@ class TrainingHead:
             moved += (weights[index] * _ROUNDING) * self.shapes[index]
         return moved
 
-    def neck_rim(self) -> Floats:
+    def neck_rim(self) -> Float64[np.ndarray, "N 3"]:
         """Points [N,3] around the neck where it is thinnest: there clothes begin."""
         height = _neck_height(self.vertices, self.landmarks(self.vertices))
         near = np.abs(self.vertices[:, 2] - height) < 0.006
         return self.vertices[near & (self.follows < 1.0)]
 
-    def landmarks(self, vertices: Floats) -> Floats:
+    def landmarks(self, vertices: Float64[np.ndarray, "V 3"]) -> Float64[np.ndarray, "478 3"]:
         """The tracked landmarks [478,3] on vertices [V,3] that are posed but not turned."""
         return np.asarray(vertices[self.rows] + self.away)
 
@@ -147,7 +146,7 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
     )
 
 
-def _neck_height(rest: Floats, landmarks: Floats) -> float:
+def _neck_height(rest: Float64[np.ndarray, "V 3"], landmarks: Float64[np.ndarray, "N 3"]) -> float:
     """The height at which the neck of vertices [V,3] is thinnest, below the chin."""
     chin = float(landmarks[CHIN, 2])
     # Further down the rim of the neck begins, which is lower in front than behind.
@@ -157,7 +156,9 @@ def _neck_height(rest: Floats, landmarks: Floats) -> float:
     return float(heights[int(np.argmin(wide))]) - _BELOW_THINNEST
 
 
-def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
+def _without_flare(
+    rest: Float64[np.ndarray, "V 3"], landmarks: Float64[np.ndarray, "N 3"]
+) -> Float64[np.ndarray, "V 3"]:
     """Vertices [V,3] whose neck ends as thick as where it is thinnest: flares and shoulders of a
     head lie under clothes.
     """
@@ -175,7 +176,11 @@ def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
     return drawn
 
 
-def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats:
+def _follows(
+    rest: Float64[np.ndarray, "V 3"],
+    landmarks: Float64[np.ndarray, "N 3"],
+    skin: Int32[np.ndarray, "F 3"],
+) -> Float64[np.ndarray, " V"]:
     """1 on the face and the skull, 0 at the collar, between them by the distances to both."""
     on_skin = np.unique(skin)
     lowest = rest[on_skin, 2].min()
@@ -192,11 +197,11 @@ def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats
 
 def _landmarks(
     face: FaceMesh,
-    rest: Floats,
-    places: Floats,
+    rest: Float64[np.ndarray, "V 3"],
+    places: Float64[np.ndarray, "468 3"],
     part: NDArray[np.str_],
-    kind: NDArray[np.uint8],
-) -> tuple[NDArray[np.int32], Floats]:
+    kind: UInt8[np.ndarray, " F"],
+) -> tuple[Int32[np.ndarray, " 478"], Float64[np.ndarray, "478 3"]]:
     """The vertices [478] that carry the landmarks, and the way from there to them [478,3]."""
     right, left = OUTER_EYE_CORNERS
     radius = _IRIS_RADIUS * np.linalg.norm(places[left] - places[right]) / 0.09
@@ -219,8 +224,11 @@ def _landmarks(
 
 
 def _on_skin(
-    face: FaceMesh, rest: Floats, places: Floats, skin: NDArray[np.int32]
-) -> NDArray[np.int64]:
+    face: FaceMesh,
+    rest: Float64[np.ndarray, "V 3"],
+    places: Float64[np.ndarray, "468 3"],
+    skin: Int32[np.ndarray, " N"],
+) -> Int64[np.ndarray, " 468"]:
     """The vertices [468] nearest to the landmarks; closed lips are told apart by the jaw, which
     takes only one of them along.
     """
@@ -237,7 +245,7 @@ def _on_skin(
     return np.asarray(rows, np.int64)
 
 
-def _skin_colour(face: FaceMesh, kind: NDArray[np.uint8]) -> Floats:
+def _skin_colour(face: FaceMesh, kind: UInt8[np.ndarray, " F"]) -> Float64[np.ndarray, " 3"]:
     """The median colour of the lower skin: what a neck goes on with."""
     skin = np.flatnonzero(kind == SKIN)
     heights = face.vertices[face.triangles[skin], 2].mean(axis=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from backend.face.load_image import load_image
 from backend.heads.add import made_head
@@ -24,7 +25,7 @@ from shared.errors import VividKeysError
 
 from .clip_pairs import clip_pairs, films_in
 from .head_cache import make_heads
-from .pairs import Pixels, TrainingPair
+from .pairs import TrainingPair
 from .photo_pairs import london_pairs, portrait_pair
 from .samples import write_shard
 from .sources import Photos, Shard, Shares, held_out_photos, planned, training_photos
@@ -100,7 +101,7 @@ def _photos(recipe: SampleRecipe) -> Photos:
     return (held_out_photos if recipe.held_out else training_photos)(recipe.faces)
 
 
-def _backgrounds(photos: Photos, random: np.random.Generator) -> list[Pixels]:
+def _backgrounds(photos: Photos, random: np.random.Generator) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """What is beside the people in some portraits."""
     found = []
     if not photos.portraits:

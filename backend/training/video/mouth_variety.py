@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from shared.arkit import INDEX
 from shared.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER
 
 from .head_cache import TEETH, TrainingHead
-
-Floats = NDArray[np.float64]
 
 # How far up teeth may sit against the head's own, and how far forward, metres.
 _UPPER, _LOWER, _FORWARD = (-0.001, 0.004), (-0.002, 0.004), (0.0, 0.003)
@@ -54,8 +52,8 @@ def random_mouth_of(random: np.random.Generator) -> Mouth:
 
 
 def speaking(
-    head: TrainingHead, posed: Floats, mouth: Mouth, random: np.random.Generator
-) -> Floats:
+    head: TrainingHead, posed: Float64[np.ndarray, "V 3"], mouth: Mouth, random: np.random.Generator
+) -> Float64[np.ndarray, "V 3"]:
     """Vertices [V,3] of a posed head with this person's teeth and the tongue of some sound."""
     moved = posed.copy()
     teeth = np.unique(head.triangles[head.kind == TEETH])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor
 
 from backend.mesh_to_video.networks.motion_vae import MotionInputs, motion_inputs
@@ -16,7 +17,7 @@ def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
     return motion_inputs(*(batch[name] for name in names))
 
 
-def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
+def geometric_composite(batch: dict[str, Tensor]) -> Float[Tensor, "N 3 H W"]:
     """The photo moved by the geometry alone, with the mouth's interior laid in.
 
     Samples may bring it as `composite`, drawn as videos are (background behind, eyes laid in).
@@ -27,8 +28,8 @@ def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
 
 
 def moved_composite(
-    batch: dict[str, Tensor], residual: Tensor, windows: Windows | None = None
-) -> Tensor:
+    batch: dict[str, Tensor], residual: Float[Tensor, "N 2 _ _"], windows: Windows | None = None
+) -> Float[Tensor, "N 3 _ _"]:
     """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's; windows of
     it where they are given.
     """
@@ -42,7 +43,9 @@ def moved_composite(
     return lay_in(_sampled(batch["photo"], batch["flow"] + larger, windows), inside)
 
 
-def _sampled(picture: Tensor, flow: Tensor, windows: Windows | None) -> Tensor:
+def _sampled(
+    picture: Float[Tensor, "N 3 H W"], flow: Float[Tensor, "N 2 H W"], windows: Windows | None
+) -> Float[Tensor, "N 3 _ _"]:
     grid = sampling_grid(flow)
     if windows is not None:
         grid = windows.cut(grid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

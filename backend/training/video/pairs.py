@@ -6,14 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import TRACKED_COUNT
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +29,11 @@ class TrainingPair:
                               of a film are, in the same light, with the same source
     """
 
-    source: Pixels
-    target: Pixels
-    source_landmarks: Floats
-    target_landmarks: Floats
-    flow: Singles | None
+    source: UInt8[np.ndarray, "H W 3"]
+    target: UInt8[np.ndarray, "H W 3"]
+    source_landmarks: Float64[np.ndarray, "478 3"]
+    target_landmarks: Float64[np.ndarray, "478 3"]
+    flow: Float32[np.ndarray, "H W 2"] | None
     name: str
     kind: str
     follows: bool = False

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 
 from backend.face.fit_photo import fit_photo
 from backend.face.head.parts import PART_NAMES
@@ -33,10 +33,8 @@ from shared.landmarks import LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.npz import load_npz
 from shared.take import Take
 
-from .pairs import Floats, Pixels, TrainingPair
+from .pairs import TrainingPair
 from .states import both_sides, random_mouth, with_contacts
-
-Singles = NDArray[np.float32]
 
 # A made source is turned by this much against the photo, radians (pitch, roll, yaw).
 _TURN = np.radians((2.5, 2.0, 5.0))
@@ -50,8 +48,8 @@ _FRONTAL = np.radians(25.0)
 class TrackedPhoto:
     """A photo uint8 [H,W,3] and the landmarks [478,3] of its face in its pixels."""
 
-    pixels: Pixels
-    landmarks: Floats
+    pixels: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
     name: str
 
 
@@ -134,13 +132,13 @@ def made_source(
     )  # fmt: skip
 
 
-def fit_angles(landmarks: Floats) -> float:
+def fit_angles(landmarks: Float64[np.ndarray, "478 3"]) -> float:
     """How far a face is turned to the side, radians."""
     turn = fit_photo(landmarks).to_head.rotation.T
     return float(np.arctan2(turn[1, 0], turn[0, 0]))
 
 
-def _other_state(portrait: Portrait, random: np.random.Generator) -> Singles:
+def _other_state(portrait: Portrait, random: np.random.Generator) -> Float32[np.ndarray, "V 3"]:
     """The head [V,3] in the photo's pixels, with lips that are mostly closed: what photos for
     talking heads show.
     """
@@ -166,7 +164,9 @@ def _other_state(portrait: Portrait, random: np.random.Generator) -> Singles:
     return take_performance(portrait, take, 25.0).vertices(0)
 
 
-def landmarks_of(portrait: Portrait, vertices: Singles) -> Floats:
+def landmarks_of(
+    portrait: Portrait, vertices: Float32[np.ndarray, "V 3"]
+) -> Float64[np.ndarray, "478 3"]:
     """The tracked landmarks [478,3] of a driven head [V,3]; irises go with the eyes' balls."""
     found = portrait.landmarks.copy()
     found[:LANDMARK_COUNT] += (vertices - portrait.source)[:LANDMARK_COUNT]

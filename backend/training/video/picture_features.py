@@ -9,6 +9,7 @@ compared by what it sees.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,14 +27,14 @@ class PictureFeatures(nn.Module):
         self.up = nn.ModuleList([conv(third, second), conv(second, first)])
         self.answer = conv(first, 12, gain=0.3)
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
+    def features(self, pictures: Float[Tensor, "N 3 H W"]) -> list[Float[Tensor, "N _ _ _"]]:
         """Three levels; each pixel's features have length 1, so that light counts less."""
         levels = [activate(self.stem(functional.pixel_unshuffle(pictures - 0.5, 2)))]
         for layer in self.down:
             levels.append(activate(layer(levels[-1])))
         return [functional.normalize(values, dim=1, eps=1e-3) for values in levels]
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:
         """Pictures as they were before they were spoilt."""
         values = activate(self.stem(functional.pixel_unshuffle(pictures - 0.5, 2)))
         for layer in self.down:
@@ -43,7 +44,7 @@ class PictureFeatures(nn.Module):
         return functional.pixel_shuffle(self.answer(values), 2) + 0.5
 
 
-def spoil(pictures: Tensor) -> Tensor:
+def spoil(pictures: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:
     """Noise everywhere, and a fifth of the squares of 8 pixels grey."""
     count, _, height, width = pictures.shape
     noise = torch.randn_like(pictures) * 0.06
@@ -52,7 +53,9 @@ def spoil(pictures: Tensor) -> Tensor:
     return torch.where(hidden, 0.5, pictures + noise)
 
 
-def perceptual_error(network: PictureFeatures, made: Tensor, real: Tensor) -> Tensor:
+def perceptual_error(
+    network: PictureFeatures, made: Float[Tensor, "N 3 H W"], real: Float[Tensor, "N 3 H W"]
+) -> Float[Tensor, ""]:
     """How differently the network sees two sets of pictures."""
     with torch.no_grad():
         wanted = network.features(real)

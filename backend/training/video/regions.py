@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,9 +29,9 @@ _FACTOR = 4
 class Regions:
     """Soft masks [N, 1, H, W] in 0..1."""
 
-    face: Tensor
-    mouth: Tensor
-    eyes: Tensor
+    face: Float[Tensor, "N 1 H W"]
+    mouth: Float[Tensor, "N 1 H W"]
+    eyes: Float[Tensor, "N 1 H W"]
 
 
 @cache
@@ -50,7 +51,9 @@ def _centres() -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
+def regions(
+    code: Float[Tensor, "N 3 H W"], face: Float[Tensor, "N 1 H W"], inside: Float[Tensor, "N 4 H W"]
+) -> Regions:
     """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W].
 
     They are found at a quarter of the size: soft masks need no more.
@@ -71,7 +74,9 @@ def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
     return Regions(large[:, 0:1], large[:, 1:2], large[:, 2:3])
 
 
-def _bump(code: Tensor, centre: tuple[float, float], extent: tuple[float, float]) -> Tensor:
+def _bump(
+    code: Float[Tensor, "N 3 H W"], centre: tuple[float, float], extent: tuple[float, float]
+) -> Float[Tensor, "N 1 H W"]:
     across = (code[:, 0:1] - centre[0]) / extent[0]
     down = (code[:, 1:2] - centre[1]) / extent[1]
     return torch.exp(-((across * across + down * down) ** 2))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -125,7 +126,9 @@ class SampleSet:
             )
         return {**varied, "photo": photo, "composite": composite}
 
-    def _soft_footage(self, batch: Batch, which: Tensor, rng: np.random.Generator) -> Batch:
+    def _soft_footage(
+        self, batch: Batch, which: Bool[Tensor, " N"], rng: np.random.Generator
+    ) -> Batch:
         """Samples for which `which` [N] is true as a soft camera sees them: photo, target and the
         composite, but for what is drawn between the lips, which is as sharp as ever.
         """
@@ -152,7 +155,7 @@ def _halves(size: int) -> tuple[slice, slice]:
     return slice(0, size), slice(size, 2 * size)
 
 
-def mirrored(batch: Batch, which: Tensor) -> Batch:
+def mirrored(batch: Batch, which: Bool[Tensor, " N"]) -> Batch:
     """The samples of a batch for which `which` [N] is true, seen in a mirror."""
     if not which.any():
         return batch
@@ -173,11 +176,11 @@ def mirrored(batch: Batch, which: Tensor) -> Batch:
     return result
 
 
-def relit(batch: Batch, gain: Tensor, gamma: Tensor) -> Batch:
+def relit(batch: Batch, gain: Float32[Tensor, "N 3"], gamma: Float32[Tensor, "N 1"]) -> Batch:
     """All colours of a batch brightened alike: `gain` [N,3], `gamma` [N,1]."""
     factor, power = gain[:, :, None, None], gamma[:, :, None, None]
 
-    def shown(colours: Tensor) -> Tensor:
+    def shown(colours: Float32[Tensor, "N 3 H W"]) -> Float32[Tensor, "N 3 H W"]:
         return (factor * colours.clamp(min=1e-4) ** power).clamp(0.0, 1.0)
 
     result = dict(batch)
@@ -190,7 +193,7 @@ def relit(batch: Batch, gain: Tensor, gamma: Tensor) -> Batch:
     return result
 
 
-def _softened(picture: Tensor) -> Tensor:
+def _softened(picture: Float32[Tensor, "N C H W"]) -> Float32[Tensor, "N C H W"]:
     """A little out of focus."""
     kernel = torch.tensor((0.15, 0.7, 0.15))
     weights = (kernel[:, None] * kernel[None]).expand(picture.shape[1], 1, 3, 3)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Shaped
 from numpy.typing import NDArray
 
 from backend.mesh_to_video.frame.performance import tracked_performance
@@ -23,7 +24,7 @@ from backend.mesh_to_video.networks.projection_texture import projection_texture
 from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 
-from .pairs import Singles, TrainingPair
+from .pairs import TrainingPair
 
 Sample = dict[str, NDArray[np.generic]]
 
@@ -88,7 +89,7 @@ class SampleMaker:
         return {name: _kept(name, array) for name, array in arrays.items()}
 
 
-def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Singles:
+def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Float32[np.ndarray, "H W 2"]:
     """The pair's flow in the crop's pixels [S,S,2], NaN where unknown."""
     view = portrait.crop
     if pair.flow is None:
@@ -104,7 +105,7 @@ def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Singles:
     return np.asarray(flow, np.float32)
 
 
-def _kept(name: str, array: Singles) -> NDArray[np.generic]:
+def _kept(name: str, array: Float[np.ndarray, "H W *C"]) -> Shaped[np.ndarray, "C H W"]:
     """An array [H,W] or [H,W,C] as it is stored, [C,H,W]."""
     planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if name in SHARES:

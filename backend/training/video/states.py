@@ -6,11 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from shared.arkit import ARKIT_NAMES, INDEX
-
-Floats = NDArray[np.float64]
 
 # The mouth's shapes in running speech, a little larger than most of them come out, so that the
 # networks have seen what they will be shown. Names without a side stand for both.
@@ -45,11 +43,11 @@ _NEAR_TURN = np.radians(0.7)
 class State:
     """ARKit weights [52] and the head's angles [3] in radians (pitch, roll, yaw)."""
 
-    weights: Floats
-    angles: Floats
+    weights: Float64[np.ndarray, " 52"]
+    angles: Float64[np.ndarray, " 3"]
 
 
-def both_sides(values: dict[str, float]) -> Floats:
+def both_sides(values: dict[str, float]) -> Float64[np.ndarray, " 52"]:
     """Weights [52] of shapes by name; a name without a side stands for both."""
     weights = np.zeros(len(ARKIT_NAMES))
     for name, value in values.items():
@@ -59,14 +57,14 @@ def both_sides(values: dict[str, float]) -> Floats:
     return weights
 
 
-def with_contacts(weights: Floats) -> Floats:
+def with_contacts(weights: Float64[np.ndarray, " 52"]) -> Float64[np.ndarray, " 52"]:
     """The weights within 0..1, lips not closed further than the jaw opened them."""
-    kept = np.clip(weights, 0.0, 1.0)
+    kept = np.asarray(np.clip(weights, 0.0, 1.0))
     kept[INDEX["mouthClose"]] = min(kept[INDEX["mouthClose"]], kept[INDEX["jawOpen"]])
     return kept
 
 
-def random_mouth(random: np.random.Generator) -> Floats:
+def random_mouth(random: np.random.Generator) -> Float64[np.ndarray, " 52"]:
     """Weights [52] of one mouth shape, partly another, more or less strong and lopsided."""
     names = list(MOUTHS)
     shares = np.array([_SHARES.get(name, 1.0) for name in names])
@@ -94,7 +92,7 @@ def random_state(random: np.random.Generator, calm: bool = False) -> State:
     return State(with_contacts(weights), angles)
 
 
-def _upper_face(random: np.random.Generator, calm: bool) -> Floats:
+def _upper_face(random: np.random.Generator, calm: bool) -> Float64[np.ndarray, " 52"]:
     """Brows, lids and eyes, [52]."""
     brow, squint = random.uniform(-0.6, 0.6), random.uniform(0.0, 0.4)
     values = {

@@ -6,11 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 
 from backend.rasterize import rasterize
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +17,16 @@ class Drawn:
     and the mesh: points [V,3] in these pixels, triangles [F,3].
     """
 
-    face_id: NDArray[np.int32]
-    shares: Singles
-    depth: Singles
-    points: Singles
-    triangles: NDArray[np.int32]
+    face_id: Int32[np.ndarray, "H W"]
+    shares: Float32[np.ndarray, "H W 3"]
+    depth: Float32[np.ndarray, "H W"]
+    points: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
 
 
-def draw(points: Singles, triangles: NDArray[np.int32], size: tuple[int, int]) -> Drawn:
+def draw(
+    points: Float32[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], size: tuple[int, int]
+) -> Drawn:
     """Rasterise points [V,3] (pixels right, down, away) into a picture of (width, height)."""
     found = rasterize(points, triangles, size)
     return Drawn(found.face_id, found.barycentric, found.depth, points, triangles)

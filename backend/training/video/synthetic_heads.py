@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int32, UInt8
 from scipy.spatial.transform import Rotation
 
 from shared.landmarks import (
@@ -30,12 +30,10 @@ from .camera import Camera, Lights, photographed, random_camera, random_lights
 from .drawing_kernels import LINEAR, colours, normals, origins
 from .head_cache import EYE, LASHES, MOUTH, SKIN, TEETH, TrainingHead, load_training_head
 from .mouth_variety import Mouth, random_mouth_of, speaking
-from .pairs import Pixels, Singles, TrainingPair
+from .pairs import TrainingPair
 from .states import State, next_state, random_state
 from .surface_drawing import Drawn, draw
 from .tracking_noise import as_tracked
-
-Floats = NDArray[np.float64]
 
 # Drawn this many times finer than shown.
 FINER = 2
@@ -66,11 +64,11 @@ class Scene:
     body: Body
     lights: Lights
     camera: Camera
-    background: Pixels
+    background: UInt8[np.ndarray, "H W 3"]
     scale: float
-    middle: Floats
+    middle: Float64[np.ndarray, " 2"]
     size: tuple[int, int]
-    gain: Floats
+    gain: Float64[np.ndarray, "5 3"]
     mouth: Mouth
 
 
@@ -78,8 +76,8 @@ class Scene:
 class Shot:
     """One picture uint8 [H,W,3], its landmarks [478,3] in pixels, and what was drawn."""
 
-    picture: Pixels
-    landmarks: Floats
+    picture: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
     drawn: Drawn
 
 
@@ -87,7 +85,7 @@ def random_scene(
     head: TrainingHead,
     random: np.random.Generator,
     side: int = 320,
-    backgrounds: list[Pixels] | None = None,
+    backgrounds: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> Scene:
     """A person in random clothes and light, as large as heads are in portraits."""
     neck = head.neck_rim()
@@ -114,7 +112,11 @@ def random_scene(
     )
 
 
-def turned(head: TrainingHead, points: Floats, follows: Floats, angles: Floats) -> Floats:
+def turned(
+    points: Float64[np.ndarray, "N 3"],
+    follows: Float64[np.ndarray, " N"],
+    angles: Float64[np.ndarray, " 3"],
+) -> Float64[np.ndarray, "N 3"]:
     """Points [N,3] turned by the head's angles as far as they follow it, [N,3]."""
     pitch, roll, yaw = angles
     vector = Rotation.from_euler("xyz", (pitch, roll, yaw)).as_rotvec()
@@ -128,7 +130,9 @@ def turned(head: TrainingHead, points: Floats, follows: Floats, angles: Floats) 
     return np.asarray(moved + PIVOT)
 
 
-def in_pixels(points: Floats, scene: Scene, finer: float = 1.0) -> Floats:
+def in_pixels(
+    points: Float64[np.ndarray, "N 3"], scene: Scene, finer: float = 1.0
+) -> Float64[np.ndarray, "N 3"]:
     """Points [N,3] metres to pixels right, down and away."""
     scale = scene.scale * finer
     return np.stack(
@@ -145,7 +149,7 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     """The scene's person in this state."""
     head, body = scene.head, scene.body
     posed = speaking(head, head.posed(state.weights), scene.mouth, random)
-    placed = turned(head, posed, head.follows, state.angles)
+    placed = turned(posed, head.follows, state.angles)
     points = np.concatenate([placed, body.vertices])
     triangles = np.concatenate([head.triangles, body.triangles + len(placed)])
     shade = _shade(scene, posed, points, triangles)
@@ -159,7 +163,7 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
             len(head.triangles), shade, plain, LINEAR)  # fmt: skip
     carried = head.landmarks(posed)
-    landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
+    landmarks = in_pixels(turned(carried, head.follows[head.rows], state.angles), scene)
     let_in = _let_in(landmarks, scene)
     _lip_shadow(light, drawn, scene, let_in)
     _flesh_scatters(light, drawn, scene, FINER * landmarks, let_in)
@@ -168,7 +172,12 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     return Shot(picture, landmarks, drawn)
 
 
-def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.int32]) -> Singles:
+def _shade(
+    scene: Scene,
+    posed: Float64[np.ndarray, "N 3"],
+    points: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+) -> Float32[np.ndarray, "V 3"]:
     """Light [V,3] on every vertex of head and body, about 1 on the front of the face."""
     head, lights = scene.head, scene.lights
     light = lights.on(normals(points, triangles))
@@ -179,16 +188,18 @@ def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.in
     lips = posed[head.rows[list(LIP_EDGES)], 1].mean()
     deep = np.clip(posed[inside, 1] - lips - 0.004, 0.0, None)
     shade[inside] *= (np.exp(-deep / lights.depth))[:, None]
-    return np.clip(shade, 0.02, 3.0).astype(np.float32)
+    return np.asarray(np.clip(shade, 0.02, 3.0), np.float32)
 
 
-def _let_in(landmarks: Floats, scene: Scene) -> float:
+def _let_in(landmarks: Float64[np.ndarray, "478 3"], scene: Scene) -> float:
     """How much of the light lips let in, by how far apart they are; landmarks [478,3] pixels."""
     gap = float(landmarks[LOWER_LIP_EDGE, 1] - landmarks[UPPER_LIP_EDGE, 1]) / scene.scale
     return LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
 
 
-def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> None:
+def _lip_shadow(
+    light: Float32[np.ndarray, "H W 3"], drawn: Drawn, scene: Scene, let_in: float
+) -> None:
     """The lips' shadow on what is between them: darker close to their edges. Changes `light`."""
     head, mouth = scene.head, scene.mouth
     kind = np.append(head.kind, np.zeros(1, np.uint8))
@@ -213,7 +224,11 @@ def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> No
 
 
 def _flesh_scatters(
-    light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats, let_in: float
+    light: Float32[np.ndarray, "H W 3"],
+    drawn: Drawn,
+    scene: Scene,
+    landmarks: Float64[np.ndarray, "478 3"],
+    let_in: float,
 ) -> None:
     """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
     their colour. Changes `light`; `landmarks` [478,3] in its pixels.
@@ -232,7 +247,7 @@ def _flesh_scatters(
         light[own] += np.float32(share) * colour * np.clip(1.0 - lit, 0.0, 1.0)
 
 
-def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
+def exact_flow(scene: Scene, source: Shot, target: Shot) -> Float32[np.ndarray, "H W 2"]:
     """Where in the source the target's pixels come from, minus their own place, [H,W,2]."""
     return np.asarray(
         origins(
@@ -267,7 +282,7 @@ def scene_pairs(
 def synthetic_pairs(
     heads: Sequence[Path],
     random: np.random.Generator,
-    backgrounds: list[Pixels] | None = None,
+    backgrounds: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
     side: int = 320,
     per_scene: int = 4,
     tracked: bool = True,

@@ -6,12 +6,10 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.face.template import load_template
 from shared.landmarks import LANDMARK_COUNT, OUTER_EYE_CORNERS
-
-Floats = NDArray[np.float64]
 
 # How far off a landmark usually is, in distances of the outer eye corners, and how far around it
 # others are off the same way, metres on the template.
@@ -19,7 +17,7 @@ _OFF, _ALIKE = 0.006, 0.012
 
 
 @cache
-def _smoothing() -> Floats:
+def _smoothing() -> Float64[np.ndarray, "468 468"]:
     """[468,468]: independent noise to noise whose neighbours are alike, of the same size."""
     points = load_template().vertices[:LANDMARK_COUNT]
     away = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -27,7 +25,9 @@ def _smoothing() -> Floats:
     return np.asarray(weight / np.linalg.norm(weight, axis=1, keepdims=True))
 
 
-def as_tracked(landmarks: Floats, random: np.random.Generator, share: float = 1.0) -> Floats:
+def as_tracked(
+    landmarks: Float64[np.ndarray, "478 3"], random: np.random.Generator, share: float = 1.0
+) -> Float64[np.ndarray, "478 3"]:
     """Landmarks [478,3] in pixels with a tracker's error, `share` times the usual one; the irises
     stay.
     """

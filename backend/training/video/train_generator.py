@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -99,9 +100,9 @@ class _Scene:
     """A batch as the generator sees it: everything that is as large as the face crop."""
 
     features: tuple[Tensor, Tensor, Tensor]
-    places: Tensor  # [N, 2, H, W] where the photo is sampled, -1..1
-    occlusion: Tensor
-    composite: Tensor
+    places: Float[Tensor, "N 2 H W"]  # [N, 2, H, W] where the photo is sampled, -1..1
+    occlusion: Float[Tensor, "N 1 H W"]
+    composite: Float[Tensor, "N 3 H W"]
     batch: Batch
     where: Regions
 
@@ -223,7 +224,7 @@ class GeneratorRun(PictureRun):
         features = network.encode(batch["photo"], batch["photo_code"])
         return _Scene(features, places, occlusion, composite, batch, where)
 
-    def _paint(self, scene: _Scene, windows: Windows) -> Tensor:
+    def _paint(self, scene: _Scene, windows: Windows) -> Float[Tensor, "N 3 _ _"]:
         batch = scene.batch
         grid = shrink(windows.cut(scene.places), 2).permute(0, 2, 3, 1)
         cut = (scene.occlusion, scene.composite, batch["code"], batch["face"], batch["inside"])
@@ -231,12 +232,17 @@ class GeneratorRun(PictureRun):
             scene.features, grid, *(windows.cut(values) for values in cut)
         )
 
-    def _attention(self, where: Regions) -> Tensor:
+    def _attention(self, where: Regions) -> Float[Tensor, "N 1 H W"]:
         weights = self.recipe.loss
         return 0.4 + 0.6 * where.face + weights.mouth * where.mouth + weights.eyes * where.eyes
 
     def _faithful(
-        self, scene: _Scene, windows: Windows, made: Tensor, composite: Tensor, target: Tensor
+        self,
+        scene: _Scene,
+        windows: Windows,
+        made: Float[Tensor, "N 3 S S"],
+        composite: Float[Tensor, "N 3 S S"],
+        target: Float[Tensor, "N 3 S S"],
     ) -> dict[str, Tensor]:
         weights = self.recipe.loss
         attention = windows.cut(self._attention(scene.where))
@@ -251,7 +257,12 @@ class GeneratorRun(PictureRun):
         }
 
     def _refined(
-        self, scene: _Scene, windows: Windows, made: Tensor, composite: Tensor, target: Tensor
+        self,
+        scene: _Scene,
+        windows: Windows,
+        made: Float[Tensor, "N 3 S S"],
+        composite: Float[Tensor, "N 3 S S"],
+        target: Float[Tensor, "N 3 S S"],
     ) -> dict[str, Tensor]:
         """The refiner works at twice the generator's size; here at half of both."""
         smaller = (shrink(x, 2) for x in (composite, made.detach(), windows.cut(scene.occlusion)))
@@ -264,7 +275,9 @@ class GeneratorRun(PictureRun):
             * (error + gradient_error(refined, target, attention))
         }
 
-    def _unsteady(self, scene: _Scene, windows: Windows, made: Tensor) -> Tensor:
+    def _unsteady(
+        self, scene: _Scene, windows: Windows, made: Float[Tensor, "N 3 S S"]
+    ) -> Float[Tensor, ""]:
         """By how much a place changes when the window around it moves by some pixels.
 
         The same motion in both, so that nothing may change: paint has to stick to what moves, not
@@ -277,7 +290,7 @@ class GeneratorRun(PictureRun):
         second = beside[..., edge : side - edge - down, edge : side - edge - across]
         return (first - second).abs().mean()
 
-    def _change_error(self) -> Tensor | None:
+    def _change_error(self) -> Float[Tensor, ""] | None:
         """How far two pictures that follow each other differ otherwise than the real ones do;
         None without films.
         """
@@ -339,7 +352,7 @@ class GeneratorRun(PictureRun):
         save_generator(generator, refiner, path, steps=str(self.step))
 
 
-def _middle(pictures: Tensor, side: int) -> Tensor:
+def _middle(pictures: Float[Tensor, "N C H W"], side: int) -> Float[Tensor, "N C _ _"]:
     """The middle square of pictures, or all of them if they are smaller."""
     start = (pictures.shape[-1] - side) // 2
     if start <= 0:
@@ -347,7 +360,7 @@ def _middle(pictures: Tensor, side: int) -> Tensor:
     return pictures[..., start : start + side, start : start + side]
 
 
-def _sharpness(pictures: Tensor, mask: Tensor) -> float:
+def _sharpness(pictures: Float[Tensor, "N C H W"], mask: Float[Tensor, "N 1 H W"]) -> float:
     """Mean size of what a blur takes away."""
     blurred = functional.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
     detail = (pictures - blurred).abs().mean(dim=1, keepdim=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from backend.mesh_to_video.networks.layers import shrink
@@ -139,13 +140,15 @@ class MotionRun(PictureRun):
         return parts
 
     @torch.no_grad()
-    def _wanted(self, batch: Batch, motion: Motion, target: Tensor) -> Tensor:
+    def _wanted(
+        self, batch: Batch, motion: Motion, target: Float[Tensor, "N 3 H W"]
+    ) -> Float[Tensor, "N 1 H W"]:
         """The occlusion that is asked for, found at the size of the answer."""
         factor = batch["target"].shape[-1] // target.shape[-1]
         moved = warp(shrink(geometric_composite(batch), factor), motion.residual / factor)
         return occlusion_target(moved, target, shrink(batch["seen"], factor))
 
-    def _attention(self, where: Regions) -> Tensor:
+    def _attention(self, where: Regions) -> Float[Tensor, "N 1 H W"]:
         weights = self.recipe.loss
         return 0.3 + 0.7 * where.face + weights.mouth * where.mouth + weights.eyes * where.eyes
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from backend.training.video.regions import Regions
@@ -22,7 +23,7 @@ class Windows:
     tops: tuple[int, ...]
     side: int
 
-    def cut(self, pictures: Tensor) -> Tensor:
+    def cut(self, pictures: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C S S"]:
         """The windows of pictures [N, C, H, W]: [N, C, side, side]."""
         cut = [
             pictures[n, :, top : top + self.side, left : left + self.side]
@@ -70,7 +71,7 @@ def choose_windows(where: Regions, side: int, room: int = 8) -> Windows:
     return Windows(tuple(lefts), tuple(tops), side)
 
 
-def _place(mask: Tensor, share: float) -> tuple[int, int]:
+def _place(mask: Float[Tensor, "H W"], share: float) -> tuple[int, int]:
     """Row and column of a place of a mask [H, W], the more likely the larger its value."""
     coarse = mask[::4, ::4].reshape(-1).cpu()
     total = torch.cumsum(coarse.double(), dim=0)
