@@ -260,7 +260,7 @@ def _on_the_clock(
     near = (clock >= times[0] - 1.0 / fps) & (clock <= times[-1] + 1.0 / fps)
     valid = seen.valid[before] & seen.valid[after] & near
     gap = np.interp(clock, times, seen.gap)
-    nothing = Figures(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (0, 0, 0))
+    nothing = Figures(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, (0.0, 0.0, 0.0))
     return CapturedClip(take, valid, gap, None, None, nothing)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import soxr
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from backend.media.containers import open_container
@@ -88,8 +88,8 @@ def _round_trip(
 
 
 def delay_between(
-    reference: Float32[np.ndarray, " N"],
-    delayed: Float32[np.ndarray, " M"],
+    reference: Float[np.ndarray, " N"],
+    delayed: Float[np.ndarray, " M"],
     longest: int = _LONGEST_DELAY,
 ) -> int:
     """By how many samples `delayed` comes after `reference`, from their cross-correlation."""

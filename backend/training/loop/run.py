@@ -90,7 +90,7 @@ class Run(ABC):
     def export(self, path: Path) -> None:
         """Write the weights as they ship."""
 
-    def prepare(self, watch: Watch = UNWATCHED) -> None:
+    def prepare(self, _watch: Watch = UNWATCHED, /) -> None:
         """What has to be learned before the first step; nothing by default."""
         return
 
@@ -111,7 +111,7 @@ class Run(ABC):
         return {}
 
     def of_older_runs(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A checkpoint's tensors under their present names, should an older version have saved it."""
+        """A checkpoint's tensors, renamed from what an earlier version called them."""
         return tensors
 
     def progress(self) -> float:

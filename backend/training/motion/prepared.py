@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Float16, Float32, Int64, Shaped
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS
@@ -38,7 +38,7 @@ _ROUNDING = 2e-3
 class Prepared:
     """All clips of a prepared set: clip k belongs to `corpus[k]` and has `length[k]` frames."""
 
-    corpus: NDArray[np.str_]
+    corpus: Shaped[np.ndarray, " N"]
     length: Int64[np.ndarray, " N"]
     _start: Int64[np.ndarray, " N"]
     _source: Int64[np.ndarray, " N"]

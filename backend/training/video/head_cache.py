@@ -10,8 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, Int16, Int32, Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int16, Int32, Int64, Shaped, UInt8
 from scipy.spatial import cKDTree
 
 from backend.face.build_head import build_head
@@ -199,7 +198,7 @@ def _landmarks(
     face: FaceMesh,
     rest: Float64[np.ndarray, "V 3"],
     places: Float64[np.ndarray, "468 3"],
-    part: NDArray[np.str_],
+    part: Shaped[np.ndarray, " V"],
     kind: UInt8[np.ndarray, " F"],
 ) -> tuple[Int32[np.ndarray, " 478"], Float64[np.ndarray, "478 3"]]:
     """The vertices [478] that carry the landmarks, and the way from there to them [478,3]."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from backend.training.loop.schedule import Schedule
 Batch = dict[str, Tensor]
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Where batches come from: see `backend.training.video.sample_set`."""
 

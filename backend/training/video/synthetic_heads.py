@@ -131,7 +131,7 @@ def turned(
 
 
 def in_pixels(
-    points: Float64[np.ndarray, "N 3"], scene: Scene, finer: float = 1.0
+    points: Float64[np.ndarray, "N 3"], scene: Scene, finer: int = 1
 ) -> Float64[np.ndarray, "N 3"]:
     """Points [N,3] metres to pixels right, down and away."""
     scale = scene.scale * finer

@@ -145,7 +145,7 @@ class GeneratorRun(PictureRun):
         self._average_generator = Generator(shape).eval().to(self.worker.device)
         self._average_refiner = DetailRefiner(shape).eval().to(self.worker.device)
 
-    def prepare(self, watch: Watch = UNWATCHED) -> None:
+    def prepare(self, watch: Watch = UNWATCHED, /) -> None:
         """Teach the network by whose features pictures are compared."""
         watch.progress(0.0, f"first {self.recipe.feature_steps} steps of what pictures are seen by")
         self.seeing.requires_grad_(True)
