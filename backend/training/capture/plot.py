@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A picture of a captured clip: what the lips did over the waveform, beside the network's lips."""
+"""A plot of a captured clip: lip motion over the waveform, beside the network's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.whole_files import write_whole
 
 from .clip import CapturedClip
 
-# A gap this wide is drawn at the top, metres; beyond it the scale follows the clip.
+# The gap at the top of the scale, metres; a clip with wider ones sets its own scale.
 _WIDE = 0.012
 
 
 def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
     """Write a PNG with the measured gap, jawOpen, mouthPucker, blink and the network's gap."""
-    # Drawn without pyplot, which would look for a screen.
+    # Without pyplot, which would look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -46,7 +46,7 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
         gap = aperture(clip.network.T)
         scale = max(float(gap.max()), 1e-3)
         lips.plot(np.arange(len(gap)) / RATE, gap / scale, "--", color="tab:orange",
-                  label="the network's gap / its largest")  # fmt: skip
+                  label="network's gap / its maximum")  # fmt: skip
     for shape, colour in (
         ("jawOpen", "tab:green"),
         ("mouthClose", "tab:brown"),
@@ -74,7 +74,7 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
 def _envelope(
     samples: Float32[np.ndarray, " N"], rate: int
 ) -> tuple[Float64[np.ndarray, " P"], Float32[np.ndarray, " P"], Float32[np.ndarray, " P"]]:
-    """Time, lowest and highest sample [n] of short pieces, scaled to the loudest."""
+    """Time (seconds), lowest and highest sample of short pieces, relative to the loudest."""
     hop = max(len(samples) // 1500, 1)
     pieces = samples[: len(samples) // hop * hop].reshape(-1, hop)
     loudest = max(float(np.abs(samples).max()), 1e-6)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does what is seen fit what is heard, and when? Lips against the network's lips and loudness."""
+"""Audio-visual sync: the measured lip gap against the network's lip gap and against loudness."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from shared.arkit import ARKIT_NAMES, INDEX
 from shared.lips import aperture
 from shared.take import Take, resample_take
 
-# Farther apart than this a film is broken in a way that correlation does not find.
+# Larger offsets are not searched for: such a film is broken in ways correlation cannot find.
 _FARTHEST = 0.5
-# Beyond these the film should be looked at before anything is learned from it.
+# Beyond these, somebody should look at the film before anything is learned from it.
 LARGEST_OFFSET, LEAST_CORRELATION = 0.080, 0.2
 
 
 @dataclass(frozen=True)
 class Sync:
-    """`offset` seconds by which the picture is late (negative: early) and the correlation of the
-    measured gap between the lips there, with the shipped network's and with loudness.
+    """The offset at which picture and sound agree best.
+
+    `offset` is in seconds, positive where the picture is late; `correlation` is that of the
+    measured lip gap with the shipped network's, `with_loudness` with the loudness.
     """
 
     offset: float
@@ -36,8 +38,9 @@ class Sync:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A captured Take beside the shipped network on the same sound: correlation over time of the
-    gap between the lips and of rounding (pucker and funnel), without any shift.
+    """Correlation over time of a captured Take with the shipped network on the same sound.
+
+    Of the lip gap and of lip rounding (pucker and funnel), without any shift.
     """
 
     aperture: float
@@ -45,21 +48,21 @@ class Agreement:
 
 
 def network_weights(audio: Audio, model: MotionModel) -> Float32[np.ndarray, "T 52"]:
-    """What the shipped network makes of a sound: ARKit weights [T,52] at 100 Hz."""
+    """The ARKit weights that the shipped network infers from a sound, at 100 Hz."""
     return decode(hear(audio.samples, model), model.decoder)[:, : len(ARKIT_NAMES)]
 
 
 def at_times(
     times: Float64[np.ndarray, " T"], curves: Float64[np.ndarray, " T"], rate: float, count: int
 ) -> Float64[np.ndarray, " N"]:
-    """A curve [T] at its own `times` [T], on `count` frames at `rate`; ends are held."""
+    """A curve sampled at `times`, resampled to `count` frames at `rate`; the ends are held."""
     return np.asarray(np.interp(np.arange(count) / rate, times, curves))
 
 
 def correlation(
     one: Float64[np.ndarray, " T"], other: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
 ) -> float:
-    """Pearson's r over the valid frames [T]; 0 where a curve does not move."""
+    """Pearson's r over the valid frames; 0 where a curve is constant."""
     one, other = one[valid], other[valid]
     if len(one) < 3 or one.std() < 1e-9 or other.std() < 1e-9:
         return 0.0
@@ -69,9 +72,9 @@ def correlation(
 def best_lag(
     seen: Float64[np.ndarray, " T"], heard: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
 ) -> tuple[float, float]:
-    """Seconds by which `seen` [T] is late behind `heard` [T], both at 100 Hz, and r there.
+    """Seconds by which `seen` lags behind `heard`, both at 100 Hz, and r at that lag.
 
-    `valid` [T] belongs to `seen`. The peak is refined between the frames by a parabola.
+    `valid` belongs to `seen`. The peak is refined between frames by a parabola.
     """
     farthest = min(round(_FARTHEST * RATE), len(seen) // 3)
     lags = np.arange(-farthest, farthest + 1)
@@ -105,7 +108,7 @@ def measure_sync(
     audio: Audio,
     network: Float32[np.ndarray, "N 52"],
 ) -> Sync:
-    """`gap` [T] and `valid` [T] at 100 Hz as seen; `network` [T,52] of `network_weights`."""
+    """Measure the sync of the lip `gap` (at 100 Hz) with the sound and with `network_weights`."""
     count = min(len(gap), len(network))
     heard = aperture(network[:count].T).astype(np.float64)
     offset, peak = best_lag(gap[:count], heard, valid[:count])
@@ -122,7 +125,7 @@ def agreement(
     gap: Float64[np.ndarray, " T"],
     network: Float32[np.ndarray, "N 52"],
 ) -> Agreement:
-    """Compare; `gap` [T] as measured and `valid` [T] at 100 Hz."""
+    """Compare a Take with the network; `gap` (as measured) and `valid` are at 100 Hz."""
     weights = resample_take(take, float(RATE)).weights
     count = min(len(weights), len(network), len(gap))
     valid = valid[:count]

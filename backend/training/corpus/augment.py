@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What recordings go through: rooms, microphones, telephones, noise, music, voices, codecs.
+"""Degradations of recordings: rooms, microphones, telephones, noise, music, voices, codecs.
 
-All in the waveform domain and drawn from a seeded generator. The order is that of real life: the
-voice, the room, the noise of the room, the microphone and the line.
+All work on the waveform and are drawn from a seeded generator, in the order of a real signal chain:
+the voice, the room, its noise, the microphone and the line.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def change_speed(utterance: Utterance, factor: float) -> Utterance:
 
 
 def pad_with_silence(utterance: Utterance, before: float, after: float) -> Utterance:
-    """Silence before and after, as recordings have and synthesis has not. Seconds."""
+    """Add silence before and after (seconds), which recordings have and synthesis lacks."""
     lead, tail = int(before * SAMPLE_RATE), int(after * SAMPLE_RATE)
     before, after = lead / SAMPLE_RATE, tail / SAMPLE_RATE
     phones = [Phone(p.start + before, p.end + before, p.label) for p in utterance.phones]
@@ -62,7 +62,7 @@ def pad_with_silence(utterance: Utterance, before: float, after: float) -> Utter
 
 
 def room_response(random: np.random.Generator) -> Float32[np.ndarray, " N"]:
-    """A made-up room: direct path, a few early reflections, a decaying tail, lows last longer."""
+    """A synthetic room: direct path, a few early reflections, and a tail with long lows."""
     decay = random.uniform(0.12, 0.9)
     length = int(SAMPLE_RATE * min(decay, 0.6))
     time = np.arange(length) / SAMPLE_RATE
@@ -79,7 +79,7 @@ def room_response(random: np.random.Generator) -> Float32[np.ndarray, " N"]:
 
 
 def coloured_noise(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
-    """Noise with a random spectral slope, sometimes swelling, sometimes with hum; unit power."""
+    """Noise with a random spectral slope, sometimes amplitude-modulated or with hum; unit power."""
     size = scipy.fft.next_fast_len(length, real=True)
     spectrum = scipy.fft.rfft(random.standard_normal(size, np.float32))
     frequency = scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE).astype(np.float32)
@@ -194,7 +194,7 @@ def degrade(
 
 
 def noise_only(seconds: float, random: np.random.Generator, number: int) -> Utterance:
-    """A clip without a voice: music, sirens and beeps, hiss, hum or nearly nothing.
+    """A clip without a voice: music, sirens and beeps, hiss, hum or near silence.
 
     The mouth stays shut.
     """

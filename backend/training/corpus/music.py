@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Made-up music and signal tones: what a mouth must not move to.
+"""Synthetic music and signal tones, to which the mouth must not move.
 
-Random tempo and key; chords, bass, drums and a melody with vibrato, each there or not. All results
-are float32 [N] at 16 kHz with unit power.
+Random tempo and key; chords, bass, drums and a melody with vibrato, each optional. All results are
+at 16 kHz with unit power.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _drum(kind: str, random: np.random.Generator) -> Float64[np.ndarray, " N"]:
 
 
 def music(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
-    """A few bars of a made-up piece, [length]."""
+    """A few bars of a random piece, `length` samples."""
     seconds = length / SAMPLE_RATE
     beat = 60.0 / random.uniform(60.0, 180.0)
     scale = _MAJOR if random.random() < 0.5 else _MINOR
@@ -98,7 +98,7 @@ def music(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]
 
 
 def signal_tones(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
-    """A siren, a rising tone or beeps, [length]."""
+    """A siren, a rising tone or beeps, `length` samples."""
     time = np.arange(length) / SAMPLE_RATE
     low, high = np.sort(np.exp(random.uniform(np.log(150.0), np.log(4000.0), 2)))
     kind = int(random.integers(3))

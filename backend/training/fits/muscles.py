@@ -3,10 +3,10 @@
 
     python -m backend.training.fits.muscles REFERENCE.npz [--pulls 7]
 
-Each shape becomes, where it moves the jaw, one turn of the jaw and then a handful of pulls,
-found one after the other: the pull that explains most of what is left joins, then all are
-solved together and their places and reaches are refined (orthogonal matching pursuit; Pati,
-Rezaiifar and Krishnaprasad, 1993). The reference itself is not kept.
+Each shape becomes a rotation of the jaw, where it moves it, and a handful of pulls, found one by
+one: the pull that explains most of the residual is added, then all are solved together and their
+anchors and reaches are refined (orthogonal matching pursuit; Pati, Rezaiifar and Krishnaprasad,
+1993). The reference itself is not kept.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from shared.landmarks import (
 HINGE = (0.0, -12.0, 0.0)  # the jaw joint lies about 12 mm before the ear's tragus
 REACHES = (8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0, 64.0, 90.0)
 ENOUGH = 0.022  # stop when the rms error is this share of the largest motion
-# Long pulls that cancel each other fit well and read badly.
+# Penalises long pulls that cancel each other, which fit well but are hard to edit.
 RIDGE = 0.012
-# Errors at the lips are seen first.
+# Errors at the lips are the most visible.
 LIP_WEIGHT = 1.7
 # Shapes that need more pulls than the others.
 MORE_PULLS = {"jawOpen": 5, "mouthClose": 3}
@@ -83,14 +83,14 @@ HEAD = """# SPDX-License-Identifier: GPL-3.0-or-later
 
 @dataclass
 class Fitted:
-    """Pulls of one shape: landmark and reach per pull, and their moves [n,3] in mm."""
+    """Pulls of one shape: landmark and reach per pull, and their moves in mm."""
 
     atoms: list[tuple[int, float]]
     moves: Float64[np.ndarray, "N 3"]
 
 
 class Dictionary:
-    """All candidate pulls; for shapes of the middle each comes with its mirror image."""
+    """All candidate pulls; for symmetric shapes each includes its mirror image."""
 
     def __init__(self, template: Template, middle: bool) -> None:
         self.template, self.middle = template, middle
@@ -105,7 +105,7 @@ class Dictionary:
         self.norms = (self.columns**2).sum(axis=1)
 
     def columns_of(self, anchor: int, reach: float) -> Float64[np.ndarray, "468 3"]:
-        """Weights of a unit pull along x, y, z, [468,3]: the mirror image has the other x."""
+        """Weights of a unit pull along x, y and z; its mirror image has the opposite x."""
         weight = fade(self.distances[anchor], reach)
         columns = np.repeat(weight[:, None], 3, axis=1)
         if self.middle:
@@ -118,7 +118,7 @@ class Dictionary:
         return columns
 
     def best(self, residual: Float64[np.ndarray, "468 3"]) -> tuple[int, float]:
-        """The atom that takes most off a residual [468,3]."""
+        """The atom that reduces a residual most."""
         inner = np.einsum("nvc,vc->nc", self.columns, self.weight * residual)
         gain = (inner**2 / np.maximum(self.norms, 1e-9)).sum(axis=1)
         return self.atoms[int(gain.argmax())]
@@ -142,7 +142,7 @@ def solve(
 
 
 def rebuild(dictionary: Dictionary, fitted: Fitted) -> Float64[np.ndarray, "468 3"]:
-    """The field [468,3] that the pulls make."""
+    """The field that the pulls produce, mm."""
     columns = np.stack([dictionary.columns_of(*atom) for atom in fitted.atoms])
     return np.asarray((columns * fitted.moves[:, None]).sum(axis=0))
 
@@ -150,7 +150,7 @@ def rebuild(dictionary: Dictionary, fitted: Fitted) -> Float64[np.ndarray, "468 
 def fit_pulls(
     dictionary: Dictionary, target: Float64[np.ndarray, "468 3"], most: int, largest: float
 ) -> Fitted:
-    """At most `most` pulls for a field [468,3] in mm."""
+    """At most `most` pulls for a field in mm."""
 
     def error(fitted: Fitted) -> float:
         return float(((dictionary.weight * (rebuild(dictionary, fitted) - target)) ** 2).sum())
@@ -171,7 +171,7 @@ def refine(
     target: Float64[np.ndarray, "468 3"],
     error: Callable[[Fitted], float],
 ) -> Fitted:
-    """Try neighbouring landmarks and other reaches for each pull as long as that helps."""
+    """Try neighbouring landmarks and other reaches for each pull while that reduces the error."""
     best = error(fitted)
     for _ in range(3):
         before = best
@@ -199,7 +199,7 @@ def refine(
 def fit_jaw(
     target: Float64[np.ndarray, "468 3"], template: Template, turns: bool, middle: bool
 ) -> JawMotion:
-    """Turn, slide and region of the jaw that explain most of a field [468,3] in mm."""
+    """Rotation, slide and region of the jaw that explain most of a field in mm."""
     hinge = template.vertices[list(EARS)].mean(axis=0) * (0, 1, 1) + np.array(HINGE) / 1000
     best: tuple[float, JawMotion] | None = None
     for at in (200, 199, 18, LOWER_LIP):
@@ -234,7 +234,7 @@ def fit_jaw(
 def targets(path: Path, template: Template) -> dict[str, Float64[np.ndarray, "468 3"]]:
     """Reference motions in mm by table entry: middle shapes symmetric, sided ones for the left.
 
-    The reference's right rim was sampled off its place, so there the left alone counts.
+    The reference's right rim was sampled at the wrong positions, so only its left is used.
     """
     _, offsets, names = read_reference(path)
     fields = dict(zip(names, offsets * 1000.0, strict=True))
@@ -259,7 +259,7 @@ def targets(path: Path, template: Template) -> dict[str, Float64[np.ndarray, "46
 
 
 def nearest_name(landmark: int, template: Template) -> str:
-    """The named landmark closest to one, for the comments of the table."""
+    """The named landmark closest to a landmark, for the comments of the table."""
     distance = template.distances[landmark]
     return min(NAMED_LANDMARKS, key=lambda name: float(distance[NAMED_LANDMARKS[name]]))
 

@@ -3,9 +3,9 @@
 
     python -m backend.training.fits.template NEUTRAL_DIR SMILING_DIR REFERENCE.npz
 
-NEUTRAL_DIR holds front photos of many people at rest, SMILING_DIR of smiling ones (they tell
-which landmarks move and which are bone), REFERENCE.npz the landmark positions of a head that
-looks straight ahead (they decide which way is up). Only our own averages are written.
+NEUTRAL_DIR holds frontal photos of many people at rest, SMILING_DIR of smiling ones (which show
+the landmarks that move and those on bone), REFERENCE.npz the landmark positions of a head that
+looks straight ahead (which define the upright pose). Only our own averages are written.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from shared.landmarks import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.whole_files import written_whole
 
 PUPIL_DISTANCE = 0.063  # metres; the mean of adults is 0.061 to 0.064
-# The origin is where a head turns: below and between the ears, in metres under their landmarks.
+# The origin is the pivot of the head: between the ears, this far below their landmarks, metres.
 PIVOT_BELOW_EARS = 0.02
 
 
 def read_triangles() -> Int32[np.ndarray, "852 3"]:
-    """The [852,3] triangles of the landmark mesh from MediaPipe's connection table.
+    """The triangles of the landmark mesh, from MediaPipe's connection table.
 
-    The installed table is a set; only its source text keeps the order in which three
-    consecutive edges are one triangle.
+    The installed table is a set; only its source text preserves the order in which three
+    consecutive edges form a triangle.
     """
     from mediapipe.python.solutions import face_mesh_connections
 
@@ -54,7 +54,7 @@ def symmetric_triangles(
     vertices: Float64[np.ndarray, "V 3"],
     pairs: Int64[np.ndarray, " V"],
 ) -> Int32[np.ndarray, "_ 3"]:
-    """Where the two sides cut a quad along different diagonals, the left takes the right's."""
+    """Where the two sides split a quad along different diagonals, the left adopts the right's."""
     known = {tuple(sorted(triangle)) for triangle in triangles.tolist()}
     odd = np.array([tuple(sorted(pairs[t].tolist())) not in known for t in triangles])
     right = vertices[triangles].mean(axis=1)[:, 0] < 0
@@ -63,7 +63,7 @@ def symmetric_triangles(
 
 
 def tracked(folder: Path) -> Float64[np.ndarray, "N 478 3"]:
-    """Landmarks of every photo of a folder in our axes, [photos,478,3]."""
+    """Landmarks of every photo of a folder in our axes, pixels."""
     photos = sorted(folder.glob("*.jpg"))
     return np.stack([image_to_axes(find_face(load_image(p).pixels).landmarks) for p in photos])
 
@@ -71,7 +71,7 @@ def tracked(folder: Path) -> Float64[np.ndarray, "N 478 3"]:
 def mean_shape(
     faces: Float64[np.ndarray, "N 478 3"], weights: Float64[np.ndarray, " 478"]
 ) -> tuple[Float64[np.ndarray, "478 3"], Float64[np.ndarray, "N 478 3"]]:
-    """Generalised Procrustes mean [478,3] and the aligned faces, pupils 63 mm apart."""
+    """Generalised Procrustes mean (pupils 63 mm apart), and the faces aligned to it, metres."""
     mean = faces[0] - faces[0].mean(axis=0)
     aligned = faces
     for _ in range(8):
@@ -83,7 +83,7 @@ def mean_shape(
 
 
 def mirror_pairs(mean: Float64[np.ndarray, "478 3"]) -> Int64[np.ndarray, " 478"]:
-    """Index of each landmark's partner on the other side, [478]."""
+    """Index of each landmark's partner on the other side."""
     flipped = mean * (-1, 1, 1)
     pairs = np.arange(len(mean))
     for _ in range(8):
@@ -99,13 +99,13 @@ def mirror_pairs(mean: Float64[np.ndarray, "478 3"]) -> Int64[np.ndarray, " 478"
 def upright(
     mean: Float64[np.ndarray, "478 3"], reference: Float64[np.ndarray, "468 3"]
 ) -> Float64[np.ndarray, "478 3"]:
-    """`mean` turned like the reference head [468,3], made symmetric, with its origin set."""
+    """`mean` rotated like the reference head, made symmetric, with its origin set."""
     middle = np.abs(reference[:, 0]) < 50.0
     turned = fit_similarity(mean[:LANDMARK_COUNT], reference, middle.astype(float)).rotation
     mean = mean @ turned.T
     pairs = mirror_pairs(mean)
     mean[:, 0] -= (mean[:, 0] + mean[pairs, 0]).mean() / 2
-    # A last small turn about the other two axes makes the mirror plane exactly x = 0.
+    # A last small rotation about the other two axes makes the mirror plane exactly x = 0.
     flipped = mean[pairs] * (-1, 1, 1)
     mean = (mean + fit_similarity(flipped, mean, np.ones(len(mean))).apply(flipped)) / 2
     across = mean - mean[pairs]
@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> None:
         mean, aligned = mean_shape(neutral, weights)
         smiles = np.stack([fit_similarity(f, mean, weights).apply(f) for f in smiling])
         aligned = np.stack([fit_similarity(f, mean, weights).apply(f) for f in aligned])
-        # A smile's mean motion and everybody's scatter, both in mm: bone has little of either.
+        # The mean motion of a smile and the scatter over people, in mm: both are small on bone.
         motion = np.linalg.norm(smiles.mean(axis=0) - mean, axis=1) * 1000
         scatter = np.sqrt(((aligned - mean) ** 2).sum(axis=2).mean(axis=0)) * 1000
         weights = 1.0 / (1.0 + motion**2 + 0.25 * scatter**2)

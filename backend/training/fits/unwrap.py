@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Texture coordinates of a whole head.
 
-The face and the skull are laid out as seen from the middle of the head (a globe's map) with the
-front widened, cut at the back; the neck the same way from its axis; the top of the skull and what
+Face and skull are projected from the centre of the head (latitude and longitude), with the front
+enlarged and the seam at the back; the neck likewise from its axis. The crown and the surface that
 closes the mesh below are discs of their own, so that nothing is pinched at a pole; an ear is
-flattened like a drum skin within its root. The inner edges of lips and lids, which a map hides,
-are folded out into the openings of mouth and eyes.
+flattened within its root by a Tutte embedding. The inner edges of lips and lids, which the
+projection hides, are folded out into the openings of mouth and eyes.
 """
 
 from __future__ import annotations
@@ -26,28 +26,27 @@ from backend.face.texture.layout_file import EARS, ISLANDS
 from shared.arkit import INDEX
 from shared.landmarks import CHIN, NOSE_TIP
 
-# The painted tile of each part that is not skin.
+# The painted tile of each part other than skin.
 TILE_OF_PART = {
     "right_eye": "right_eye", "left_eye": "left_eye", "tongue": "tongue", "mouth_bag": "mouth",
     "upper_teeth": "upper_teeth", "upper_gum": "upper_teeth",
     "lower_teeth": "lower_teeth", "lower_gum": "lower_teeth",
 }  # fmt: skip
 
-# The middle of the head, from which it is mapped, metres on the template.
+# The centre of the projection, metres on the template.
 MIDDLE = np.array((0.0, 0.014, 0.020))
-# Heights at which the map of the head ends, degrees: above, and below in front and behind.
+# Latitudes at which the head island ends, degrees: above, and below in front and behind.
 CROWN_FROM = 51.0
 NECK_FROM = (-58.0, -44.0)
-# Lips that meet have no room between them for their inner edges, so the map is made with them
-# apart.
+# Closed lips leave no room for their inner edges, so the layout is made with the lips apart.
 PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
 
 
 def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
-    """Which of `ISLANDS` each triangle [F] lies on."""
+    """Which of `ISLANDS` each triangle belongs to."""
     result = np.full(len(mesh.triangles), ISLANDS.index("head"), np.int32)
-    # Where a triangle's corners belong to different parts, most of them decide, or the middle one.
+    # Where a triangle's corners belong to different parts, the majority decides, else the median.
     part = np.sort(mesh.vertex_part[mesh.triangles], axis=1)[:, 1]
     centre = mesh.vertices[mesh.triangles].mean(axis=1)
     height = np.degrees(_globe(centre)[:, 1])
@@ -58,7 +57,7 @@ def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
         if name in TILE_OF_PART:
             result[mine] = ISLANDS.index("painted")
         elif name in EARS:
-            # Whatever touches an ear is laid out with it, so that its border runs along a ring.
+            # Triangles touching an ear are laid out with it, so that its border runs along a ring.
             ear = (mesh.vertex_part[mesh.triangles] == index).any(axis=1)
             result[ear] = ISLANDS.index(name)
         elif name == "neck":
@@ -66,7 +65,7 @@ def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
             closing |= mine & lower_half & (normal[:, 2] < -0.6)
         elif name == "skull":
             result[mine & (result == 0) & (height > CROWN_FROM)] = ISLANDS.index("crown")
-    # Far below, the map of the head would become narrow, and a neck is not seen from its middle.
+    # Far below, the projection would become narrow, and it does not see the neck.
     azimuth = _globe(centre)[:, 0]
     low = (result == ISLANDS.index("head")) & (height < _neck_begins(azimuth))
     result[low] = ISLANDS.index("neck")
@@ -75,10 +74,10 @@ def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
 
 
 def corner_uvs(mesh: Assembly) -> Float64[np.ndarray, "F 3 2"]:
-    """Texture coordinates [F,3,2] of all triangles' corners, v upwards.
+    """Texture coordinates of all triangles' corners, v upwards.
 
-    The map is made for one head and used for all with the same triangles, so that every texel
-    is the same place on each of them.
+    The layout is made for one head and used for all with the same triangles, so that every texel
+    is the same point on each of them.
     """
     island = islands(mesh)
     uvs = np.zeros((len(mesh.triangles), 3, 2))
@@ -124,16 +123,16 @@ def _triangle_normals(mesh: Assembly) -> Float64[np.ndarray, "F 3"]:
 
 
 def _globe(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 2"]:
-    """Azimuth (0 in front, + to the character's left) and height [N,2] in radians."""
+    """Azimuth (0 in front, + to the character's left) and elevation in radians."""
     away = points - MIDDLE
     out = np.hypot(away[:, 0], away[:, 1])
     return np.stack([np.arctan2(away[:, 0], -away[:, 1]), np.arctan2(away[:, 2], out)], axis=1)
 
 
 def _once_round(azimuth: Float64[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3"]:
-    """Corners' azimuths [F,3] without a jump inside a triangle that lies across the cut."""
+    """Corners' azimuths, without a jump inside triangles that cross the seam."""
     cut = np.ptp(azimuth, axis=1) > np.pi
-    # As many to either side of the cut, for the map to be symmetric.
+    # Equally many go to either side of the seam, to keep the layout symmetric.
     left = np.where(azimuth < 0, azimuth + 2 * np.pi, azimuth)
     right = left - 2 * np.pi
     to_left = left.mean(axis=1) < np.pi
@@ -144,7 +143,7 @@ def _once_round(azimuth: Float64[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3
 def _laid_into(
     tile: atlas.Tile, flat: Float64[np.ndarray, "*batch 2"], bounds: Float64[np.ndarray, "2 2"]
 ) -> Float64[np.ndarray, "*batch 2"]:
-    """Points [...,2] (across, up) of a range (low [2], high [2]) as texture coordinates."""
+    """Points (across, up) within `bounds` (low, high) as texture coordinates of the tile."""
     low, high = bounds
     share = (flat - low) / (high - low)
     return tile.uv(share[..., 0], share[..., 1])
@@ -159,7 +158,7 @@ def _head(
         _fold_out(flat, vertices, triangles, ring)
         for ring in (mouth_ring(), lid_ring("left"), lid_ring("right"))
     ]
-    # Where the surface is not seen from the middle of the head (nose wings), it is smoothed out.
+    # Where the centre of the head does not see the surface (wings of the nose), it is unfolded.
     front = np.abs(globe[:, 0]) < 2.4
     front[np.concatenate(folds)] = False
     # Azimuth and height in one unit.
@@ -182,9 +181,9 @@ def _neck(
     triangles: Int32[np.ndarray, "F 3"],
     above: Int64[np.ndarray, " N"],
 ) -> Float64[np.ndarray, "F 3 2"]:
-    """Around by azimuth, down evenly from the border to the head (vertices `above`) to the lower.
+    """Across by azimuth, down harmonically from the border with the head (`above`) to the lower.
 
-    A collar may run outward rather than down, so a height in space would not do.
+    A collar may run outward rather than down, so the height in space would not do.
     """
     azimuth = _globe(vertices)[:, 0]
     border = np.concatenate(_borders(triangles))
@@ -208,14 +207,14 @@ def _symmetric_bounds(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarr
 def _disc(
     vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
 ) -> Float64[np.ndarray, "F 3 2"]:
-    """A cap seen from above (or below), equal distances from its pole; the front is below."""
+    """A cap in azimuthal projection from above (or below), equidistant; the front is below."""
     used = np.unique(triangles)
     globe = _globe(vertices)
     above = globe[used, 1].mean() > 0
     if above:
         away = np.pi / 2 - globe[:, 1]
     else:
-        # What closes a neck is flat.
+        # The surface that closes a neck is flat.
         away = np.hypot(vertices[:, 0], vertices[:, 1] - vertices[used, 1].mean())
     azimuth = globe[:, 0]
     if not above:
@@ -228,15 +227,15 @@ def _disc(
 def _ear(
     vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
 ) -> Float64[np.ndarray, "F 3 2"]:
-    """An ear is a sack over its root: the root's outline becomes the tile's rim.
+    """An ear is a pouch over its root: the root's outline becomes the tile's rim.
 
-    Every other vertex lies in the middle of its neighbours (Tutte, "How to draw a graph", 1963),
+    Every other vertex lies at the mean of its neighbours (Tutte, "How to draw a graph", 1963),
     so nothing overlaps. Neighbours weigh more the smaller the triangles would become.
     """
     root = _outer_loop(vertices, triangles)
     centre = vertices[root].mean(axis=0)
     side = 1.0 if centre[0] > 0 else -1.0
-    # From the ear's own side its front is on the left hand for a left ear.
+    # Seen from its own side, a left ear has its front on the left.
     seen = (vertices[root] - centre)[:, [1, 2]] * (side, 1.0)
     turn = np.unwrap(np.arctan2(seen[:, 1], seen[:, 0]))
     way = np.sign(turn[-1] - turn[0])
@@ -262,7 +261,7 @@ def _evened(
     triangles: Int32[np.ndarray, "F 3"],
     before: Float64[np.ndarray, "F 3"] | None,
 ) -> Float64[np.ndarray, "F 3"]:
-    """Weights of the triangles' edges [F,3] that give crowded triangles more room.
+    """Edge weights per triangle that give compressed triangles more room.
 
     Follows Yoshizawa, Belyaev, Seidel, "A fast and simple stretch-minimizing mesh
     parameterization", 2004: what is stretched too little pulls less.
@@ -288,7 +287,7 @@ def _signed_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, 
 def _edges(
     triangles: Int32[np.ndarray, "F 3"],
 ) -> tuple[Int64[np.ndarray, " E"], Int64[np.ndarray, " E"]]:
-    """Both ends of every triangle's three edges, [3F] each."""
+    """Both ends of every triangle's three edges."""
     first = triangles.T.ravel().astype(np.int64)
     second = triangles[:, [1, 2, 0]].T.ravel().astype(np.int64)
     return first, second
@@ -300,7 +299,7 @@ def _drum_skin(
     held: Int64[np.ndarray, " N"],
     weights: Float64[np.ndarray, "F 3"] | None,
 ) -> Float64[np.ndarray, "V 2"]:
-    """Move all but the `held` vertices into the weighted middle of their neighbours, [V,2]."""
+    """Move all but the `held` vertices to the weighted mean of their neighbours."""
     first, second = _edges(triangles)
     value = np.ones(len(first)) if weights is None else weights.T.ravel()
     count = len(flat)
@@ -318,7 +317,7 @@ def _drum_skin(
 def _outer_loop(
     vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
 ) -> Int64[np.ndarray, " N"]:
-    """The longest closed border of a piece of mesh, once round."""
+    """The longest boundary loop of a piece of mesh."""
     loops = _borders(triangles)
 
     def length(loop: Int64[np.ndarray, " N"]) -> float:
@@ -329,7 +328,7 @@ def _outer_loop(
 
 
 def _borders(triangles: Int32[np.ndarray, "F 3"]) -> list[Int64[np.ndarray, " _"]]:
-    """Closed borders of a piece of mesh, each once round."""
+    """The boundary loops of a piece of mesh."""
     first, second = _edges(triangles)
     there = set(zip(first.tolist(), second.tolist(), strict=True))
     following = {a: b for a, b in there if (b, a) not in there}
@@ -350,13 +349,13 @@ def _fold_out(
     triangles: Int32[np.ndarray, "F 3"],
     ring: list[int],
 ) -> Int64[np.ndarray, " N"]:
-    """Lay what runs inward from a ring of landmarks into the opening that the ring encloses.
+    """Lay the skin that runs inward from a ring of landmarks into the opening that it encloses.
 
-    Changes `flat` [V,2] in place; returns the vertices that it has laid.
+    Changes `flat` in place; returns the vertices that were laid.
     """
     first, second = _edges(triangles)
     count = len(vertices)
-    # Pieces of skin need not be wound the same way, so an edge may come twice.
+    # Pieces of skin may differ in winding order, so an edge may occur twice.
     once = np.unique(first * count + second)
     first, second = once // count, once % count
     length = np.linalg.norm(vertices[first] - vertices[second], axis=1)
@@ -373,7 +372,7 @@ def _fold_out(
     if not len(fold):
         return fold
     own = triangles[np.isin(triangles, fold).any(axis=1)]
-    # A fan closes the opening: its tip stands for the middle and keeps the folds apart.
+    # A fan of triangles closes the opening: its apex is the centre and keeps the folds apart.
     tip = count
     closing = [
         (b, a, tip)
@@ -388,7 +387,7 @@ def _fold_out(
 
 
 def _along(graph: csr_matrix, ring: list[int]) -> list[int]:
-    """The vertices on the shortest way along the edges from landmark to landmark, once round."""
+    """The vertices on the shortest path along the edges from landmark to landmark of the ring."""
     _, before = dijkstra(graph, indices=ring, return_predecessors=True, limit=0.05)
     way: list[int] = []
     for k, end in enumerate(ring[1:] + ring[:1]):
@@ -404,7 +403,7 @@ def _unfolded(
     triangles: Int32[np.ndarray, "F 3"],
     movable: Bool[np.ndarray, " V"],
 ) -> Float64[np.ndarray, "V 2"]:
-    """Smooth a map [V,2] around triangles that lie on their back, until none does."""
+    """Smooth a layout around flipped triangles until there are none."""
     first, second = _edges(triangles)
     count = len(flat)
     graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
@@ -428,5 +427,5 @@ def _unfolded(
 
 
 def _turn_of(flat: Float64[np.ndarray, "V 2"], triangles: Int32[np.ndarray, "F 3"]) -> float:
-    """+1 where triangles mostly turn counter-clockwise in the map, else -1."""
+    """+1 where most triangles are counter-clockwise in the layout, else -1."""
     return float(np.sign(np.sum(np.sign(_signed_areas(flat[triangles])))))

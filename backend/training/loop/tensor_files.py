@@ -24,7 +24,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a file and its metadata. Raises OSError or SafetensorError."""
     with safe_open(path, "pt") as stream:
         about = dict(stream.metadata() or {})
-        names = stream.keys()  # there is no iterating over the stream itself
+        names = stream.keys()  # the stream itself is not iterable
         return {name: stream.get_tensor(name) for name in names}, about
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The teacher's lips on random faces: what its lessons look like as meshes."""
+"""The teacher's lip motion on random faces: its lessons as meshes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def face_pool(count: int = 24, seed: int = 0) -> tuple[DrivenFace, ...]:
 
 
 def press_of(lesson: Lesson) -> Float32[np.ndarray, " T"]:
-    """How hard the lips are pressed, [T] in 0..1: more on p and b than on m."""
+    """How hard the lips are pressed, 0..1: more on p and b than on m."""
     table = np.array([_PRESS_OF.get(name, 0.0) for name in phone_names()], np.float32)
     raw = np.pad(table[lesson.phones], _PRESS_SMOOTHING // 2, mode="edge")
     window = np.hanning(_PRESS_SMOOTHING + 2)[1:-1]
@@ -39,7 +39,7 @@ def press_of(lesson: Lesson) -> Float32[np.ndarray, " T"]:
 def lesson_lips(
     shapes: LipShapes, lesson: Lesson, fps: float = 100.0
 ) -> tuple[Float32[np.ndarray, "T L 3"], Float32[np.ndarray, "T L 3"]]:
-    """Driven and linear displacement [T,L,3] of a whole lesson."""
+    """Driven and linear displacements of the lips for a whole lesson, metres."""
     weights = lesson.weights()
     hold = 1.0 - lesson.rest
     seal = np.asarray(lesson.seal * hold, np.float32)

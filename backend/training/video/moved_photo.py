@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The composite that the generator begins with, made from a batch of samples in torch."""
+"""The composite that the generator starts from, computed for a batch in torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.training.video.windows import Windows
 
 
 def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
-    """What the motion-VAE sees of a batch."""
+    """The motion-VAE's inputs for a batch."""
     names = ("photo", "photo_code", "flow", "seen", "face", "code", "lips")
     return motion_inputs(*(batch[name] for name in names))
 
@@ -20,7 +20,7 @@ def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
 def geometric_composite(batch: dict[str, Tensor]) -> Float[Tensor, "N 3 H W"]:
     """The photo moved by the geometry alone, with the mouth's interior laid in.
 
-    Samples may bring it as `composite`, drawn as videos are (background behind, eyes laid in).
+    Samples may contain it as `composite`, drawn as in videos (with background and eyes).
     """
     if "composite" in batch:
         return batch["composite"]
@@ -30,13 +30,11 @@ def geometric_composite(batch: dict[str, Tensor]) -> Float[Tensor, "N 3 H W"]:
 def moved_composite(
     batch: dict[str, Tensor], residual: Float[Tensor, "N 2 _ _"], windows: Windows | None = None
 ) -> Float[Tensor, "N 3 _ _"]:
-    """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's; windows of
-    it where they are given.
-    """
+    """The composite with a residual motion added to the geometry's, cut to `windows` if given."""
     side = batch["photo"].shape[-1]
     larger = enlarge_flow(residual, side)
     if "composite" in batch:
-        # The drawn picture moved a little further; what is drawn inside the mouth stays.
+        # The drawn picture is moved further; the drawn interior of the mouth stays.
         shift = larger * (1.0 - batch["inside"][:, 3:])
         return _sampled(batch["composite"], shift, windows)
     inside = batch["inside"] if windows is None else windows.cut(batch["inside"])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where mouth and eyes are in a driven picture, as soft masks.
+"""Soft masks of mouth and eyes in a driven picture.
 
-They are read off the coordinate code: each place of a face has about the same colour in every
-face and pose.
+They are derived from the coordinate code, in which each point of a face has about the same colour
+in every face and pose.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 from backend.face.template import load_template
 from shared import landmarks
 
-# Half the extent of each region in colours of the code: across, down.
+# Half the extent of each region in the code's coordinates: across, down.
 _MOUTH = (0.26, 0.15)
 _EYE = (0.15, 0.08)
 _FACTOR = 4
@@ -27,7 +27,7 @@ _FACTOR = 4
 
 @dataclass(frozen=True)
 class Regions:
-    """Soft masks [N, 1, H, W] in 0..1."""
+    """Soft masks in 0..1."""
 
     face: Float[Tensor, "N 1 H W"]
     mouth: Float[Tensor, "N 1 H W"]
@@ -36,7 +36,7 @@ class Regions:
 
 @cache
 def _centres() -> tuple[tuple[float, float], ...]:
-    """Colour (across, down) of the mouth, the right and the left eye on the template."""
+    """Code coordinates (across, down) of mouth, right eye and left eye on the template."""
     vertices = load_template().vertices[: landmarks.LANDMARK_COUNT]
     places = np.stack([vertices[:, 0], -vertices[:, 2]], axis=1)
     least, most = places.min(axis=0), places.max(axis=0)
@@ -54,13 +54,13 @@ def _centres() -> tuple[tuple[float, float], ...]:
 def regions(
     code: Float[Tensor, "N 3 H W"], face: Float[Tensor, "N 1 H W"], inside: Float[Tensor, "N 4 H W"]
 ) -> Regions:
-    """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W].
+    """The masks, from the code, the face mask and the mouth's interior (RGBA).
 
-    They are found at a quarter of the size: soft masks need no more.
+    They are computed at a quarter of the size, which is enough for soft masks.
     """
     side = face.shape[-2:]
     share = functional.avg_pool2d(face, _FACTOR)
-    # At the rim of the face the code is mixed with the zeros beside it.
+    # At the rim of the face the code is averaged with the zeros outside.
     small = functional.avg_pool2d(code, _FACTOR) / share.clamp(min=0.05)
     mouth, right, left = (
         _bump(small, centre, extent) * share
