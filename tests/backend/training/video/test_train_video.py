@@ -144,7 +144,7 @@ def test_a_run_ends_with_weights_that_can_be_loaded(
     assert "held out: face geometry" in capsys.readouterr().out
     recipe = replace(GENERATOR, motion_vae=path)
     path = run_to_the_end(generator_run(recipe), tmp_path / "generator")
-    generator, _refiner = load_generator(path)
+    generator, _ = load_generator(path)
     assert generator.shape == GENERATOR.shape
     # What was broken off goes on; what is done stays done.
     again = run_to_the_end(motion_run(), tmp_path / "vae")
