@@ -357,7 +357,7 @@ def test_the_panel_says_what_the_character_is_and_has(blender, addon, transferri
     choose(blender, figure, eye)
     shown = _panel(blender, addon)
     assert "Face: 'Figur', with 'Auge'." in shown.text
-    assert "none of the 52 keys" in shown.text and "is looked for" in shown.text
+    assert "none of the 52 keys" in shown.text and "will be found" in shown.text
     assert shown.buttons["vividkeys.make_face_keys"] and shown.buttons["vividkeys.find_face_points"]
     assert "vividkeys.remove_face_points" not in shown.buttons
     assert shown.fields == ["face_style", "shapes_of", "key_convention", "replace_keys"]
