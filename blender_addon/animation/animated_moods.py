@@ -50,6 +50,6 @@ def at_frames(noted: Any, fps: float, performance: take.Take) -> dict[str, np.nd
     return curves
 
 
-def _curve(scene: bpy.types.Scene, name: str) -> Any | None:
+def _curve(scene: bpy.types.Scene, name: str) -> bpy.types.FCurve | None:
     bag = versions.channelbag_of(scene)
     return None if bag is None else bag.fcurves.find(f"vividkeys.{name}")

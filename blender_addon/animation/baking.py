@@ -16,6 +16,9 @@ from ..mapping.presets import viseme_names
 from ..video import sequencer
 from . import animated_moods, head_pose, keying, lip_detail, set_aside, targets
 
+# A mesh, its shape keys, and which of them follow what.
+Binding = tuple[bpy.types.Object, bpy.types.Key, mapping.Mapping]
+
 
 @dataclass(frozen=True)
 class HeadGoal:
@@ -163,7 +166,9 @@ def noted_place(
     return start, None
 
 
-def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, mapping.Mapping]:
+def propose_mappings(
+    meshes: list[bpy.types.Object], mapping_file: Path | None
+) -> dict[str, mapping.Mapping]:
     """The mapping of each mesh object by its name: from the file where it has one."""
     chosen = mapping.load_mapping(mapping_file, viseme_names()) if mapping_file else {}
     proposed = {}
@@ -178,7 +183,9 @@ def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, 
     return proposed
 
 
-def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mapping.MatchReport:
+def preview_match(
+    meshes: list[bpy.types.Object], mapping_file: Path | None = None
+) -> mapping.MatchReport:
     """What baking would reach, before it is done."""
     mappings = propose_mappings(meshes, mapping_file)
     return mapping.match_report(
@@ -186,7 +193,7 @@ def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mappin
     )
 
 
-def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchReport:
+def preview_match_at(meshes: list[bpy.types.Object], mapping_path: str) -> mapping.MatchReport:
     """`preview_match` for a path as text, '' for none; cached, because panels draw often."""
     names = tuple((mesh.name, tuple(_key_names(targets.shape_keys_of(mesh)))) for mesh in meshes)
     changed_at = Path(mapping_path).stat().st_mtime_ns if Path(mapping_path).is_file() else 0
@@ -202,15 +209,13 @@ def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchRepor
 _last_preview: dict[str, Any] = {}
 
 
-def _key_names(keys: Any) -> list[str]:
+def _key_names(keys: bpy.types.Key) -> list[str]:
     # Lip keys follow no channel, so no mapping asks for them.
     aside = {keys.reference_key.name, *(block.name for block in lip_detail.keys_of(keys).values())}
     return [block.name for block in keys.key_blocks if block.name not in aside]
 
 
-def _bindings(
-    meshes: list[Any], mapping_file: Path | None
-) -> list[tuple[Any, Any, mapping.Mapping]]:
+def _bindings(meshes: list[bpy.types.Object], mapping_file: Path | None) -> list[Binding]:
     mappings = propose_mappings(meshes, mapping_file)
     bindings, seen = [], set()
     for mesh in meshes:
@@ -229,14 +234,12 @@ def _bindings(
     return bindings
 
 
-def _moved_keys(bound: tuple[Any, Any, mapping.Mapping]) -> set[str]:
+def _moved_keys(bound: Binding) -> set[str]:
     _, keys, binding = bound
     return set(binding.key_names) - keying.driven_shape_keys(keys)
 
 
-def _warnings(
-    bindings: list[tuple[Any, Any, mapping.Mapping]], match: mapping.MatchReport
-) -> list[str]:
+def _warnings(bindings: list[Binding], match: mapping.MatchReport) -> list[str]:
     warnings = []
     if match.missing_channels and not match.visemes:
         shown = ", ".join(match.missing_channels[:6])
@@ -256,9 +259,7 @@ def _warnings(
     return warnings
 
 
-def _about_lip_detail(
-    bindings: list[tuple[Any, Any, mapping.Mapping]], performance: take.Take, plan: BakePlan
-) -> list[str]:
+def _about_lip_detail(bindings: list[Binding], performance: take.Take, plan: BakePlan) -> list[str]:
     if not plan.lip_detail or not performance.offset_weights.any():
         return []
     detailed = [mesh for mesh, keys, _ in bindings if lip_detail.has_keys(keys)]
@@ -302,7 +303,10 @@ def heard_part(
 
 
 def _lay_sound(
-    context: bpy.types.Context, scene: bpy.types.Scene, plan: BakePlan, meshes: list[Any]
+    context: bpy.types.Context,
+    scene: bpy.types.Scene,
+    plan: BakePlan,
+    meshes: list[bpy.types.Object],
 ) -> list[str]:
     if plan.sound_file is None:
         return []
@@ -318,7 +322,7 @@ def _lay_sound(
     return told
 
 
-def _refresh(meshes: list[Any], scene: bpy.types.Scene) -> None:
+def _refresh(meshes: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
     for mesh in meshes:
         mesh.data.update_tag()
         mesh.update_tag()

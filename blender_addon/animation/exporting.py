@@ -20,7 +20,7 @@ from ..contracts import errors, take_formats, whole_files
 from . import fbx_times, glb_times, keying, one_clip
 
 
-def export_glb(context: bpy.types.Context, exported: list[Any], path: Path) -> None:
+def export_glb(context: bpy.types.Context, exported: list[bpy.types.Object], path: Path) -> None:
     """The objects as one GLB with one animation: what they do while the performance plays.
 
     Its time 0 is the performance's first frame. Raises VividKeysError.
@@ -41,7 +41,7 @@ def export_glb(context: bpy.types.Context, exported: list[Any], path: Path) -> N
             "export_force_sampling": True,
         }
 
-    def run(temporary: str) -> Any:
+    def run(temporary: str) -> set[str]:
         result = bpy.ops.export_scene.gltf(
             filepath=temporary,
             export_format="GLB",
@@ -67,7 +67,7 @@ def export_glb(context: bpy.types.Context, exported: list[Any], path: Path) -> N
         _export(path, run)
 
 
-def export_fbx(context: bpy.types.Context, exported: list[Any], path: Path) -> None:
+def export_fbx(context: bpy.types.Context, exported: list[bpy.types.Object], path: Path) -> None:
     """The objects with their pictures as one FBX with one animation, as `export_glb` has it.
 
     Raises VividKeysError.
@@ -76,7 +76,7 @@ def export_fbx(context: bpy.types.Context, exported: list[Any], path: Path) -> N
     if span is not None:
         _check_reachable(span)
 
-    def run(temporary: str) -> Any:
+    def run(temporary: str) -> set[str]:
         result = bpy.ops.export_scene.fbx(
             filepath=temporary,
             use_selection=True,
@@ -111,7 +111,7 @@ class SceneFormat:
     suffix: str
     label: str
     description: str
-    write: Callable[[Any, list[Any], Path], None]
+    write: Callable[[bpy.types.Context, list[bpy.types.Object], Path], None]
 
 
 _IN_PANEL_ORDER: tuple[SceneFormat | take_formats.TakeFormat, ...] = (
@@ -125,7 +125,7 @@ FORMATS = {form.name: form for form in _IN_PANEL_ORDER}
 """All that the extension writes, by the name that scripts say."""
 
 
-def with_relations(objects: list[Any]) -> list[Any]:
+def with_relations(objects: list[bpy.types.Object]) -> list[bpy.types.Object]:
     """The objects, what they hang on and the armatures that deform them: what a file needs."""
     found: dict[str, Any] = {}
     waiting = list(objects)
@@ -139,7 +139,7 @@ def with_relations(objects: list[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _export(path: Path, run: Callable[[str], Any]) -> None:
+def _export(path: Path, run: Callable[[str], set[str]]) -> None:
     """Write to a temporary name first, so that a failure leaves an older file whole."""
     try:
         # Exporters go by the suffix.
@@ -160,7 +160,7 @@ def _first_line(problem: BaseException) -> str:
 
 
 @contextmanager
-def _only_selected(context: bpy.types.Context, exported: list[Any]) -> Iterator[None]:
+def _only_selected(context: bpy.types.Context, exported: list[bpy.types.Object]) -> Iterator[None]:
     """Select exactly these objects in the view layer, and put everything back."""
     layer = context.view_layer
     # What a script has linked or unlinked just now is only known to the layer after an update.
@@ -225,7 +225,7 @@ def _check_reachable(span: tuple[int, int]) -> None:
         )
 
 
-def performance_range(objects: list[Any]) -> tuple[int, int] | None:
+def performance_range(objects: list[bpy.types.Object]) -> tuple[int, int] | None:
     """First and last frame of the performance on these objects.
 
     Keys of the user's in the same Actions, of a body say, may lie farther out.
@@ -240,7 +240,7 @@ def performance_range(objects: list[Any]) -> tuple[int, int] | None:
     return floor(min(first for first, _ in spans)), ceil(max(last for _, last in spans))
 
 
-def performance_actions(objects: list[Any]) -> list[Any]:
+def performance_actions(objects: list[bpy.types.Object]) -> list[bpy.types.Action]:
     """Actions of ours that animate these objects or their shape keys now."""
     found: dict[str, Any] = {}
     for current in objects:

@@ -33,7 +33,7 @@ _LINEAR = 1
 _AUTO_CLAMPED = 4
 
 
-def new_action(name: str, description: Mapping[str, Any]) -> Any:
+def new_action(name: str, description: Mapping[str, Any]) -> bpy.types.Action:
     """An empty Action of ours; Blender numbers it when the name is taken."""
     action = bpy.data.actions.new(name)
     action[ACTION_PROPERTY] = json.dumps(dict(description))
@@ -63,7 +63,7 @@ def asked(performance: take.Take) -> dict[str, float]:
     return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
 
 
-def is_our_curve(curve: Any) -> bool:
+def is_our_curve(curve: bpy.types.FCurve) -> bool:
     """Whether we wrote this curve, as its group says."""
     return curve.group is not None and curve.group.name in (SHAPE_GROUP, HEAD_GROUP)
 
@@ -79,7 +79,7 @@ def span_of(action: bpy.types.Action) -> tuple[float, float] | None:
     return min(first for first, _ in spans), max(last for _, last in spans)
 
 
-def our_actions_on(owners: list[Any]) -> list[Any]:
+def our_actions_on(owners: list[Any]) -> list[bpy.types.Action]:
     """The Actions of ours that keying these datablocks would replace."""
     found: dict[str, Any] = {}
     for owner in owners:
@@ -104,7 +104,10 @@ def check_editable(datablock: Any, what: str) -> None:
 
 
 def write_shape_keys(
-    action: bpy.types.Action, keys: Any, curves: Mapping[str, np.ndarray], start_frame: int
+    action: bpy.types.Action,
+    keys: bpy.types.Key,
+    curves: Mapping[str, np.ndarray],
+    start_frame: int,
 ) -> int:
     """Key shape keys of the datablock `keys` and assign the action; returns how many keys.
 
@@ -158,7 +161,7 @@ def conflicting_paths(owner: Any, paths: set[str]) -> set[str]:
     return set() if bag is None else {curve.data_path for curve in bag.fcurves} & paths
 
 
-def driven_shape_keys(keys: Any) -> set[str]:
+def driven_shape_keys(keys: bpy.types.Key) -> set[str]:
     """Names of shape keys whose value follows a driver: keys on them would do nothing."""
     animation = keys.animation_data
     if animation is None:
@@ -183,7 +186,7 @@ def _foreign_action(datablock: Any) -> Any | None:
     return None if action is None or is_our_action(action) else action
 
 
-def _assign(datablock: Any, action: bpy.types.Action, slot: Any) -> None:
+def _assign(datablock: Any, action: bpy.types.Action, slot: bpy.types.ActionSlot) -> None:
     animation = datablock.animation_data_create()
     if animation.use_tweak_mode:
         animation.use_tweak_mode = False
@@ -195,7 +198,9 @@ def _assign(datablock: Any, action: bpy.types.Action, slot: Any) -> None:
     animation.action_slot = slot
 
 
-def _add_track(owner: Any, action: bpy.types.Action, slot: Any, start_frame: int) -> None:
+def _add_track(
+    owner: Any, action: bpy.types.Action, slot: bpy.types.ActionSlot, start_frame: int
+) -> None:
     animation = owner.animation_data
     track = animation.nla_tracks.new()
     track.name = TRACK_NAME
@@ -211,7 +216,7 @@ def _remove_our_tracks(owner: Any) -> None:
             animation.nla_tracks.remove(track)
 
 
-def _our_tracks(animation: Any) -> list[Any]:
+def _our_tracks(animation: bpy.types.AnimData) -> list[bpy.types.Action]:
     """The tracks that `_add_track` made; one that an Action of ours was pushed down or stashed to
     is the user's."""
     return [
@@ -223,7 +228,7 @@ def _our_tracks(animation: Any) -> list[Any]:
     ]
 
 
-def _carry_over(datablock: Any, bag: Any) -> None:
+def _carry_over(datablock: Any, bag: bpy.types.ActionChannelbag) -> None:
     """Take along what the user has keyed in the Action of ours that is on the datablock now."""
     animation = datablock.animation_data
     before = versions.channelbag_of(datablock)
@@ -236,7 +241,12 @@ def _carry_over(datablock: Any, bag: Any) -> None:
 
 
 def _write_curve(
-    bag: Any, group: Any, path: str, index: int, values: np.ndarray, start_frame: int
+    bag: bpy.types.ActionChannelbag,
+    group: bpy.types.ActionGroup,
+    path: str,
+    index: int,
+    values: np.ndarray,
+    start_frame: int,
 ) -> int:
     curve = bag.fcurves.new(path, index=index)
     curve.group = group

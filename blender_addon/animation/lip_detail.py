@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import bpy
 import numpy as np
 
 from .. import versions
@@ -47,7 +48,9 @@ def key_name(number: int) -> str:
     return f"vk_offset_{number + 1:02d}"
 
 
-def add_keys(mesh: Any, fields: np.ndarray, numbers: Iterable[int] | None = None) -> None:
+def add_keys(
+    mesh: bpy.types.Object, fields: np.ndarray, numbers: Iterable[int] | None = None
+) -> None:
     """Give a mesh with shape keys the fields [K,V,3], in its own units, on top of its rest shape.
 
     Only those of `numbers` where they are given, under their own numbers. Keys that are there from
@@ -57,7 +60,7 @@ def add_keys(mesh: Any, fields: np.ndarray, numbers: Iterable[int] | None = None
         add_key(mesh, number, fields[number])
 
 
-def add_key(mesh: Any, number: int, field: np.ndarray) -> None:
+def add_key(mesh: bpy.types.Object, number: int, field: np.ndarray) -> None:
     """Give a mesh the one field [V,3] of a Take's column `number`, as `add_keys` does."""
     keys = mesh.data.shape_keys
     name = key_name(number)
@@ -68,7 +71,7 @@ def add_key(mesh: Any, number: int, field: np.ndarray) -> None:
     block.points.foreach_set("co", (rest + field).ravel())
 
 
-def keys_of(keys: Any) -> dict[int, Any]:
+def keys_of(keys: bpy.types.Key) -> dict[int, Any]:
     """The lip keys of a shape key datablock: Take column -> key block."""
     found = {}
     for block in keys.key_blocks:
@@ -78,11 +81,11 @@ def keys_of(keys: Any) -> dict[int, Any]:
     return found
 
 
-def has_keys(keys: Any) -> bool:
+def has_keys(keys: bpy.types.Key) -> bool:
     return bool(keys_of(keys))
 
 
-def curves(mesh: Any, performance: take.Take) -> dict[str, np.ndarray]:
+def curves(mesh: bpy.types.Object, performance: take.Take) -> dict[str, np.ndarray]:
     """Curves [T] by key name; empty for a mesh without lip keys, or with those of another
     version."""
     columns = performance.offset_weights
@@ -97,12 +100,12 @@ def curves(mesh: Any, performance: take.Take) -> dict[str, np.ndarray]:
     }
 
 
-def note_landmarks(mesh: Any, landmarks: np.ndarray) -> None:
+def note_landmarks(mesh: bpy.types.Object, landmarks: np.ndarray) -> None:
     """Remember where a face's landmarks [468,3] lie in the object's own space."""
     mesh[LANDMARKS_PROPERTY] = np.asarray(landmarks, np.float64).ravel().tolist()
 
 
-def landmarks_of(mesh: Any) -> np.ndarray | None:
+def landmarks_of(mesh: bpy.types.Object) -> np.ndarray | None:
     """The landmarks [468,3] of a head or of a character with our face keys, in its own space; None
     where they are not known."""
     noted = mesh.get(LANDMARKS_PROPERTY)
@@ -118,7 +121,7 @@ def landmarks_of(mesh: Any) -> np.ndarray | None:
     return landmarks if np.isfinite(landmarks).all() else None
 
 
-def fits(mesh: Any, performance: take.Take) -> bool:
+def fits(mesh: bpy.types.Object, performance: take.Take) -> bool:
     """Whether the mesh's lip keys move it as the Take's fields move the landmarks.
 
     A mesh that does not say where its landmarks are is believed.
@@ -142,7 +145,9 @@ def fits(mesh: Any, performance: take.Take) -> bool:
     return not likeness or float(np.mean(likeness)) >= _SAME_TRANSFERRED_FIELD
 
 
-def _likeness(keys: Any, rest: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> list[float]:
+def _likeness(
+    keys: bpy.types.Key, rest: np.ndarray, rows: np.ndarray, wanted: np.ndarray
+) -> list[float]:
     """Of each lip key, the cosine between what it does to vertices `rows` and the field
     [K,P,3] that it should be."""
     found = []
@@ -177,7 +182,7 @@ def _nearest(vertices: np.ndarray, places: np.ndarray) -> np.ndarray:
     return near[[int(((around - place) ** 2).sum(axis=1).argmin()) for place in places]]
 
 
-def settle(keys: Any, shown: bool, keyed: set[str]) -> None:
+def settle(keys: bpy.types.Key, shown: bool, keyed: set[str]) -> None:
     """Let the lip keys act, or mute them: muted keys move nothing and stay out of GLB files.
 
     Those that were not `keyed` now go back to zero: an earlier performance may have left them.

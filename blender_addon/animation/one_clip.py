@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
 import numpy as np
 
 from .. import versions
@@ -17,21 +18,21 @@ from . import keying
 _LINEAR = 1
 
 
-def is_plain(objects: list[Any], span: tuple[int, int]) -> bool:
+def is_plain(objects: list[bpy.types.Object], span: tuple[int, int]) -> bool:
     """Whether nothing but linear keys of ours between the frames of `span` moves the objects."""
     return all(_is_unconstrained(each) for each in objects) and all(
         _has_plain_keys(owner, span) for each in objects for owner in animated_owners(each)
     )
 
 
-def animated_owners(candidate: Any) -> list[Any]:
+def animated_owners(candidate: bpy.types.Object) -> list[Any]:
     """What of an object can be animated in a file: itself and its shape keys."""
     if candidate.type == "MESH" and candidate.data.shape_keys is not None:
         return [candidate, candidate.data.shape_keys]
     return [candidate]
 
 
-def _is_unconstrained(candidate: Any) -> bool:
+def _is_unconstrained(candidate: bpy.types.Object) -> bool:
     posed = [candidate, *(candidate.pose.bones if candidate.pose is not None else ())]
     return not any(not constraint.mute for each in posed for constraint in each.constraints)
 
@@ -50,7 +51,7 @@ def _has_plain_keys(owner: Any, span: tuple[int, int]) -> bool:
     )
 
 
-def _has_nla(animation: Any) -> bool:
+def _has_nla(animation: bpy.types.AnimData) -> bool:
     """Whether tracks take part. Stashed Actions lie in muted ones."""
     return animation.use_nla and any(
         (track.is_solo or not track.mute) and any(not strip.mute for strip in track.strips)
@@ -58,7 +59,7 @@ def _has_nla(animation: Any) -> bool:
     )
 
 
-def _is_plain(curve: Any, span: tuple[int, int]) -> bool:
+def _is_plain(curve: bpy.types.FCurve, span: tuple[int, int]) -> bool:
     points = curve.keyframe_points
     if curve.mute or len(curve.modifiers) or not len(points):
         return False

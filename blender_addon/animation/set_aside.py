@@ -8,7 +8,6 @@ of another Take or place, stays in the file, and a sentence says how to have it 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import bpy
 import numpy as np
@@ -58,7 +57,7 @@ def was_edited(action: bpy.types.Action) -> bool:
     return FINGERPRINT_PROPERTY in action and action[FINGERPRINT_PROPERTY] != fingerprint(action)
 
 
-def settle(earlier: list[Any], action: bpy.types.Action) -> tuple[str, ...]:
+def settle(earlier: list[bpy.types.Action], action: bpy.types.Action) -> tuple[str, ...]:
     """Keep or remove the Actions of ours that `action` has replaced; returns sentences."""
     sentences: list[str] = []
     for old in earlier:
@@ -79,7 +78,7 @@ def settle(earlier: list[Any], action: bpy.types.Action) -> tuple[str, ...]:
     return (*sentences, _WAY_BACK) if sentences else ()
 
 
-def _is_same(old: Any, action: bpy.types.Action) -> bool:
+def _is_same(old: bpy.types.Action, action: bpy.types.Action) -> bool:
     """Whether the one can be had from the other: the same Take at the same place, or all the same
     keys. Not when an earlier version of ours left it unsigned: it may have been edited."""
     if FINGERPRINT_PROPERTY not in old:

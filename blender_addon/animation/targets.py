@@ -32,7 +32,7 @@ class Reference:
 NOTHING = Reference("objects", NO_UID, "")
 
 
-def remember(datablock: Any) -> Reference:
+def remember(datablock: bpy.types.ID) -> Reference:
     """A reference to an object or a scene."""
     collection = "scenes" if datablock.id_type == "SCENE" else "objects"
     return Reference(collection, datablock.session_uid, datablock.name)
@@ -92,7 +92,7 @@ def target_problem(target: Any) -> str:
     return ""
 
 
-def target_meshes(context: bpy.types.Context) -> list[Any]:
+def target_meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
     """The chosen target objects that still exist, each once, in their order."""
     found: dict[str, Any] = {}
     for item in context.scene.vividkeys.targets:
@@ -102,7 +102,7 @@ def target_meshes(context: bpy.types.Context) -> list[Any]:
     return list(found.values())
 
 
-def choose_targets(context: bpy.types.Context, meshes: list[Any]) -> None:
+def choose_targets(context: bpy.types.Context, meshes: list[bpy.types.Object]) -> None:
     """Make these objects the targets, in this order."""
     chosen = context.scene.vividkeys
     chosen.targets.clear()

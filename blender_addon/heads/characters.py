@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import bpy
 import numpy as np
@@ -58,7 +57,7 @@ class Piece:
 # --- which objects ---------------------------------------------------------------------------
 
 
-def face_of(context: bpy.types.Context, name: str = "") -> Any | None:
+def face_of(context: bpy.types.Context, name: str = "") -> bpy.types.Object | None:
     """The object with the face: the one called `name`, or the active one, or the one whose face
     point is active; None when there is none."""
     if name:
@@ -69,7 +68,9 @@ def face_of(context: bpy.types.Context, name: str = "") -> Any | None:
     return active
 
 
-def pieces_of(context: bpy.types.Context, face: Any, name: str = "") -> list[Any]:
+def pieces_of(
+    context: bpy.types.Context, face: bpy.types.Object, name: str = ""
+) -> list[bpy.types.Object]:
     """The face and the meshes that go with it: those selected; while its face points are being
     dragged, those that were selected when the points were made."""
     active = context.view_layer.objects.active
@@ -83,20 +84,20 @@ def pieces_of(context: bpy.types.Context, face: Any, name: str = "") -> list[Any
     return [face, *selected]
 
 
-def note_pieces(pieces: Sequence[Any]) -> None:
+def note_pieces(pieces: Sequence[bpy.types.Object]) -> None:
     """Remember on the face which objects go with it: dragging a point changes the selection, and
     those that got no keys, such as upper teeth, are no targets but belong into a file."""
     pieces[0][PIECES_PROPERTY] = {str(number): other for number, other in enumerate(pieces[1:])}
 
 
-def noted_pieces(face: Any) -> list[Any]:
+def noted_pieces(face: bpy.types.Object) -> list[bpy.types.Object]:
     """The objects that were last sent together with this face and are still in the file."""
     noted = face.get(PIECES_PROPERTY)
     others = list(noted.values()) if noted is not None else []
     return [other for other in others if other is not None and other.users_scene]
 
 
-def choice_problem(context: bpy.types.Context, pieces: Sequence[Any]) -> str:
+def choice_problem(context: bpy.types.Context, pieces: Sequence[bpy.types.Object]) -> str:
     """Why these objects cannot be sent, as a sentence; '' when they can."""
     face = pieces[0] if pieces else None
     problem = piece_problem(face)
@@ -119,7 +120,7 @@ def choice_problem(context: bpy.types.Context, pieces: Sequence[Any]) -> str:
     return ""
 
 
-def piece_problem(piece: Any) -> str:
+def piece_problem(piece: bpy.types.Object) -> str:
     """Why this object cannot get keys, as a sentence; '' when it can."""
     if piece is None:
         return "Select the mesh with the face."
@@ -152,7 +153,7 @@ def piece_problem(piece: Any) -> str:
     return ""
 
 
-def key_count(pieces: Sequence[Any]) -> int:
+def key_count(pieces: Sequence[bpy.types.Object]) -> int:
     """How many of the 52 channels have a key of their own on these meshes."""
     found: set[str] = set()
     for piece in pieces:
@@ -161,20 +162,20 @@ def key_count(pieces: Sequence[Any]) -> int:
     return len(found.intersection(arkit.ARKIT_NAMES))
 
 
-def has_all_keys(pieces: Sequence[Any]) -> bool:
+def has_all_keys(pieces: Sequence[bpy.types.Object]) -> bool:
     """Whether there is nothing to add: all of the 52 keys are there, and those for lip detail."""
     keys = pieces[0].data.shape_keys
     whole = key_count(pieces) == len(arkit.ARKIT_NAMES)
     return whole and keys is not None and lip_detail.has_keys(keys)
 
 
-def key_names(keys: Any) -> tuple[str, ...]:
+def key_names(keys: bpy.types.Key) -> tuple[str, ...]:
     """The names of a datablock's shape keys but for the reference and our lip keys."""
     aside = {keys.reference_key.name, *(b.name for b in lip_detail.keys_of(keys).values())}
     return tuple(block.name for block in keys.key_blocks if block.name not in aside)
 
 
-def match_of(piece: Any) -> mapping.Mapping:
+def match_of(piece: bpy.types.Object) -> mapping.Mapping:
     """What the keys of a piece follow by their names."""
     return mapping.match_keys(key_names(piece.data.shape_keys))
 
@@ -183,7 +184,7 @@ def match_of(piece: Any) -> mapping.Mapping:
 
 
 def read(
-    pieces: Sequence[Any], point_ids: np.ndarray, point_places: np.ndarray
+    pieces: Sequence[bpy.types.Object], point_ids: np.ndarray, point_places: np.ndarray
 ) -> tuple[character.Character, tuple[Piece, ...]]:
     """The character to send, and where each piece is. `point_places` [P,3] are in the space of
     the first piece. Raises VividKeysError(bad_target, too_large)."""
@@ -221,7 +222,7 @@ def read(
     return sent, tuple(notes)
 
 
-def found_again(piece: Piece) -> Any:
+def found_again(piece: Piece) -> bpy.types.Object:
     """The object of a piece, ready to get keys. Raises VividKeysError(bad_target) when it is gone,
     cannot be changed just now, or has another shape than the one that was sent."""
     step = "Then fetch the keys again: they are listed under 'Backend'."
@@ -248,7 +249,7 @@ def found_again(piece: Piece) -> Any:
     return found
 
 
-def rest_coordinates(piece: Any) -> np.ndarray:
+def rest_coordinates(piece: bpy.types.Object) -> np.ndarray:
     """The mesh without keys and modifiers [V,3], in its own space."""
     keys = piece.data.shape_keys
     if keys is not None:
@@ -258,7 +259,7 @@ def rest_coordinates(piece: Any) -> np.ndarray:
     return flat.reshape(-1, 3)
 
 
-def rest_matrix(piece: Any) -> Any:
+def rest_matrix(piece: bpy.types.Object) -> Matrix:
     """The object's place in the world, with the bone it may hang on in its rest place.
 
     Eyes that hang on a head bone would otherwise be sent where the pose has them, away from a
@@ -281,14 +282,14 @@ def _moved(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(places @ matrix[:3, :3].T + matrix[:3, 3], np.float64)
 
 
-def _triangles(mesh: Any) -> np.ndarray:
+def _triangles(mesh: bpy.types.Mesh) -> np.ndarray:
     mesh.calc_loop_triangles()
     flat = np.empty(len(mesh.loop_triangles) * 3, np.int32)
     mesh.loop_triangles.foreach_get("vertices", flat)
     return flat.reshape(-1, 3)
 
 
-def _note(piece: Any, places: np.ndarray, matrix: np.ndarray) -> Piece:
+def _note(piece: bpy.types.Object, places: np.ndarray, matrix: np.ndarray) -> Piece:
     return Piece(
         object=targets.remember(piece),
         vertices=len(places),
@@ -297,13 +298,13 @@ def _note(piece: Any, places: np.ndarray, matrix: np.ndarray) -> Piece:
     )
 
 
-def _shape(piece: Any, places: np.ndarray) -> str:
+def _shape(piece: bpy.types.Object, places: np.ndarray) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(places).tobytes())
     digest.update(str(len(piece.data.polygons)).encode())
     return digest.hexdigest()[:32]
 
 
-def _check_numbers(piece: Any, places: np.ndarray, matrix: np.ndarray) -> None:
+def _check_numbers(piece: bpy.types.Object, places: np.ndarray, matrix: np.ndarray) -> None:
     # A NaN is not less than anything.
     if not (np.abs(places) < _FARTHEST).all():
         raise errors.VividKeysError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+import bpy
 import numpy as np
 
 from .. import versions
@@ -70,7 +70,7 @@ class Report:
         return tuple(lines)
 
 
-def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[Any], Report]:
+def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[bpy.types.Object], Report]:
     """Add the keys; returns the objects that have keys now, the face first, and a report.
 
     Everything that can fail is checked before the first change. Raises VividKeysError(bad_target,
@@ -115,7 +115,7 @@ def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[Any], Rep
 
 
 def _add_channels(
-    found: Any,
+    found: bpy.types.Object,
     rows: np.ndarray,
     shapes: np.ndarray,
     wanted: np.ndarray,
@@ -152,7 +152,7 @@ def _add_channels(
 
 
 def _add_lips(
-    found: Any,
+    found: bpy.types.Object,
     rows: np.ndarray,
     fields: np.ndarray,
     moving: np.ndarray,
@@ -172,7 +172,7 @@ def _add_lips(
         report.lips += there is None
 
 
-def _fill(block: Any, rows: np.ndarray, offsets: np.ndarray) -> None:
+def _fill(block: bpy.types.ShapeKey, rows: np.ndarray, offsets: np.ndarray) -> None:
     """Give a key its shape: what it is relative to, and offsets [R,3] of the vertices `rows`."""
     shape = lip_detail.coordinates(block.relative_key.points)
     shape[rows] += offsets

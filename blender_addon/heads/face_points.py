@@ -7,7 +7,6 @@ They hang on the character's object and are known by a custom property, so they 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import bpy
 import numpy as np
@@ -47,9 +46,9 @@ _RIGHT_EYE, _LEFT_EYE = face_landmarks.OUTER_EYE_CORNERS
 _STILL = 1e-4
 
 
-def of(face: Any) -> dict[int, Any]:
+def of(face: bpy.types.Object) -> dict[int, bpy.types.Object]:
     """The face points of a character: landmark -> empty."""
-    found: dict[int, Any] = {}
+    found: dict[int, bpy.types.Object] = {}
     for child in sorted(face.children, key=lambda child: child.name):
         landmark = child.get(FACE_POINT_PROPERTY)
         if isinstance(landmark, int) and landmark in character.FACE_POINTS and child.users_scene:
@@ -57,7 +56,7 @@ def of(face: Any) -> dict[int, Any]:
     return found
 
 
-def places(face: Any) -> tuple[np.ndarray, np.ndarray]:
+def places(face: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """The landmarks that have a point [P], and where the points are in the face's own space."""
     points = of(face)
     inverse = face.matrix_world.inverted_safe()
@@ -65,7 +64,7 @@ def places(face: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(list(points), np.int32), np.array(where, np.float32).reshape(-1, 3)
 
 
-def are_only_guessed(face: Any) -> bool:
+def are_only_guessed(face: bpy.types.Object) -> bool:
     """Whether the points were guessed and nobody has dragged one of them yet."""
     points = of(face)
     guesses = [point.get(GUESS_PROPERTY) for point in points.values()]
@@ -79,8 +78,8 @@ def are_only_guessed(face: Any) -> bool:
 
 
 def put(
-    scene: bpy.types.Scene, face: Any, where: Mapping[int, np.ndarray], guessed: bool
-) -> list[Any]:
+    scene: bpy.types.Scene, face: bpy.types.Object, where: Mapping[int, np.ndarray], guessed: bool
+) -> list[bpy.types.Object]:
     """Make the points anew at places [3] in the face's own space."""
     remove(face)
     collection = _collection(scene)
@@ -102,7 +101,7 @@ def put(
     return made
 
 
-def remove(face: Any) -> int:
+def remove(face: bpy.types.Object) -> int:
     """Take this character's points out of the file; returns how many there were."""
     ours = [child for child in face.children if FACE_POINT_PROPERTY in child]
     for point in ours:
@@ -116,7 +115,7 @@ def from_landmarks(piece: Piece, landmarks: np.ndarray) -> dict[int, np.ndarray]
     return {landmark: local[landmark] for landmark in character.FACE_POINTS}
 
 
-def guess(piece: Piece, face: Any) -> dict[int, np.ndarray]:
+def guess(piece: Piece, face: bpy.types.Object) -> dict[int, np.ndarray]:
     """Places for `put` where nothing was found: a template's proportions in the upper end of the
     mesh, which is taken to look along -Y."""
     rest = characters.rest_coordinates(face)
@@ -154,7 +153,7 @@ def _head_box(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _collection(scene: bpy.types.Scene) -> Any:
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     name = heads.COLLECTION_NAME
     collection = next((child for child in scene.collection.children if child.name == name), None)
     if collection is None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import bmesh
 import bpy
@@ -34,7 +33,9 @@ _FINISHES: dict[str, tuple[float, float]] = {
 _SKIN = (0.62, 0.3)
 
 
-def new_object(name: str, part: HeadPart, materials: dict[str, Any]) -> Any:
+def new_object(
+    name: str, part: HeadPart, materials: dict[str, bpy.types.Material]
+) -> bpy.types.Object:
     """The object of a part with its keys; `materials` by their name in the face. Not linked yet."""
     mesh_of_face = part.mesh_of_face
     mesh = bpy.data.meshes.new(name)
@@ -47,7 +48,7 @@ def new_object(name: str, part: HeadPart, materials: dict[str, Any]) -> Any:
     return made
 
 
-def add_shape_keys(made: Any, part: HeadPart) -> None:
+def add_shape_keys(made: bpy.types.Object, part: HeadPart) -> None:
     """Give an object that is linked to a scene the keys of its part, if it has any."""
     mesh_of_face = part.mesh_of_face
     if not part.shapes and not part.fields:
@@ -61,7 +62,7 @@ def add_shape_keys(made: Any, part: HeadPart) -> None:
     made.data.shape_keys.name = f"{made.name} Keys"
 
 
-def packed_image(name: str, texture: np.ndarray) -> Any:
+def packed_image(name: str, texture: np.ndarray) -> bpy.types.Image:
     """The texture [H,W,3] as a picture that is saved inside the file."""
     height, width = texture.shape[:2]
     image = bpy.data.images.new(f"{name} Photo", width, height, alpha=False)
@@ -77,7 +78,7 @@ def packed_image(name: str, texture: np.ndarray) -> Any:
     return image
 
 
-def new_material(head_name: str, part: str, image: Any) -> Any:
+def new_material(head_name: str, part: str, image: bpy.types.Image) -> bpy.types.Material:
     """A material that shows the picture and shines as its name says; all of it survives glTF."""
     material = bpy.data.materials.new(f"{head_name} {title(part)}")
     versions.ensure_nodes(material)
@@ -95,7 +96,7 @@ def new_material(head_name: str, part: str, image: Any) -> Any:
     return material
 
 
-def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
+def _fill_mesh(mesh: bpy.types.Mesh, source: face.FaceMesh) -> None:
     triangles = np.ascontiguousarray(source.triangles, np.int32)
     corners = triangles.size
     mesh.vertices.add(len(source.vertices))
@@ -114,7 +115,7 @@ def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
     mesh.validate()
 
 
-def _join_triangles(mesh: Any) -> None:
+def _join_triangles(mesh: bpy.types.Mesh) -> None:
     """Make quads of pairs of triangles that lie in one plane and together in the picture.
 
     Vertices keep their order, which the shape keys to come and the landmarks go by.
@@ -135,7 +136,7 @@ def _join_triangles(mesh: Any) -> None:
         work.free()
 
 
-def _add_vertex_groups(made: Any, source: face.FaceMesh) -> None:
+def _add_vertex_groups(made: bpy.types.Object, source: face.FaceMesh) -> None:
     """One group per part of the face, where there is more than one in the object."""
     numbers = np.unique(source.vertex_part)
     if len(numbers) < 2:

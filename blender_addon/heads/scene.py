@@ -35,7 +35,7 @@ def create_head(
         for material in dict.fromkeys(mesh_of_face.materials)
     }
     collection = _collection(scene)
-    made: list[Any] = []
+    made: list[bpy.types.Object] = []
     for part in parts:
         piece = head_mesh.new_object(f"{name} {part.label}".strip(), part, materials)
         collection.objects.link(piece)
@@ -48,18 +48,18 @@ def create_head(
     return made[0]
 
 
-def objects_of(head: Any) -> list[Any]:
+def objects_of(head: bpy.types.Object) -> list[bpy.types.Object]:
     """A head of ours and the parts of it that have keys: all of them follow a performance."""
     keyed = (part for part in parts_of(head) if part.data.shape_keys is not None)
     return [head, *sorted(keyed, key=lambda part: part.name)]
 
 
-def parts_of(head: Any) -> list[Any]:
+def parts_of(head: bpy.types.Object) -> list[bpy.types.Object]:
     """The parts of a head of ours that are objects of their own, those without keys too."""
     return [child for child in head.children if PART_PROPERTY in child and child.type == "MESH"]
 
 
-def is_our_head(candidate: Any) -> bool:
+def is_our_head(candidate: bpy.types.Object) -> bool:
     """Whether the object was made by `create_head` and still has its landmarks and keys."""
     return (
         candidate is not None
@@ -70,7 +70,7 @@ def is_our_head(candidate: Any) -> bool:
     )
 
 
-def head_warnings(candidate: Any) -> tuple[str, ...]:
+def head_warnings(candidate: bpy.types.Object) -> tuple[str, ...]:
     """Sentences that the reconstruction had about the photo, e.g. that it shows two faces."""
     try:
         description = json.loads(candidate.get(HEAD_PROPERTY, "{}"))
@@ -80,14 +80,14 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
     return tuple(str(warning) for warning in warnings)
 
 
-def landmarks_at_rest(head: Any) -> np.ndarray:
+def landmarks_at_rest(head: bpy.types.Object) -> np.ndarray:
     """The landmarks of a head of ours, or of a character with keys of ours, [468,3]."""
     landmarks = lip_detail.landmarks_of(head)
     assert landmarks is not None, "its landmarks are not known"
     return landmarks
 
 
-def face_for_voice(head: Any) -> face.FaceMesh:
+def face_for_voice(head: bpy.types.Object) -> face.FaceMesh:
     """What the backend has to know of a head to shape its lips: the landmarks alone."""
     count = face_landmarks.LANDMARK_COUNT
     return face.FaceMesh(
@@ -101,7 +101,7 @@ def face_for_voice(head: Any) -> face.FaceMesh:
     )
 
 
-def _collection(scene: bpy.types.Scene) -> Any:
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     collection = next((c for c in scene.collection.children if c.name == COLLECTION_NAME), None)
     if collection is None:
         collection = bpy.data.collections.new(COLLECTION_NAME)
@@ -109,7 +109,7 @@ def _collection(scene: bpy.types.Scene) -> Any:
     return collection
 
 
-def _describe(head: Any, source: face.FaceMesh) -> None:
+def _describe(head: bpy.types.Object, source: face.FaceMesh) -> None:
     # Only what travels with the file: no paths.
     description = {
         key: source.meta[key] for key in ("warnings", "image_sha256") if key in source.meta

@@ -36,7 +36,7 @@ class StripSound:
     end_frame: int
 
 
-def selected_sound_strip(context: bpy.types.Context) -> Any | None:
+def selected_sound_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
     """The active strip of the sequencer if it is a sound, else the first selected sound."""
     editor = versions.sequencer_scene(context).sequence_editor
     if editor is None:
@@ -48,7 +48,7 @@ def selected_sound_strip(context: bpy.types.Context) -> Any | None:
     return sounds[0] if sounds else None
 
 
-def read_sound_strip(strip: Any) -> StripSound:
+def read_sound_strip(strip: bpy.types.Strip) -> StripSound:
     """Where a strip's sound lies. Raises VividKeysError(bad_audio) when it is missing."""
     sound = strip.sound
     packed = bytes(sound.packed_file.data) if sound is not None and sound.packed_file else b""
@@ -78,7 +78,7 @@ def lay_sound(
     start_frame: int,
     owner: str,
     tell: Callable[[str], None] = lambda _sentence: None,
-) -> Any:
+) -> bpy.types.Strip:
     """Put the sound into the scene's sequencer and return the strip.
 
     One that was laid for the same `owner` (a target's name) with the same sound at the same place
@@ -106,7 +106,9 @@ def lay_sound(
     return strip
 
 
-def _make_earlier(old: Any, strip: Any, owner: str, tell: Callable[[str], None]) -> None:
+def _make_earlier(
+    old: bpy.types.Strip, strip: bpy.types.Strip, owner: str, tell: Callable[[str], None]
+) -> None:
     """Let a strip of an earlier line stay beside the new one `strip`."""
     is_news = STRIP_PROPERTY in old
     if is_news:
@@ -121,7 +123,7 @@ def _make_earlier(old: Any, strip: Any, owner: str, tell: Callable[[str], None])
         tell(f"The earlier sound strip '{old.name}' stays where it is.")
 
 
-def _is_same_sound(one: Any, other: Any) -> bool:
+def _is_same_sound(one: bpy.types.Strip, other: bpy.types.Strip) -> bool:
     """Whether two strips have the same file, equally long, at the same place."""
     if one.type != "SOUND" or one.sound is None:
         return False
@@ -135,7 +137,7 @@ def _is_same_sound(one: Any, other: Any) -> bool:
     return files[0] == files[1] and places[0] == places[1]
 
 
-def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:
+def new_sound_strip(strips: Any, file: Path, start_frame: int) -> bpy.types.Strip:
     """A sound on the highest channel. Raises VividKeysError(bad_audio) when it cannot be read."""
     try:
         strip = strips.new_sound(
@@ -150,7 +152,7 @@ def new_sound_strip(strips: Any, file: Path, start_frame: int) -> Any:
     return strip
 
 
-def our_strip(scene: bpy.types.Scene, owner: str) -> Any | None:
+def our_strip(scene: bpy.types.Scene, owner: str) -> bpy.types.Strip | None:
     """The strip that `lay_sound` laid for this owner."""
     if scene.sequence_editor is None:
         return None
@@ -166,7 +168,9 @@ def _cannot_play(file: Path) -> errors.VividKeysError:
     )
 
 
-def free_channel(strips: Any, new: Any, wished: Sequence[int] = (), above: int = 0) -> int:
+def free_channel(
+    strips: Any, new: bpy.types.Strip, wished: Sequence[int] = (), above: int = 0
+) -> int:
     """A channel on which nothing else lies while the strip `new` does: the first of those wished
     for, else the lowest one above `above`."""
     _, start, end = versions.strip_frames(new)
@@ -179,7 +183,7 @@ def free_channel(strips: Any, new: Any, wished: Sequence[int] = (), above: int =
     return next(channel for channel in candidates if channel not in occupied)
 
 
-def remove_strip(strips: Any, strip: Any) -> None:
+def remove_strip(strips: Any, strip: bpy.types.Strip) -> None:
     """Take a strip away, and its sound when nothing else uses it."""
     sound = strip.sound if strip.type == "SOUND" else None
     strips.remove(strip)

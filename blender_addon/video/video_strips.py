@@ -25,7 +25,7 @@ def lay_video(
     *,
     is_preview: bool,
     replace: bool,
-) -> Any:
+) -> bpy.types.Strip:
     """Put a film into the scene's sequencer on a free channel and return its strip.
 
     Previews of the same `owner` go in any case, other videos of that owner with `replace`; what
@@ -51,7 +51,7 @@ def lay_video(
 
 def lay_video_sound(
     scene: bpy.types.Scene, sound: Path, start_frame: int, owner: str
-) -> Any | None:
+) -> bpy.types.Strip | None:
     """Put the sound of a video beside it, unless the same sound is heard there already.
 
     Raises VividKeysError(bad_audio) when Blender cannot play it.
@@ -65,7 +65,7 @@ def lay_video_sound(
     return strip
 
 
-def strips_of_owner(scene: bpy.types.Scene, owner: str) -> list[Any]:
+def strips_of_owner(scene: bpy.types.Scene, owner: str) -> list[bpy.types.Strip]:
     """The strips that videos of this owner have laid, films and sounds."""
     if scene.sequence_editor is None:
         return []
@@ -73,7 +73,7 @@ def strips_of_owner(scene: bpy.types.Scene, owner: str) -> list[Any]:
     return [strip for strip in strips if strip.get(OWNER_PROPERTY) == owner]
 
 
-def _new_strip(strips: Any, film: Path, start_frame: int) -> Any:
+def _new_strip(strips: Any, film: Path, start_frame: int) -> bpy.types.Strip:
     try:
         strip = strips.new_movie(
             name=film.stem,
@@ -97,7 +97,7 @@ def _as_blender_path(film: Path) -> str:
     return str(film)
 
 
-def _is_heard(strip: Any, sound: Path, start_frame: int) -> bool:
+def _is_heard(strip: bpy.types.Strip, sound: Path, start_frame: int) -> bool:
     if strip.type != "SOUND" or strip.sound is None:
         return False
     content, _first, _end = versions.strip_frames(strip)
