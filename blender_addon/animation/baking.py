@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Take onto the targets: mapping, keys, head motion and sound, in one go, with a report."""
+"""Bake a Take onto the targets: mapping, keys, head motion and sound, with a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..mapping.presets import viseme_names
 from ..video import sequencer
 from . import animated_moods, head_pose, keying, lip_detail, set_aside, targets
 
-# A mesh, its shape keys, and which of them follow what.
+# A mesh, its shape keys, and what each of them follows.
 Binding = tuple[bpy.types.Object, bpy.types.Key, mapping.Mapping]
 
 
@@ -31,11 +31,11 @@ class HeadGoal:
 
 @dataclass(frozen=True)
 class BakePlan:
-    """Everything that is decided when a job is sent, so that later edits of the panel do not
-    change a result that is under way.
+    """Everything that is decided when a job is sent.
 
-    `heard` limits the keys to the frames [first, end) of a trimmed strip. `moving_moods` are those
-    that the scene's own curves give while the performance is keyed, in place of their dials.
+    So later edits in the panel do not change a result that is on its way. `heard` limits the keys
+    to the frames [first, end) of a trimmed strip. `moving_moods` are those that the scene's own
+    curves set while the performance is keyed, in place of their dials.
     """
 
     name: str
@@ -47,7 +47,7 @@ class BakePlan:
     sound_file: Path | None = None
     extend_scene: bool = True
     mapping_file: Path | None = None
-    style: style.StyleDials = style.StyleDials()
+    style: style.StyleDials = field(default_factory=style.StyleDials)
     moving_moods: tuple[str, ...] = ()
     lip_detail: bool = True
 
@@ -82,13 +82,13 @@ def bake_take(
 ) -> BakeReport:
     """Key the plan's meshes and head motion, lay the sound, and say what was done.
 
-    The plan's style is applied to the performance on its way; `description` is noted in the
-    Action. Everything that can fail is checked before the first
-    change, so that a failure leaves the file as it was. Raises VividKeysError(bad_target) when a
-    target is gone, has no fitting keys, or is linked.
+    The plan's style is applied to the performance first; `description` is stored in the Action.
+    Everything that can fail is checked before the first change, so that a failure leaves the file
+    as it was. Raises VividKeysError(bad_target) when a target is gone, has no matching keys, or is
+    linked.
     """
-    scene = targets.find(plan.scene)
-    meshes = [targets.find(reference) for reference in plan.meshes]
+    scene: bpy.types.Scene = targets.find(plan.scene)
+    meshes: list[bpy.types.Object] = [targets.find(reference) for reference in plan.meshes]
     bindings = _bindings(meshes, plan.mapping_file)
     pose_owner = _pose_owner(plan.head)
     fps = scene.render.fps / scene.render.fps_base
@@ -103,9 +103,9 @@ def bake_take(
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
     warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
-    # A mesh that nothing moves keeps the Action it has.
+    # A mesh that nothing moves keeps its Action.
     moving = [bound for bound in bindings if _moved_keys(bound)]
-    rekeyed = [keys for _, keys, _ in moving]
+    rekeyed: list[versions.Animated] = [keys for _, keys, _ in moving]
     displaced = keying.displaced_actions(rekeyed)
     if pose_owner is not None:
         rekeyed.append(pose_owner.owner)
@@ -156,7 +156,7 @@ def noted_place(
 ) -> tuple[int, tuple[int, int] | None]:
     """Start frame and heard part that an Action was baked with, from its description.
 
-    An Action whose description was lost starts where its first key is.
+    An Action that has lost its description starts at its first key.
     """
     start, heard = description.get("start_frame"), description.get("heard")
     if not isinstance(start, int):
@@ -169,7 +169,7 @@ def noted_place(
 def propose_mappings(
     meshes: list[bpy.types.Object], mapping_file: Path | None
 ) -> dict[str, mapping.Mapping]:
-    """The mapping of each mesh object by its name: from the file where it has one."""
+    """The mapping of each mesh object by its name: the file's, or one proposed by key names."""
     chosen = mapping.load_mapping(mapping_file, viseme_names()) if mapping_file else {}
     proposed = {}
     for mesh in meshes:
@@ -186,10 +186,10 @@ def propose_mappings(
 def preview_match(
     meshes: list[bpy.types.Object], mapping_file: Path | None = None
 ) -> mapping.MatchReport:
-    """What baking would reach, before it is done."""
+    """What baking would match, before it is done."""
     mappings = propose_mappings(meshes, mapping_file)
     return mapping.match_report(
-        [(_key_names(mesh.data.shape_keys), mappings[mesh.name]) for mesh in meshes]
+        [(_key_names(targets.keys_on(mesh)), mappings[mesh.name]) for mesh in meshes]
     )
 
 
@@ -210,14 +210,15 @@ _last_preview: dict[str, Any] = {}
 
 
 def _key_names(keys: bpy.types.Key) -> list[str]:
-    # Lip keys follow no channel, so no mapping asks for them.
+    # Lip keys follow no channel, so they are not part of a mapping.
     aside = {keys.reference_key.name, *(block.name for block in lip_detail.keys_of(keys).values())}
     return [block.name for block in keys.key_blocks if block.name not in aside]
 
 
 def _bindings(meshes: list[bpy.types.Object], mapping_file: Path | None) -> list[Binding]:
     mappings = propose_mappings(meshes, mapping_file)
-    bindings, seen = [], set()
+    bindings: list[Binding] = []
+    seen: set[int] = set()
     for mesh in meshes:
         keys = targets.shape_keys_of(mesh)
         # Objects that share a mesh share its keys: these get one slot, not two.
@@ -275,7 +276,7 @@ def _about_lip_detail(bindings: list[Binding], performance: take.Take, plan: Bak
 def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
     if goal is None:
         return None
-    owner = targets.find(goal.owner)
+    owner: bpy.types.Object = targets.find(goal.owner)
     keying.check_editable(owner, f"'{owner.name}'")
     pose_owner = head_pose.PoseOwner(owner, goal.bone, goal.forward)
     _ = pose_owner.posed  # raises when the bone is gone
@@ -285,9 +286,10 @@ def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
 def heard_part(
     performance: take.Take, start_frame: int, heard: tuple[int, int] | None
 ) -> tuple[take.Take, int]:
-    """What a trimmed strip lets hear of a performance at the scene's rate, and its first frame.
+    """The part of a performance that a trimmed strip plays, and its first frame.
 
-    Raises VividKeysError(bad_audio) when that is nothing.
+    The performance has the scene's frame rate. Raises VividKeysError(bad_audio) when the strip
+    plays nothing of it.
     """
     if heard is None:
         return performance, start_frame
@@ -316,7 +318,7 @@ def _lay_sound(
             scene, plan.sound_file, plan.start_frame, meshes[0].name, tell=told.append
         )
     except errors.VividKeysError as problem:
-        # The keys are good without the sound; say so and keep them.
+        # The keys are good without the sound, so they stay.
         return [f"{problem.sentence} {problem.next_step}"]
     versions.show_in_sequencer(context, scene)
     return told
