@@ -131,6 +131,7 @@ def _character_with_points(context: bpy.types.Context) -> str:
     if reason:
         return reason
     face = characters.face_of(context)
+    assert face is not None, "the reason would say so"
     if face_points.are_only_guessed(face):
         return face_points.STILL_GUESSED.rstrip(".")
     if not properties.settings(context).shapes_of:

@@ -48,6 +48,7 @@ class VIVIDKEYS_OT_remove_face_points(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         face = characters.face_of(context)
+        assert face is not None, "the button is grey then"
         face_points.remove(face)
         context.view_layer.objects.active = face
         return {"FINISHED"}

@@ -242,7 +242,7 @@ def targets(path: Path, template: Template) -> dict[str, Float64[np.ndarray, "46
     rim = template.vertices[:, 1] > -0.035
 
     def flip(field: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "468 3"]:
-        return field[partner] * (-1, 1, 1)
+        return np.asarray(field[partner] * (-1, 1, 1))
 
     found = {}
     for name in ARKIT_NAMES:

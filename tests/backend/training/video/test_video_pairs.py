@@ -326,7 +326,6 @@ def test_real_people_give_pairs_both_ways(shared_data, tmp_path):
 def test_a_head_of_another_kind_opens_its_mouth(shared_data):
     from backend.heads.add import made_head
     from backend.heads.fit_photo import fit_head
-    from backend.watch import UNWATCHED
 
     heads = shared_data / "heads"
     ict = made_head(
