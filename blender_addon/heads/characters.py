@@ -206,7 +206,8 @@ def read(
     `point_places` are in the space of the first piece. Raises VividKeysError(bad_target,
     too_large).
     """
-    count = sum([len(piece.data.vertices) for piece in pieces])
+    counts: list[int] = [len(piece.data.vertices) for piece in pieces]
+    count = sum(counts)
     if count > character.MAX_VERTICES:
         raise errors.VividKeysError(
             errors.ErrorKind.TOO_LARGE,
