@@ -249,7 +249,7 @@ def _warnings(bindings: list[Binding], match: mapping.MatchReport) -> list[str]:
     for mesh, keys, binding in bindings:
         driven = keying.driven_shape_keys(keys).intersection(binding.key_names)
         if driven:
-            warnings.append(f"{len(driven)} keys of '{mesh.name}' follow drivers and were left.")
+            warnings.append(f"{len(driven)} keys of '{mesh.name}' have drivers and were left out.")
         muted = [name for name in binding.key_names if keys.key_blocks[name].mute]
         if muted:
             warnings.append(f"{len(muted)} keys of '{mesh.name}' are muted and will not move.")

@@ -209,7 +209,7 @@ def _only_selected(context: bpy.types.Context, exported: list[bpy.types.Object])
 def _scene_of_performance(
     context: bpy.types.Context, span: tuple[int, int] | None
 ) -> Iterator[None]:
-    """Set the scene's range, which exporters evaluate, to the performance's for a while."""
+    """Temporarily set the scene's range, which exporters evaluate, to the performance's."""
     scene = context.scene
     before = (scene.frame_start, scene.frame_end, scene.frame_current, scene.frame_subframe)
     if span is not None:

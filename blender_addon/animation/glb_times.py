@@ -83,7 +83,7 @@ def _put_times(
 
 
 def _place(document: dict[str, Any], index: int) -> tuple[int, int]:
-    """Where an accessor of times lies in the binary chunk, and how many there are."""
+    """The offset of an accessor of times in the binary chunk, and their number."""
     accessor = document["accessors"][index]
     # The specification allows nothing else for an animation's input.
     assert accessor["componentType"] == _FLOAT and accessor["type"] == "SCALAR"

@@ -129,7 +129,7 @@ def choice_problem(context: bpy.types.Context, pieces: Sequence[bpy.types.Object
     if problem:
         return f"{problem.rstrip('.')}. Or deselect it."
     if len(pieces) > character.MAX_PIECES:
-        return f"{len(pieces)} meshes are selected; at most {character.MAX_PIECES} go together."
+        return f"{len(pieces)} meshes are selected; at most {character.MAX_PIECES} can be keyed."
     return ""
 
 
@@ -211,7 +211,7 @@ def read(
     if count > character.MAX_VERTICES:
         raise errors.VividKeysError(
             errors.ErrorKind.TOO_LARGE,
-            f"The meshes have {count:,} vertices; at most {character.MAX_VERTICES:,} are keyed.",
+            f"The meshes have {count:,} vertices; at most {character.MAX_VERTICES:,} can be keyed.",
             "Deselect what does not belong to the face, or use a coarser mesh.",
         )
     rest = [rest_coordinates(piece) for piece in pieces]
@@ -314,7 +314,9 @@ def _triangles(mesh: bpy.types.Mesh) -> Int32[np.ndarray, "F 3"]:
     return flat.reshape(-1, 3)
 
 
-def _note(piece: bpy.types.Object, places: np.ndarray, matrix: np.ndarray) -> Piece:
+def _note(
+    piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"], matrix: Float64[np.ndarray, "4 4"]
+) -> Piece:
     return Piece(
         object=targets.remember(piece),
         vertices=len(places),
@@ -323,18 +325,20 @@ def _note(piece: bpy.types.Object, places: np.ndarray, matrix: np.ndarray) -> Pi
     )
 
 
-def _shape(piece: bpy.types.Object, places: np.ndarray) -> str:
+def _shape(piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"]) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(places).tobytes())
     digest.update(str(len(piece.data.polygons)).encode())
     return digest.hexdigest()[:32]
 
 
-def _check_numbers(piece: bpy.types.Object, places: np.ndarray, matrix: np.ndarray) -> None:
-    # A NaN is not less than anything.
+def _check_numbers(
+    piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"], matrix: Float64[np.ndarray, "4 4"]
+) -> None:
+    # Written so that NaN fails too: it is not less than anything.
     if not (np.abs(places) < _FARTHEST).all():
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            f"Some vertices of '{piece.name}' lie nowhere: their places are no numbers, or huge.",
+            f"Some vertices of '{piece.name}' have invalid coordinates: not a number, or huge.",
             "Delete or repair them: 'Mesh > Clean Up' in edit mode.",
         )
     linear = matrix[:3, :3]

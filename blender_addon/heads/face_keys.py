@@ -62,7 +62,7 @@ class Report:
         if self.kept:
             lines.append(f"Keys that were there were kept: {_listed(self.kept)}.")
         if self.replaced:
-            lines.append(f"Keys that were there have their new shapes: {_listed(self.replaced)}.")
+            lines.append(f"Keys that were there got new shapes: {_listed(self.replaced)}.")
         if self.locked:
             lines.append(f"Locked keys were not replaced: {_listed(self.locked)}.")
         if self.still:

@@ -194,7 +194,7 @@ def free_channel(
         if strip != new and first < end and start < after:
             occupied.add(strip.channel)
     candidates: list[int] = [*wished, *range(above + 1, HIGHEST_CHANNEL + 1), *range(1, above + 1)]
-    return next(filter(lambda channel: channel not in occupied, candidates))
+    return next(channel for channel in candidates if channel not in occupied)
 
 
 def remove_strip(strips: bpy.types.StripsTopLevel, strip: bpy.types.Strip) -> None:
