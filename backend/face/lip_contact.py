@@ -252,7 +252,9 @@ def contact_pose(
 
 
 def _close(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], closure: NDArray[np.float32]
+    upper: Float[np.ndarray, "T 9 3"],
+    lower: Float[np.ndarray, "T 9 3"],
+    closure: Float32[np.ndarray, "T 9"],
 ) -> None:
     """Bring the edges [T,9,3] together by `closure` [T,9], in place."""
     gap = closure[:, :, None] * (upper - lower)
@@ -261,7 +263,9 @@ def _close(
 
 
 def _keep_apart(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], tucked: NDArray[np.float32]
+    upper: Float[np.ndarray, "T 9 3"],
+    lower: Float[np.ndarray, "T 9 3"],
+    tucked: Float32[np.ndarray, "T 9"],
 ) -> None:
     """Undo crossings of the edges, in place.
 
