@@ -107,8 +107,8 @@ def _spread() -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def lip_metric() -> Float64[np.ndarray, "L*3 L*3"]:
-    """The quadratic cost of an error of the region, in square metres.
+def lip_metric() -> Float64[np.ndarray, "L3 L3"]:
+    """The quadratic cost of an error of the region, whose square root is a length.
 
     It is higher at the lips than around them, and highest where lips that meet would part or cross.
     """
