@@ -107,8 +107,8 @@ def _spread() -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def lip_metric() -> Float64[np.ndarray, "L*3 L*3"]:
-    """The quadratic cost of an error of the region, in square metres.
+def lip_metric() -> Float64[np.ndarray, "L3 L3"]:
+    """The quadratic cost of an error of the region, whose square root is a length.
 
     It is higher at the lips than around them, and highest where lips that meet would part or cross.
     """
@@ -252,7 +252,9 @@ def contact_pose(
 
 
 def _close(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], closure: NDArray[np.float32]
+    upper: Float[np.ndarray, "T 9 3"],
+    lower: Float[np.ndarray, "T 9 3"],
+    closure: Float32[np.ndarray, "T 9"],
 ) -> None:
     """Bring the edges [T,9,3] together by `closure` [T,9], in place."""
     gap = closure[:, :, None] * (upper - lower)
@@ -261,7 +263,9 @@ def _close(
 
 
 def _keep_apart(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], tucked: NDArray[np.float32]
+    upper: Float[np.ndarray, "T 9 3"],
+    lower: Float[np.ndarray, "T 9 3"],
+    tucked: Float32[np.ndarray, "T 9"],
 ) -> None:
     """Undo crossings of the edges, in place.
 

@@ -414,7 +414,7 @@ _VALID = [
 def test_damaged_files_give_sound_or_a_sentence(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(_VALID)))
     for _ in range(data.draw(st.integers(1, 12))):
-        # Damage the head more often: that is where sizes and counts are.
+        # Damage the header more often, which holds sizes and counts.
         place = data.draw(st.one_of(st.integers(0, 80), st.integers(0, len(damaged) - 1)))
         damaged[min(place, len(damaged) - 1)] = data.draw(st.integers(0, 255))
     _attempt(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))

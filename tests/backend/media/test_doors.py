@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures and films from anywhere are opened in one place each, which knows what it lets in."""
+"""Untrusted pictures and films are opened in one place each, by a list of accepted formats."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OTHER_WAYS = ("imread", "imreadmulti", "VideoCapture", "CAP_FFMPEG")
 
 
 def calls(path: Path) -> list[tuple[str, ast.Call]]:
-    """All calls in a file, by the name that is written."""
+    """All calls in a file, by their names in the source."""
     return [
         (ast.unparse(node.func), node)
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
