@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Protocol, cast, runtime_checkable
 
 import tyro
 
@@ -33,6 +33,7 @@ EXIT_USER_ERROR = 1
 EXIT_INTERRUPTED = 130
 
 
+@runtime_checkable
 class Command(Protocol):
     """A parsed command."""
 

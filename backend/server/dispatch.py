@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from backend.server.job_kinds import MadeFile
 from backend.server.turns import Turns
@@ -33,6 +33,7 @@ _MOST_FAILED_STARTS = 3
 _ANSWER_BEFORE = 0.05  # the answer has to reach the client within CANCEL_SECONDS
 
 
+@runtime_checkable
 class Outcome(Protocol):
     """Receives what a Dispatcher reports about jobs."""
 
@@ -102,6 +103,7 @@ class Dispatcher:
         self._failed_starts = 0
         self._start_again_at: float | None = None
         self.is_ready = False
+        self._is_replaced = False  # the worker was killed and its end is not known yet
         self.is_paused = False  # the running job goes on, no other job begins
         self.abilities = Abilities()
 
@@ -129,7 +131,7 @@ class Dispatcher:
         self._serial += 1
         self._started_at = self._clock()
         self._start_again_at = None
-        self.is_ready = False
+        self.is_ready = self._is_replaced = False
         self._worker = WorkerProcess(self._serial, self._modules, self._report)
 
     def add(self, client: str, job: str) -> None:
@@ -195,6 +197,7 @@ class Dispatcher:
     def replace_worker(self, serial: int) -> None:
         """Kill the worker with this serial, which cannot be trusted; another one replaces it."""
         if self._worker is not None and serial == self._serial:
+            self._is_replaced = True
             self._worker.kill()
 
     def next_deadline(self) -> float | None:
@@ -303,7 +306,7 @@ class Dispatcher:
         self._start_again_at = self._clock() + (0.0 if was_ready else 1.0)
 
     def _may_begin(self) -> bool:
-        has_worker = self._worker is not None and self.is_ready
+        has_worker = self._worker is not None and self.is_ready and not self._is_replaced
         return has_worker and self._running is None and not self.is_paused
 
     def _fail_waiting(self) -> None:

@@ -107,6 +107,18 @@ def test_a_cancel_is_reported_in_time_and_a_worker_that_does_not_listen_is_repla
     assert dispatcher.worker_pid != pid
 
 
+def test_no_job_is_given_to_a_worker_that_is_being_replaced(bench: Bench) -> None:
+    dispatcher = bench.dispatcher
+    bench.hear_until(lambda: dispatcher.is_ready)
+    dispatcher.replace_worker(1)
+    dispatcher.add("anna", "a")
+    dispatcher.proceed()
+    assert bench.told.words == []
+    bench.hear_until(lambda: dispatcher.worker_pid is None)
+    bench.after(0.0)
+    bench.hear_until(lambda: "a waiting" in bench.told.words)
+
+
 def test_a_cancel_is_said_once(bench: Bench) -> None:
     bench.dispatcher.add("anna", "a")
     bench.hear_until(lambda: "a waiting" in bench.told.words)
