@@ -97,12 +97,27 @@ MOST_ARROWS_OF_ADDON = 50
 HEAVY = {"torch", "mediapipe", "scipy", "soundfile", "av", "backend"}
 
 
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Takes out what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return self.generic_visit(node)
+
+
 @cache
-def imported_modules(path: Path) -> frozenset[str]:
-    """Absolute names of all that a file imports, also inside functions."""
+def imported_modules(path: Path, *, at_run_time: bool = False) -> frozenset[str]:
+    """Absolute names of all that a file imports, also inside functions.
+
+    With `at_run_time` without those that only a type checker reads.
+    """
     package = path.relative_to(REPOSITORY).with_suffix("").parts[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    tree: ast.AST = ast.parse(path.read_text("utf-8"))
+    if at_run_time:
+        tree = _WithoutTypeChecking().visit(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -124,9 +139,13 @@ def test_shared_needs_numpy_only() -> None:
     import sys
 
     for path in files_of("shared"):
-        for name in imported_modules(path):
+        for name in imported_modules(path, at_run_time=True):
             root = name.split(".")[0]
             assert root in sys.stdlib_module_names | {"numpy", "shared"}, f"{path} imports {name}"
+        for name in imported_modules(path):
+            root = name.split(".")[0]
+            known = sys.stdlib_module_names | {"numpy", "shared", "jaxtyping"}
+            assert root in known, f"{path} imports {name}"
 
 
 def test_shared_imports_itself_relatively() -> None:
