@@ -53,7 +53,7 @@ def network_weights(audio: Audio, model: MotionModel) -> Float32[np.ndarray, "T 
 
 
 def at_times(
-    times: Float64[np.ndarray, " T"], curves: Float64[np.ndarray, " T"], rate: float, count: int
+    times: Float64[np.ndarray, " T"], curves: Float64[np.ndarray, " T"], rate: int, count: int
 ) -> Float64[np.ndarray, " N"]:
     """A curve sampled at `times`, resampled to `count` frames at `rate`; the ends are held."""
     return np.asarray(np.interp(np.arange(count) / rate, times, curves))
