@@ -59,7 +59,7 @@ def send(
     chosen = properties.settings(context)
     as_parts = choices.setting(operator, chosen, "head_objects") == "PARTS"
     plan = reconstruct.HeadPlan(name, targets.remember(properties.scene_of(context)), as_parts)
-    head = operator.head or head_choice.chosen(chosen)
+    head = operator.head or head_choice.chosen(str(chosen.head))
     params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name, head=head))
     # The session puts the hash of the upload here.
     del params["image"]

@@ -63,7 +63,7 @@ def send(operator: VIVIDKEYS_OT_make_face_keys, context: bpy.types.Context) -> J
     request = requests.TransferRequest(
         style=choices.setting(operator, chosen, "face_style").lower(),
         surface_only=choices.setting(operator, chosen, "surface_only"),
-        shapes_of=operator.shapes_of or head_choice.chosen_shapes(chosen),
+        shapes_of=operator.shapes_of or head_choice.chosen_shapes(str(chosen.shapes_of)),
     )
     plan = CharacterPlan(
         convention=choices.setting(operator, chosen, "key_convention"),

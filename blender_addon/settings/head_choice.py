@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
 
 import bpy
 
 from ..connection import backend
 from ..contracts import errors
-
-if TYPE_CHECKING:
-    from .properties import VividKeysSettings
 
 Item = tuple[str, str, str, str, int]
 
@@ -66,18 +62,18 @@ def _items(own: Item) -> list[Item]:
     return _kept[own[1]]
 
 
-def chosen(settings: VividKeysSettings) -> str:
-    """The head to send for a photo: '' for our own.
+def chosen(head: str) -> str:
+    """The head to send for a photo, of the setting `head`: '' for our own.
 
     Raises VividKeysError(bad_request) when the one that was chosen is not offered now: another head
     than asked for would be a surprise.
     """
-    return _sent(str(settings.head), NO_HEAD)
+    return _sent(head, NO_HEAD)
 
 
-def chosen_shapes(settings: VividKeysSettings) -> str:
-    """The head whose shapes the keys are to have, as in `chosen`."""
-    return _sent(str(settings.shapes_of), NO_SHAPES)
+def chosen_shapes(shapes_of: str) -> str:
+    """The head whose shapes the keys are to have, of the setting `shapes_of`, as in `chosen`."""
+    return _sent(shapes_of, NO_SHAPES)
 
 
 def _sent(name: str, problem: tuple[str, str]) -> str:

@@ -32,7 +32,7 @@ def _names(addon):
 def test_without_a_backend_there_is_our_own_head(blender, addon):
     assert _names(addon) == ["own"]
     assert blender.context.scene.vividkeys.head == "own"
-    assert addon("settings.head_choice").chosen(blender.context.scene.vividkeys) == ""
+    assert addon("settings.head_choice").chosen(blender.context.scene.vividkeys.head) == ""
 
 
 def test_the_heads_of_the_backend_are_offered_and_the_chosen_one_is_asked_for(
@@ -57,7 +57,7 @@ def test_the_choice_is_saved_and_survives_other_heads_and_their_absence(
     blender.ops.vividkeys.disconnect()
     blender.ops.wm.open_mainfile(filepath=path)
     with pytest.raises(addon("shared.errors").VividKeysError, match="not installed"):
-        addon("settings.head_choice").chosen(blender.context.scene.vividkeys)
+        addon("settings.head_choice").chosen(blender.context.scene.vividkeys.head)
     offering.models = (OWN, {**ELLA, "name": "anna"}, ELLA)
     blender.ops.vividkeys.connect_address(address=offering.address, key_file=str(offering.key_file))
     assert blender.context.scene.vividkeys.head == "ella"
