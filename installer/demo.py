@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from . import setup_steps
+from .demo_marks import FAILED, REFUSED, SHOWN
 from .environments import BACKEND, BLENDER45
 from .failure import SetupError
 from .paths import LOGS, ROOT, shown
@@ -25,9 +26,6 @@ RESULTS = (
 )
 # How the program inside Blender talks to us: lines for a person, the sentence about a refused
 # input, and the exit code that goes with it. Everything else is for the log.
-SHOWN = "@@ "
-FAILED = "@! "
-REFUSED = 3
 
 
 def check_inputs(audio: Path, image: Path, out: Path) -> None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .demo import FAILED, REFUSED, SHOWN
+from .demo_marks import FAILED, REFUSED, SHOWN
 from .paths import LOGS, shown
 
 EXTENSION = "bl_ext.user_default.vividkeys"

@@ -79,7 +79,7 @@ def prepare(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("PIP_FIND_LINKS", str(folder / "wheels"))
     patch.setattr(
         environments, "wanted_stamp",
-        lambda env, files, version: {
+        lambda files, version: {
             "python": version,
             **{n: environments.fingerprint(folder / "requirements" / n) for n in files},
         },
