@@ -24,8 +24,6 @@ RESULTS = (
     ("preview.mp4", "what it looks and sounds like"),
     (TALKING_PHOTO, "the photo itself, speaking"),
 )
-# How the program inside Blender talks to us: lines for a person, the sentence about a refused
-# input, and the exit code that goes with it. Everything else is for the log.
 
 
 def check_inputs(audio: Path, image: Path, out: Path) -> None:
