@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from backend.watch import Watch
 from shared.arrays import Arrays
@@ -53,6 +53,7 @@ class MadeFile:
     size: int
 
 
+@runtime_checkable
 class JobContext(Protocol):
     """What a running job may use: its request, its files, progress and cancellation."""
 
