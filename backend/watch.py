@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who watches long work: is told how far it is, and may have it stopped."""
+"""Progress and cancellation of long-running work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from shared.errors import ErrorKind, VividKeysError
 
 
-def _say_nothing(fraction: float, sentence: str) -> None:
+def _say_nothing(_fraction: float, _sentence: str) -> None:
     return None
 
 
@@ -19,27 +19,27 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Watch:
-    """Handed down into long work; the work calls it, from any thread.
+    """Passed into long-running work, which calls it from any thread.
 
-    progress   is told a fraction, 0..1, and a sentence about what is being done
-    cancelled  says whether the work is to stop
+    progress   receives a fraction, 0..1, and a sentence about the current step
+    cancelled  returns whether the work should stop
     """
 
     progress: Callable[[float, str], None] = _say_nothing
     cancelled: Callable[[], bool] = _never
 
     def stage(self, fraction: float, sentence: str) -> None:
-        """A stage begins. Raises VividKeysError(cancelled) instead when the work is to stop."""
+        """Report that a stage begins; raises VividKeysError(cancelled) if the work should stop."""
         self.check()
         self.progress(fraction, sentence)
 
     def check(self) -> None:
-        """Raise VividKeysError(cancelled) when the work is to stop."""
+        """Raise VividKeysError(cancelled) if the work should stop."""
         if self.cancelled():
             raise stopped()
 
     def part(self, start: float, end: float) -> Watch:
-        """For a piece of the work: its 0..1 is `start`..`end` of the whole."""
+        """A watch for part of the work, whose 0..1 becomes `start`..`end` of the whole."""
 
         def scaled(fraction: float, sentence: str) -> None:
             self.progress(start + (end - start) * fraction, sentence)
@@ -51,5 +51,5 @@ UNWATCHED = Watch()
 
 
 def stopped() -> VividKeysError:
-    """What work that was cancelled ends with."""
+    """The error that cancelled work raises."""
     return VividKeysError(ErrorKind.CANCELLED, "Cancelled.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the add-on keeps things of the user's: takes, logs, the list of unfinished jobs."""
+"""Where the add-on keeps the user's things: takes, logs, the list of unfinished jobs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ def user_folder(part: str = "") -> Path:
 
 
 def takes_folder() -> Path:
+    """Where performances are kept as Takes."""
     return user_folder("takes")
 
 
 def received_folder() -> Path:
-    """Where films lie until they are whole and have a place."""
+    """Where films are received until they are complete and have a place."""
     return user_folder("received")
 
 
 def previews_folder() -> Path:
+    """Where previews of films are kept for a while."""
     return user_folder("previews")
 
 
@@ -42,8 +44,10 @@ def film_folders() -> tuple[Path, ...]:
 
 
 def log_folder() -> Path:
+    """Where a local backend writes its log."""
     return user_folder("logs")
 
 
 def unfinished_file() -> Path:
+    """The list of jobs whose results were not fetched yet."""
     return user_folder() / "unfinished_jobs.json"

@@ -3,60 +3,34 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 import bpy
 
+from . import operators
 from .interface import panels
 from .jobs import work
-from .operators import (
-    animate,
-    apply_take,
-    cancel,
-    check_connection,
-    choose_targets,
-    connect_address,
-    connect_local,
-    create_head,
-    disconnect,
-    export,
-    fetch,
-    find_face_points,
-    forget,
-    make_face_keys,
-    open_log,
-    render_video,
-    save_mapping,
-)
 from .settings import preferences, properties
 
-_MODULES = (
-    preferences,
-    properties,
-    connect_local,
-    connect_address,
-    disconnect,
-    check_connection,
-    create_head,
-    find_face_points,
-    make_face_keys,
-    animate,
-    cancel,
-    apply_take,
-    fetch,
-    forget,
-    render_video,
-    export,
-    save_mapping,
-    open_log,
-    choose_targets,
-    panels,
-)
+
+def operator_modules() -> tuple[ModuleType, ...]:
+    """The modules of the folder `operators` that have classes to register, by name."""
+    names = sorted(module.name for module in iter_modules(operators.__path__))
+    modules = (import_module(f"{operators.__name__}.{name}") for name in names)
+    return tuple(module for module in modules if hasattr(module, "CLASSES"))
 
 
 def classes() -> tuple[type[Any], ...]:
-    """All classes in the order in which they are registered."""
-    return tuple(registered for module in _MODULES for registered in module.CLASSES)
+    """All classes in the order in which they are registered.
+
+    Properties come before the operators that share them, and sub-panels after their panels; the
+    operators do not refer to one another.
+    """
+    modules = (preferences, properties, *operator_modules(), panels)
+    return tuple(registered for module in modules for registered in module.CLASSES)
 
 
 def register_all() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import subprocess
 import sys
 import time
@@ -144,15 +143,15 @@ def main(arguments: Sequence[str]) -> int:
         return _guarded(
             lambda: demo.run(
                 # Given relative to where the person stands, not to the checkout.
-                Path(os.path.abspath(options.audio)),
-                Path(os.path.abspath(options.image)),
-                Path(os.path.abspath(options.out)),
+                options.audio.absolute(),
+                options.image.absolute(),
+                options.out.absolute(),
             )
         )
     if options.command == "backend":
         return _guarded(_backend)
     if options.command == "addon":
-        folder = options.repository and Path(os.path.abspath(options.repository))
+        folder = options.repository and options.repository.absolute()
         return _guarded(lambda: _addon(options.this_machine, folder))
     if options.command == "doctor":
         return doctor.run()

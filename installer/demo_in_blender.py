@@ -34,6 +34,7 @@ _EXPORTS = (
 
 
 def show(text: str) -> None:
+    """Print a line at once."""
     print(f"{SHOWN}{text}", flush=True)
 
 
@@ -70,12 +71,20 @@ class Teller(threading.Thread):
 
 @contextmanager
 def told_progress(work: Any) -> Iterator[None]:
+    """Print the progress of the job under way while the body runs."""
     teller = Teller(work)
     teller.start()
     try:
         yield
     finally:
         teller.stop()
+
+
+def _operators() -> Any:
+    """The extension's operators, which Blender's own types do not know."""
+    import bpy
+
+    return bpy.ops.vividkeys  # type: ignore[attr-defined]
 
 
 def install_extension(archive: Path) -> None:
@@ -102,7 +111,7 @@ def make_performance(options: argparse.Namespace, work: Any) -> Any:
     # A machine that has just installed a gigabyte of packages reads them for the first time.
     preferences.start_seconds = 600.0
     with stage("Starting the backend"):
-        bpy.ops.vividkeys.connect_local()
+        _operators().connect_local()
 
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = FRAMES_PER_SECOND, 1.0
@@ -110,13 +119,13 @@ def make_performance(options: argparse.Namespace, work: Any) -> Any:
     scene.vividkeys.audio_file = str(options.audio)
     scene.vividkeys.image_file = str(options.image)
     with stage("Building the head from the photo"), told_progress(work):
-        bpy.ops.vividkeys.create_head(name="Head")
+        _operators().create_head(name="Head")
     tell_notice(work)
     head = bpy.data.objects["Head"]
     vertices, keys = len(head.data.vertices), len(head.data.shape_keys.key_blocks) - 1
     show(f"  {vertices} vertices, {keys} shape keys")
     with stage("Animating the head from the voice"), told_progress(work):
-        bpy.ops.vividkeys.animate()
+        _operators().animate()
     tell_notice(work)
     return head
 
@@ -129,11 +138,10 @@ def tell_notice(work: Any) -> None:
 
 
 def export_everything(folder: Path) -> None:
-    import bpy
-
+    """Export the performance in every format that the demo promises."""
     for kind, name in _EXPORTS:
         with stage(f"Writing {name}"):
-            bpy.ops.vividkeys.export(filepath=str(folder / name), format=kind)
+            _operators().export(filepath=str(folder / name), format=kind)
 
 
 def save_blend(path: Path) -> None:
@@ -145,10 +153,11 @@ def save_blend(path: Path) -> None:
             sound.pack()
     temporary = path.with_suffix(".part.blend")
     bpy.ops.wm.save_as_mainfile(filepath=str(temporary), copy=True, compress=True)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
-def film(head: Any, path: Path) -> None:
+def film(path: Path) -> None:
+    """Write the preview film of the open scene."""
     import bpy
 
     from . import preview_film
@@ -165,6 +174,7 @@ def film(head: Any, path: Path) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """The demo's part inside Blender, from installing the zip to the last file."""
     import bpy
 
     from . import preview_film
@@ -181,15 +191,16 @@ def run(options: argparse.Namespace) -> None:
         with stage("Writing head.blend"):
             save_blend(options.out / "head.blend")
         with stage("Rendering preview.mp4"):
-            film(head, options.out / "preview.mp4")
+            film(options.out / "preview.mp4")
     finally:
-        if bpy.ops.vividkeys.disconnect.poll():
-            bpy.ops.vividkeys.disconnect()
+        if _operators().disconnect.poll():
+            _operators().disconnect()
     if any(name == "shared" or name.startswith("blender_addon") for name in sys.modules):
         raise RuntimeError("the extension took code from the checkout instead of its own zip")
 
 
 def main() -> int:
+    """Run the demo's part; returns the exit status."""
     parser = argparse.ArgumentParser()
     for name in ("zip", "backend-python", "checkout", "audio", "image", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)

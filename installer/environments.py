@@ -131,11 +131,12 @@ def read_stamp(environment: Environment) -> dict[str, str]:
 
 
 def write_stamp(environment: Environment, stamp: dict[str, str]) -> None:
+    """Replace the stamp inside an environment."""
     write_whole(environment.stamp, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
 
 
 def wanted_stamp(
-    environment: Environment, files: tuple[str, ...], version: str, folder: Path = REQUIREMENTS
+    files: tuple[str, ...], version: str, folder: Path = REQUIREMENTS
 ) -> dict[str, str]:
     """What the stamp has to hold for these files."""
     return {"python": version, **{name: fingerprint(folder / name) for name in files}}
@@ -147,7 +148,7 @@ def is_ready(environment: Environment, files: tuple[str, ...]) -> bool:
     if version is None:
         return False
     stamp = read_stamp(environment)
-    wanted = wanted_stamp(environment, files, version)
+    wanted = wanted_stamp(files, version)
     return all(stamp.get(key) == value for key, value in wanted.items())
 
 
@@ -209,7 +210,7 @@ def ensure(environment: Environment, files: tuple[str, ...]) -> None:
         stamp = read_stamp(environment)
         if stamp.get("python") != version:
             stamp = {}
-        write_stamp(environment, {**stamp, **wanted_stamp(environment, files, version)})
+        write_stamp(environment, {**stamp, **wanted_stamp(files, version)})
 
 
 def _has_pip(environment: Environment) -> bool:
@@ -232,7 +233,7 @@ def _create(environment: Environment) -> None:
     if environment.folder.exists():
         # Renamed first: a removal that is interrupted leaves no half environment in the place.
         doomed = environment.folder.with_name(f"{environment.name}.old-{os.getpid()}")
-        os.replace(environment.folder, doomed)
+        environment.folder.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
     environment.folder_root.mkdir(parents=True, exist_ok=True)
     run_logged(
@@ -240,7 +241,7 @@ def _create(environment: Environment) -> None:
         f"{environment.name}: new environment, Python {search.found.version_text} "
         f"({search.found.source})",
         environment.log,
-        lambda line: None,
+        lambda _line: None,
         f"{shown(environment.folder)} could not be made.",
         search.advice() if os.name != "nt" else f"Look at {shown(environment.log)}.",
     )
@@ -256,7 +257,7 @@ def _try_imports(environment: Environment) -> None:
         [environment.interpreter, "-I", "-c", program],
         f"{environment.name}: first start",
         environment.log,
-        lambda line: None,
+        lambda _line: None,
         f"What was installed into {shown(environment.folder)} does not load.",
         f"Look at {shown(environment.log)}, mend the cause and run the same command again.",
     )

@@ -66,7 +66,7 @@ def write(folder: Path, targets: list[Target], root: Path = ROOT) -> list[Path]:
         }
         temporary = folder / f".{INDEX}.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(index, indent=2) + "\n", "utf-8")
-        os.replace(temporary, folder / INDEX)
+        temporary.replace(folder / INDEX)
     except OSError as error:
         raise SetupError(
             f"The repository {shown(folder)} cannot be written: {error.strerror or error}.",

@@ -6,7 +6,6 @@ For those who change a pin. uv asks the package index; installing needs pip alon
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -91,7 +90,7 @@ def run(folder: Path = REQUIREMENTS, compiled: Compile = compile_with_uv) -> int
             text = with_digests(path.read_text("utf-8"), digests)
             temporary = path.with_suffix(".tmp")
             temporary.write_text(text, "utf-8")
-            os.replace(temporary, path)
+            temporary.replace(path)
             pins = parse(text)
             count = sum(len(pin.digests) for pin in pins)
             say(f"{shown(path)}: {len(pins)} packages, {count} digests")

@@ -7,7 +7,6 @@ Runs inside Blender's module, 4.5 and later.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,4 +89,4 @@ def render(scene: Any, path: Path, progress: Callable[[float], None]) -> None:
         bpy.ops.render.render(animation=True)
     finally:
         bpy.app.handlers.render_write.remove(frame_written)
-    os.replace(temporary, path)
+    temporary.replace(path)

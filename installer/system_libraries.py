@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import ctypes.util
-import glob
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .exclusive import only_one
 from .failure import SetupError
@@ -44,8 +44,8 @@ LIBRARIES = (
 )
 _SOFTWARE_DRIVER = Library("swrast", "swrast_dri.so", "libgl1-mesa-dri", "mesa-dri-drivers", "mesa")
 _DRIVER_PATTERNS = (
-    "/usr/lib*/*/dri/*swrast*", "/usr/lib*/dri/*swrast*",
-    "/usr/lib*/*/libgallium*.so*", "/usr/lib*/libgallium*.so*",
+    "usr/lib*/*/dri/*swrast*", "usr/lib*/dri/*swrast*",
+    "usr/lib*/*/libgallium*.so*", "usr/lib*/libgallium*.so*",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def missing() -> list[Library]:
     if not sys.platform.startswith("linux"):
         return []
     absent = [library for library in LIBRARIES if not _can_open(library)]
-    if not any(glob.glob(pattern) for pattern in _DRIVER_PATTERNS):
+    if not any(any(Path("/").glob(pattern)) for pattern in _DRIVER_PATTERNS):
         absent.append(_SOFTWARE_DRIVER)
     return absent
 
@@ -125,11 +125,11 @@ def ensure() -> None:
             with suppress(SetupError):
                 run_logged(
                     [*rights, "apt-get", "update"], "system libraries: package lists", log,
-                    lambda line: None, sentence, step, quiet,
+                    lambda _line: None, sentence, step, quiet,
                 )  # fmt: skip
         run_logged(
             [*rights, *command], f"system libraries: {len(absent)} to install", log,
-            lambda line: None, sentence, step, quiet,
+            lambda _line: None, sentence, step, quiet,
         )  # fmt: skip
     left = missing()
     if left:

@@ -93,6 +93,7 @@ def this_system() -> str | None:
 
 
 def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -148,7 +149,7 @@ def fetch(wheels: list[Wheel]) -> None:
                 ],
                 f"wheel {number} of {len(wanted)} for the extension ({wheel.platform_tag})",
                 LOGS / "wheels.log",
-                lambda line: None,
+                lambda _line: None,
                 f"The wheel {wheel.file_name} is not in {shown(WHEELS)} and could not be had.",
                 f"Go online once, or put the file into {shown(WHEELS)} by hand; then run it again.",
             )  # fmt: skip
@@ -160,4 +161,4 @@ def fetch(wheels: list[Wheel]) -> None:
                     "Put the right file, checked against installer/wheels.py, into "
                     f"{shown(WHEELS)} by hand.",
                 )
-            os.replace(got, wheel.path)
+            got.replace(wheel.path)

@@ -19,12 +19,23 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-# Rooms whose annotations are checked at run time too: shapes and types of all that goes in and out.
-CHECKED = os.environ.get("VIVIDKEYS_CHECK_TYPES", "")
-if CHECKED:
+# Packages whose annotations can be checked at run time: shapes and types of all that goes in and
+# out. Left out are numba's kernels, which cannot be wrapped. VIVIDKEYS_CHECK_TYPES=all checks them
+# all, a list with commas some.
+CHECKABLE = (
+    "backend.audio", "backend.audio_to_mesh", "backend.evaluation", "backend.face",
+    "backend.heads", "backend.media", "backend.mesh_files", "backend.mesh_to_video.film",
+    "backend.mesh_to_video.frame", "backend.mesh_to_video.networks",
+    "backend.mesh_to_video.on_device", "backend.rasterize.fragments", "backend.rasterize.on_torch",
+    "backend.transfer", "backend.watch",
+)  # fmt: skip
+asked = os.environ.get("VIVIDKEYS_CHECK_TYPES", "")
+if asked:
     from jaxtyping import install_import_hook
 
-    install_import_hook(CHECKED.split(","), "beartype.beartype")
+    install_import_hook(
+        list(CHECKABLE) if asked == "all" else asked.split(","), "beartype.beartype"
+    )
 
 if importlib.util.find_spec("hypothesis") is not None:  # Blender's environments have none
     from hypothesis import HealthCheck, settings

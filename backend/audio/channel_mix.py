@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many channels become one without losing the voice.
+"""Mix channels to one without losing the voice.
 
 The plain mean is right for nearly every recording. It is wrong when a channel is dead (the
 voice would come out at half its level) and when two channels carry the same voice with opposite
@@ -12,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float32, Float64
 from numpy.typing import NDArray
 
-# A channel quieter than this share of the loudest one's level is dead: 1 % is -40 dB.
+# A channel is dead below this share of the loudest one's level: 1 % is -40 dB.
 _ALIVE_LEVEL = 0.01
-# Below this correlation with the loudest channel a channel holds the same sound upside down.
+# Below this correlation with the loudest channel a channel has the same sound inverted.
 _UPSIDE_DOWN = -0.5
-# The mean of the living channels may lose this share of their mean power before signs are looked
-# at: unrelated channels keep 1/n of it, so only a real cancellation comes below a quarter of that.
+# Polarity is examined if the mean of the living channels keeps less than this share of the power
+# that unrelated channels keep, 1/n: only a real cancellation loses that much.
 _CANCELLED = 0.25
 
 
@@ -36,31 +37,31 @@ class ChannelStatistics:
         self._sum = np.zeros(self.channels)
         self._products = np.zeros((self.channels, self.channels))
 
-    def add(self, block: NDArray[np.float32]) -> None:
-        """Take in a block of samples [frames, channels]."""
+    def add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
+        """Add a block of samples."""
         wide = block.astype(np.float64)
         self.frames += len(wide)
         self._sum += np.ones(len(wide)) @ wide  # sum(axis=0) is slow on narrow arrays
         self._products += wide.T @ wide
 
-    def covariance(self) -> NDArray[np.float64]:
-        """Covariance of the channels [channels, channels]; a constant offset does not count."""
+    def covariance(self) -> Float64[np.ndarray, "channels channels"]:
+        """Covariance of the channels; a constant offset does not count."""
         count = max(self.frames, 1)
         mean = self._sum / count
         covariance: NDArray[np.float64] = self._products / count - np.outer(mean, mean)
         return covariance
 
 
-def plain_mix(channels: int) -> NDArray[np.float32]:
-    """The mean of all channels, as weights [channels]."""
+def plain_mix(channels: int) -> Float32[np.ndarray, " channels"]:
+    """The weights of the plain mean of all channels."""
     return np.full(channels, 1.0 / channels, dtype=np.float32)
 
 
-def mix_weights(statistics: ChannelStatistics) -> NDArray[np.float32]:
-    """Weights [channels] whose weighted sum is the voice at its own level.
+def mix_weights(statistics: ChannelStatistics) -> Float32[np.ndarray, " channels"]:
+    """Weights whose weighted sum is the voice at its own level.
 
-    Dead channels get 0; the living share the sum evenly. If their mean would cancel, channels
-    that run against the loudest one are turned over.
+    Dead channels get 0, the others equal weights. If their mean would cancel, channels of
+    opposite polarity to the loudest one are inverted.
     """
     covariance = statistics.covariance()
     power = np.maximum(np.diag(covariance), 0.0)

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sound files as a stream of float32 blocks: libsndfile where it knows the format, else FFmpeg."""
+"""Decode sound files to a stream of float32 blocks, by libsndfile or otherwise FFmpeg."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import av
 import numpy as np
 import soundfile
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from backend.media.containers import Nameless, UnknownContainerError, open_container
+from backend.media.containers import Nameless, OpenFile, UnknownContainerError, open_container
 
 # Values per block over all channels: small enough to lose little where a broken file ends.
 _BLOCK_VALUES = 1 << 15
 
-# libsndfile's names of what it is trusted with; the rest of what it knows is decades old.
+# libsndfile's names of the formats that it may read; the others that it knows are decades old.
 _SOUND_FORMATS = frozenset(
     {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "MPEG", "NIST",
      "VOC"}
@@ -28,15 +28,15 @@ class CannotDecodeError(Exception):
 
 
 class NoSoundTrackError(CannotDecodeError):
-    """A container that was understood, without any sound in it."""
+    """A readable container without any sound in it."""
 
 
 class SoundStream:
-    """One sound as blocks [frames, channels]; read it once.
+    """One sound as blocks of samples, to be read once.
 
     `rate` in Hz and `channels` are known before the first block. After the last block
-    `broken_off` says whether the decoder stopped at damage or missed something that the header
-    had promised, and `frames` how many frames came.
+    `broken_off` says whether the decoder stopped at damage or found less than the header
+    announced, and `frames` is the number of frames that came.
     """
 
     rate: int
@@ -45,7 +45,7 @@ class SoundStream:
     broken_off: bool = False
     frames: int = 0
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Float32[np.ndarray, "frames channels"]]:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -53,10 +53,10 @@ class SoundStream:
 
 
 class _StraightThrough(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is read from front to back.
+    """A sound file that is read sequentially.
 
-    Where a file can seek, soundfile seeks to the current place after every read. For MP3 that
-    throws away the bits that a frame borrows from the ones before: each block starts distorted.
+    If a file can seek, soundfile seeks to the current position after every read. For MP3 that
+    discards the bit reservoir of the previous frames, and each block starts distorted.
     """
 
     def seekable(self) -> bool:
@@ -66,7 +66,7 @@ class _StraightThrough(soundfile.SoundFile):  # type: ignore[misc]
 class SoundfileStream(SoundStream):
     """WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF and others, by libsndfile."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         source.seek(0)
         try:
             self._file = _StraightThrough(Nameless(source))
@@ -81,7 +81,7 @@ class SoundfileStream(SoundStream):
         # A stream of unknown length reports a number near the largest one.
         self.declared_frames = frames if 0 <= frames < 1 << 52 else None
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Float32[np.ndarray, "frames channels"]]:
         size = max(64, _BLOCK_VALUES // self.channels)
         while True:
             try:
@@ -102,7 +102,7 @@ class SoundfileStream(SoundStream):
 class FfmpegStream(SoundStream):
     """AAC in MP4 and M4A, and the sound of films, by FFmpeg's libraries (PyAV)."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         self._decoded: Iterator[NDArray[np.float32]] = iter(())
         try:
             self._container = open_container(source)
@@ -130,8 +130,8 @@ class FfmpegStream(SoundStream):
     def _decode(self) -> Iterator[NDArray[np.float32]]:
         self.rate = self.channels = 0
         damaged_packets = 0
-        # FFmpeg brings every sample format to packed floats. Planar frames must not go to numpy:
-        # PyAV 18 counts their planes past the last one from eight channels on, and crashes.
+        # FFmpeg converts every sample format to packed floats. Planar frames must not go to numpy:
+        # from eight channels on, PyAV 18 reads past their last plane and crashes.
         to_packed_floats = av.AudioResampler(format="flt")
         packets = self._container.demux(self._track)
         while True:
@@ -145,7 +145,7 @@ class FfmpegStream(SoundStream):
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
-                # One bad packet is a click; a file of nothing else is not sound.
+                # One bad packet is a click; a file full of them is not sound.
                 damaged_packets += 1
                 if damaged_packets > 200 + self.frames // 256:
                     self.broken_off = True
@@ -168,7 +168,7 @@ class FfmpegStream(SoundStream):
                     self.frames += len(block)
                     yield block
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Float32[np.ndarray, "frames channels"]]:
         yield self._first
         yield from self._decoded
         if self.declared_frames is not None:
@@ -186,6 +186,6 @@ class FfmpegStream(SoundStream):
 
 
 def _packed_samples(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """The samples of a packed float frame as [frames, channels]."""
+    """The samples [frames, channels] of a packed float frame."""
     values = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
     return values.astype(np.float32, copy=False)

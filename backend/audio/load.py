@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any sound or film file, as a path or as bytes, to one channel of float32 at 16 kHz.
+"""Load any sound or film file, as a path or as bytes, as one channel of float32 at 16 kHz.
 
-The file is decoded, mixed and resampled in blocks, so that an hour of stereo costs little more
-memory than its result (230 MB). What cannot be used ends in a `VividKeysError` with a sentence
-and a next step; what can be used in part is used, and `Audio.warnings` says so.
+The file is decoded, mixed and resampled in blocks, so that an hour of stereo needs little more
+memory than its result (230 MB). An unusable file raises a `VividKeysError` with a sentence and a
+next step; a partly usable one is used, and `Audio.warnings` says so.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soxr
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from backend.audio.channel_mix import ChannelStatistics, mix_weights, plain_mix
@@ -28,33 +28,35 @@ from backend.audio.decode import (
     SoundStream,
 )
 from backend.audio.truncation import lacks_its_index, looks_broken_off
+from backend.media.containers import OpenFile
 from shared.errors import ErrorKind, VividKeysError
 
 SAMPLE_RATE = 16_000
 SHORTEST_SECONDS = 0.1
 LONGEST_SECONDS = 2 * 3600.0
 
-# Telephone speech has 8 kHz; below 2 kHz no speech is left. Above, studio gear ends at 768 kHz.
+# Telephone speech has 8 kHz; below 2 kHz no speech is left. Studio equipment goes up to 768 kHz.
 _LOWEST_RATE, _HIGHEST_RATE = 2_000, 1_000_000
 # A sample beyond this cannot come from a recording: 16- and 24-bit integers stored as floats
-# reach 8.4 million and are scaled back, more is treated like NaN.
+# reach 8.4 million and are scaled back; larger values are treated like NaN.
 _LARGEST_VALUE = 1e7
 _MOST_UNUSABLE_SHARE = 0.01
 _FORMATS = "WAV, FLAC, Ogg, Opus, MP3, AAC, M4A or AIFF file, or a film such as MP4, MOV or MKV"
 
-_Opener = Callable[[BinaryIO], SoundStream]
+_Opener = Callable[[OpenFile], SoundStream]
 
 
 @dataclass(frozen=True, eq=False)
 class Audio:
     """A voice, ready for the network.
 
-    `samples` float32 [N], one channel at `sample_rate` (always 16 kHz), finite, full scale = 1.
-    `sha256` is the hexadecimal digest of the source's bytes as they were given, `duration` the
-    length in seconds, `warnings` sentences for the user about what had to be mended.
+    samples   one channel at `sample_rate` (always 16 kHz), finite, full scale = 1
+    sha256    hexadecimal digest of the source's bytes as they were given
+    duration  seconds
+    warnings  sentences for the user about what had to be repaired
     """
 
-    samples: NDArray[np.float32]
+    samples: Float32[np.ndarray, " S"]
     sample_rate: int = SAMPLE_RATE
     sha256: str = ""
     duration: float = 0.0
@@ -69,11 +71,11 @@ class Audio:
 def load_audio(source: Path | bytes, *, name: str = "") -> Audio:
     """Decode `source` (a path, or the bytes of a file) to mono float32 at 16 kHz.
 
-    `name` is what error sentences call the sound; a path gives its own. Channels that carry
-    sound are averaged (a dead one does not count, one with opposite sign is turned over).
+    `name` is used for the sound in error sentences; a path has its own. Channels that carry sound
+    are averaged (a dead one is ignored, one of opposite polarity is inverted).
 
     Raises `VividKeysError`: bad_audio for a source that is missing, unreadable, empty, not
-    sound, without a sound track, shorter than 0.1 s or mostly not numbers; too_large beyond 2 h.
+    sound, without a sound track, shorter than 0.1 s or mostly NaN; too_large beyond 2 h.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         label = _quoted(name) if name else "The sound"
@@ -96,17 +98,17 @@ def load_audio(source: Path | bytes, *, name: str = "") -> Audio:
             return _load(file, label, name or path.name)
     except PermissionError as error:
         raise _bad(
-            f"{label} may not be read: permission denied.",
+            f"{label} cannot be read: permission denied.",
             "Change the file's permissions, or copy it to a folder of your own.",
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise _bad(
-            f"{label} could not be read: {reason}.", "Check the disk or network it lies on."
+            f"{label} could not be read: {reason}.", "Check the disk or network that it is on."
         ) from error
 
 
-def _load(file: BinaryIO, label: str, name: str) -> Audio:
+def _load(file: OpenFile, label: str, name: str) -> Audio:
     samples, warnings = _decode(file, label)
     if len(samples) < round(SHORTEST_SECONDS * SAMPLE_RATE):
         raise _bad(
@@ -123,8 +125,8 @@ def _load(file: BinaryIO, label: str, name: str) -> Audio:
     )
 
 
-def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]:
-    """The whole sound [N] at 16 kHz and what has to be said about it."""
+def _decode(file: OpenFile, label: str) -> tuple[NDArray[np.float32], list[str]]:
+    """The whole sound [S] at 16 kHz, and warnings about it."""
     best: _Decoded | None = None
     has_no_track = False
     openers: tuple[_Opener, ...] = (SoundfileStream, FfmpegStream)
@@ -145,7 +147,7 @@ def _decode(file: BinaryIO, label: str) -> tuple[NDArray[np.float32], list[str]]
             raise _bad(f"{label} has no sound track.", "Choose a file in which someone speaks.")
         if lacks_its_index(file):
             raise _bad(
-                f"{label} is broken off: the index that belongs at its end is missing.",
+                f"{label} is cut off: the index that belongs at its end is missing.",
                 "Copy or record it again; the recording was probably interrupted.",
             )
         raise _bad(
@@ -163,12 +165,12 @@ class _Decoded:
     values: int
 
 
-def _decode_with(opener: _Opener, file: BinaryIO, label: str) -> _Decoded:
-    """Decode with the plain mean; once more only if the channels turn out to need another mix."""
+def _decode_with(opener: _Opener, file: OpenFile, label: str) -> _Decoded:
+    """Decode with the plain mean; again only if the channels turn out to need another mix."""
     stream = opener(file)
     try:
         _check_rate(stream.rate, label)
-        # What the header says saves decoding two hours first; headers without a length exist.
+        # The header, if it has a length, saves decoding two hours first.
         if (stream.declared_frames or 0) > _longest_frames(stream.rate):
             raise _too_long(label)
         statistics = ChannelStatistics(stream.channels) if stream.channels > 1 else None
@@ -200,7 +202,7 @@ def _mix_and_resample(
         else None
     )
     longest = _longest_frames(stream.rate)
-    out = bytearray()  # grows in place, where a list of blocks would need the room twice
+    out = bytearray()  # grows in place, where a list of blocks would need twice the memory
     unusable = values = 0
     for block in stream.blocks():
         if stream.frames > longest:
@@ -221,12 +223,12 @@ def _mix_and_resample(
 
 
 def _checked(
-    decoded: _Decoded, file: BinaryIO, label: str
+    decoded: _Decoded, file: OpenFile, label: str
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Mend what can be mended, refuse the rest."""
+    """Repair the samples where possible, refuse them otherwise."""
     samples, warnings = decoded.samples, []
     if len(samples) == 0:
-        raise _bad(f"{label} holds no sound.", f"Choose a {_FORMATS}, with a voice in it.")
+        raise _bad(f"{label} contains no sound.", f"Choose a {_FORMATS}, with a voice in it.")
     if decoded.unusable:
         if decoded.unusable > _MOST_UNUSABLE_SHARE * decoded.values:
             share = decoded.unusable / decoded.values
@@ -239,15 +241,15 @@ def _checked(
         )
     if decoded.damaged or looks_broken_off(file):
         warnings.append(
-            f"{label} is broken off or damaged; the {len(samples) / SAMPLE_RATE:.1f} s that "
+            f"{label} is cut off or damaged; the {len(samples) / SAMPLE_RATE:.1f} s that "
             "could be read are used."
         )
     peak = float(max(samples.max(), -samples.min()))
     if peak > 2.0:  # a float file in integer units, or a mix far beyond full scale
         samples /= peak
-        warnings.append(f"{label} goes {peak:.3g} times over full scale and was turned down.")
+        warnings.append(f"{label} reaches {peak:.3g} times full scale and was turned down.")
     offset = float(samples.mean(dtype=np.float64))
-    if abs(offset) > 0.01:  # a constant is no sound, but it reads as loudness
+    if abs(offset) > 0.01:  # a constant is inaudible, but would count as loudness
         samples -= np.float32(offset)
     return samples, warnings
 
@@ -260,12 +262,12 @@ def _longest_frames(rate: int) -> int:
 def _check_rate(rate: int, label: str) -> None:
     if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise _bad(
-            f"{label} says that it has {rate} samples per second, which cannot hold speech.",
+            f"{label} claims {rate} samples per second, which cannot be speech.",
             "Export the sound again with 16,000 or 48,000 samples per second.",
         )
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: OpenFile) -> str:
     digest = hashlib.sha256()
     file.seek(0)
     while piece := file.read(1 << 20):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Log-mel features at 100 Hz, and their normalisation by what was heard before (`reference`).
+"""Log-mel features at 100 Hz, and their normalisation by the preceding audio (`reference`).
 
 Frame i is centred on sample i * 160 (i / 100 s). A frame holds 80 bands of a 25 ms window and
 twice 40 bands of a 12 ms window (2.5 ms before and after the centre) for the quick events. Every
-frame depends on its own samples only, so features of a piece of audio equal that piece of the
+frame depends on its own samples only, so the features of an excerpt equal that excerpt of the
 features of the whole.
 """
 
@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 import scipy.fft
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
@@ -23,7 +24,7 @@ COARSE_BANDS = 80
 FINE_BANDS = 40
 BANDS = COARSE_BANDS + 2 * FINE_BANDS
 _LOWEST, _HIGHEST = 20.0, 7600.0
-# Energy below this is silence to us: about -100 dB of full scale in a band.
+# Energy below this counts as silence: about -100 dB of full scale in a band.
 _FLOOR = 1e-6
 _SCALE = 3.0
 _LIMIT = 4.0
@@ -38,7 +39,7 @@ class _Filterbank:
 
 def _mel(frequency: NDArray[np.floating] | float) -> NDArray[np.float64]:
     """O'Shaughnessy's mel scale."""
-    return 2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0)
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0))
 
 
 @cache
@@ -73,11 +74,11 @@ def frame_count(sample_count: int) -> int:
 
 
 def log_mel(
-    samples: NDArray[np.float32], start: int = 0, stop: int | None = None
-) -> NDArray[np.float32]:
-    """Features [stop - start, 160] of mono 16 kHz `samples` [N] for frames start..stop-1.
+    samples: Float32[np.ndarray, " S"], start: int = 0, stop: int | None = None
+) -> Float32[np.ndarray, "T 160"]:
+    """Features of mono 16 kHz `samples` for frames start..stop-1.
 
-    What lies outside the clip counts as silence. Any range gives the same values as that slice of
+    Anything outside the clip counts as silence. Any range gives the same values as that slice of
     the whole.
     """
     total = frame_count(len(samples))
@@ -99,12 +100,14 @@ def log_mel(
     return features
 
 
-def level(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Loudness of each frame [T] in nats: log of the energy summed over the coarse bands."""
+def level(features: Float32[np.ndarray, "T 160"]) -> Float32[np.ndarray, " T"]:
+    """Loudness of each frame in nats: log of the energy summed over the coarse bands."""
     energies = np.exp(features[:, :COARSE_BANDS]) @ np.ones(COARSE_BANDS, np.float32)
     return np.asarray(np.log(energies), np.float32)
 
 
-def normalise(features: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features [T, 160] relative to reference means [T, 160], scaled and limited."""
-    return np.clip((features - mean) / np.float32(_SCALE), -_LIMIT, _LIMIT)
+def normalise(
+    features: Float32[np.ndarray, "T 160"], mean: Float32[np.ndarray, "T 160"]
+) -> Float32[np.ndarray, "T 160"]:
+    """Features relative to reference means, scaled and limited."""
+    return np.asarray(np.clip((features - mean) / np.float32(_SCALE), -_LIMIT, _LIMIT))

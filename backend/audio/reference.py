@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What average speech is, from what was heard before: the mean that features are taken from.
+"""The running mean of speech that is subtracted from features.
 
-Strictly causal, so that a voice that is still being spoken gives what the whole recording gives.
-Blocks of `BLOCK` frames are the unit: the mean for a block comes from the blocks before it, and
-from one second of a usual spectrum (the profile) as loud as what was heard, which is all there is
-at the beginning.
+It is strictly causal, so that a live voice gives the same result as the whole recording. The unit
+is a block of `BLOCK` frames: the mean for a block comes from the blocks before it, and from one
+second of an average spectrum (the profile) at the loudness of those blocks. At the beginning there
+is only the profile.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio.log_mel import BANDS, level
 
 BLOCK = 10
-# Blocks of the past that count.
+# Number of past blocks that count.
 HISTORY = 80
-# Blocks within 35 dB of the peak count as speech; the peak is the third loudest block, so that a
-# click or two do not set it.
+# Blocks within 35 dB of the peak count as speech; the peak is the third loudest block, so that one
+# or two clicks do not set it.
 _GATE = 35.0 / 10.0 * float(np.log(10.0))
 _PEAK_RANK = 3
-# The profile counts as so many frames.
+# The weight of the profile, in frames.
 _PROFILE_FRAMES = 100.0
-# Before anything was heard: the peak of speech at about -20 dB of full scale.
+# The peak assumed before any speech: about -20 dB of full scale.
 _USUAL_PEAK = 6.0
 # A past whose peak is quieter than about -65 dB of full scale is quiet rather than faint speech:
 # its mean is raised, so that faint noise does not look like speech.
@@ -31,10 +31,12 @@ _QUIET_PEAK = -4.3
 _ROWS = 64
 
 
-def block_sums(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sums [n, 160] over whole blocks of features [T, 160], and the loudest frame [n] of each.
+def block_sums(
+    features: Float32[np.ndarray, "T 160"],
+) -> tuple[Float32[np.ndarray, "N 160"], Float32[np.ndarray, " N"]]:
+    """Sums over whole blocks of features, and the level of the loudest frame of each.
 
-    Frames behind the last whole block are left out.
+    Frames after the last whole block are ignored.
     """
     count = len(features) // BLOCK
     whole = features[: count * BLOCK]
@@ -43,12 +45,14 @@ def block_sums(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
 
 
 def block_means(
-    sums: NDArray[np.float32], levels: NDArray[np.float32], profile: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The reference mean at the end of each block: [n + 1, 160], row k from blocks before k.
+    sums: Float32[np.ndarray, "N 160"],
+    levels: Float32[np.ndarray, " N"],
+    profile: Float32[np.ndarray, " 160"],
+) -> Float32[np.ndarray, "N+1 160"]:
+    """The reference mean at the end of each block; row k comes from the blocks before k.
 
-    `sums` [n, 160] and `levels` [n] as `block_sums` gives them, `profile` [160] relative to the
-    peak. Rows from `HISTORY` on depend on the last `HISTORY` blocks alone.
+    `sums` and `levels` are those of `block_sums`, `profile` is relative to the peak. Rows from
+    `HISTORY` on depend on the last `HISTORY` blocks alone.
     """
     count = len(sums)
     past = np.concatenate([np.full(HISTORY, -np.inf, np.float32), levels])
@@ -59,7 +63,7 @@ def block_means(
     loudest = np.where(np.arange(_PEAK_RANK) < unknown, np.float32(_USUAL_PEAK), loudest)
     peak = loudest.min(axis=1)
     means = np.empty((count + 1, BANDS), np.float32)
-    # Some rows at a time, each with its own band of the past: plain matrix products are quick.
+    # Some rows at a time, each with its own band of the past: plain matrix products are fast.
     for first in range(0, count + 1, _ROWS):
         rows = peak[first : first + _ROWS, None]
         reach = slice(first, first + len(rows) + HISTORY - 1)
@@ -74,13 +78,12 @@ def block_means(
 
 
 def frame_means(
-    before: NDArray[np.float32], means: NDArray[np.float32], first: int, stop: int
-) -> NDArray[np.float32]:
-    """The reference [stop - first, 160] of frames `first` to `stop`, counted from the beginning of
-    the block of `means[0]` [n + 1, 160]; `before` [160] is the mean of the block ahead of it.
+    before: Float32[np.ndarray, " 160"], means: Float32[np.ndarray, "N 160"], first: int, stop: int
+) -> Float32[np.ndarray, "T 160"]:
+    """The reference of frames `first` to `stop`, counted from the block of `means[0]`.
 
-    Within a block the reference goes in a straight line from the last mean to its own, so it never
-    jumps.
+    `before` is the mean of the block before that one. Within a block the reference is interpolated
+    linearly from the last mean to its own, so it never jumps.
     """
     index = np.arange(first, stop)
     block = index // BLOCK
@@ -89,8 +92,10 @@ def frame_means(
     return np.asarray(steps[block] + share * (steps[block + 1] - steps[block]))
 
 
-def references(features: NDArray[np.float32], profile: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The reference mean [T, 160] of every frame of a clip's features [T, 160]."""
+def references(
+    features: Float32[np.ndarray, "T 160"], profile: Float32[np.ndarray, " 160"]
+) -> Float32[np.ndarray, "T 160"]:
+    """The reference mean of every frame of a clip."""
     sums, levels = block_sums(features)
     means = block_means(sums, levels, profile)
     return frame_means(means[0], means, 0, len(features))

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a sound file say that it is longer than it is?
+"""Detect sound files that end before they should.
 
-The decoders play what is left of a broken-off file and do not mind; the person who waits for
-the last sentence does. Only cheap signs are read: size fields in the head, a flag in the tail.
+The decoders play the rest of a truncated file without an error, but its user misses the end. Only
+cheap signs are read: size fields in the header, a flag at the end.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from typing import BinaryIO
+
+from backend.media.containers import OpenFile
 
 _HEAD = 1 << 16
 _TAIL = 1 << 17
-# Files written to a pipe carry one of these in place of a size that was not known.
+# Files written to a pipe have one of these instead of a size that was not known.
 _SIZE_NOT_KNOWN = (0, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF, 0xFFFFFFFF - 36)
 
 
-def looks_broken_off(source: BinaryIO) -> bool:
-    """True where the container says that more should follow. Leaves `source` anywhere.
+def looks_broken_off(source: OpenFile) -> bool:
+    """Whether the container says that more should follow; moves `source`.
 
     Knows RIFF/WAVE (size of the data chunk), Ogg (last page not marked as the end) and MP3
     (byte count of the Xing or Info frame). False for everything else.
@@ -34,8 +35,8 @@ def looks_broken_off(source: BinaryIO) -> bool:
     return _mp3_is_short(head, size)
 
 
-def lacks_its_index(source: BinaryIO) -> bool:
-    """True for MP4, M4A and MOV without their 'moov' box, which recorders write at the end."""
+def lacks_its_index(source: OpenFile) -> bool:
+    """Whether an MP4, M4A or MOV lacks its 'moov' box, which recorders write at the end."""
     size = source.seek(0, io.SEEK_END)
     position = 0
     for count in range(1000):
@@ -58,7 +59,7 @@ def lacks_its_index(source: BinaryIO) -> bool:
     return False
 
 
-def _wave_is_short(source: BinaryIO, size: int) -> bool:
+def _wave_is_short(source: OpenFile, size: int) -> bool:
     position = 12
     for _ in range(200):  # chunks before 'data'; a file with more is not one to trust
         source.seek(position)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A recording to motion: piece by piece while it is made, or as a finished Take."""
+"""From a recording to motion: chunk by chunk as it is computed, or as a finished Take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 
 from backend.audio.load import SAMPLE_RATE, Audio
 from backend.audio_to_mesh.blinks import eyes_note, phrase_ends
@@ -31,12 +31,12 @@ __all__ = [
     "take_of_chunks",
 ]
 
-# Sound goes in pieces: a short one first, so that something is there quickly, and longer ones
-# later, which cost less. Seconds.
+# Sound is processed in pieces of these lengths, in seconds: a short one first, so that the first
+# result comes quickly, then longer ones, which cost less.
 _FIRST_PIECE, _PIECE = 4.0, 20.0
 
 
-def _pieces(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+def _pieces(samples: Float32[np.ndarray, " S"]) -> Iterator[Float32[np.ndarray, " P"]]:
     start, stop = 0, round(_FIRST_PIECE * SAMPLE_RATE)
     while start < len(samples):
         yield samples[start:stop]
@@ -52,9 +52,9 @@ def animate_chunks(
 ) -> Iterator[MotionChunk]:
     """Yield the animation piece by piece, in order, the first after about 4 s of audio.
 
-    Where the pieces are cut changes nothing (see `StreamingAnimator`). They come without
-    `settings.style`, which looks at the whole performance.
-    Raises VividKeysError(cancelled) soon after `watch` says so.
+    Where the sound is cut does not affect the motion (see `StreamingAnimator`). `settings.style`
+    is not applied, because it needs the whole performance.
+    Raises VividKeysError(cancelled) soon after `watch` is cancelled.
     """
     watch.check()
     neutral = None if face is None else speaking_landmarks(face)
@@ -69,10 +69,13 @@ def animate_chunks(
         yield chunk
 
 
-def _carrier(face: FaceMesh | None) -> tuple[NDArray[np.float32], NDArray[np.int32], list[str]]:
-    """The 468 landmarks a Take is made for, their triangles, and what to tell the user.
+def _carrier(
+    face: FaceMesh | None,
+) -> tuple[Float32[np.ndarray, "468 3"], Int32[np.ndarray, "F 3"], list[str]]:
+    """The landmarks that a Take is made for, their triangles, and warnings for the user.
 
-    A face's own triangles may run between finer vertices; the landmarks have theirs.
+    A face's own triangles may connect finer vertices, so the landmarks' triangles are the
+    template's.
     """
     template = load_template()
     if face is None:
@@ -106,10 +109,10 @@ def take_of_chunks(
     settings: AnimateSettings,
     face: FaceMesh | None,
 ) -> Take:
-    """The whole performance, styled, out of all the pieces that `animate_chunks` gave."""
+    """Join all chunks that `animate_chunks` gave into the whole performance, and style it."""
     neutral, triangles, warnings = _carrier(face)
     noted = asdict(settings)
-    # What the style turned stands in `meta["style"]`, also when it is turned later.
+    # The style has an entry of its own, `meta["style"]`, which later changes keep up to date.
     del noted["style"]
     frames = sum(len(chunk.weights) for chunk in chunks)
     ends = phrase_ends(audio.samples).tolist()

@@ -1,41 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stressed syllables, found while somebody speaks, and the grid that head motion lives on."""
+"""Stressed syllables, found in a stream, and the time grid of head motion."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int64
 from scipy import ndimage
 
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE, voice_and_speech
 
-# Head motion is made on a grid of its own; nothing in it is faster than a few hertz.
+# Head motion is generated on a grid of this rate (Hz); nothing in it is faster than a few hertz.
 GRID = 20
 
 # Frames at 100 Hz. Peaks of the envelope below about 6 Hz are syllables.
 _SMOOTH = np.exp(-0.5 * (np.arange(-12, 13) / 4.0) ** 2)
 _REACH = len(_SMOOTH) // 2
 _GAP, _HIGHEST_OF = 42, 10
-# What a syllable stands out from: the second before it.
+# A syllable is compared with the second before it.
 _PAST = 100
 _STANDS_OUT, _LOUD_ENOUGH, _LOUDEST = 1.15, 0.35, 1.5
 _BEFORE, AFTER = _PAST + _REACH, _HIGHEST_OF + _REACH
 
 
 class BeatStream:
-    """Frames at 100 Hz of syllables that stand out, and by how much (1: as loud as the voice)."""
+    """Finds stressed syllables: their frames at 100 Hz and heights (1: as loud as the voice)."""
 
     def __init__(self) -> None:
         self._levels = np.zeros(_BEFORE, np.float32)
-        self._next = 0  # frame that is judged next
+        self._next = 0  # the next frame to judge
         self._last = -_GAP
 
     def push(
-        self, levels: NDArray[np.float32], voice: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Beats that are certain now. `levels` are the next frames of `loudness`, `voice` the
-        next ones of `VoiceStream`; they need not reach equally far, but `voice` not farther than
-        the frames that `AFTER` more levels follow.
+        self, levels: Float32[np.ndarray, " T"], voice: Float64[np.ndarray, " N"]
+    ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, " B"]]:
+        """Frames and heights of the beats that are certain now.
+
+        `levels` are the next frames of `loudness`, `voice` the next ones of `VoiceStream`. They
+        need not extend equally far, but each frame of `voice` needs `AFTER` more levels after it;
+        ValueError otherwise.
         """
         self._levels = np.concatenate([self._levels, levels])
         count = len(voice)
@@ -70,10 +72,12 @@ class BeatStream:
         return np.array(frames, np.int64), np.array(heights, np.float64)
 
 
-def stressed_beats(level: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times [s] of the syllables that stand out and by how much (1 = as loud as the voice).
+def stressed_beats(
+    level: Float32[np.ndarray, " T"],
+) -> tuple[Float64[np.ndarray, " B"], Float64[np.ndarray, " B"]]:
+    """Times in seconds of the stressed syllables, and their heights (1: as loud as the voice).
 
-    `level` [N] is `loudness` at 100 Hz.
+    `level` is `loudness` at 100 Hz.
     """
     voice, _ = voice_and_speech(level)
     ended = np.concatenate([level, np.zeros(AFTER, np.float32)])
@@ -82,9 +86,9 @@ def stressed_beats(level: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDA
 
 
 def impulses_on_grid(
-    times: NDArray[np.float64], amounts: NDArray[np.float64], cells: int
-) -> NDArray[np.float64]:
-    """Impulses [cells, n] of `amounts` [B, n] at the turning points that belong to beats [B]."""
+    times: Float64[np.ndarray, " B"], amounts: Float64[np.ndarray, "B N"], cells: int
+) -> Float64[np.ndarray, "cells N"]:
+    """Impulses of `amounts` at the turning points that belong to beats at `times` (seconds)."""
     # A nod has its turning point a moment after the loudest point of the syllable.
     place = (times + 0.04) * GRID
     left = np.floor(place).astype(np.int64)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.audio_to_mesh.loudness import PHRASE_LOOK_AHEAD, PhraseStream, phrase_ends
 from shared.performance.eyes import EyeProcess, eye_weights
@@ -16,11 +16,11 @@ from shared.performance.redrawn_eyes import EyesNote
 __all__ = ["LOOK_AHEAD", "EyesStream", "blink_weights", "eyes_note", "phrase_ends"]
 
 LOOK_AHEAD = PHRASE_LOOK_AHEAD
-"""Seconds of sound after a frame that are heard before it is final, at most."""
+"""Most seconds of sound after a frame that are needed before it is final."""
 
 
 class EyesStream:
-    """Eyes for sound that comes in pieces of any size; `blinks` and `gaze` 0..3, 0 for none."""
+    """Eye motion for sound in pieces of any size; `blinks` and `gaze` 0..3, 0 for none."""
 
     def __init__(self, fps: float, seed: int, blinks: float = 1.0, gaze: float = 1.0) -> None:
         self._phrases = PhraseStream()
@@ -29,17 +29,17 @@ class EyesStream:
 
     @property
     def phrase_ends(self) -> list[float]:
-        """Seconds at which phrases ended so far."""
+        """Times in seconds at which phrases have ended so far."""
         return list(self._ends)
 
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Curves [n, 52] of the frames that are final now; `samples` [N] at 16 kHz."""
+    def push(self, samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, "T 52"]:
+        """Curves of the frames that are final now; `samples` at 16 kHz."""
         ends = self._phrases.push(samples)
         self._ends += ends.tolist()
         return self._eyes.push(ends, self._phrases.known_until)
 
-    def finish(self, frame_count: int) -> NDArray[np.float32]:
-        """The frames that are left of `frame_count` in all."""
+    def finish(self, frame_count: int) -> Float32[np.ndarray, "T 52"]:
+        """The remaining frames, up to `frame_count` in all."""
         ends = self._phrases.finish()
         self._ends += ends.tolist()
         known = self._eyes.push(ends, 0.0)
@@ -51,13 +51,13 @@ def blink_weights(
     fps: float,
     seed: int,
     strength: float,
-    phrase_ends: NDArray[np.float64],
+    phrase_ends: Float64[np.ndarray, " N"],
     gaze: float = 1.0,
-) -> NDArray[np.float32]:
-    """Eye curves [frame_count, 52]: blinks, gaze and lids; every other column is zero.
+) -> Float32[np.ndarray, "T 52"]:
+    """Eye curves of `frame_count` frames: blinks, gaze and lids; every other column is zero.
 
     `phrase_ends` are seconds (see `loudness.phrase_ends`). `strength` scales how often the eyes
-    blink, `gaze` how far they wander; 0 gives none of it. The same arguments give the same curves.
+    blink, `gaze` how far they wander; 0 turns it off. The same arguments give the same curves.
     """
     return eye_weights(frame_count, fps, seed, strength, gaze, phrase_ends)
 
@@ -65,6 +65,6 @@ def blink_weights(
 def eyes_note(
     frame_count: int, fps: float, seed: int, blinks: float, gaze: float, ends: Sequence[float]
 ) -> dict[str, Any]:
-    """What a Take notes under `meta["eyes"]`, so that its eyes can be drawn anew."""
+    """The entry `meta["eyes"]` of a Take, from which its eye motion can be generated again."""
     known = tuple(float(end) for end in ends)
     return EyesNote(seed, fps, blinks, gaze, 0, frame_count, known).as_meta()

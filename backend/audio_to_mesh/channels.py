@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What speech moves: the channels of the motion network and how they become the 52 ARKit weights.
+"""The channels of the motion network, and how they become the 52 ARKit weights.
 
 A channel drives one ARKit shape or a left and right pair alike.
 """
@@ -7,7 +7,7 @@ A channel drives one ARKit shape or a left and right pair alike.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from shared.arkit import ARKIT_NAMES, INDEX
 
@@ -34,7 +34,7 @@ CHANNEL: dict[str, int] = {name: number for number, name in enumerate(CHANNELS)}
 MOUTH_CHANNELS: tuple[int, ...] = tuple(range(10))
 FACE_CHANNELS: tuple[int, ...] = tuple(range(10, len(CHANNELS)))
 
-# Shapes that go along with a channel: the ring muscle of the eye lifts the cheek and the lid.
+# Shapes that follow a channel: the muscle around the eye lifts both the cheek and the lid.
 ALONG: dict[str, tuple[str, float]] = {"eyeSquint": ("cheekSquint", 0.6)}
 
 CLASSES: tuple[str, ...] = (
@@ -51,14 +51,14 @@ EVENTS: tuple[str, ...] = ("bilabial", "labiodental", "silence")
 
 
 def arkit_columns(name: str) -> tuple[int, ...]:
-    """ARKit columns of a channel: the shape itself, or its left and right."""
+    """ARKit columns of a channel: the shape itself, or its left and right version."""
     if name in INDEX:
         return (INDEX[name],)
     return (INDEX[f"{name}Left"], INDEX[f"{name}Right"])
 
 
-def spread_channels(curves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Channel curves [T, len(CHANNELS)] to ARKit weights [T, 52]; other columns are zero."""
+def spread_channels(curves: Float32[np.ndarray, "T C"]) -> Float32[np.ndarray, "T 52"]:
+    """ARKit weights from channel curves (in the order of `CHANNELS`); other columns are zero."""
     weights = np.zeros((len(curves), len(ARKIT_NAMES)), np.float32)
     for number, name in enumerate(CHANNELS):
         for column in arkit_columns(name):

@@ -8,7 +8,7 @@ these are constraints on the blended curves. The articulation teacher and the de
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio_to_mesh.channels import (
     CHANNEL,
@@ -19,7 +19,7 @@ from backend.audio_to_mesh.channels import (
 )
 from shared.arkit import INDEX
 
-# How far the jaw stays open behind sealed lips: mouthClose takes back all of it.
+# How far the jaw stays open behind sealed lips; mouthClose compensates all of it.
 SEALED_JAW = 0.35
 TUCKED_JAW = 0.12
 _SEAL_SHAPES = {"mouthPress": 0.25, "mouthRollLower": 0.14, "mouthRollUpper": 0.1}
@@ -29,8 +29,8 @@ _TUCK_SHAPES = {"mouthRollLower": 0.5, "mouthUpperUp": 0.15, "mouthShrugUpper": 
 _PARTED_SHAPES = {"jawOpen": 0.08, "mouthLowerDown": 0.04}
 
 
-def parted_pose(parted: float) -> NDArray[np.float32]:
-    """Channels [C] of a mouth that rests parted by `parted` (0 shut .. 1 about 3 mm)."""
+def parted_pose(parted: float) -> Float32[np.ndarray, " C"]:
+    """Channels of a mouth at rest with lips apart by `parted` (0 closed, 1 about 3 mm)."""
     pose = np.zeros(len(CHANNELS), np.float32)
     for name, value in _PARTED_SHAPES.items():
         pose[CHANNEL[name]] = value * min(max(parted, 0.0), 1.0)
@@ -38,19 +38,19 @@ def parted_pose(parted: float) -> NDArray[np.float32]:
 
 
 def apply_contacts(
-    curves: NDArray[np.float32],
-    seal: NDArray[np.float32],
-    tuck: NDArray[np.float32],
-    rest: NDArray[np.float32],
+    curves: Float32[np.ndarray, "T C"],
+    seal: Float32[np.ndarray, " T"],
+    tuck: Float32[np.ndarray, " T"],
+    rest: Float32[np.ndarray, " T"],
     amplitude: float = 1.0,
     parted: float = 0.0,
-) -> NDArray[np.float32]:
-    """Blended channel curves [T, C] and contact strengths [T] in 0..1 to ARKit weights [T, 52].
+) -> Float32[np.ndarray, "T 52"]:
+    """ARKit weights from blended channel curves and contact strengths in 0..1.
 
-    `seal` 1: lips together. The jaw keeps `SEALED_JAW` of its opening and mouthClose takes back
+    `seal` 1: lips together. The jaw keeps `SEALED_JAW` of its opening and mouthClose compensates
     exactly that (so mouthClose <= jawOpen always); what would part the lips fades out; rounding
     stays, because "boo" is rounded from its b on. `tuck` 1: lower lip under the upper teeth.
-    `rest` 1: the mouth is still, and shut unless this speaker's lips rest `parted` (0..1).
+    `rest` 1: the mouth is still, and closed unless this speaker's lips rest `parted` (0..1).
     `amplitude` scales what contact adds (0 adds nothing).
     """
     curves = curves.copy()
@@ -78,4 +78,4 @@ def apply_contacts(
         for name, value in shapes.items():
             for target in arkit_columns(name):
                 weights[:, target] += amplitude * value * strength
-    return np.clip(weights, 0.0, 1.0)
+    return np.asarray(np.clip(weights, 0.0, 1.0))

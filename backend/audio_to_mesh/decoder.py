@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the network's outputs to curves: smooth shapes, hard lip contact, a closed mouth in pauses.
 
-Everything here looks at most `BEHIND` frames back and `DecoderSettings.ahead` frames on, so curves
-can be made piece by piece with the very result of the whole.
+Everything here looks at most `BEHIND` frames back and `DecoderSettings.ahead` frames ahead, so
+decoding piece by piece gives exactly the result of decoding the whole.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int64
 
 from backend.audio_to_mesh.channels import CHANNEL, MOUTH_CHANNELS
 from backend.audio_to_mesh.contact import apply_contacts
@@ -18,23 +18,26 @@ from backend.audio_to_mesh.lip_motion import DrivenFace, hold_contact
 from shared.arkit import ARKIT_NAMES
 
 RATE = 100
-# How far a contact or a pause may go on behind its certain part, in frames.
+# How long a contact or a pause may last after its certain part, in frames.
 _LONGEST_TAIL = 60
 BEHIND = 100
 _PARTING = [CHANNEL[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
 
 
-def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _runs(
+    mask: Bool[np.ndarray, " T"],
+) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
     """First frames and ends (exclusive) of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return edges[::2], edges[1::2]
 
 
 def _reaches(
-    certain: NDArray[np.bool_], possible: NDArray[np.bool_], farthest: int
-) -> NDArray[np.bool_]:
-    """Possible frames with a certain one before them, with only possible ones between, and at
-    most `farthest` frames back.
+    certain: Bool[np.ndarray, " T"], possible: Bool[np.ndarray, " T"], farthest: int
+) -> Bool[np.ndarray, " T"]:
+    """Possible frames that are reached from a certain one.
+
+    It lies at most `farthest` frames before them, with only possible frames in between.
     """
     index = np.arange(len(certain))
     last_certain = np.maximum.accumulate(np.where(certain, index, -(10**9)))
@@ -43,16 +46,16 @@ def _reaches(
 
 
 def hysteresis(
-    score: NDArray[np.float32], on: float, off: float, early: int, gap: int, shortest: int
-) -> NDArray[np.bool_]:
-    """Frames [T] of events: runs of `score` >= off that hold a frame >= on.
+    score: Float32[np.ndarray, " T"], on: float, off: float, early: int, gap: int, shortest: int
+) -> Bool[np.ndarray, " T"]:
+    """Frames of events: runs of `score` >= off that contain a frame >= on.
 
     A run begins at most `early` frames before that frame and ends soon after it. Gaps of
-    at most `gap` frames are closed, then runs shorter than `shortest` frames dropped.
+    at most `gap` frames are closed, then runs shorter than `shortest` frames are dropped.
     """
     certain, possible = score >= on, score >= off
     late = _reaches(certain, possible, _LONGEST_TAIL)
-    active = late | _reaches(certain[::-1], possible[::-1], early)[::-1]
+    active: Bool[np.ndarray, " T"] = late | _reaches(certain[::-1], possible[::-1], early)[::-1]
     starts, ends = _runs(active)
     for end, start in zip(ends[:-1], starts[1:], strict=True):
         if start - end <= gap:
@@ -64,8 +67,8 @@ def hysteresis(
     return active
 
 
-def _widen_short(active: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
-    """Runs shorter than `shortest` frames grow evenly to that length."""
+def _widen_short(active: Bool[np.ndarray, " T"], shortest: int) -> Bool[np.ndarray, " T"]:
+    """Widen runs shorter than `shortest` frames evenly to that length."""
     wide = active.copy()
     for start, end in zip(*_runs(active), strict=True):
         missing = shortest - (end - start)
@@ -75,7 +78,7 @@ def _widen_short(active: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     return wide
 
 
-def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.float32]:
+def _ramps(active: Bool[np.ndarray, " T"], attack: int, release: int) -> Float32[np.ndarray, " T"]:
     """1 where active, with cosine ramps of `attack` frames before and `release` after."""
     index = np.arange(len(active))
     far = 10**9
@@ -85,7 +88,7 @@ def _ramps(active: NDArray[np.bool_], attack: int, release: int) -> NDArray[np.f
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0)), np.float32)
 
 
-def _smooth(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+def _smooth(values: Float32[np.ndarray, "T N"], length: int) -> Float32[np.ndarray, "T N"]:
     """Hann-weighted mean over `length` frames (odd, so that nothing is delayed), edges held."""
     if length <= 1 or len(values) == 0:
         return values.copy()
@@ -100,9 +103,9 @@ def _smooth(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
 
 
 def contacts(
-    events: NDArray[np.float32], settings: DecoderSettings
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Strengths of seal, tuck and rest [T] from event probabilities [T, 3]."""
+    events: Float32[np.ndarray, "T 3"], settings: DecoderSettings
+) -> tuple[Float32[np.ndarray, " T"], Float32[np.ndarray, " T"], Float32[np.ndarray, " T"]]:
+    """Strengths of seal, tuck and rest from event probabilities."""
     s = settings
     sealed = hysteresis(
         events[:, 0], s.seal_on, s.seal_off, s.seal_early, s.seal_gap, s.seal_shortest // 2
@@ -116,9 +119,11 @@ def contacts(
     return seal, tuck, np.asarray(trimmed, np.float32)
 
 
-def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
-    """Curves [T, C] before gains and contacts: what the branches say and, for lips and jaw, a
-    share of the pose that the phones lead one to expect.
+def blended(heard: Heard, settings: DecoderSettings) -> Float32[np.ndarray, "T C"]:
+    """Curves before gains and contacts.
+
+    They are the outputs of the branches, mixed for lips and jaw with a share of the pose that
+    the likely phones lead one to expect.
     """
     curves = _smooth(heard.curves, settings.smoothing)
     if curves is heard.curves:
@@ -130,11 +135,13 @@ def blended(heard: Heard, settings: DecoderSettings) -> NDArray[np.float32]:
 
 
 def _narrow(
-    curves: NDArray[np.float32], events: NDArray[np.float32], settings: DecoderSettings
+    curves: Float32[np.ndarray, "T C"],
+    events: Float32[np.ndarray, "T 3"],
+    settings: DecoderSettings,
 ) -> None:
     """Open the mouth less where a bilabial is possible but too unlikely for a seal; in place.
 
-    A closure that is missed then still shows as lips that approach each other.
+    A missed closure then still shows as lips that approach each other.
     """
     possible = _smooth(events[:, :1], settings.smoothing)
     share = 1.0 - settings.narrowing * np.clip(possible / settings.narrowed_at, 0.0, 1.0)
@@ -147,11 +154,11 @@ def decode(
     articulation: float = 1.0,
     parted: float = 0.0,
     face: DrivenFace | None = None,
-) -> NDArray[np.float32]:
-    """What is heard in T frames to ARKit weights and offset weights side by side: [T, 52 + K].
+) -> Float32[np.ndarray, "T N"]:
+    """ARKit weights and offset weights side by side: 52 + K columns.
 
     `articulation` scales how far the mouth moves; lips still meet on p, b and m, unless it is 0.
-    `parted` 0..1 is how far apart they rest in pauses. With a `face` the offsets close its lips
+    `parted` 0..1 is how far apart they rest in pauses. With a `face`, the offsets close its lips
     exactly where they touch.
     """
     if articulation <= 0.0:
@@ -166,14 +173,14 @@ def decode(
     offsets = _smooth(heard.offsets, settings.smoothing) * np.float32(articulation)
     if face is not None:
         hold = 1.0 - rest
-        offsets = hold_contact(offsets, weights, seal * hold, tuck * hold, face, RATE)
+        offsets = hold_contact(offsets, weights, seal * hold, tuck * hold, face, float(RATE))
     return np.concatenate([weights, offsets], axis=1)
 
 
 def at_frame_rate(
-    weights: NDArray[np.float32], first: int, start: int, stop: int, fps: float
-) -> NDArray[np.float32]:
-    """Frames start..stop-1 at `fps` from 100 Hz weights [T, n] whose row 0 is frame `first`."""
+    weights: Float32[np.ndarray, "frames N"], first: int, start: int, stop: int, fps: float
+) -> Float32[np.ndarray, "T N"]:
+    """Frames start..stop-1 at `fps`, from 100 Hz `weights` whose row 0 is frame `first`."""
     position = np.arange(start, stop, dtype=np.float64) * (RATE / fps) - first
     position = np.clip(position, 0.0, len(weights) - 1)
     below = np.minimum(position.astype(np.int64), max(len(weights) - 2, 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The decoder's values and the readable file in which they lie beside the weights they belong to.
+"""The decoder's settings, and the text file that holds them beside the weights they belong to.
 
-What ships, and what each value means, is in `backend/models/motion_decoder.toml`.
+The shipped values, and what each of them means, are in `backend/models/motion_decoder.toml`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAIN_GAINS = (1.0,) * len(CHANNELS)
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Thresholds on event probabilities; times in frames of 10 ms; one gain for each channel."""
+    """Thresholds on event probabilities, times in frames of 10 ms, and one gain per channel."""
 
     seal_on: float
     seal_off: float
@@ -54,13 +54,13 @@ class DecoderSettings:
 
     @property
     def ahead(self) -> int:
-        """Frames of the future that a frame depends on."""
+        """How many later frames a frame depends on."""
         seal = self.seal_early + self.seal_gap + self.seal_shortest + self.seal_attack + 1
         rest = self.rest_early + self.rest_shortest + self.rest_trim + self.rest_ramp + 1
         return max(seal, rest, self.smoothing // 2, self.expected_smoothing // 2, 2)
 
     def live(self) -> DecoderSettings:
-        """The same thresholds with less than .12 s of future, for a live performance."""
+        """The same thresholds with less than 0.12 s of look-ahead, for a live performance."""
         return replace(
             self,
             seal_early=2,
@@ -75,22 +75,21 @@ class DecoderSettings:
 
 @lru_cache(maxsize=1)
 def shipped_decoder() -> DecoderSettings:
-    """The values that ship. Raises VividKeysError(bad_file)."""
+    """The shipped settings. Raises VividKeysError(bad_file)."""
     return load_decoder(SHIPPED_DECODER)
 
 
 def decoder_beside(weights: Path) -> Path:
-    """Where the decoder's values of a weights file lie."""
+    """Path of the decoder settings that belong to a weights file."""
     return weights.with_name(f"{weights.stem}_decoder.toml")
 
 
 def decoder_of(weights: Path, described: str) -> DecoderSettings:
-    """The decoder's values that belong to weights.
+    """The decoder settings that belong to weights; their file lies beside the weights.
 
-    They lie beside them. `described`, the entry `decoder` of the weights' metadata, is the name of
-    that file; in old weights it holds the values themselves as JSON, and where it is empty those
-    that ship serve. Raises VividKeysError(bad_file), also where a file was moved away from its
-    weights.
+    `described`, the entry `decoder` of the weights' metadata, is the name of that file. In old
+    weights it holds the settings themselves as JSON; if it is empty, the shipped ones apply.
+    Raises VividKeysError(bad_file), also if the weights were moved without their settings.
     """
     beside = decoder_beside(weights)
     if beside.is_file():
@@ -101,7 +100,7 @@ def decoder_of(weights: Path, described: str) -> DecoderSettings:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"'{beside.name}' is not beside the motion weights '{weights.name}' it belongs to.",
-            "Put the two files into one folder.",
+            "Put the two files in the same folder.",
         )
     try:
         values = json.loads(described)
@@ -109,11 +108,11 @@ def decoder_of(weights: Path, described: str) -> DecoderSettings:
             values["gains"] = tuple(values["gains"])
         return replace(shipped_decoder(), **values)
     except (ValueError, TypeError) as problem:
-        raise _not_right(weights, str(problem)) from problem
+        raise _invalid(weights, str(problem)) from problem
 
 
 def load_decoder(path: Path) -> DecoderSettings:
-    """Read a file of values. Raises VividKeysError(bad_file) that names what is wrong in it."""
+    """Read a settings file. Raises VividKeysError(bad_file) that says what is wrong in it."""
     try:
         values = tomllib.loads(path.read_text("utf-8"))
         gains = values.pop("gains")
@@ -124,14 +123,14 @@ def load_decoder(path: Path) -> DecoderSettings:
         checked = {name: _number(name, values[name], kind) for name, kind in plain.items()}
         factors = tuple(float(_number(name, gains[name], "float")) for name in CHANNELS)
     except KeyError as problem:
-        raise _not_right(path, f"it lacks {problem}") from problem
+        raise _invalid(path, f"missing {problem}") from problem
     except (OSError, ValueError) as problem:
-        raise _not_right(path, str(problem)) from problem
+        raise _invalid(path, str(problem)) from problem
     return DecoderSettings(**checked, gains=factors)
 
 
 def save_decoder(settings: DecoderSettings, path: Path) -> None:
-    """Write values, with the explanations of those that ship. Raises OSError."""
+    """Write settings, with the comments of the shipped file. Raises OSError."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values |= dict(zip(CHANNELS, values.pop("gains"), strict=True))
     text = SHIPPED_DECODER.read_text("utf-8")
@@ -141,9 +140,16 @@ def save_decoder(settings: DecoderSettings, path: Path) -> None:
 
 
 def _check_names(found: Mapping[str, Any], wanted: Mapping[str, Any] | tuple[str, ...]) -> None:
-    missing, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    if missing or strange:
-        raise ValueError(f"it lacks {missing or 'nothing'} and has unknown {strange or 'nothing'}")
+    problems = [
+        f"{wrong} {', '.join(sorted(names))}"
+        for wrong, names in (
+            ("missing", set(wanted) - set(found)),
+            ("unknown", set(found) - set(wanted)),
+        )
+        if names
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def _number(name: str, value: Any, kind: str) -> Any:
@@ -151,12 +157,13 @@ def _number(name: str, value: Any, kind: str) -> Any:
         return value
     if kind == "float" and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    raise ValueError(f"{name} = {value} is no {'whole ' if kind == 'int' else ''}number")
+    wanted = "a whole number, 0 or more" if kind == "int" else "a finite number"
+    raise ValueError(f"{name} = {value} is not {wanted}")
 
 
-def _not_right(path: Path, problem: str) -> VividKeysError:
+def _invalid(path: Path, problem: str) -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_FILE,
-        f"The decoder's values in '{path.name}' are not right: {problem}.",
+        f"The decoder settings in '{path.name}' are invalid: {problem}.",
         "Correct the file, or install VividKeys again.",
     )

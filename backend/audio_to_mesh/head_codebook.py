@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two networks of the head: a codebook of short motions, and the choice among them.
+"""The two head-pose networks: a codebook of short motions, and the mapping that chooses among them.
 
 As in VividTalk (arXiv 2312.01841, section 3.2): a VQ-VAE learns a finite set of head motions, and
-a mapping network asks that set for motion by the sound and the pose so far, while the decoder
-stays as it is. Sizes, windows, the residual second level and the sampling are this project's
-choices; the paper leaves them open.
+a mapping network queries that set from the sound and the pose so far, while the decoder stays
+fixed. Sizes, windows, the residual second level and the sampling are this project's choices; the
+paper leaves them open.
 
 A window is `WINDOW` steps of the 20 Hz grid, and windows begin every `HOP` steps: each moment lies
 in two windows. A window's motion is [WINDOW, 6]: rotation and sway after each step relative to
@@ -16,15 +16,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 WINDOW, HOP = 12, 6
 # Degrees of pitch, roll and yaw, and metres of sway, that count as one.
 UNITS = (3.0, 3.0, 3.0, 0.012, 0.012, 0.012)
-# What the mapping network hears of a window: its surroundings from 0.4 s before its first frame
-# on, as loudness and speech (every other step) and stressed beats (every step). Later sound would
-# have to be waited for.
+# What the mapping network hears of a window: loudness and speech (every other step) and stressed
+# beats (every step), from 0.4 s before its first frame on. More of what follows would mean waiting
+# for it.
 HEARD_BEFORE, SOUND_AFTER, BEATS_AFTER = 8, 10, 12
 HEARD = 2 * HEARD_BEFORE + SOUND_AFTER + BEATS_AFTER
 
@@ -47,15 +48,15 @@ class HeadPoseShape:
 
 
 class Codebook(nn.Module):
-    """Two levels of `codes` vectors; the second holds what the first leaves over.
+    """Two levels of `codes` vectors; the second quantises the residual of the first.
 
     The vectors are moving averages of what was assigned to them (van den Oord et al. 2017,
     arXiv 1711.00937, appendix A.1), not trained by gradients.
     """
 
-    codes: Tensor
-    counts: Tensor
-    sums: Tensor
+    codes: Float32[Tensor, "2 N D"]
+    counts: Float32[Tensor, "2 N"]
+    sums: Float32[Tensor, "2 N D"]
 
     def __init__(self, shape: HeadPoseShape) -> None:
         super().__init__()
@@ -64,18 +65,20 @@ class Codebook(nn.Module):
         self.register_buffer("counts", torch.ones(size[:2]))
         self.register_buffer("sums", self.codes.clone())
 
-    def nearest(self, rest: Tensor, level: int) -> Tensor:
-        """Number [B] of the code of a level that is closest to `rest` [B, D]."""
+    def nearest(self, rest: Float32[Tensor, "B D"], level: int) -> Int64[Tensor, " B"]:
+        """Indices of the codes of a level that are closest to `rest`."""
         return torch.cdist(rest, self.codes[level]).argmin(dim=1)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Z [B, D] to chosen codes [B, 2] and their sum [B, D]."""
+    def forward(
+        self, z: Float32[Tensor, "B D"]
+    ) -> tuple[Int64[Tensor, "B 2"], Float32[Tensor, "B D"]]:
+        """Quantise `z`: the chosen codes, and their sums."""
         first = self.nearest(z, 0)
         second = self.nearest(z - self.codes[0][first], 1)
         return torch.stack([first, second], 1), self.codes[0][first] + self.codes[1][second]
 
-    def follow(self, z: Tensor, chosen: Tensor, decay: float) -> None:
-        """Move the codes towards the z [B, D] that chose them."""
+    def follow(self, z: Float32[Tensor, "B D"], chosen: Int64[Tensor, "B 2"], decay: float) -> None:
+        """Move the codes towards the rows of `z` that chose them."""
         rest = z
         for level in range(2):
             hits = functional.one_hot(chosen[:, level], self.codes.shape[1]).to(z.dtype)
@@ -85,8 +88,8 @@ class Codebook(nn.Module):
             self.codes[level].copy_(self.sums[level] / self.counts[level].clamp(min=1e-3)[:, None])
             rest = rest - before
 
-    def revive(self, z: Tensor, least: float) -> int:
-        """Replace codes used less than `least` times a batch by z [B, D] that are met; how many."""
+    def revive(self, z: Float32[Tensor, "B D"], least: float) -> int:
+        """Replace codes used less than `least` times per batch by rows of `z`; returns how many."""
         revived = 0
         rest = z
         for level in range(2):
@@ -124,32 +127,30 @@ class HeadPoseVae(nn.Module):
         )
         self.codebook = Codebook(shape)
 
-    def encode(self, motion: Tensor) -> Tensor:
-        """Motion [B, WINDOW, 6] to z [B, D]; form and size are seen apart, so calm counts too."""
+    def encode(self, motion: Float32[Tensor, "B T 6"]) -> Float32[Tensor, "B D"]:
+        """Encode windows; shape and magnitude go in separately, so that calm motion counts too."""
         flat = motion.flatten(1)
         size = flat.square().mean(1, keepdim=True).add(1e-4).sqrt()
-        z: Tensor = self.encoder(torch.cat([flat / size, size.log()], 1))
+        z: Float32[Tensor, "B D"] = self.encoder(torch.cat([flat / size, size.log()], 1))
         return z
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Sums of codes [B, D] to motion [B, WINDOW, 6]."""
+    def decode(self, codes: Float32[Tensor, "B D"]) -> Float32[Tensor, "B T 6"]:
+        """Decode sums of codes to windows of motion."""
         out = self.decoder(codes)
         motion: Tensor = out[:, :-1] * torch.exp(out[:, -1:].clamp(-6.0, 3.0))
         return motion.reshape(-1, WINDOW, 6)
 
-    def every_motion(self) -> Tensor:
-        """The motion of every pair of codes [codes * codes, WINDOW, 6], the second varying first.
+    def every_motion(self) -> Float32[Tensor, "N T 6"]:
+        """The motion of every pair of codes, the second varying fastest.
 
-        The pose space as a table: generating needs no decoder.
+        With the pose space as a table, generating motion needs no decoder.
         """
         first, second = self.codebook.codes
         return self.decode((first[:, None] + second[None]).flatten(0, 1))
 
 
 class HeadPoseMapping(nn.Module):
-    """What is heard, the two windows before, the pose so far and the head's style, to odds of the
-    next codes.
-    """
+    """Predicts the next codes from sound, the two previous windows, the pose so far and a style."""
 
     def __init__(self, shape: HeadPoseShape) -> None:
         super().__init__()
@@ -158,8 +159,8 @@ class HeadPoseMapping(nn.Module):
             nn.Linear(HEARD, state), nn.GELU(), nn.Linear(state, state), nn.GELU()
         )
         self.sound = nn.Linear(state, state)
-        # Rows of the first and second level of the last window, then of the one before it; one
-        # row more for 'there was none'.
+        # Rows for the first and second level of the last window, then of the one before it; one
+        # more row stands for 'there was none'.
         self.before = nn.ParameterList(
             nn.Parameter(torch.randn(codes + 1, state) * 0.3) for _ in range(4)
         )
@@ -171,11 +172,18 @@ class HeadPoseMapping(nn.Module):
         self.second = nn.Linear(state, codes)
 
     def forward(
-        self, heard: Tensor, before: Tensor, pose: Tensor, style: Tensor, first: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Heard [B, HEARD], before [B, 4] code numbers, pose [B, 6] at the window's first frame
-        in `UNITS`, style [B, 1] how lively the head is (0 as most, -1 calm, 1 lively), first [B]
-        the chosen first code: log odds of first and second codes [B, codes].
+        self,
+        heard: Float[Tensor, "B heard"],
+        before: Int64[Tensor, "B 4"],
+        pose: Float[Tensor, "B 6"],
+        style: Float[Tensor, "B 1"],
+        first: Int64[Tensor, " B"],
+    ) -> tuple[Float[Tensor, "B codes"], Float[Tensor, "B codes"]]:
+        """Logits of the first and of the second code.
+
+        `heard` has `HEARD` columns, `before` holds code indices, `pose` is the pose at the
+        window's first frame in `UNITS`, `style` how lively the head is (-1 calm, 0 average,
+        1 lively), and `first` the first code that was chosen.
         """
         total = self.sound(self.listen(heard)) + self.pose(pose) + self.style(style)
         for column, rows in enumerate(self.before):

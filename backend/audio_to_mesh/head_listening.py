@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the head hears: loudness, speech and stressed beats around each window of motion.
+"""The head's input: loudness, speech and stressed beats around each window of motion.
 
-In one direction, window by window, however the sound was cut; `HEAD_WAITS` after a window's first
-frame its sound is known.
+It is computed window by window, and how the sound is cut does not affect it. A window's sound is
+known `HEAD_WAITS` levels after its first frame.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
 
 from backend.audio_to_mesh.beats import AFTER, GRID, BeatStream, impulses_on_grid
@@ -18,21 +18,21 @@ from backend.audio_to_mesh.loudness import LOUDNESS_RATE, VoiceStream
 _CELL = LOUDNESS_RATE // GRID
 _WINDOW = HOP * _CELL
 HEAD_WAITS = 82
-"""Levels (at 100 Hz) after the first frame of a window that have to be there to choose it."""
+"""Levels (at 100 Hz) that must follow a window's first frame before its motion can be chosen."""
 # Cells on each side over which loudness and speech are smoothed.
 _SOFT = np.exp(-0.5 * np.arange(-2, 3) ** 2)
 _REACH = 2
 _BEHIND = (HEARD_BEFORE + _REACH) * _CELL
-# Levels that are worked on at once, so that an hour needs no more memory than a minute.
+# Levels that are processed at once, so that an hour needs no more memory than a minute.
 _PIECE = 60 * LOUDNESS_RATE
 
 
 class HeadListener:
-    """From levels that come in pieces to what the mapping network hears of each window."""
+    """Turns levels that arrive in pieces into the mapping network's input for each window."""
 
     def __init__(self) -> None:
         self._voices, self._beats = VoiceStream(), BeatStream()
-        # Frames from `_start` on.
+        # All three start at frame `_start`.
         self._levels = np.zeros(_BEHIND, np.float32)
         self._voice, self._active = np.ones(_BEHIND), np.zeros(_BEHIND, np.bool_)
         self._start = -_BEHIND
@@ -42,13 +42,13 @@ class HeadListener:
         self._last_voice = 1.0
         self.windows = 0
 
-    def push(self, levels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Rows [n, HEARD] of the windows that are certain now; `levels` at 100 Hz."""
+    def push(self, levels: Float32[np.ndarray, " T"]) -> Float64[np.ndarray, "N heard"]:
+        """Rows (`HEARD` columns) of the windows that are certain now; `levels` at 100 Hz."""
         rows = [np.zeros((0, HEARD))]
         levels = np.concatenate([self._waiting, levels])
         self._waiting = np.zeros(0, np.float32)
         if self._heard_levels + len(levels) < self.windows * _WINDOW + HEAD_WAITS:
-            # Nothing becomes certain: small pieces cost next to nothing.
+            # No window becomes certain, so small pieces cost next to nothing.
             self._waiting = levels
             return rows[0]
         for start in range(0, len(levels), _PIECE):
@@ -56,8 +56,8 @@ class HeadListener:
             rows.append(self._advance(piece, *self._voices.push(piece)))
         return np.concatenate(rows)
 
-    def finish(self, windows: int) -> NDArray[np.float64]:
-        """Rows of what is left, up to `windows` in all; after the sound comes silence."""
+    def finish(self, windows: int) -> Float64[np.ndarray, "N heard"]:
+        """The remaining rows, up to `windows` in all; silence follows the sound."""
         wanted = max(windows - self.windows, 0)
         waiting, self._waiting = self._waiting, np.zeros(0, np.float32)
         rows = [self._advance(waiting, *self._voices.push(waiting))]
@@ -73,10 +73,10 @@ class HeadListener:
 
     def _advance(
         self,
-        levels: NDArray[np.float32],
-        voice: NDArray[np.float64],
-        active: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
+        levels: Float32[np.ndarray, " T"],
+        voice: Float64[np.ndarray, " N"],
+        active: Bool[np.ndarray, " N"],
+    ) -> Float64[np.ndarray, "windows heard"]:
         self._heard_levels += len(levels)
         self._levels = np.concatenate([self._levels, levels])
         self._voice = np.concatenate([self._voice, voice])
@@ -114,17 +114,17 @@ class HeadListener:
         return rows
 
     @staticmethod
-    def _soft(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Frames to cells, smoothed; the cells at both ends that lack neighbours are left out."""
+    def _soft(values: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " cells"]:
+        """Smoothed means of cells, without the cells at both ends that lack neighbours."""
         cells = values.reshape(-1, _CELL).mean(axis=1)
-        smooth: NDArray[np.float64] = ndimage.correlate1d(
+        smooth: Float64[np.ndarray, " all"] = ndimage.correlate1d(
             cells, _SOFT / _SOFT.sum(), mode="constant"
         )
         return smooth[_REACH:-_REACH]
 
 
-def heard(level: NDArray[np.float32], windows: int) -> NDArray[np.float64]:
-    """What the mapping network hears [windows, HEARD] of `loudness` [N] at 100 Hz."""
+def heard(level: Float32[np.ndarray, " T"], windows: int) -> Float64[np.ndarray, "windows heard"]:
+    """The mapping network's input (`HEARD` columns) for `loudness` at 100 Hz."""
     listener = HeadListener()
     first = listener.push(level)[:windows]
     return np.concatenate([first, listener.finish(windows)])[:windows]

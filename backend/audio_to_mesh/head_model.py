@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shipped head-pose codebook: from loudness and a seed to a pose on the 20 Hz grid.
 
-What listens runs for as many windows at once as are known; the walk from window to window is a
-few small matrix products, in double precision, so that no rounding can make a clip that was cut
-in another way choose another code.
+The sound encoder runs on all known windows at once; the walk from window to window is a few small
+matrix products, in double precision, so that rounding cannot make a clip that was cut in another
+way choose another code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int64
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -35,7 +35,6 @@ from shared.errors import ErrorKind, VividKeysError
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "head_pose.safetensors"
 
-Array = NDArray[np.float64]
 
 _FADE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)[:, None] ** 2
 _ROWS = 12
@@ -49,16 +48,16 @@ class HeadPoseSettings:
     """How the codes are drawn and joined; kept in the weight file."""
 
     gain: float = 1.0
-    """On all motion: gives back what averaging two windows takes."""
+    """Factor on all motion; restores what averaging two windows takes away."""
     expansion: float = 0.0
-    """Lively windows are made livelier and calm ones calmer: the power of a window's own speed
-    that it is scaled by. Gives back the bursts that averaging takes."""
+    """Exponent of the speed of a window by which its motion is scaled: lively windows become
+    livelier and calm ones calmer. Restores the bursts that averaging takes away."""
     rest_seconds: float = 6.0
-    """Time in which a pose falls back to rest to a third, were nothing else to move it."""
+    """Time constant of a pose's decay towards rest."""
 
 
 class HeadPoseModel:
-    """Tables and matrices in memory. `HeadPoseModel.load()` reads the shipped ones."""
+    """The weights as tables and matrices. `HeadPoseModel.load()` reads the shipped ones."""
 
     def __init__(
         self, vae: HeadPoseVae, mapping: HeadPoseMapping, settings: HeadPoseSettings
@@ -74,10 +73,12 @@ class HeadPoseModel:
         scale = settings.gain * np.clip(speed, 0.1, 6.0) ** settings.expansion
         steps *= scale[:, None, None] * _FADE
         # Every window's share of the motion in the hop where it begins and in the one after.
-        self.begins: Array = np.ascontiguousarray(steps[:, :HOP])
-        self.ends: Array = np.ascontiguousarray(steps[:, HOP:])
-        self.begin_sums: Array = self.begins.sum(axis=1)
-        self.end_sums: Array = np.vstack([self.ends.sum(axis=1), np.zeros((1, 6))])
+        self.begins: Float64[np.ndarray, "N T 6"] = np.ascontiguousarray(steps[:, :HOP])
+        self.ends: Float64[np.ndarray, "N T 6"] = np.ascontiguousarray(steps[:, HOP:])
+        self.begin_sums: Float64[np.ndarray, "N 6"] = self.begins.sum(axis=1)
+        self.end_sums: Float64[np.ndarray, "M 6"] = np.vstack(
+            [self.ends.sum(axis=1), np.zeros((1, 6))]
+        )
         self.tables = _Tables(self.mapping)
 
     @classmethod
@@ -86,8 +87,8 @@ class HeadPoseModel:
         path = SHIPPED if path is None else path
         try:
             with safe_open(path, "pt") as stream:
-                about = stream.metadata() or {}
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+                about, names = stream.metadata() or {}, stream.keys()
+                tensors = {name: stream.get_tensor(name) for name in names}
             if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
                 raise ValueError("a weight is not a number")
             shape = HeadPoseShape(**json.loads(about["shape"]))
@@ -105,15 +106,15 @@ class HeadPoseModel:
 
     def choose(
         self,
-        level: NDArray[np.float32],
+        level: Float32[np.ndarray, " T"],
         windows: int,
         seed: int,
-        initial: Array,
+        initial: Float64[np.ndarray, " 6"],
         liveliness: float = 0.0,
-    ) -> NDArray[np.int64]:
-        """Numbers [windows] of code pairs, drawn window by window from what is heard.
+    ) -> Int64[np.ndarray, " windows"]:
+        """Indices of code pairs, drawn window by window from what is heard.
 
-        `initial` [6] is the pose of the first frame in degrees and metres. A longer clip of the
+        `initial` is the pose of the first frame in degrees and metres. A longer clip of the
         same sound begins with the same codes, up to the last second.
         """
         walk = HeadPoseWalk(self, seed, initial, liveliness)
@@ -121,16 +122,16 @@ class HeadPoseModel:
 
     def motion(
         self,
-        level: NDArray[np.float32],
+        level: Float32[np.ndarray, " T"],
         cells: int,
         seed: int,
-        initial: Array | None = None,
+        initial: Float64[np.ndarray, " 6"] | None = None,
         liveliness: float = 0.0,
-    ) -> Array:
-        """Pose [cells, 6] at `GRID` Hz relative to its first frame: degrees and metres of sway.
+    ) -> Float64[np.ndarray, "cells 6"]:
+        """Pose at `GRID` Hz relative to its first frame: degrees and metres of sway.
 
-        `level` [N] is `loudness` at 100 Hz; `initial` [6] the pose it goes on from (rest). The
-        pull towards rest counts from the true rest.
+        `level` is `loudness` at 100 Hz, `initial` the pose that the motion continues from (by
+        default rest). The pull towards rest is towards absolute rest, not towards `initial`.
         """
         start = np.zeros(6) if initial is None else np.asarray(initial, np.float64)
         walk = HeadPoseWalk(self, seed, start, liveliness)
@@ -146,41 +147,45 @@ class _Tables:
         self.codes = len(rows[0]) - 1
         pair = np.arange(self.codes**2)
         one, other = pair // self.codes, pair % self.codes
-        # What a pair adds as the last window and as the one before it; the last row: none.
+        # What a pair adds as the last window and as the one before it; the last row means 'none'.
         self.last = np.vstack([rows[0][one] + rows[1][other], rows[0][-1] + rows[1][-1]])
         self.older = np.vstack([rows[2][one] + rows[3][other], rows[2][-1] + rows[3][-1]])
-        self.pose: Array = net.pose.weight.detach().numpy()
-        self.style: Array = net.style.weight.detach().numpy()[:, 0]
+        self.pose: Float64[np.ndarray, "D 6"] = net.pose.weight.detach().numpy()
+        self.style: Float64[np.ndarray, " D"] = net.style.weight.detach().numpy()[:, 0]
         self.hidden, self.hidden_bias = _matrix(net.hidden)
         self.first, self.first_bias = _matrix(net.first)
         self.second, self.second_bias = _matrix(net.second)
-        self.given: Array = net.given.detach().numpy()
+        self.given: Float64[np.ndarray, "codes D"] = net.given.detach().numpy()
 
 
 class HeadPoseWalk:
     """One performance: windows drawn one after the other as they are heard, and joined."""
 
     def __init__(
-        self, model: HeadPoseModel, seed: int, initial: Array, liveliness: float = 0.0
+        self,
+        model: HeadPoseModel,
+        seed: int,
+        initial: Float64[np.ndarray, " 6"],
+        liveliness: float = 0.0,
     ) -> None:
         self._model = model
         (self._random,) = generators(seed, 0xC0DE, 1)
         self._keep = float(np.exp(-1.0 / (model.settings.rest_seconds * GRID)))
         self._style = model.tables.style * liveliness
-        self._pose: Array = initial / np.array(UNITS)
+        self._pose: Float64[np.ndarray, " 6"] = initial / np.array(UNITS)
         none = model.tables.codes**2
         self._before, self._before_that = none, none
-        self._last_ends: Array = np.zeros((1, HOP, 6))
-        # The pull towards rest acts on the whole pose, also on the one that it began with.
-        self._position: Array = self._pose.copy()
-        self._start: Array = np.array(initial, np.float64)
+        self._last_ends: Float64[np.ndarray, "1 T 6"] = np.zeros((1, HOP, 6))
+        # The pull towards rest acts on the whole pose, including the initial one.
+        self._position: Float64[np.ndarray, " 6"] = self._pose.copy()
+        self._start: Float64[np.ndarray, " 6"] = np.array(initial, np.float64)
 
-    def choose(self, rows: Array) -> NDArray[np.int64]:
-        """Numbers [n] of the code pairs of the next windows, whose sound is `rows` [n, HEARD]."""
+    def choose(self, rows: Float64[np.ndarray, "N heard"]) -> Int64[np.ndarray, " N"]:
+        """Indices of the code pairs of the next windows, whose sound is `rows`."""
         net, tables = self._model.mapping, self._model.tables
         sound = np.empty((len(rows), len(tables.hidden)))
         with torch.inference_mode():
-            # Rows by the dozen: the products of a matrix depend on how many rows it has.
+            # Always as many rows at a time: the rounding of a product depends on their number.
             for start in range(0, len(rows), _ROWS):
                 some = np.zeros((_ROWS, rows.shape[1]))
                 count = len(some[: len(rows) - start])
@@ -199,7 +204,7 @@ class HeadPoseWalk:
         pose, before, before_that = self._pose, self._before, self._before_that
         rest_of_last = ends[before]
         chosen = np.empty(len(rows), np.int64)
-        # Plain method calls on small arrays: this loop is all that a long clip waits for.
+        # Plain method calls on small arrays: this loop takes most of the time of a long clip.
         for window, (one, other) in enumerate(drawn):
             inner = tanh(sound[window] + last[before] + older[before_that] + to_pose.dot(pose))
             inner += tanh(hidden.dot(inner) + hidden_bias)
@@ -213,11 +218,11 @@ class HeadPoseWalk:
         self._pose, self._before, self._before_that = pose, before, before_that
         return chosen
 
-    def push(self, rows: Array) -> Array:
-        """The next poses [n * HOP, 6], relative to the first frame's, in degrees and metres.
+    def push(self, rows: Float64[np.ndarray, "N heard"]) -> Float64[np.ndarray, "T 6"]:
+        """The next poses relative to the first frame's, in degrees and metres; `HOP` per row.
 
-        The two windows that know a step share it by a raised cosine, so nothing jumps where one
-        takes over; the sum of the steps leaks slowly towards rest.
+        The two windows that cover a step are cross-faded by a raised cosine, so nothing jumps
+        between them; the sum of the steps leaks slowly towards rest.
         """
         if not len(rows):
             return np.zeros((0, 6))
@@ -232,7 +237,7 @@ class HeadPoseWalk:
             step += self._keep * position
             position = step
         self._position = position.copy()
-        result: Array = moved * np.array(UNITS) - self._start
+        result: Float64[np.ndarray, "T 6"] = moved * np.array(UNITS) - self._start
         return result
 
 
@@ -240,14 +245,16 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _matrix(layer: torch.nn.Linear) -> tuple[Array, Array]:
+def _matrix(
+    layer: torch.nn.Linear,
+) -> tuple[Float64[np.ndarray, "M N"], Float64[np.ndarray, " M"]]:
     return layer.weight.detach().numpy(), layer.bias.detach().numpy()
 
 
-def _draw(odds: Array, uniform: float) -> int:
-    """The code at which the running sum of the probabilities reaches `uniform` in 0..1."""
-    # Odds of these networks stay far below where exp overflows: their inputs are tanh.
-    total = np.exp(odds).cumsum()
+def _draw(logits: Float64[np.ndarray, " codes"], uniform: float) -> int:
+    """The code at which the cumulative probability reaches `uniform` in 0..1."""
+    # These logits stay far below where exp overflows, because the layer's inputs are tanh.
+    total = np.exp(logits).cumsum()
     return int(total.searchsorted(uniform * total[-1]))
 
 

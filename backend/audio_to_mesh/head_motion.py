@@ -2,9 +2,9 @@
 """Small head motion for a voice: codes of learned motion, smoothed, turned about the neck.
 
 The motion is drawn from the head-pose codebook (`head_model`), which was learned from tracked
-heads and from the process in `head_rhythm`. What is added here is geometry and safety: nothing
-jumps, nothing goes farther than the photo allows, rest at the first frame. Frames come while
-somebody still speaks, and how the sound was cut does not matter.
+heads and from the process in `head_rhythm`. This module adds geometry and limits: nothing jumps,
+nothing turns farther than the photo allows, and the first frame is at rest. It streams, and how
+the sound is cut does not affect the motion.
 
 Axes are Blender's and the face looks along -Y. Angles are Euler XYZ radians: +x nods down, +y
 tips the crown to the character's left, +z turns to the character's left.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.audio_to_mesh.beats import GRID
 from backend.audio_to_mesh.head_codebook import HOP
@@ -25,26 +25,26 @@ from backend.audio_to_mesh.head_rhythm import softly_limited
 from backend.audio_to_mesh.loudness import LOUDNESS_RATE, LoudnessStream
 
 _EASE_IN = 1.2
-_BEHIND, _AHEAD = 1, 2  # cells of the grid around a moment that its pose is made of
+_BEHIND, _AHEAD = 1, 2  # cells of the grid before and after a moment that its pose depends on
 _PIECE = 60 * 16_000
 
 LOOK_AHEAD = HEAD_WAITS / LOUDNESS_RATE + _AHEAD / GRID
-"""Seconds of sound after a frame that are heard before it is final, at most."""
+"""Most seconds of sound after a frame that are needed before it is final."""
 
-# The head turns about the neck, not about its own middle: this is the way from the joint to the
-# middle of the face in metres, shortened because part of it lies in the object that is moved.
+# The head turns about the neck, not about its own centre: the vector from the joint to the centre
+# of the face in metres, shortened because part of it lies within the object that is moved.
 _NECK_TO_FACE = (0.0, -0.045, 0.05)
 
-Curves = tuple[NDArray[np.float32], NDArray[np.float32]]
+Curves = tuple[Float32[np.ndarray, "T 3"], Float32[np.ndarray, "T 3"]]
+"""Rotation (radians) and translation (metres)."""
 
 
 class HeadMotionStream:
-    """Head motion for sound that comes in pieces of any size.
+    """Head motion for sound in pieces of any size.
 
-    `initial` is the rotation of frame 0 that the motion goes on from (radians; rest unless given),
-    `strength` scales what is added to it (0 adds nothing at all), `liveliness` chooses among calm
-    (-1) and lively (1) heads. Raises VividKeysError(bad_file) when the weights are missing or
-    damaged.
+    `initial` is the rotation of frame 0 that the motion continues from (radians; by default rest),
+    `strength` scales what is added to it (0 adds nothing at all), `liveliness` goes from calm (-1)
+    to lively (1) heads. Raises VividKeysError(bad_file) when the weights are missing or damaged.
     """
 
     def __init__(
@@ -63,16 +63,14 @@ class HeadMotionStream:
         if strength:
             start = np.concatenate([np.degrees(initial), np.zeros(3)])
             self._walk = HeadPoseWalk(model or shipped_model(), seed, start, liveliness)
-        # Poses on the grid from `_first_cell` on; before the first there is the first.
+        # Poses on the grid from `_first_cell` on; the first one also stands in for those before it.
         self._cells = np.zeros((_BEHIND + 1, 6))
         self._first_cell = -_BEHIND
         self._samples = 0
         self.frames = 0
 
-    def push(self, samples: NDArray[np.float32]) -> Curves:
-        """Rotation [n, 3] (radians) and translation [n, 3] (metres) of the frames that are final
-        now; `samples` [N] at 16 kHz.
-        """
+    def push(self, samples: Float32[np.ndarray, " S"]) -> Curves:
+        """Rotation and translation of the frames that are final now; `samples` at 16 kHz."""
         parts = [self._given(0)]
         for start in range(0, len(samples), _PIECE):
             piece = samples[start : start + _PIECE]
@@ -86,7 +84,7 @@ class HeadMotionStream:
         return _joined(parts)
 
     def finish(self, frame_count: int) -> Curves:
-        """The frames that are left of `frame_count` in all; after the sound comes silence."""
+        """The remaining frames, up to `frame_count` in all; silence follows the sound."""
         parts = [self._given(0)]
         if self._walk is not None and frame_count > self.frames:
             rows = self._listener.push(self._loudness.finish())
@@ -101,22 +99,22 @@ class HeadMotionStream:
         return _joined([(rotation, translation), self._given(count)])
 
     def _given(self, count: int) -> Curves:
-        """Frames without any motion of their own."""
+        """Frames at the initial pose, which are all there is when the strength is 0."""
         count = max(count, 0) if self._walk is None else 0
         self.frames += count
         rotation = np.tile(np.array(self._initial, np.float32), (count, 1))
         return rotation, _about_the_neck(rotation).astype(np.float32)
 
-    def _walked(self, poses: NDArray[np.float64]) -> Curves:
+    def _walked(self, poses: Float64[np.ndarray, "cells 6"]) -> Curves:
         self._cells = np.concatenate([self._cells, poses])
-        # The last cell needs `_AHEAD` more behind it: frames in the cell before them are final.
+        # A cell needs `_AHEAD` more after it; frames up to the last cell that has them are final.
         last = self._first_cell + len(self._cells) - 1 - _AHEAD
         until = max(math.ceil((last + 1) / GRID * self._fps - 1e-9), self.frames)
         time = np.arange(self.frames, until) / self._fps
         cell = np.minimum(np.floor(time * GRID + 1e-9).astype(np.int64), last)
         share = np.clip(time * GRID - cell, 0.0, 1.0)[:, None]
         at = cell - self._first_cell
-        # A cubic B-spline: smooth, of bounded reach, and closed for what is fast.
+        # A cubic B-spline: smooth, with bounded support, and a low-pass filter.
         around = [self._cells[at + offset] for offset in range(-_BEHIND, _AHEAD + 1)]
         weights = (
             (1.0 - share) ** 3,
@@ -140,7 +138,7 @@ class HeadMotionStream:
 
 
 def head_motion(
-    samples: NDArray[np.float32],
+    samples: Float32[np.ndarray, " S"],
     fps: float,
     frame_count: int,
     seed: int,
@@ -150,10 +148,10 @@ def head_motion(
     liveliness: float = 0.0,
     model: HeadPoseModel | None = None,
 ) -> Curves:
-    """Rotation [frame_count, 3] (radians) and translation [frame_count, 3] (metres).
+    """Rotation (radians) and translation (metres) of `frame_count` frames.
 
-    `samples` [N] at 16 kHz; for the rest see `HeadMotionStream`. The same arguments give the same
-    motion; a longer clip of the same sound begins like it, up to the last `LOOK_AHEAD`.
+    `samples` at 16 kHz; for the other arguments see `HeadMotionStream`. The same arguments give
+    the same motion; a longer clip of the same sound begins with it, up to the last `LOOK_AHEAD`.
     """
     stream = HeadMotionStream(
         fps, seed, strength, initial=initial, liveliness=liveliness, model=model
@@ -162,12 +160,14 @@ def head_motion(
     return rotation[:frame_count], translation[:frame_count]
 
 
-def _joined(parts: list[Curves]) -> Curves:
+def _joined(
+    parts: list[tuple[Float32[np.ndarray, "_ 3"], Float32[np.ndarray, "_ 3"]]],
+) -> Curves:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _about_the_neck(rotation: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far the middle of the face moves [T, 3] when the head turns in its joint."""
+def _about_the_neck(rotation: Float32[np.ndarray, "T 3"]) -> Float64[np.ndarray, "T 3"]:
+    """Displacement in metres of the centre of the face when the head turns about the neck."""
     pitch, roll, yaw = rotation.astype(np.float64).T
     x, y, z = _NECK_TO_FACE
     # Euler XYZ: first about X, then Y, then Z.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the network makes of sound, before contacts and poses are decided."""
+"""The network's output for a stretch of sound, before contacts and poses are decided."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio_to_mesh.channels import CHANNELS, EVENTS
 from backend.audio_to_mesh.speaker import OFFSETS
@@ -15,18 +15,18 @@ from backend.audio_to_mesh.speaker import OFFSETS
 
 @dataclass(frozen=True)
 class Heard:
-    """What the network makes of a stretch of sound, at 100 Hz.
+    """The network's output for a stretch of sound, at 100 Hz.
 
-    curves   [T, C] in 0..1, as the branches say
-    expected [T, C] in 0..1, the mean pose of the phones that it could be
-    events   [T, 3] probabilities of bilabial, labiodental and silence
-    offsets  [T, K] of the lip region, in units of the basis
+    curves   in 0..1, as the branches predict them
+    expected in 0..1, the mean pose of the phones that it could be
+    events   probabilities of bilabial, labiodental and silence
+    offsets  of the lip region, in units of the basis
     """
 
-    curves: NDArray[np.float32]
-    expected: NDArray[np.float32]
-    events: NDArray[np.float32]
-    offsets: NDArray[np.float32]
+    curves: Float32[np.ndarray, "T C"]
+    expected: Float32[np.ndarray, "T C"]
+    events: Float32[np.ndarray, "T 3"]
+    offsets: Float32[np.ndarray, "T K"]
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -42,7 +42,7 @@ class Heard:
 
     @staticmethod
     def join(parts: Sequence[Heard]) -> Heard:
-        """Stretches in a row."""
+        """Concatenate consecutive stretches."""
         return Heard(
             np.concatenate([part.curves for part in parts]),
             np.concatenate([part.expected for part in parts]),
@@ -59,7 +59,7 @@ def no_frames() -> Heard:
 
 
 def silent_frames(count: int) -> Heard:
-    """Nobody speaks: certain silence, a mouth at rest."""
+    """Certain silence, with the mouth at rest."""
     channels = np.zeros((count, len(CHANNELS)), np.float32)
     events = np.zeros((count, len(EVENTS)), np.float32)
     events[:, EVENTS.index("silence")] = 1.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ARKit curves and contacts stand for on a face, in time: lips that meet, press and peel.
+"""How lips move for ARKit curves and contacts on a given face: they meet, press and peel apart.
 
 Lips that part are sticky: the middle opens with the release, the corners are peeled apart over
 the next moments, so a frame depends on those before it.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 
 from backend.audio_to_mesh.lip_offsets import offset_targets
 from backend.audio_to_mesh.speaker import IDENTITY_SIZE
@@ -25,33 +25,32 @@ from backend.face.lip_contact import (
     lip_shapes,
 )
 
-Singles = NDArray[np.float32]
-
-# Seconds in which the hold of a pair on the other fades: middle, and more at the corners.
+# Time constants in seconds with which a lip pair's hold fades: in the middle, and how much more
+# at the corners.
 _LETS_GO, _STICKS = 0.006, 0.05
-# A pair begins to meet at this hold and meets exactly from that one on.
+# A pair begins to meet at the first hold and meets exactly from the second on.
 _TOUCHES, _MEETS = 0.2, 0.7
 _USUAL_PRESS = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class DrivenFace:
-    """A face to be driven: identity [8] in standard deviations, neutral [468,3] metres."""
+    """A face to be driven: identity in standard deviations, neutral landmarks in metres."""
 
-    identity: Singles
-    neutral: NDArray[np.float64]
+    identity: Float32[np.ndarray, " 8"]
+    neutral: Float64[np.ndarray, "468 3"]
     lips: LipShapes
 
 
-def face_of(identity: NDArray[np.floating]) -> DrivenFace:
-    """A face of these coefficients; takes some 20 ms, so keep it."""
+def face_of(identity: Float[np.ndarray, " 8"]) -> DrivenFace:
+    """The face with these identity coefficients; takes about 20 ms, so keep it."""
     neutral = landmarks_of(identity)
     lips = lip_shapes(neutral, landmark_basis(neutral))
     return DrivenFace(np.asarray(identity, np.float32), neutral, lips)
 
 
-def face_with(neutral: NDArray[np.floating]) -> DrivenFace:
-    """The face that has these neutral landmarks [468,3]; takes some 20 ms, so keep it."""
+def face_with(neutral: Float[np.ndarray, "468 3"]) -> DrivenFace:
+    """The face with these neutral landmarks in metres; takes about 20 ms, so keep it."""
     landmarks = np.asarray(neutral, np.float64)
     lips = lip_shapes(landmarks, landmark_basis(landmarks))
     return DrivenFace(identity_coefficients(landmarks), landmarks, lips)
@@ -63,10 +62,10 @@ def mean_face() -> DrivenFace:
     return face_of(np.zeros(IDENTITY_SIZE, np.float32))
 
 
-def zipped(seal: Singles, fps: float) -> Singles:
-    """How far each of the nine lip pairs is closed, [T,9], for a seal [T] in 0..1.
+def zipped(seal: Float32[np.ndarray, " T"], fps: float) -> Float32[np.ndarray, "T 9"]:
+    """How far each of the nine lip pairs is closed, for a seal in 0..1.
 
-    Follows the seal at once as it closes; as it opens, the nearer to the corner the later.
+    It follows the seal at once as that closes; as it opens, the pairs near the corners are last.
     """
     lasting = _LETS_GO + _STICKS * CORNER_NEARNESS.astype(np.float64)
     time = np.arange(len(seal), dtype=np.float64)[:, None] / (fps * lasting)
@@ -79,16 +78,15 @@ def zipped(seal: Singles, fps: float) -> Singles:
 
 def driven_lips(
     shapes: LipShapes,
-    weights: Singles,
-    seal: Singles,
-    tuck: Singles,
+    weights: Float32[np.ndarray, "T 52"],
+    seal: Float32[np.ndarray, " T"],
+    tuck: Float32[np.ndarray, " T"],
     fps: float,
-    press: Singles | None = None,
-) -> Singles:
-    """Displacement [T,L,3] in metres of `lip_contact.lip_region()`.
+    press: Float32[np.ndarray, " T"] | None = None,
+) -> Float32[np.ndarray, "T L 3"]:
+    """Displacement in metres of `lip_contact.lip_region()`.
 
-    `weights` [T,52]; `seal` and `tuck` [T] in 0..1; `press` [T] 0..1, by default that of a usual
-    closure.
+    `seal`, `tuck` and `press` are in 0..1; `press` is by default that of a usual closure.
     """
     if press is None:
         press = np.float32(_USUAL_PRESS) * seal
@@ -97,18 +95,25 @@ def driven_lips(
     return contact_pose(shapes, weights, zipped(seal, fps), press, np.asarray(tucked, np.float32))
 
 
-def linear_lips(shapes: LipShapes, weights: Singles) -> Singles:
-    """Displacement [T,L,3] in metres that the weights [T,52] alone give."""
+def linear_lips(
+    shapes: LipShapes, weights: Float32[np.ndarray, "T 52"]
+) -> Float32[np.ndarray, "T L 3"]:
+    """Displacement in metres of the lip region by the weights alone."""
     return linear_pose(shapes, weights)
 
 
 def hold_contact(
-    offsets: Singles, weights: Singles, seal: Singles, tuck: Singles, face: DrivenFace, fps: float
-) -> Singles:
-    """Offset weights [T,K] with what contact asks for, exactly, while lips touch.
+    offsets: Float32[np.ndarray, "T K"],
+    weights: Float32[np.ndarray, "T 52"],
+    seal: Float32[np.ndarray, " T"],
+    tuck: Float32[np.ndarray, " T"],
+    face: DrivenFace,
+    fps: float,
+) -> Float32[np.ndarray, "T K"]:
+    """Offset weights corrected so that contact is exact while the lips touch.
 
-    A network answers with averages, which never quite close a mouth: where lips meet, press and
-    peel apart the offsets follow from the weights [T,52] and contacts [T] themselves.
+    A network predicts averages, which never quite close a mouth: where lips meet, press and peel
+    apart, the offsets are computed from the weights and contacts themselves.
     """
     closure = zipped(seal, fps)
     held = closure.max(axis=1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lips do beyond ARKit's shapes, as a sum of a dozen fields.
+"""What the lips do beyond ARKit's shapes, as a sum of a dozen displacement fields.
 
-The network says how much of each field there is; the fields themselves are scaled to the face.
+The network predicts the weight of each field; the fields themselves are scaled to the face.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 
 from backend.face.lip_contact import lip_metric, lip_region
 from backend.face.lip_fields import (
@@ -22,14 +22,12 @@ from backend.face.lip_fields import (
 
 __all__ = ["OFFSETS_PATH", "OFFSET_COUNT", "offset_basis", "offset_scale", "offset_targets"]
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
 
 @lru_cache(maxsize=1)
-def _solver() -> Floats:
-    """From offsets of the region on the mean face [L*3] to weights: [L*3,K], least squares in
-    `lip_metric`.
+def _solver() -> Float64[np.ndarray, "N K"]:
+    """Matrix from offsets of the lip region on the mean face to weights.
+
+    Least squares in `lip_metric`.
     """
     basis = template_basis()[:, lip_region()].reshape(OFFSET_COUNT, -1)
     weighted = basis @ lip_metric()
@@ -37,10 +35,13 @@ def _solver() -> Floats:
 
 
 def offset_targets(
-    driven: NDArray[np.floating], linear: NDArray[np.floating], neutral: NDArray[np.floating]
-) -> Singles:
-    """Weights [T,K] that bring the linear lips closest to the driven ones, both [T,L,3] in
-    metres on the face with these neutral landmarks [468,3].
+    driven: Float[np.ndarray, "T L 3"],
+    linear: Float[np.ndarray, "T L 3"],
+    neutral: Float[np.ndarray, "468 3"],
+) -> Float32[np.ndarray, "T K"]:
+    """Weights that bring the linear lips closest to the driven ones.
+
+    Both are displacements in metres on the face with these neutral landmarks.
     """
     away = (driven - linear).reshape(len(driven), -1)
     solver = (_solver() / offset_scale(neutral)).astype(away.dtype)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sound in pieces of any size to what is heard at every moment, as soon as it is certain.
+"""Streams sound in pieces of any size through the network; outputs come once they are certain.
 
 Features, their reference and the network all look a bounded time ahead, so a voice that is still
-being spoken gives what the finished recording gives, in constant memory.
+being spoken gives the same result as the finished recording, in constant memory.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio.log_mel import BANDS, HOP, log_mel, normalise
 from backend.audio.reference import BLOCK, HISTORY, block_means, block_sums, frame_means
@@ -16,27 +16,27 @@ from backend.audio_to_mesh.heard import Heard, no_frames
 from backend.audio_to_mesh.motion_model import MotionModel
 from backend.audio_to_mesh.speaker import style_vector
 
-# Samples on either side of a frame's centre that its features look at.
+# Samples on either side of a frame's centre that its features depend on.
 _WINDOW = 256
 # Long stretches go through the network in parts of this many frames.
 _PART = 2400
-# Live frames are made this many at a time, each time with fresh sound.
+# Live frames are computed this many at a time, each time with new sound.
 LIVE_HOP = 4
 _LIVE_TOGETHER = 50
 
 
 class Listener:
-    """What the network hears, frame by frame at 100 Hz; `push` sound, then `finish`.
+    """The network's output, frame by frame at 100 Hz; `push` sound, then `finish`.
 
-    `look_ahead` frames of the future are heard at each frame; None for all that the network can
-    use, which is best. With fewer the network runs anew for every `LIVE_HOP` frames and hears
-    nothing behind them, as a live performance asks for.
+    `look_ahead` is how many later frames the network hears at each frame; None for as many as it
+    can use, which is best. With fewer, the network runs again for every `LIVE_HOP` frames and hears
+    nothing after their look-ahead, as a live performance requires.
     """
 
     def __init__(
         self,
         model: MotionModel,
-        style: NDArray[np.float32] | None = None,
+        style: Float32[np.ndarray, " D"] | None = None,
         look_ahead: int | None = None,
     ) -> None:
         self._model = model
@@ -55,10 +55,10 @@ class Listener:
         """Features of the unfinished block of the reference."""
         self._sums = np.zeros((0, BANDS), np.float32)
         self._levels = np.zeros(0, np.float32)
-        self._mean_before: NDArray[np.float32] | None = None
+        self._mean_before: Float32[np.ndarray, " bands"] | None = None
 
-    def push(self, samples: NDArray[np.float32]) -> Heard:
-        """Take mono sound [N] at 16 kHz; returns the frames that are certain now, maybe none."""
+    def push(self, samples: Float32[np.ndarray, " S"]) -> Heard:
+        """Take mono sound at 16 kHz; returns the frames that are certain now, possibly none."""
         self._received += len(samples)
         self._samples = np.concatenate([self._samples, samples.astype(np.float32, copy=False)])
         # The last frame whose window is complete.
@@ -66,13 +66,13 @@ class Listener:
         return self._listen(self._featured)
 
     def finish(self) -> Heard:
-        """The frames that are left; behind the end there is silence."""
+        """The remaining frames; silence follows the end."""
         self._samples = np.concatenate([self._samples, np.zeros(2 * _WINDOW, np.float32)])
         self._take_features(self._received // HOP + 1 - self._featured)
         return self._listen(self._featured, ended=True)
 
     def _take_features(self, count: int) -> None:
-        """Make the next `count` frames of features and normalise them."""
+        """Compute the next `count` frames of features and normalise them."""
         if count <= 0:
             return
         # Frame 0 of the kept sound lies `_WINDOW` samples before the next frame.
@@ -85,8 +85,10 @@ class Listener:
         normal = self._normalised(features)
         self._features = np.concatenate([self._features, normal])
 
-    def _normalised(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of new frames relative to their references; the past is kept."""
+    def _normalised(
+        self, features: Float32[np.ndarray, "T bands"]
+    ) -> Float32[np.ndarray, "T bands"]:
+        """Features of new frames relative to their references; keeps the history it needs."""
         held = np.concatenate([self._block, features])
         sums, levels = block_sums(held)
         known = len(self._sums)
@@ -102,7 +104,7 @@ class Listener:
         return normalise(features, reference)
 
     def _listen(self, available: int, ended: bool = False) -> Heard:
-        """Run the network for all frames that have their future among `available` ones."""
+        """Run the network on all frames whose look-ahead is among the `available` ones."""
         if self._ahead is not None:
             return self._listen_live(available, self._ahead, ended)
         parts = []
@@ -135,9 +137,9 @@ class Listener:
             self._advance(min(self._done + LIVE_HOP * alike, available))
         return Heard.join(parts) if parts else no_frames()
 
-    def _run(self, windows: NDArray[np.float32]) -> list[Heard]:
+    def _run(self, windows: Float32[np.ndarray, "B T bands"]) -> list[Heard]:
         if windows.shape[1] % 2:
-            # The network works on pairs of frames; zeros are what lies behind its edges anyway.
+            # The network works on pairs of frames, and pads its edges with zeros anyway.
             windows = np.pad(windows, ((0, 0), (0, 1), (0, 0)))
         return self._model.listen(windows, self._style)
 
@@ -149,8 +151,10 @@ class Listener:
 
 
 def hear(
-    samples: NDArray[np.float32], model: MotionModel, style: NDArray[np.float32] | None = None
+    samples: Float32[np.ndarray, " S"],
+    model: MotionModel,
+    style: Float32[np.ndarray, " D"] | None = None,
 ) -> Heard:
-    """Everything heard in a whole clip: mono `samples` [N] at 16 kHz."""
+    """The network's output for a whole clip: mono `samples` at 16 kHz."""
     listener = Listener(model, style)
     return Heard.join([listener.push(samples), listener.finish()])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How loud a voice is over time and where it pauses: what head and eyes need to know of it.
+"""How loud a voice is over time and where it pauses: what head and eyes need to know about it.
 
-Everything runs at 100 Hz and in one direction: whoever listens while somebody still speaks hears
-what a listener of the whole recording hears, and how the sound was cut does not matter. How loud
-the voice is and how quiet its pauses are is followed over the last nine seconds; until there is
-evidence, what is usual in recordings stands in. An hour takes about half a second.
+Everything runs at 100 Hz with a bounded look-ahead: a voice that is still being spoken gives the
+same result as the whole recording, however the sound is cut. The levels of the voice and of its
+pauses are tracked over the last nine seconds; until there is evidence, the usual levels of
+recordings stand in. An hour of sound takes about half a second.
 """
 
 from __future__ import annotations
@@ -12,55 +12,54 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
 
 from backend.audio.load import SAMPLE_RATE
 
 LOUDNESS_RATE = 100
 _HOP = SAMPLE_RATE // LOUDNESS_RATE
-# Below this a recording holds no voice, only the converter's noise (-65 dB of full scale).
+# Below this a recording contains no voice, only the converter's noise (-65 dB of full scale).
 QUIETEST_VOICE = 10 ** (-65 / 20)
 # A pause shorter than this is a stop consonant; a sound shorter than this is a click.
 _SHORTEST_PAUSE, _SHORTEST_SOUND = 0.15, 0.08
 # Breath and listening take about this long; shorter gaps do not end a phrase.
 _PHRASE_PAUSE = 0.25
 
-# Levels are judged anew every block, from what lies before it and a little after its beginning.
+# Levels are judged once per block, from what precedes it and a little after its beginning (frames).
 BLOCK, _JUDGED_AFTER = 30, 9
-# Means of so many frames are what is judged, and the memory is so many of them: nine seconds.
+# Frames per coarse level, the unit of judgement, and coarse levels in memory: nine seconds.
 _COARSE, _MEMORY = 3, 300
 # Before any evidence: the voice of a usual recording (-30 dB), its pauses this far below (dB).
 _USUAL_VOICE, _USUAL_PAUSE = 10 ** (-30 / 20), -40.0
-# Speech is loud and quiet by turns; steady noise is not: decibels between its tenths.
+# Speech alternates between loud and quiet, steady noise does not: decibels between the lowest and
+# the highest tenth.
 _STEADY, _LIVELY = 6.0, 12.0
-_FALLS = 0.05  # share of the way that the voice's level goes down within one block
-# Frames that the shapes of pauses and sounds look to each side.
+_FALLS = 0.05  # share of the way down that the voice's level goes within one block
+# Frames on either side that closing short pauses and dropping short sounds depend on.
 _MARGIN = 24
 _PIECE = 60 * LOUDNESS_RATE
 
 VOICE_LOOK_AHEAD = _MARGIN + 1 + _JUDGED_AFTER
-"""Frames after a moment that decide what `VoiceStream` says of it, at most."""
+"""Most frames after a moment that `VoiceStream` needs to judge it."""
 PHRASE_LOOK_AHEAD = (VOICE_LOOK_AHEAD + round(_PHRASE_PAUSE * LOUDNESS_RATE) + 1) / LOUDNESS_RATE
-"""Seconds after a phrase end until `PhraseStream` knows it, at most."""
-
-Floats = NDArray[np.float32]
+"""Most seconds after a phrase end until `PhraseStream` reports it."""
 
 
-def loudness(samples: Floats) -> Floats:
-    """Root mean square of every 10 ms: samples [N] at 16 kHz to [ceil(N / 160)] at 100 Hz."""
+def loudness(samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, " T"]:
+    """Root mean square of every 10 ms: from samples at 16 kHz to ceil(S / 160) levels at 100 Hz."""
     stream = LoudnessStream()
     return np.concatenate([stream.push(samples), stream.finish()])
 
 
 class LoudnessStream:
-    """`loudness` of sound that comes in pieces."""
+    """`loudness` of sound that arrives in pieces."""
 
     def __init__(self) -> None:
-        self._rest: Floats = np.zeros(0, np.float32)
+        self._rest: Float32[np.ndarray, " S"] = np.zeros(0, np.float32)
 
-    def push(self, samples: Floats) -> Floats:
-        """Levels of the 10 ms that are complete; `samples` [N] at 16 kHz."""
+    def push(self, samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, " T"]:
+        """Levels of the 10 ms intervals that are complete; `samples` at 16 kHz."""
         joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         whole = len(joined) // _HOP
         self._rest = np.array(joined[whole * _HOP :], np.float32)
@@ -73,22 +72,25 @@ class LoudnessStream:
             levels.append(np.sqrt(power / np.float32(_HOP)))
         return np.concatenate(levels)
 
-    def finish(self) -> Floats:
-        """The level of what is left, if anything is."""
+    def finish(self) -> Float32[np.ndarray, " T"]:
+        """The level of the incomplete interval at the end, if there is one."""
         tail, self._rest = self._rest.astype(np.float64), np.zeros(0, np.float32)
         return np.sqrt([tail @ tail / len(tail)] if len(tail) else []).astype(np.float32)
 
 
 class _Judgement:
-    """What counts as voice and as pause, block by block."""
+    """The level of the voice and the threshold of pauses, block by block."""
 
     def __init__(self) -> None:
-        self._coarse: Floats = np.full(_MEMORY, -1.0, np.float32)  # -1: before the beginning
+        # -1 stands for what precedes the beginning.
+        self._coarse: Float32[np.ndarray, " N"] = np.full(_MEMORY, -1.0, np.float32)
         self._first = -_MEMORY  # number of the first coarse level in memory
         self._voice, self._evidence = math.log(_USUAL_VOICE), 1.0
         self.blocks = 0
 
-    def push(self, coarse: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def push(
+        self, coarse: Float32[np.ndarray, " N"]
+    ) -> tuple[Float64[np.ndarray, " B"], Float64[np.ndarray, " B"]]:
         """Voice (as an amplitude) and threshold (in decibels of full scale) of the new blocks."""
         self._coarse = np.concatenate([self._coarse, coarse])
         step = BLOCK // _COARSE
@@ -118,9 +120,11 @@ class _Judgement:
         return voices, thresholds
 
     def _judge(self, loud: float, quiet: float, sounding: int, heard: int) -> tuple[float, float]:
-        """Follow the voice; the threshold lies a third of the way, in decibels, from the quiet
-        parts to the voice, at most 30 dB below the voice and at least 9, so that room noise does
-        not count as speech and a recording without pauses does not lose its soft syllables.
+        """Track the voice's level, and place the threshold below it.
+
+        The threshold lies a third of the way, in decibels, from the quiet parts to the voice, at
+        most 30 dB below the voice and at least 9, so that room noise does not count as speech and
+        a recording without pauses does not lose its soft syllables.
         """
         if sounding >= 10:
             contrast = 20 * math.log10(loud / quiet)
@@ -138,21 +142,26 @@ class _Judgement:
 
 
 class VoiceStream:
-    """How loud the voice itself is and where somebody speaks, from levels that come in pieces."""
+    """How loud the voice itself is and where somebody speaks, from levels that arrive in pieces."""
 
     def __init__(self) -> None:
         self._judgement = _Judgement()
-        self._levels: Floats = np.zeros(0, np.float32)  # not yet part of a coarse level
+        # Levels that are not yet part of a coarse one.
+        self._levels: Float32[np.ndarray, " T"] = np.zeros(0, np.float32)
         self._decibels = np.zeros(0)  # one frame of context, then what is not yet decided
         self._voices, self._thresholds = np.zeros(0), np.zeros(0)
         self._first_block = 0
-        self._raw: NDArray[np.bool_] = np.zeros(0, np.bool_)  # with `_MARGIN` frames of context
+        # Decisions before short pauses and sounds are removed, with `_MARGIN` frames of context.
+        self._raw: Bool[np.ndarray, " T"] = np.zeros(0, np.bool_)
         self._decided = 0  # frames that have been compared with a threshold
-        self._waiting = np.zeros(0)  # the voice at frames that were decided but not given yet
+        self._waiting = np.zeros(0)  # the voice at frames that were decided but not yet returned
 
-    def push(self, levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The voice's level (an amplitude) and whether somebody speaks, for the frames [n] that
-        are final now; `levels` are the next frames of `loudness`.
+    def push(
+        self, levels: Float32[np.ndarray, " N"]
+    ) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+        """The voice's level (an amplitude) and whether somebody speaks, in frames that are final.
+
+        `levels` are the next frames of `loudness`.
         """
         voices, actives = [np.zeros(0)], [np.zeros(0, np.bool_)]
         for start in range(0, len(levels), _PIECE):
@@ -161,8 +170,8 @@ class VoiceStream:
             actives.append(active)
         return np.concatenate(voices), np.concatenate(actives)
 
-    def finish(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The frames that are left; the sound is taken to go on as it ended."""
+    def finish(self) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+        """The remaining frames; the sound is assumed to continue as it ended."""
         if not len(self._decibels):
             return np.zeros(0), np.zeros(0, np.bool_)
         # The last level stands in for its neighbour, and for the rest of its block.
@@ -172,8 +181,8 @@ class VoiceStream:
         return voice[:left], active[:left]
 
     def _advance(
-        self, levels: Floats, ending: int = 0
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        self, levels: Float32[np.ndarray, " N"], ending: int = 0
+    ) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
         self._last = levels[-1:]
         joined = np.concatenate([self._levels, levels])
         whole = len(joined) // _COARSE
@@ -206,7 +215,7 @@ class VoiceStream:
             self._raw = np.full(_MARGIN, raw[0])
         self._raw = np.concatenate([self._raw, raw])
         if ending:
-            # What follows the end is an invention: only carry on what was decided last.
+            # What follows the end is made up: only extend the last decision.
             length = _MARGIN + ending
             self._raw = np.concatenate(
                 [self._raw[:length], np.full(_MARGIN, self._raw[length - 1])]
@@ -218,14 +227,14 @@ class VoiceStream:
         sound = round(_SHORTEST_SOUND * LOUDNESS_RATE)
         shaped = ndimage.binary_closing(self._raw, np.ones(pause))
         shaped = ndimage.binary_opening(shaped, np.ones(sound))
-        active: NDArray[np.bool_] = shaped[_MARGIN : _MARGIN + ready]
+        active: Bool[np.ndarray, " T"] = shaped[_MARGIN : _MARGIN + ready]
         voice = self._waiting[:ready]
         self._raw, self._waiting = self._raw[ready:], self._waiting[ready:]
         return voice, active
 
 
 class PhraseStream:
-    """Seconds at which the voice falls silent for a quarter of a second or more, as they come."""
+    """`phrase_ends` of sound that arrives in pieces."""
 
     def __init__(self) -> None:
         self._loudness, self._voice = LoudnessStream(), VoiceStream()
@@ -235,20 +244,20 @@ class PhraseStream:
 
     @property
     def known_until(self) -> float:
-        """No phrase end before this moment [s] will still be found."""
+        """Time in seconds before which no more phrase ends will be found."""
         frame = self._fell_silent if self._fell_silent >= 0 else self._frame
         return frame / LOUDNESS_RATE
 
-    def push(self, samples: Floats) -> NDArray[np.float64]:
-        """Phrase ends that are certain now; `samples` [N] at 16 kHz."""
+    def push(self, samples: Float32[np.ndarray, " S"]) -> Float64[np.ndarray, " N"]:
+        """Phrase ends in seconds that are certain now; `samples` at 16 kHz."""
         return self._follow(self._voice.push(self._loudness.push(samples))[1])
 
-    def finish(self) -> NDArray[np.float64]:
-        """What is left; the end of the recording counts only if such a pause precedes it."""
+    def finish(self) -> Float64[np.ndarray, " N"]:
+        """The remaining ones; the end of the recording counts only if such a pause precedes it."""
         first = self._follow(self._voice.push(self._loudness.finish())[1])
         return np.concatenate([first, self._follow(self._voice.finish()[1])])
 
-    def _follow(self, active: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _follow(self, active: Bool[np.ndarray, " T"]) -> Float64[np.ndarray, " N"]:
         ends = []
         needed = round(_PHRASE_PAUSE * LOUDNESS_RATE)
         edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=np.int8(self._active)))
@@ -265,22 +274,24 @@ class PhraseStream:
         return np.array(ends)
 
 
-def voice_and_speech(levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """`VoiceStream` for all of `levels` [N] at once: voice level and speech, [N] each."""
+def voice_and_speech(
+    levels: Float32[np.ndarray, " T"],
+) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+    """`VoiceStream` for all of `levels` at once: the voice's level, and where somebody speaks."""
     stream = VoiceStream()
     parts = [stream.push(levels), stream.finish()]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def speaking(levels: Floats) -> NDArray[np.bool_]:
-    """Where somebody speaks, from `loudness`: [N] at 100 Hz."""
+def speaking(levels: Float32[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+    """Where somebody speaks, from `loudness` at 100 Hz."""
     return voice_and_speech(levels)[1]
 
 
-def phrase_ends(samples: Floats) -> NDArray[np.float64]:
-    """Seconds at which the voice falls silent for a quarter of a second or more.
+def phrase_ends(samples: Float32[np.ndarray, " S"]) -> Float64[np.ndarray, " N"]:
+    """Times in seconds at which the voice falls silent for a quarter of a second or more.
 
-    `samples` [N] at 16 kHz. The end of the recording counts only if such a pause precedes it.
+    `samples` at 16 kHz. The end of the recording counts only if such a pause precedes it.
     """
     stream = PhraseStream()
     return np.concatenate([stream.push(samples), stream.finish()])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trained motion network with its decoder settings, ready to listen."""
+"""The trained motion network with its decoder settings, ready to use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 
 from backend.audio_to_mesh.channels import CLASSES, EVENTS
@@ -19,18 +19,20 @@ from backend.audio_to_mesh.network import MotionNetwork, NetworkShape
 from shared.errors import ErrorKind, VividKeysError
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "motion.safetensors"
-# Which phones speak for each event beside the event head and the class head.
+# Phones that are evidence of each event, beside the event head and the class head.
 _EVENT_PHONES = (("p", "b", "m"), ("f", "v"), ("sil",))
 
 
 @dataclass(frozen=True)
 class PhonePoses:
-    """The teacher's pose of each phone, `poses` [P, C], zeros for contacts and silence, and the
-    `share` [P] of the training frames that the phone has (0 for those that have no pose).
+    """The teacher's pose of each phone, and how frequent the phone is.
+
+    `poses` are zero for contacts and silence; `share` is the phone's share of the training frames
+    (0 for phones without a pose).
     """
 
-    poses: NDArray[np.float32]
-    share: NDArray[np.float32]
+    poses: Float32[np.ndarray, "P C"]
+    share: Float32[np.ndarray, " P"]
 
 
 class MotionModel:
@@ -49,9 +51,9 @@ class MotionModel:
         self.decoder = decoder
         self.name = name
         self.version = version
-        self.profile: NDArray[np.float32] = self.network.profile.numpy()
+        self.profile: Float32[np.ndarray, " bands"] = self.network.profile.numpy()
         self._poses = torch.from_numpy(poses.poses)
-        # What is rare in training is doubted too much; half of that is taken back.
+        # The network underestimates phones that are rare in training; this undoes half of that.
         rarity = np.where(poses.share > 0.0, np.maximum(poses.share, 1e-5) ** -0.5, 0.0)
         self._rarity = torch.from_numpy(rarity.astype(np.float32))
         self._phones = [[phones.index(p) for p in group] for group in _EVENT_PHONES]
@@ -59,15 +61,15 @@ class MotionModel:
 
     @classmethod
     def load(cls, path: Path | None = None) -> MotionModel:
-        """Read weights, and the decoder's values that belong to them.
+        """Read weights, and the decoder settings that belong to them.
 
-        Raises VividKeysError(bad_file) when either are missing or damaged.
+        Raises VividKeysError(bad_file) when either is missing or damaged.
         """
         path = SHIPPED if path is None else path
         try:
             with safe_open(path, "pt") as stream:
-                about = stream.metadata() or {}
-                tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}
+                about, names = stream.metadata() or {}, stream.keys()
+                tensors = {name: stream.get_tensor(name).float() for name in names}
             sizes = json.loads(about["shape"])
             sizes["dilations"] = tuple(sizes["dilations"])
             network = MotionNetwork(NetworkShape(**sizes))
@@ -88,11 +90,13 @@ class MotionModel:
 
     @property
     def context(self) -> int:
-        """Frames at 100 Hz that the network needs to hear on either side of a frame."""
+        """Frames at 100 Hz that the network needs on either side of a frame."""
         return self.network.shape.context + 1
 
-    def listen(self, windows: NDArray[np.float32], style: NDArray[np.float32]) -> list[Heard]:
-        """Normalised features [B, T, 160], T even, and a style [S] to what is heard in each.
+    def listen(
+        self, windows: Float32[np.ndarray, "B T bands"], style: Float32[np.ndarray, " D"]
+    ) -> list[Heard]:
+        """Run the network on windows of normalised features, T even, with one style.
 
         The edges of a window count as the edges of a clip.
         """

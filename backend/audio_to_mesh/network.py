@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The motion network: normalised log-mel features and a style to curves, offsets and lip events.
 
-One encoder listens. Its heads name what is heard (lip events, articulatory classes, phones); three
-branches say what the face does, as in VividTalk: lips and jaw, the rest of the face, and offsets
-of the lip region in a compact basis. The style (see `speaker`) modulates the branches.
+One encoder processes the sound. Its heads classify what is heard (lip events, articulatory classes,
+phones); three branches predict what the face does, as in VividTalk: lips and jaw, the rest of the
+face, and offsets of the lip region in a compact basis. The style (see `speaker`) modulates the
+branches.
 
 Convolutions only, so a frame depends on +-`NetworkShape.context` frames and nothing else: long
-audio can be cut into pieces that overlap by that much, with the very same result.
+audio can be cut into pieces that overlap by that much, with exactly the same result.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,22 +53,24 @@ class NetworkShape:
         """Frames at 100 Hz on either side that can influence a frame."""
         half = self.kernel // 2
         inner = half * sum(self.dilations)
-        # Two convolutions in front, the inner ones at half the rate, one frame of alignment, and
-        # the small convolution of the branches.
+        # Two convolutions at the input, the inner ones at half the rate, one frame of alignment,
+        # and the small convolution of the branches.
         return half + half + 2 * inner + 1 + 1
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Raw outputs at 100 Hz, all [B, T, n]: `curves` in 0..1 (lips and jaw, then the rest of the
-    face), `offsets` in units of the basis, the others logits.
+    """Raw outputs at 100 Hz.
+
+    `curves` are in 0..1 (lips and jaw, then the rest of the face), `offsets` in units of the
+    basis, the others are logits.
     """
 
-    curves: Tensor
-    offsets: Tensor
-    events: Tensor
-    classes: Tensor
-    phones: Tensor
+    curves: Float32[Tensor, "B T C"]
+    offsets: Float32[Tensor, "B T K"]
+    events: Float32[Tensor, "B T 3"]
+    classes: Float32[Tensor, "B T classes"]
+    phones: Float32[Tensor, "B T P"]
 
 
 class _Block(nn.Module):
@@ -85,7 +89,7 @@ class _Block(nn.Module):
         )
         self.linear = nn.Linear(shape.width, 2 * shape.width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float32[Tensor, "B T D"]) -> Float32[Tensor, "B T D"]:
         inner = functional.relu(self.convolution(self.norm(x).transpose(1, 2)))
         return x + functional.glu(self.linear(inner.transpose(1, 2)), dim=-1)
 
@@ -109,24 +113,26 @@ class _Branch(nn.Module):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
 
-    def forward(self, hidden: Tensor, style: Tensor) -> Tensor:
-        """Hidden [B, T, head_width] and style embedding [B, 1, style_width] to [B, T, n]."""
+    def forward(
+        self, hidden: Float32[Tensor, "B T head"], style: Float32[Tensor, "B 1 D"]
+    ) -> Float32[Tensor, "B T N"]:
+        """The branch's outputs from hidden features and an embedded style."""
         scale, shift, late_scale, late_shift = self.modulation(style).chunk(4, dim=-1)
         inner = functional.gelu(self.narrow(hidden) * (1.0 + scale) + shift)
         blended = self.blend(inner.transpose(1, 2)).transpose(1, 2)
         blended = functional.gelu(blended * (1.0 + late_scale) + late_shift)
-        result: Tensor = self.direct(hidden) + self.out(blended)
+        result: Float32[Tensor, "B T N"] = self.direct(hidden) + self.out(blended)
         return result
 
 
 class MotionNetwork(nn.Module):
-    """Log-mel [B, T, bands], T even, and style [B, S] to `Outputs` of the same T.
+    """From normalised log-mel features, T even, and a style to `Outputs` of the same T.
 
-    `profile` [bands] is the usual spectrum that the features are taken from at the beginning of a
-    recording (see `backend.audio.reference`); it is kept here because it belongs to the weights.
+    `profile` is the usual spectrum that features are relative to at the beginning of a recording
+    (see `backend.audio.reference`); it is kept here because it belongs to the weights.
     """
 
-    profile: Tensor
+    profile: Float32[Tensor, " bands"]
 
     def __init__(self, shape: NetworkShape | None = None, dropout: float = 0.0) -> None:
         super().__init__()
@@ -146,7 +152,9 @@ class MotionNetwork(nn.Module):
         self.face = _Branch(shape, shape.face)
         self.offsets = _Branch(shape, shape.offsets)
 
-    def forward(self, features: Tensor, style: Tensor) -> Outputs:
+    def forward(
+        self, features: Float32[Tensor, "B T bands"], style: Float32[Tensor, "B D"]
+    ) -> Outputs:
         hidden = self.encode(features)
         sizes = [self.shape.events, self.shape.classes, self.shape.phones]
         events, classes, phones = self.recognition(hidden).split(sizes, dim=-1)
@@ -155,20 +163,22 @@ class MotionNetwork(nn.Module):
             curves=curves, offsets=offsets, events=events, classes=classes, phones=phones
         )
 
-    def encode(self, features: Tensor) -> Tensor:
-        """What is heard, [B, T, head_width], of features [B, T, bands]."""
+    def encode(self, features: Float32[Tensor, "B T bands"]) -> Float32[Tensor, "B T head"]:
+        """Hidden features of what is heard."""
         batch, frames, _ = features.shape
         fine = functional.relu(self.first(features.transpose(1, 2)))
         x = self.dropout(functional.relu(self.second(fine))).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        # Each frame at 50 Hz speaks for two at 100 Hz.
+        # Each frame at 50 Hz becomes two at 100 Hz.
         wide = self.widen(self.norm(x)).reshape(batch, frames, self.shape.head_width)
         return functional.gelu(wide + self.skip(fine.transpose(1, 2)))
 
-    def move(self, hidden: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Curves in 0..1 and offsets, [B, T, n], of what is heard and a style [B, S]."""
+    def move(
+        self, hidden: Float32[Tensor, "B T head"], style: Float32[Tensor, "B D"]
+    ) -> tuple[Float32[Tensor, "B T C"], Float32[Tensor, "B T K"]]:
+        """Curves in 0..1 and offsets, from hidden features and a style."""
         embedding = functional.gelu(self.style(style))[:, None]
         curves = [branch(hidden, embedding) for branch in (self.lips, self.face)]
-        offsets: Tensor = self.offsets(hidden, embedding)
+        offsets: Float32[Tensor, "B T K"] = self.offsets(hidden, embedding)
         return torch.sigmoid(torch.cat(curves, dim=-1)), offsets

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user may turn before the voice is heard."""
+"""The settings that a user can choose before the voice is animated."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ class AnimateSettings(Dialled, dials=HEARD_OR_MADE):
 
     @property
     def speaker(self) -> SpeakerStyle:
-        """How the voice's owner speaks, for the motion network."""
+        """How the speaker talks, for the motion network."""
         return SpeakerStyle(self.effort, self.jaw_share, self.parted)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who speaks and how: the vector that modulates the motion network.
 
-Amplitudes are not in it: the style dials turn those on finished curves, without listening again.
-What is here changes the way from one sound to the next, or depends on the shape of the face.
+Amplitudes are not part of it: the style dials scale those on finished curves, without running the
+network again. What is here changes the transitions between sounds, or depends on the shape of the
+face.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 # Coefficients of the face's shape (see `face.identity`), in standard deviations.
 IDENTITY_SIZE = 8
@@ -23,9 +24,9 @@ STYLE_SIZE = len(DIAL_NAMES) + IDENTITY_SIZE
 
 @dataclass(frozen=True)
 class SpeakerStyle:
-    """A way of speaking; zeros are the usual one.
+    """A manner of speaking; zeros are the usual one.
 
-    effort     -1 mumbles: sounds run into each other and targets are missed; 1 speaks crisply
+    effort     -1 mumbles: sounds run together and targets are missed; 1 speaks crisply
     jaw_share  -1 the lips do the work, 1 the jaw does (the two axes of JALI, Edwards et al. 2016)
     parted     0 lips meet in pauses, 1 they rest 3 mm apart
     """
@@ -36,11 +37,11 @@ class SpeakerStyle:
 
 
 def style_vector(
-    style: SpeakerStyle | None = None, identity: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """The network's style input [STYLE_SIZE]: three dials, then identity [IDENTITY_SIZE].
+    style: SpeakerStyle | None = None, identity: Float32[np.ndarray, " 8"] | None = None
+) -> Float32[np.ndarray, " 11"]:
+    """The network's style input: three dials, then the identity coefficients.
 
-    Dials are limited to -1..1 (parted 0..1), coefficients to three deviations.
+    Dials are limited to -1..1 (parted 0..1), coefficients to three standard deviations.
     """
     style = style or SpeakerStyle()
     vector = np.zeros(STYLE_SIZE, np.float32)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmarks of the face that speaks, in metres and looking ahead, whatever space it came in."""
+"""The landmarks of the face that speaks, in metres and facing forward, whatever its own space."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.face.close_mouth import close_mouth
 from backend.face.pose import fit_similarity
@@ -13,22 +13,24 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.face import FaceMesh
 from shared.landmarks import LANDMARK_COUNT
 
-# A face that differs from the mean one by less in size (factor) and turn (cosine) stands as ours.
+# A face that differs from the mean one by less than this in size (factor) and orientation (cosine)
+# is used as it is.
 _SAME_SIZE, _SAME_WAY = 1.4, 0.94
 
 
-def speaking_landmarks(face: FaceMesh) -> NDArray[np.float32]:
-    """Landmarks [468,3] of a face: its own where it stands as our heads do; those of a character
-    in any unit and direction are brought to human size, ahead, with closed lips.
+def speaking_landmarks(face: FaceMesh) -> Float32[np.ndarray, "468 3"]:
+    """Landmarks of a face in metres, facing forward.
 
-    Raises VividKeysError(bad_array) where all of them lie in one place.
+    They are its own if it has about the size and orientation of our heads. Those of a character in
+    any unit and direction are brought to human size, turned forward, and their lips are closed.
+    Raises VividKeysError(bad_array) if all of them coincide.
     """
     template = load_template()
     points = face.landmarks.astype(np.float64)
     if not np.ptp(points, axis=0).any():
         raise VividKeysError(
             ErrorKind.BAD_ARRAY,
-            "The landmarks of the face lie in one place.",
+            "The landmarks of the face are all at one point.",
             "Make its keys again.",
         )
     weights = template.rigidity[:LANDMARK_COUNT]

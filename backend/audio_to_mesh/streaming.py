@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A voice in pieces of any size to motion, as it comes; a whole file goes the same way."""
+"""Streams a voice in pieces of any size to motion; a whole file is animated the same way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
+from numpy.typing import ArrayLike
 
 from backend.audio.load import SAMPLE_RATE
 from backend.audio_to_mesh.blinks import LOOK_AHEAD as EYES_LOOK_AHEAD
@@ -21,25 +22,23 @@ from backend.audio_to_mesh.settings import AnimateSettings
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 
-Curves = NDArray[np.float32]
-
-# How much later head and eyes come in a live performance, seconds.
+# Delay of head and eyes behind the lips in a live performance, seconds.
 _LATER = max(EYES_LOOK_AHEAD, HEAD_LOOK_AHEAD)
 
 
 @dataclass(frozen=True, eq=False)
 class MotionChunk:
-    """Frames start_frame .. start_frame + n - 1.
+    """Frames start_frame .. start_frame + T - 1.
 
-    weights [n, 52], head_rotation [n, 3] (Euler XYZ, radians), head_translation [n, 3] (metres),
-    offset_weights [n, K] of the lip offsets' basis; `fraction` of the clip that is done, 0..1.
+    `head_rotation` is in Euler XYZ radians, `head_translation` in metres, `offset_weights` are
+    those of the lip offsets' basis; `fraction` is how much of the clip is done, 0..1.
     """
 
     start_frame: int
-    weights: Curves
-    head_rotation: Curves
-    head_translation: Curves
-    offset_weights: Curves
+    weights: Float32[np.ndarray, "T 52"]
+    head_rotation: Float32[np.ndarray, "T 3"]
+    head_translation: Float32[np.ndarray, "T 3"]
+    offset_weights: Float32[np.ndarray, "T K"]
     fraction: float = 1.0
 
     def __len__(self) -> int:
@@ -47,7 +46,7 @@ class MotionChunk:
 
 
 def take_length(sample_count: int, fps: float) -> int:
-    """Frames of the animation of a clip of 16 kHz samples: the last begins before it ends."""
+    """Frames in the animation of a clip of 16 kHz samples: the last begins before the clip ends."""
     return max(math.ceil(sample_count / SAMPLE_RATE * fps - 1e-6), 1)
 
 
@@ -55,19 +54,19 @@ class StreamingAnimator:
     """`push` mono sound at 16 kHz in pieces of any size, then `finish`.
 
     How the sound is cut changes nothing: the frames are those of the whole recording. A frame is
-    given once everything it depends on was heard, which takes about a second. With `live` the lips
-    are there within a quarter of a second (see `CurveStream`); head and eyes, which have to know
-    more of what follows, then keep their distance and come that much later.
+    returned once everything it depends on was heard, which takes about a second. With `live` the
+    lips follow within a quarter of a second (see `CurveStream`); head and eyes, which need more
+    look-ahead, then lag behind the lips by a constant delay.
 
-    `neutral` [468, 3] are the landmarks of the face that speaks, by default the mean face's.
-    The frames come without `settings.style`, which looks at the whole performance.
+    `neutral` are the landmarks in metres of the face that speaks, by default the mean face's.
+    `settings.style` is not applied, because it needs the whole performance.
     """
 
     def __init__(
         self,
         model: MotionModel,
         settings: AnimateSettings | None = None,
-        neutral: NDArray[np.float32] | None = None,
+        neutral: Float32[np.ndarray, "468 3"] | None = None,
         live: bool = False,
     ) -> None:
         settings = settings or AnimateSettings()
@@ -86,8 +85,8 @@ class StreamingAnimator:
             settings.head_motion,
             liveliness=settings.head_liveliness,
         )
-        # What is known of frame `_sent` on: mouth, offsets, eyes, rotation, translation.
-        self._waiting: list[list[Curves]] = [[] for _ in range(5)]
+        # What is known from frame `_sent` on: mouth, offsets, eyes, rotation, translation.
+        self._waiting: list[list[Float32[np.ndarray, "T N"]]] = [[] for _ in range(5)]
         self._later = math.ceil(_LATER * settings.fps) if live else 0
         if self._later:
             still = [np.zeros((self._later, n), np.float32) for n in (len(ARKIT_NAMES), 3, 3)]
@@ -96,20 +95,21 @@ class StreamingAnimator:
 
     @property
     def phrase_ends(self) -> list[float]:
-        """Seconds at which phrases ended so far."""
+        """Times in seconds at which phrases have ended so far."""
         return self._eyes.phrase_ends
 
-    def push(self, samples: NDArray[np.float32]) -> MotionChunk | None:
-        """Sound [N] to the frames that are certain now; None while there are none.
+    def push(self, samples: ArrayLike) -> MotionChunk | None:
+        """Take a piece of sound; returns the frames that are certain now, None if there are none.
 
-        Raises VividKeysError(bad_request) for sound that is not finite or not one row of numbers,
-        and after `finish`.
+        Raises VividKeysError(bad_request) for sound that is not a one-dimensional array of finite
+        numbers, and after `finish`.
         """
         samples = np.asarray(samples)
         if self._ended or samples.ndim != 1 or not np.isfinite(samples).all():
             raise VividKeysError(
                 ErrorKind.BAD_REQUEST,
-                "A stream takes mono sound at 16 kHz: one row of finite numbers, until it ends.",
+                "A stream takes mono sound at 16 kHz, one row of finite numbers, until it is "
+                "finished.",
                 "Mix the channels down, and begin a new stream for a new recording.",
             )
         self._samples += len(samples)
@@ -118,14 +118,14 @@ class StreamingAnimator:
         return self._give()
 
     def finish(self) -> MotionChunk | None:
-        """The frames that are left; there is at least one frame in all."""
+        """The remaining frames; there is at least one frame in all."""
         total = take_length(self._samples, self.settings.fps)
         self._ended = True
         rest = max(total - self._later, 0)
         self._keep(*self._mouth.finish(total), self._eyes.finish(rest), *self._head.finish(rest))
         return self._give()
 
-    def _keep(self, *curves: Curves) -> None:
+    def _keep(self, *curves: Float32[np.ndarray, "_ _"]) -> None:
         for waiting, fresh in zip(self._waiting, curves, strict=True):
             if len(fresh):
                 waiting.append(fresh)

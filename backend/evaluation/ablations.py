@@ -3,9 +3,9 @@
 
     python -m backend.evaluation.ablations CACHE OUT --held-out FOLDER --steps 500
 
-All are trained from scratch, with the same seed and as many steps, and evaluated on held-out
-voices (folders that `backend.training.corpus.held_out` wrote). `--only NAME` does one of them, so
-that several processes can share the work; without it, those that are done are only shown.
+All are trained from scratch, with the same seed and the same number of steps, and evaluated on
+held-out voices (folders that `backend.training.corpus.held_out` wrote). `--only NAME` does one of
+them, so that several processes can share the work; what is done already is not done again.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _ENGLISH = ("real*", "flite*", "native-*-en", "espeak*", "noise")
 
 @dataclass(frozen=True)
 class Ablation:
-    """A way to train: the set that is left, and the recipe."""
+    """A way to train: the training set that remains, and the recipe."""
 
     source: TrainingSet
     recipe: MotionRecipe
 
 
 def ablations(prepared: Path, recipe: MotionRecipe) -> dict[str, Ablation]:
-    """The reference and all that differ from it in one thing, by name."""
+    """The reference, and the variants that differ from it in one thing, by name."""
     whole = TrainingSet(prepared)
     no_offsets = replace(recipe, loss=replace(recipe.loss, offsets=0.0), move_offsets=False)
     return {
@@ -55,12 +55,12 @@ def ablations(prepared: Path, recipe: MotionRecipe) -> dict[str, Ablation]:
 
 
 def evaluate(weights: Path, held_out: Path, corpora: tuple[str, ...]) -> dict[str, Any]:
-    """Scores of one network on each held-out corpus that is there, by corpus and score."""
-    MotionModel.load(weights)  # a damaged file is told before long work begins
+    """Scores of one network on each held-out corpus that exists, by corpus and score."""
+    MotionModel.load(weights)  # reports a damaged file before long work begins
     found: dict[str, Any] = {}
     for corpus in corpora:
         if not (held_out / corpus).is_dir():
-            print(f"{held_out / corpus}: not there, left out", flush=True)
+            print(f"{held_out / corpus}: not found, skipped", flush=True)
             continue
         table = evaluate_speech(read_clips(held_out / corpus), [model_system(weights)])
         found[corpus] = as_dict(table)
@@ -74,7 +74,7 @@ def evaluate(weights: Path, held_out: Path, corpora: tuple[str, ...]) -> dict[st
 
 
 def train_one(name: str, ablation: Ablation, out: Path, held: Path, on: tuple[str, ...]) -> None:
-    """Train and evaluate; what is done already is not done again."""
+    """Train and evaluate, unless that is done already."""
     folder = out / name
     if (folder / SCORES).is_file():
         return
@@ -86,7 +86,7 @@ def train_one(name: str, ablation: Ablation, out: Path, held: Path, on: tuple[st
 
 
 def read_scores(out: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """What is done so far, by name of the ablation; a damaged file is named and left out."""
+    """The scores so far, by name of the ablation; a damaged file is reported and left out."""
     found = {}
     for name in names:
         path = out / name / SCORES
@@ -95,13 +95,13 @@ def read_scores(out: Path, names: tuple[str, ...]) -> dict[str, Any]:
         try:
             found[name] = json.loads(path.read_text())
         except ValueError:
-            print(f"passed over: {path} cannot be read; delete it to do it again")
+            print(f"skipped: {path} cannot be read; delete it to do this ablation again")
     return found
 
 
 def score_table(found: dict[str, Any], scores: tuple[str, ...]) -> Table:
     """A row per ablation and held-out corpus."""
-    view = Table(title="What is left without one of the ingredients, on held-out voices")
+    view = Table(title="Scores without one of the ingredients, on held-out voices")
     for heading in ("trained", "on", *scores):
         view.add_column(heading)
     for name, entry in found.items():
@@ -138,7 +138,7 @@ class Ablations:
     """Threads of the network."""
 
     def run(self) -> None:
-        # The clock would give a busy machine's runs less.
+        # A limit on time would give runs on a busy machine fewer steps.
         recipe = replace(
             MotionRecipe(),
             steps=self.steps,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the mouth makes of sound that is no clean voice: it should stay shut, or follow the voice.
+"""What the mouth does on sound that is not a clean voice: stay shut, or follow the voice.
 
-Everything is made from seeds and from the sample recording, so the figures need no data.
+Everything is generated from seeds and from the sample recording, so the figures need no data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 from rich.console import Console
 from rich.table import Table
 
@@ -30,9 +30,7 @@ from backend.training.corpus.music import music
 from shared.arkit import INDEX
 from shared.lips import aperture
 
-Samples = NDArray[np.float32]
-
-# The mouth counts as open above the first, and as shut again below the second.
+# The mouth counts as open above the first aperture, and as shut again below the second.
 _OPEN, _SHUT = 0.05, 0.025
 _LIPS_ONLY = AnimateSettings(fps=FPS, blinks=0.0, gaze=0.0, head_motion=0.0)
 
@@ -42,18 +40,18 @@ class BadInput:
     """A sound; `voice_at` is the second at which the sample voice begins in it, None without."""
 
     name: str
-    samples: Samples
+    samples: Float32[np.ndarray, " S"]
     voice_at: float | None = None
 
 
 @dataclass(frozen=True)
 class Calmness:
-    """What the mouth did; `likeness` is the correlation of its opening with the clean run's."""
+    """How calm the mouth was; `likeness` is its aperture's correlation with the clean run's."""
 
     name: str
     finite: bool
     largest_jaw: float
-    """jawOpen less what mouthClose takes back."""
+    """jawOpen minus mouthClose."""
     open_share: float
     """Share of the frames whose aperture is above 0.05."""
     openings: float
@@ -62,7 +60,7 @@ class Calmness:
 
 
 def bad_inputs(seconds: float = 8.0, seed: int = 0) -> list[BadInput]:
-    """The clean voice first, then every bad input, made of at most `seconds` of the sample."""
+    """The clean voice, then every bad input, made from at most `seconds` of the sample."""
     random = np.random.default_rng(seed)
     voice = load_audio(SPEECH).samples[: round(seconds * SAMPLE_RATE)]
     count = len(voice)
@@ -75,7 +73,7 @@ def bad_inputs(seconds: float = 8.0, seed: int = 0) -> list[BadInput]:
     clicks[random.integers(0, count, round(3 * seconds))] = random.choice([-0.8, 0.8])
     tune = music(count, random)
     quiet, loud = 10 ** (-55 / 20), 10 ** (-15 / 20)
-    sounds: list[tuple[str, NDArray[np.floating], float | None]] = [
+    sounds: list[tuple[str, Float[np.ndarray, " S"], float | None]] = [
         ("clean voice", voice, 0.0),
         ("silence", np.zeros(count), None),
         ("white noise, -55 dB", quiet * white, None),
@@ -101,15 +99,15 @@ def bad_inputs(seconds: float = 8.0, seed: int = 0) -> list[BadInput]:
     return [BadInput(name, np.asarray(s, np.float32), at) for name, s, at in sounds]
 
 
-def _pink(white: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit power, falling 3 dB an octave from 20 Hz on."""
+def _pink(white: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+    """Noise of unit power, falling 3 dB per octave from 20 Hz on."""
     spectrum = np.fft.rfft(white)
     frequency = np.fft.rfftfreq(len(white), 1 / SAMPLE_RATE)
     pink = np.fft.irfft(spectrum / np.sqrt(np.maximum(frequency, 20.0)), len(white))
     return np.asarray(pink / max(float(pink.std()), 1e-9))
 
 
-def _telephone(voice: Samples) -> NDArray[np.float64]:
+def _telephone(voice: Float32[np.ndarray, " S"]) -> Float[np.ndarray, " S"]:
     """8 kHz, 300 to 3400 Hz, 8 bits on a logarithmic scale."""
     band = scipy.signal.butter(4, [300.0, 3400.0], "bandpass", fs=SAMPLE_RATE, output="sos")
     narrow = scipy.signal.resample_poly(scipy.signal.sosfilt(band, voice), 1, 2)
@@ -119,13 +117,13 @@ def _telephone(voice: Samples) -> NDArray[np.float64]:
     return np.asarray(scipy.signal.resample_poly(heard, 2, 1)[: len(voice)])
 
 
-def _other_speaker(voice: Samples) -> NDArray[np.float64]:
-    """Somebody else at the same time: the sample lower, slower, and begun in its middle."""
+def _other_speaker(voice: Float32[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+    """Somebody else at the same time: the sample lower, slower, and starting in its middle."""
     lower = scipy.signal.resample_poly(voice, 9, 8)
     return 0.7 * np.roll(np.asarray(lower, np.float64), len(lower) // 2)[: len(voice)]
 
 
-def _dead_channel(voice: Samples) -> Samples:
+def _dead_channel(voice: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, " S"]:
     """Stereo whose right side is silent, through a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stereo.wav"
@@ -133,20 +131,24 @@ def _dead_channel(voice: Samples) -> Samples:
         return load_audio(path).samples
 
 
-def _after_noise(voice: Samples, random: np.random.Generator) -> NDArray[np.float64]:
+def _after_noise(
+    voice: Float32[np.ndarray, " S"], random: np.random.Generator
+) -> Float64[np.ndarray, " N"]:
     noise = 0.3 * random.standard_normal(10 * SAMPLE_RATE)
     return np.concatenate([noise, voice.astype(np.float64)])
 
 
-def lip_weights(samples: Samples, model: MotionModel) -> NDArray[np.float32]:
-    """Weights [T, 52] at 60 fps of lips and face alone."""
+def lip_weights(
+    samples: Float32[np.ndarray, " S"], model: MotionModel
+) -> Float32[np.ndarray, "T 52"]:
+    """Weights at 60 fps of lips and face alone."""
     stream = StreamingAnimator(model, _LIPS_ONLY)
     chunks = [stream.push(samples), stream.finish()]
     return np.concatenate([chunk.weights for chunk in chunks if chunk is not None])
 
 
-def openings(gap: NDArray[np.floating]) -> int:
-    """How often an aperture [T] rises above 0.05 after it was below 0.025, the first time too."""
+def openings(gap: Float[np.ndarray, " T"]) -> int:
+    """How often an aperture rises above 0.05 from below 0.025; the mouth counts as shut before."""
     count, shut = 0, True
     for value in gap:
         if shut and value > _OPEN:
@@ -157,9 +159,11 @@ def openings(gap: NDArray[np.floating]) -> int:
 
 
 def calmness(
-    name: str, weights: NDArray[np.float32], clean: NDArray[np.floating] | None = None
+    name: str,
+    weights: Float32[np.ndarray, "T 52"],
+    clean: Float[np.ndarray, " N"] | None = None,
 ) -> Calmness:
-    """Figures of weights [T, 52]; `clean` [n] is the clean run's aperture for the last frames."""
+    """Figures of weights; `clean` is the clean run's aperture for the last N frames."""
     gap = aperture(weights.T)
     jaw = weights[:, INDEX["jawOpen"]] - weights[:, INDEX["mouthClose"]]
     likeness = None
@@ -181,11 +185,11 @@ def calmness(
 def evaluate_bad_input(
     model: MotionModel,
     seconds: float = 8.0,
-    progress: Callable[[float, str], None] = lambda fraction, sentence: None,
+    progress: Callable[[float, str], None] = lambda _fraction, _sentence: None,
 ) -> list[Calmness]:
     """Figures of every input, the clean voice first."""
     inputs = bad_inputs(seconds)
-    clean: NDArray[np.floating] | None = None
+    clean: Float[np.ndarray, " T"] | None = None
     rows = []
     for number, each in enumerate(inputs):
         progress(number / len(inputs), each.name)
@@ -207,7 +211,7 @@ def run(weights: Path | None = None, *, as_json: bool = False) -> int:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return 0
     view = Table(
-        title="Sound that is no clean voice",
+        title="Sound that is not a clean voice",
         caption=f"open: aperture above {_OPEN}; likeness: correlation with the clean voice's.",
     )
     view.add_column("input")

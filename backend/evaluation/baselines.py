@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What any lip system has to be compared with: loudness, a public peer, and the labels.
+"""Baselines for any lip system: loudness, a public peer, and the labels.
 
-Each gives ARKit weights [T, 52] at 60 frames per second.
+Each gives ARKit weights at 60 frames per second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio.load import SAMPLE_RATE, Audio
 from backend.evaluation.lip_metric import smooth
@@ -35,7 +35,7 @@ from shared.errors import ErrorKind, VividKeysError
 FPS = 60.0
 Pose = dict[str, float]
 
-# Rhubarb's nine mouth shapes in our words. A name without side means both sides.
+# Rhubarb's nine mouth shapes as ARKit weights. A name without a side means both sides.
 _RHUBARB_POSES: dict[str, Pose] = {
     "X": {},
     "A": {"mouthPress": 0.3, "mouthRollLower": 0.1, "mouthRollUpper": 0.1},
@@ -73,14 +73,14 @@ def frame_count(audio: Audio) -> int:
     return max(int(audio.duration * FPS + 1e-6), 1)
 
 
-def _lay(weights: NDArray[np.float32], first: int, last: int, pose: Pose) -> None:
+def _lay(weights: Float32[np.ndarray, "T 52"], first: int, last: int, pose: Pose) -> None:
     for name, value in pose.items():
         for shape in (name,) if name in INDEX else (f"{name}Left", f"{name}Right"):
             weights[first:last, INDEX[shape]] = value
 
 
-def loudness_floor(audio: Audio) -> NDArray[np.float32]:
-    """A mouth that opens with the loudness and knows nothing else: weights [T, 52].
+def loudness_floor(audio: Audio) -> Float32[np.ndarray, "T 52"]:
+    """Weights of a mouth that opens with the loudness and knows nothing else.
 
     jawOpen is 0.6 at the 98th percentile of the decibels and 0 from 6 dB above the 10th down.
     """
@@ -99,10 +99,10 @@ def loudness_floor(audio: Audio) -> NDArray[np.float32]:
 
 def label_curves(
     phones: Sequence[Phone], frames: int, *, jitter: float = 0.013, seed: int = 0
-) -> NDArray[np.float32]:
-    """Curves made from the phones themselves, their borders shaken by `jitter` seconds.
+) -> Float32[np.ndarray, "T 52"]:
+    """Curves made from the phones themselves, with `jitter` (seconds) on their borders.
 
-    What a perfect system would score, given that the labels are off by about as much.
+    They score what a perfect system would, given that the labels are off by about as much.
     """
     random = np.random.Generator(np.random.PCG64(seed))
     weights = np.zeros((frames, len(ARKIT_NAMES)), dtype=np.float32)
@@ -115,17 +115,17 @@ def label_curves(
 
 
 def rhubarb_program() -> Path | None:
-    """Rhubarb's program, if it is on the PATH."""
+    """The executable of Rhubarb Lip Sync, if it is on the PATH."""
     found = shutil.which("rhubarb")
     return Path(found) if found else None
 
 
 def rhubarb_curves(
     program: Path, audio: Audio, *, recognizer: str = "phonetic"
-) -> NDArray[np.float32]:
-    """Rhubarb Lip Sync's cues as weights [T, 52]; `recognizer` phonetic or pocketSphinx.
+) -> Float32[np.ndarray, "T 52"]:
+    """Rhubarb Lip Sync's cues as weights; `recognizer` is phonetic or pocketSphinx.
 
-    Raises VividKeysError(missing_dependency) where the program does not do what it should.
+    Raises VividKeysError(missing_dependency) if the program fails.
     """
     options = ["--quiet", "-f", "json", "-r", recognizer, "--extendedShapes", "GHX"]
     with tempfile.TemporaryDirectory() as folder:
@@ -144,8 +144,10 @@ def rhubarb_curves(
             ) from error
 
 
-def cues_to_curves(cues: Sequence[dict[str, object]], frames: int) -> NDArray[np.float32]:
-    """Cues {start, end, value} to weights [frames, 52], smoothed over 80 ms."""
+def cues_to_curves(
+    cues: Sequence[dict[str, object]], frames: int
+) -> Float32[np.ndarray, "frames 52"]:
+    """Weights from cues {start, end, value}, smoothed over 80 ms."""
     weights = np.zeros((frames, len(ARKIT_NAMES)), dtype=np.float32)
     for cue in cues:
         first, last = (round(float(str(cue[edge])) * FPS) for edge in ("start", "end"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of speed and memory: every figure with its limit, none of them a test."""
+"""The table of speed and memory: every figure with its limit; none of them is a test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAD_SCRIPT = REPOSITORY / "tests" / "blender" / "measure_head.py"
 
 
 def rows(repeats: int, long: bool) -> Iterator[Row]:
-    """Measure one thing after the other, each in processes of its own."""
+    """Measure one thing after the other, in separate processes."""
     minute = _animate(60.0, repeats)
     yield Row("60 s of speech to a Take, warm (median)", minute["median"], "s", 0.36)
     yield Row("  the same, best run", minute["best"], "s", 0.36)
@@ -105,7 +105,7 @@ def _blenders() -> Iterator[tuple[str, str]]:
 
 
 def run(repeats: int, long: bool, as_json: bool) -> int:
-    """Print the table; 0 always: timing depends on the machine and is not a test."""
+    """Print the table; always returns 0, because timing depends on the machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     machine = f"{platform.system()} {platform.machine()}, {cores} cores"
     table = Table("figure", "measured", "limit", "", title=f"VividKeys bench: {machine}")

@@ -2,7 +2,7 @@
 """Times voice to Take in a process of its own, so that its peak memory is its own.
 
 `python -m backend.evaluation.bench_animate SECONDS REPEATS` prints one line of JSON, and so does
-`python -m backend.evaluation.bench_animate live` for a voice that comes as it is spoken.
+`python -m backend.evaluation.bench_animate live` for a live voice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def peak_memory() -> int:
 
 
 def measure(seconds: float, repeats: int) -> dict[str, float]:
-    """Seconds of decoding plus animation of a wav of `seconds`, warm: best and median."""
+    """Seconds to decode and animate a wav of `seconds`, warm: best and median."""
     from backend.audio.load import load_audio
     from backend.audio_to_mesh.animate import AnimateSettings, animate
     from backend.audio_to_mesh.motion_model import MotionModel
@@ -88,7 +88,7 @@ def measure_live(seconds: float = 20.0) -> dict[str, float]:
         stream.push(samples[start : start + _LIVE_PIECE])
         times.append(time.perf_counter() - began)
     stream.finish()
-    # The first second loads what is loaded once.
+    # The first second includes what is loaded only once.
     median, slow = np.percentile(times[25:], [50, 99])
     return {"median": float(median), "slow": float(slow)}
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames per second at 512 pixels on every CUDA device that is there; none of them a test.
+"""Frames per second at 512 pixels on every CUDA device; none of the figures is a test.
 
-`python -m backend.evaluation.bench_device cuda:0` prints JSON: frames per second that are made
-(without the file), of the first batch too, and the most memory that the device gave.
+`python -m backend.evaluation.bench_device cuda:0` prints JSON: frames rendered per second (without
+writing the file), the time of the first batch, and the device's peak memory.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import numpy as np
 from .bench_row import Row, json_of
 
 SIZE = 512
-# Frames per second that a data-centre GPU is to make, and for how many frames it is measured.
+# Frames per second that a data-centre GPU should reach, and how many frames are measured.
 WANTED, FRAMES = 300.0, 960
 
 
 def bench_device() -> Iterator[Row]:
-    """Milliseconds per frame and memory for each device; says where there is none."""
+    """Milliseconds per frame and memory for each device; says if there is none."""
     from backend.mesh_to_video.on_device.choice import gpus
 
     devices = [name for name in gpus() if name.startswith("cuda")]
     if not devices:
         print(
-            "torch finds no CUDA device: the rows of video on a GPU are left out", file=sys.stderr
+            "torch finds no CUDA device: the rows for video on a GPU are left out", file=sys.stderr
         )
     for device in devices:
         figures = json_of(sys.executable, "-m", "backend.evaluation.bench_device", device)
@@ -53,7 +53,7 @@ def measure(device: str, count: int = FRAMES) -> dict[str, float]:
     portrait = portrait_from_photo(PORTRAIT)
     performance = take_performance(portrait, spoken_take(4.0), 25.0)
     renderer = DeviceRenderer(portrait, RenderSettings(SIZE), device=device)
-    # Heads are worked out before: what makes them is the CPU, which has a row of its own.
+    # Heads are computed beforehand: that happens on the CPU and has a row of its own.
     several = range(min(performance.frame_count, 3 * renderer.batch))
     heads = np.stack([performance.vertices(frame) for frame in several])
     batches = [

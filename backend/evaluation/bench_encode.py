@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to write the frames of a video, apart from making them.
+"""What it costs to write the frames of a video, apart from rendering them.
 
 `python -m backend.evaluation.bench_encode` prints one line of JSON.
 """
@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 from PIL import Image
 
 from backend.media.pictures import open_picture
@@ -34,8 +34,8 @@ def bench_encode() -> Iterator[Row]:
         yield Row(f"writing a frame, {what}", milliseconds, "ms")
 
 
-def moving_photo(side: int, count: int, alpha: bool) -> list[NDArray[np.uint8]]:
-    """Frames [side,side,3 or 4] of the sample portrait, its middle moving a little as heads do."""
+def moving_photo(side: int, count: int, alpha: bool) -> list[UInt8[np.ndarray, "H W C"]]:
+    """Square frames of the sample portrait, its middle moving slightly as heads do."""
     with open_picture(PORTRAIT.read_bytes()) as image:
         photo = image.convert("RGBA" if alpha else "RGB").resize((side, side))
     frames = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long one picture of our own head takes by every rasteriser that is installed.
+"""How long one picture of our own head takes with every rasteriser that is installed.
 
 `python -m backend.evaluation.bench_rasterize numba 256` prints JSON with the seconds of the first
 picture, of the best and of the median one, on one thread.
@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 
 from .bench_row import Row, json_of
 
 SIDES = (256, 512)
 # Milliseconds that a picture may take on one core, where there is a limit.
 LIMITS = {("numba", 256): 5.0, ("numba", 512): 12.0}
-# PyTorch3D tries every triangle on every pixel on a CPU: seconds for one picture.
+# On a CPU PyTorch3D tests every triangle on every pixel: seconds for one picture.
 RUNS = {"numba": 50, "torch": 10, "pytorch3d": 1}
 
 
@@ -41,8 +41,8 @@ def bench_rasterize() -> Iterator[Row]:
             yield Row(name, figures["median"] * 1e3, "ms", LIMITS.get((backend, side), 0.0))
 
 
-def head_in_picture(side: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Our own head from the front, as large as fits a picture of `side` pixels."""
+def head_in_picture(side: int) -> tuple[Float32[np.ndarray, "V 3"], Int32[np.ndarray, "F 3"]]:
+    """Our own head from the front, as large as fits in a picture of `side` pixels."""
     from backend.face import template_face
 
     face = template_face()

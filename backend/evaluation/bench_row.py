@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One line of the table of speed and memory, and how a figure comes from a process of its own."""
+"""One row of the table of speed and memory, and figures from processes of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Row:
-    """One figure; `limit` 0 means that there is none. Lower is better for all of them."""
+    """One figure; a `limit` of 0 means none. Lower is better for all of them."""
 
     what: str
     figure: float

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Times a real server over a real, encrypted socket: start, first curves, a whole job, a cancel."""
+"""Times a real server over an encrypted socket: start, first curves, a whole job, a cancel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_MS = 120_000
 
 
 class Client:
-    """One socket to the server; blocks until the answer that is waited for has come."""
+    """One socket to the server; `wait_for` blocks until a certain answer has come."""
 
     def __init__(self, ready: dict[str, str]) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
@@ -40,7 +40,7 @@ class Client:
         self._socket.send_multipart(encode(message))
 
     def wait_for(self, *kinds: type[Message]) -> Message:
-        """The next message of one of `kinds`; others are passed over, failures raised."""
+        """The next message of one of `kinds`; others are skipped, failures raised."""
         while True:
             message = decode_from_server(self._socket.recv_multipart())
             if isinstance(message, kinds):
@@ -75,7 +75,7 @@ class Client:
 
 @contextmanager
 def running_server(data: Path) -> Iterator[tuple[dict[str, str], float]]:
-    """A child server on its own data folder: its ready line, and the seconds until it came."""
+    """A child server on its own data folder: yields its ready line and the seconds to it."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "backend", "serve", "--child", "--data", str(data)],
@@ -115,7 +115,7 @@ def measure_server(repeats: int) -> dict[str, float]:
                 client.wait_for(messages.Chunk)
                 first.append(time.perf_counter() - start)
                 client.wait_for(messages.Done)
-                # The whole job is timed as the extension asks for it.
+                # The whole job is timed in the form in which the extension requests it.
                 start = time.perf_counter()
                 client.animate(sha256, seed)
                 client.wait_for(messages.Done)
@@ -131,7 +131,7 @@ def measure_server(repeats: int) -> dict[str, float]:
 
 
 def _time_cancel(client: Client, sha256: str, seed: int) -> float:
-    """Seconds from the cancel of a running job to the word that it has ended."""
+    """Seconds from the cancel of a running job to the message that it has ended."""
     job = client.animate(sha256, seed, stream=True)
     client.wait_for(messages.Chunk)
     start = time.perf_counter()

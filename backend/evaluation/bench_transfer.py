@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long keys take on fine meshes, and how much memory; one mesh per process.
+"""How long making keys takes on fine meshes, and how much memory; one mesh per process.
 
 `python -m backend.evaluation.bench_transfer 20000` prints JSON with seconds, CPU
 seconds and peak memory.
@@ -19,7 +19,7 @@ from shared.character import Character
 
 from .bench_row import Row, json_of
 
-# Vertices and what they may take, seconds and MB.
+# Vertices, and the limits for them: seconds and MB.
 SIZES = ((20_000, 15.0, 3000.0), (100_000, 90.0, 3000.0))
 
 
@@ -33,8 +33,9 @@ def bench_transfer() -> Iterator[Row]:
 
 
 def subdivided_head(count: int) -> Character:
-    """Our own head cut finer until it has `count` vertices: every triangle into four as long as
-    that is not too many, then some into three.
+    """Our own head, subdivided until it has `count` vertices.
+
+    Every triangle is split into four for as long as that is not too many, then some into three.
     """
     from backend.face import template_face
 

@@ -22,7 +22,7 @@ from shared.take import Take
 from .bench_animate import peak_memory
 from .bench_row import Row, json_of
 
-# Size of the video in pixels, and the most milliseconds that a frame may take on two cores.
+# Size of the video in pixels, and the limit in milliseconds per frame on two cores.
 SIZES = ((256, 1000 / 25), (512, 1000 / 12))
 STAGE_REPEATS = 12
 
@@ -43,7 +43,7 @@ def bench_video() -> Iterator[Row]:
 
 
 def spoken_take(seconds: float) -> Take:
-    """The sample recording as a Take of so many seconds."""
+    """The sample recording, repeated to `seconds`, as a Take."""
     from backend.audio.load import load_audio
     from backend.audio_to_mesh.animate import AnimateSettings, animate
     from backend.audio_to_mesh.motion_model import MotionModel
@@ -84,12 +84,12 @@ def measure(size: int, seconds: float) -> dict[str, float]:
     }
 
 
-def _note(seen: list[float], picture: object) -> None:
+def _note(seen: list[float], _picture: object) -> None:
     seen.append(time.perf_counter())
 
 
 def _stages(take: Take, size: int) -> dict[str, float]:
-    """Milliseconds of one thread for what a frame consists of."""
+    """Milliseconds on one thread for each stage of a frame."""
     import torch
 
     from backend.mesh_to_video.frame.performance import take_performance

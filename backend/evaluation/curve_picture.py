@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.audio.load import SAMPLE_RATE
 from backend.evaluation.lip_metric import aperture, tuck
@@ -30,10 +30,10 @@ _COLOURS = {
 _SHADES = ((BILABIAL, "tab:blue"), (LABIODENTAL, "tab:orange"))
 
 
-def lip_curves(weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """What is drawn of weights [T, 52]: curves [T] in the order of the legend.
+def lip_curves(weights: Float32[np.ndarray, "T 52"]) -> dict[str, Float64[np.ndarray, " T"]]:
+    """The curves that are drawn, in the order of the legend.
 
-    Rounding is pucker and funnel, seal how much of the jaw's opening the lips take back.
+    Rounding is pucker plus funnel, seal the share of the jaw's opening that mouthClose compensates.
     """
     wide = weights.astype(np.float64)
     jaw, close = wide[:, INDEX["jawOpen"]], wide[:, INDEX["mouthClose"]]
@@ -49,23 +49,22 @@ def lip_curves(weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
 def curve_picture(
     path: Path,
     title: str,
-    samples: NDArray[np.float32],
+    samples: Float32[np.ndarray, " S"],
     phones: Sequence[Phone],
-    weights: NDArray[np.float32],
+    weights: Float32[np.ndarray, "T 52"],
     fps: float,
 ) -> None:
-    """Write a PNG, six seconds in a row; p b m are shaded blue and f v orange.
+    """Write a PNG, six seconds per row; p b m are shaded blue and f v orange.
 
-    `samples` [N] at 16 kHz, `weights` [T, 52] at `fps`.
+    `samples` at 16 kHz, `weights` at `fps`.
     """
     # Drawn without pyplot, which would look for a screen.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     seconds = max(len(samples) / SAMPLE_RATE, 0.1)
     rows = math.ceil(seconds / _SECONDS_A_ROW - 1e-6)
     figure = Figure(figsize=(16, 3.6 * rows), dpi=90, layout="tight")
-    canvas = FigureCanvasAgg(figure)
+
     all_axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
     curves = lip_curves(weights)
     time = np.arange(len(weights)) / fps
@@ -83,7 +82,7 @@ def curve_picture(
     all_axes[0].legend(loc="upper right", fontsize=8, ncols=5, bbox_to_anchor=(1.0, 1.12))
     all_axes[-1].set_xlabel("seconds")
     memory = io.BytesIO()
-    canvas.print_png(memory)
+    figure.savefig(memory, format="png")
     with told_of_the_disk(path):
         write_whole(path, memory.getvalue())
 
@@ -103,9 +102,9 @@ def _draw_phones(axes: Any, phones: Sequence[Phone], start: float) -> None:
 
 
 def _envelope(
-    samples: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Time, lowest and highest sample [n] of 5 ms pieces, scaled to the loudest."""
+    samples: Float32[np.ndarray, " S"],
+) -> tuple[Float64[np.ndarray, " N"], Float32[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
+    """Time, lowest and highest sample of 5 ms pieces, scaled to the loudest."""
     hop = SAMPLE_RATE // 200
     padded = np.pad(samples, (0, -len(samples) % hop))
     pieces = padded.reshape(-1, hop)

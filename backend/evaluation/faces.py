@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evaluate faces`: the muscle table against a reference head, and photos that give a face: that
-they do, how well it fits them, whether it is the same person smiling, how well a turn is borne.
+"""`evaluate faces`: the muscle table against a reference head, and faces from photos.
+
+For photos: how many give a face, how well it fits them, whether a smile gives the same person's
+face, and how robust it is against a turned head.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Does the generated head move like tracked heads? Spread, speed, bursts, share of slow motion.
 
 Each figure is computed per track and printed as the median over tracks with the quartiles, so
-that one lively speaker does not decide it. The generated heads follow the sample recording,
+that one lively speaker does not dominate. The generated heads follow the sample recording,
 repeated to the lengths of the real tracks.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from rich.console import Console
 from rich.table import Table
 from scipy import signal
@@ -28,10 +28,10 @@ from backend.training.head_pose.windows import TRACK_HEADER, TRACK_RATE, read_tr
 from shared.errors import ErrorKind, VividKeysError
 
 AXES = ("pitch", "roll", "yaw")
-# Trackers shake; what a head does is below this, and speeds are measured there on both sides.
+# Trackers jitter; what a head does is below this, and speeds are measured there for both.
 _TRACKER_NOISE_HZ = 2.5
 _NOTHING_ABOVE_HZ = 10.0
-# First poses that motion is asked to go on from, radians.
+# First poses that motion has to continue from, radians.
 _FIRST_POSES = ((0.0, 0.0, 0.0), (0.1, 0.0, -0.05), (-0.08, 0.04, 0.12))
 
 
@@ -45,7 +45,7 @@ class TrackFigures:
     speed_median: float
     speed_95: float
     burstiness: float
-    """95th percentile of the speed over its median: 2.3 for Gaussian noise, more in bursts."""
+    """95th percentile of the speed over its median: 2.3 for Gaussian noise, more for bursts."""
     still: float
     """Share of the time below 5 degrees per second."""
     slow_power: float
@@ -56,10 +56,10 @@ class TrackFigures:
 
 @dataclass(frozen=True)
 class HeadTable:
-    """Per figure the lower quartile, median and upper quartile over tracks.
+    """For each figure the lower quartile, median and upper quartile over tracks.
 
-    `seeds_differ` is the least mean angle in degrees between heads of two seeds on the same voice,
-    `first_frame_error` the largest angle between a given first pose and the first frame.
+    `seeds_differ` is the smallest mean angle in degrees between heads of two seeds on the same
+    voice, `first_frame_error` the largest angle between a given first pose and the first frame.
     """
 
     tracked: dict[str, tuple[float, float, float]]
@@ -71,11 +71,11 @@ class HeadTable:
     first_frame_error: float
 
 
-def figures(degrees: NDArray[np.float64], rate: float) -> TrackFigures:
-    """Figures of a track [T, 3] (pitch, roll, yaw in degrees) at `rate` Hz."""
+def figures(degrees: Float64[np.ndarray, "T 3"], rate: float) -> TrackFigures:
+    """Figures of a track (pitch, roll, yaw in degrees) at `rate` Hz."""
     low_pass = signal.butter(4, _TRACKER_NOISE_HZ, fs=rate, output="sos")
     calm = signal.sosfiltfilt(low_pass, degrees, axis=0)
-    edge = round(rate / 3)  # where the filter sees the border
+    edge = round(rate / 3)  # where the borders affect the filter
     speed = np.linalg.norm(np.diff(calm[edge:-edge], axis=0) * rate, axis=1)
     frequency, power = signal.welch(
         degrees, rate, nperseg=min(len(degrees), round(8 * rate)), axis=0
@@ -104,10 +104,12 @@ def _quartiles(rows: Sequence[TrackFigures]) -> dict[str, tuple[float, float, fl
     return result
 
 
-def evaluate_head_pose(tracks: Sequence[NDArray[np.float64]], *, seeds: int = 4) -> HeadTable:
-    """Compare tracks [T, 3] at 30 Hz with generated heads of the same lengths, `seeds` of each."""
+def evaluate_head_pose(
+    tracks: Sequence[Float64[np.ndarray, "_ 3"]], *, seeds: int = 4
+) -> HeadTable:
+    """Compare tracks at 30 Hz with generated heads of the same lengths, `seeds` of each."""
     voice = load_audio(SPEECH).samples
-    start = round(1.5 * TRACK_RATE)  # the easing in from rest is not what heads are like
+    start = round(1.5 * TRACK_RATE)  # easing in from rest is not typical of heads
     generated, differences, errors = [], [], []
     for number, track in enumerate(tracks):
         frames = len(track)

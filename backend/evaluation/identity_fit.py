@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well a photo's face is found: misfit, the same person smiling, turned and half hidden."""
+"""How well faces are fitted to photos: misfit, the same person smiling, turned and half hidden."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -25,22 +25,22 @@ from backend.face.template import face_size, load_template
 from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 
-Floats = NDArray[np.float64]
-
 NEUTRAL, SMILING = Path("faces/london/neutral"), Path("faces/london/smiling")
 FOLDERS = (NEUTRAL, SMILING, Path("faces/portraits_cc0"))
 YAWS = (0.0, 20.0, 30.0, 40.0)
-# What is added to turned landmarks, as shares of the outer eye corners' distance: to each alone,
-# and to all on the hidden side together, which a tracker only guesses.
+# Noise added to turned landmarks, in units of the outer eye corners' distance: to each alone, and
+# to all on the hidden side together, which a tracker only guesses.
 NOISE, HIDDEN_NOISE = 0.007, 0.05
 PIXELS_PER_METRE = 3000.0
 
 
 @dataclass(frozen=True)
 class FitFigures:
-    """Photos of a folder: how many were tried and fitted; the distance of tracked landmarks from
-    the fitted face (at rest + weights, posed), mean over landmarks as a share of the distance of
-    the outer eye corners: mean and 95th percentile over photos; the solver's median seconds.
+    """Fits to the photos of a folder.
+
+    `misfit` and `misfit_95` are the mean and the 95th percentile over photos of the mean distance
+    between tracked landmarks and the fitted face (with its expression, posed), as a share of the
+    distance between the outer eye corners; `median_seconds` is the solver's.
     """
 
     folder: str
@@ -53,7 +53,9 @@ class FitFigures:
 
 @dataclass(frozen=True)
 class SamePerson:
-    """Of `asked` smiling people, the share whose neutral mesh is nearest to that of their own
+    """Whether smiling people are recognised by their neutral meshes.
+
+    `rank_one` is the share of `asked` smiling people whose mesh is nearest to that of their own
     neutral photo among `known` (Mahalanobis distance of meshes, `identity_coordinates`).
     """
 
@@ -64,8 +66,10 @@ class SamePerson:
 
 @dataclass(frozen=True)
 class TurnedFigures:
-    """Faces turned by `yaw` degrees, with noise and a hidden side: mean distance of the neutral
-    mesh from the true one in millimetres, mean error of the yaw in degrees.
+    """Fits to faces turned by `yaw` degrees, with noise and a hidden side.
+
+    `mesh` is the mean distance of the neutral mesh from the true one in millimetres, `pose` the
+    mean error of the yaw in degrees.
     """
 
     yaw: float
@@ -75,16 +79,17 @@ class TurnedFigures:
 
 @dataclass(frozen=True)
 class IdentityFigures:
-    """All of it."""
+    """All figures of `identity_figures`."""
 
     folders: tuple[FitFigures, ...]
     same_person: SamePerson | None
     turned: tuple[TurnedFigures, ...]
 
 
-def misfit(fit: PhotoFit, landmarks: Floats) -> float:
-    """Mean distance in the picture between tracked landmarks [478,3] and the fitted face, as a
-    share of the distance of its outer eye corners.
+def misfit(fit: PhotoFit, landmarks: Float[np.ndarray, "478 3"]) -> float:
+    """Mean distance in the picture between tracked landmarks (pixels) and the fitted face.
+
+    It is a share of the distance between the outer eye corners.
     """
     shown = fit.vertices + np.tensordot(fit.expression, landmark_basis(fit.vertices), axes=1)
     before_camera = (shown - fit.to_head.shift) @ fit.to_head.rotation
@@ -93,9 +98,12 @@ def misfit(fit: PhotoFit, landmarks: Floats) -> float:
     return float(away.mean()) / face_size(fit.vertices)
 
 
-def turned_landmarks(face: Floats, yaw: float, random: np.random.Generator) -> Floats:
-    """Landmarks [478,3] in pixels of a face [478,3] turned by `yaw` degrees: noise everywhere,
-    and more on the side that faces away, where all points err together.
+def turned_landmarks(
+    face: Float64[np.ndarray, "478 3"], yaw: float, random: np.random.Generator
+) -> Float64[np.ndarray, "478 3"]:
+    """Landmarks in pixels of a face in metres turned by `yaw` degrees.
+
+    There is noise everywhere, and more on the side that faces away, where all points err together.
     """
     turned = face @ Rotation.from_euler("z", yaw, degrees=True).as_matrix().T
     size = face_size(face)
@@ -108,7 +116,7 @@ def turned_landmarks(face: Floats, yaw: float, random: np.random.Generator) -> F
 
 
 def turned_figures(faces: list[PhotoFit]) -> tuple[TurnedFigures, ...]:
-    """Turn fitted faces both ways and fit them again; the same random numbers every time."""
+    """Turn fitted faces to alternate sides and fit them again, with fixed random numbers."""
     figures = []
     for yaw in YAWS:
         random = np.random.default_rng(round(yaw))
@@ -124,7 +132,7 @@ def turned_figures(faces: list[PhotoFit]) -> tuple[TurnedFigures, ...]:
 
 
 def same_person(neutral: dict[str, PhotoFit], smiling: dict[str, PhotoFit]) -> SamePerson | None:
-    """Whose neutral face a smiling photo's is nearest to; keys say who it is."""
+    """Match smiling photos to the nearest neutral face; the keys name the person."""
     asked = sorted(set(neutral) & set(smiling))
     if len(asked) < 2:
         return None
@@ -137,7 +145,7 @@ def same_person(neutral: dict[str, PhotoFit], smiling: dict[str, PhotoFit]) -> S
 
 
 def fit_folder(name: str, photos: list[Path]) -> tuple[FitFigures, dict[str, PhotoFit]]:
-    """Fit photos of a folder; the faces by person (the file's name up to an underscore)."""
+    """Fit the photos of a folder; the faces are keyed by person (file name up to an underscore)."""
     faces: dict[str, PhotoFit] = {}
     misfits, seconds = [], []
     for photo in track(photos, name, console=Console(stderr=True), transient=True):
@@ -163,9 +171,9 @@ def fit_folder(name: str, photos: list[Path]) -> tuple[FitFigures, dict[str, Pho
 
 
 def identity_figures(data: Path, most: int) -> IdentityFigures:
-    """Figures of up to `most` photos of every folder that `data` has (0: of all).
+    """Figures of up to `most` photos of every folder in `data` (0: of all).
 
-    The neutral photos are always all read: a person is sought among everybody.
+    All neutral photos are always read, because a person is sought among everybody.
     """
     rows: list[FitFigures] = []
     faces: dict[Path, dict[str, PhotoFit]] = {}

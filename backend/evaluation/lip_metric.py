@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Do the lips do what the phones ask for? Scores of ARKit curves against phone times.
 
-Plain correlation of the aperture proves little: loudness alone reaches it. What tells systems
-apart are closures on p b m *together with* false closures on vowels, rounding, vowel height,
-tucked lips on f v, and time. Every score is free of scale: halving all weights changes nothing.
+Plain correlation of the aperture proves little: loudness alone reaches it. What distinguishes
+systems are closures on p b m *together with* false closures on vowels, rounding, vowel height,
+tucked lips on f v, and timing. Every score is scale-invariant: halving all weights changes nothing.
 Pure numpy. Clips are pooled.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from math import ceil, floor, nan
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
 from backend.evaluation.phones import (
     BILABIAL,
@@ -76,7 +76,10 @@ SCORE_NAMES: tuple[str, ...] = tuple(field.name for field in fields(LipScores))
 
 @dataclass(frozen=True)
 class ClipEvidence:
-    """What one clip contributes to the pooled scores; arrays of core values per phone group."""
+    """What one clip contributes to the pooled scores.
+
+    The arrays hold one value per phone of a group: the mean over the phone's core.
+    """
 
     bilabials: int
     bilabials_closed: int
@@ -86,23 +89,23 @@ class ClipEvidence:
     closures_false: int
     silent_frames: int
     silent_frames_closed: int
-    aperture_open: NDArray[np.float64]
-    aperture_close: NDArray[np.float64]
-    aperture_bilabial: NDArray[np.float64]
-    aperture_classed: NDArray[np.float64]
-    openness_classed: NDArray[np.float64]
-    round_round: NDArray[np.float64]
-    round_spread: NDArray[np.float64]
-    tuck_labiodental: NDArray[np.float64]
-    tuck_others: NDArray[np.float64]
+    aperture_open: Float64[np.ndarray, " open"]
+    aperture_close: Float64[np.ndarray, " close"]
+    aperture_bilabial: Float64[np.ndarray, " bilabial"]
+    aperture_classed: Float64[np.ndarray, " classed"]
+    openness_classed: Float64[np.ndarray, " classed"]
+    round_round: Float64[np.ndarray, " round"]
+    round_spread: Float64[np.ndarray, " spread"]
+    tuck_labiodental: Float64[np.ndarray, " labiodental"]
+    tuck_others: Float64[np.ndarray, " others"]
     frames: int
     fps: float
-    correlation: NDArray[np.float64]
+    correlation: Float64[np.ndarray, " lags"]
     """At lags of -n .. n frames; positive lags: the mouth comes after the phones."""
 
 
-def _mixing(table: dict[str, float]) -> NDArray[np.float64]:
-    """Coefficients [52]; a name without side stands for its left and its right shape."""
+def _mixing(table: dict[str, float]) -> Float64[np.ndarray, " 52"]:
+    """Coefficients of the shapes; a name without a side stands for both of its sides."""
     coefficients = np.zeros(len(ARKIT_NAMES))
     for name, value in table.items():
         for shape in (name,) if name in INDEX else (f"{name}Left", f"{name}Right"):
@@ -110,19 +113,19 @@ def _mixing(table: dict[str, float]) -> NDArray[np.float64]:
     return coefficients
 
 
-def aperture(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Gap between the inner lips [T] of weights [T, 52], 1 = jawOpen at 1; never negative."""
-    return np.maximum(weights.astype(np.float64) @ _mixing(APERTURE), 0.0)
+def aperture(weights: Float32[np.ndarray, "T 52"]) -> Float64[np.ndarray, " T"]:
+    """Gap between the inner lips, 1 = jawOpen at 1; never negative."""
+    return np.asarray(np.maximum(weights.astype(np.float64) @ _mixing(APERTURE), 0.0))
 
 
-def rounding(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How round the lips are [T]: pucker and funnel against smile and stretch."""
-    return weights.astype(np.float64) @ _mixing(_ROUNDING)
+def rounding(weights: Float32[np.ndarray, "T 52"]) -> Float64[np.ndarray, " T"]:
+    """How round the lips are: pucker and funnel against smile and stretch."""
+    return np.asarray(weights.astype(np.float64) @ _mixing(_ROUNDING))
 
 
-def tuck(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far the lower lip is under the upper teeth [T]."""
-    return weights.astype(np.float64) @ _mixing(TUCK)
+def tuck(weights: Float32[np.ndarray, "T 52"]) -> Float64[np.ndarray, " T"]:
+    """How far the lower lip is tucked under the upper teeth."""
+    return np.asarray(weights.astype(np.float64) @ _mixing(TUCK))
 
 
 def _span(start: float, end: float, fps: float, frames: int) -> slice:
@@ -132,30 +135,32 @@ def _span(start: float, end: float, fps: float, frames: int) -> slice:
     return slice(first, last)
 
 
-def _core(curve: NDArray[np.float64], phone: Phone, fps: float) -> float:
+def _core(curve: Float64[np.ndarray, " T"], phone: Phone, fps: float) -> float:
     """Mean of a curve over the middle 60 % of a phone."""
     edge = (1.0 - _CORE) / 2 * phone.length
     return float(curve[_span(phone.start + edge, phone.end - edge, fps, len(curve))].mean())
 
 
 def normalised_aperture(
-    weights: NDArray[np.float32], phones: Sequence[Phone], fps: float
-) -> NDArray[np.float64]:
-    """Aperture [T] in units of the clip's usual vowel aperture."""
+    weights: Float32[np.ndarray, "T 52"], phones: Sequence[Phone], fps: float
+) -> Float64[np.ndarray, " T"]:
+    """Aperture in units of the clip's usual vowel aperture."""
     gap = aperture(weights)
     of_vowels = np.zeros(len(gap), dtype=np.bool_)
     for phone in phones:
         if phone.name in VOWELS:
             of_vowels[_span(phone.start, phone.end, fps, len(gap))] = True
     values = gap[of_vowels] if of_vowels.any() else gap
-    result: NDArray[np.float64] = gap / max(
+    result: Float64[np.ndarray, " T"] = gap / max(
         float(np.median(values)), 0.25 * float(values.max()), 0.001
     )
     return result
 
 
-def ideal_openness(phones: Sequence[Phone], fps: float, frames: int) -> NDArray[np.float64]:
-    """The class value of the phone that touches each frame [T], the later one of two; silence is 0.
+def ideal_openness(
+    phones: Sequence[Phone], fps: float, frames: int
+) -> Float64[np.ndarray, " frames"]:
+    """The openness of the phone that touches each frame, of two the later one; silence is 0.
 
     Borders are rounded down, which makes every mouth read about 6 ms later than it is.
     """
@@ -168,8 +173,10 @@ def ideal_openness(phones: Sequence[Phone], fps: float, frames: int) -> NDArray[
     return track
 
 
-def gather(weights: NDArray[np.float32], phones: Sequence[Phone], fps: float) -> ClipEvidence:
-    """Evidence of one clip from weights [T, 52] at `fps` and its phones."""
+def gather(
+    weights: Float32[np.ndarray, "T 52"], phones: Sequence[Phone], fps: float
+) -> ClipEvidence:
+    """Evidence of one clip from weights at `fps` and its phones."""
     apn = normalised_aperture(weights, phones, fps)
     round_curve, tuck_curve = rounding(weights), tuck(weights)
     frames = len(apn)
@@ -189,7 +196,9 @@ def gather(weights: NDArray[np.float32], phones: Sequence[Phone], fps: float) ->
     silent = [closed[_span(p.start, p.end, fps, frames)] for p in trimmed]
     classed = [p for p in speech if openness(p.name) is not None]
 
-    def cores(curve: NDArray[np.float64], group: Sequence[Phone]) -> NDArray[np.float64]:
+    def cores(
+        curve: Float64[np.ndarray, " T"], group: Sequence[Phone]
+    ) -> Float64[np.ndarray, " N"]:
         return np.array([_core(curve, phone, fps) for phone in group])
 
     def among(names: frozenset[str]) -> list[Phone]:
@@ -230,11 +239,13 @@ def _beside(phone: Phone, others: Sequence[Phone], reach: float) -> bool:
     )
 
 
-def _count_runs(closed: NDArray[np.bool_], phones: Sequence[Phone], fps: float) -> tuple[int, int]:
-    """Closures inside speech: those that belong to a bilabial, and those without a reason.
+def _count_runs(
+    closed: Bool[np.ndarray, " T"], phones: Sequence[Phone], fps: float
+) -> tuple[int, int]:
+    """Closures inside speech: hits, which belong to a bilabial, and false ones.
 
     A run of closed frames counts as one closure. Runs near a labiodental or a silence that are
-    no hits count as neither.
+    not hits count as neither.
     """
     frames = len(closed)
     near_bilabial, excused, in_speech = np.zeros((3, frames), dtype=np.bool_)
@@ -259,15 +270,17 @@ def _count_runs(closed: NDArray[np.bool_], phones: Sequence[Phone], fps: float) 
     return hits, false
 
 
-def _hann(length: float, fps: float) -> NDArray[np.float64]:
+def _hann(length: float, fps: float) -> Float64[np.ndarray, " N"]:
     """Hann window over `length` seconds, its zero ends included: odd in frames, unit sum."""
     window = np.hanning(2 * max(int(length * fps / 2), 1) + 1)
-    result: NDArray[np.float64] = window / window.sum()
+    result: Float64[np.ndarray, " N"] = window / window.sum()
     return result
 
 
-def smooth(curve: NDArray[np.float64], length: float, fps: float) -> NDArray[np.float64]:
-    """Hann smoothing over `length` seconds along the first axis; end values carry on."""
+def smooth(
+    curve: Float64[np.ndarray, "*shape"], length: float, fps: float
+) -> Float64[np.ndarray, "*shape"]:
+    """Hann smoothing over `length` seconds along the first axis; end values are extended."""
     window = _hann(length, fps)
     half = len(window) // 2
     padded = np.pad(curve, [(half, half)] + [(0, 0)] * (curve.ndim - 1), mode="edge")
@@ -277,9 +290,9 @@ def smooth(curve: NDArray[np.float64], length: float, fps: float) -> NDArray[np.
 
 
 def _cross_correlation(
-    curve: NDArray[np.float64], ideal: NDArray[np.float64], fps: float
-) -> NDArray[np.float64]:
-    """Correlation of two tracks [T] at lags -n .. n, n = 300 ms; 0 where one is constant."""
+    curve: Float64[np.ndarray, " T"], ideal: Float64[np.ndarray, " T"], fps: float
+) -> Float64[np.ndarray, " lags"]:
+    """Correlation of two tracks at lags of -300 to 300 ms; 0 where one is constant."""
     lags = round(_LONGEST_LAG * fps)
     scaled = []
     for track in (curve, ideal):
@@ -296,8 +309,8 @@ def _cross_correlation(
     return np.array(values)
 
 
-def auc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """P(positive > negative) + P(equal) / 2, or nan where one side is empty."""
+def auc(positive: Float64[np.ndarray, " N"], negative: Float64[np.ndarray, " M"]) -> float:
+    """P(positive > negative) + P(equal) / 2, or nan if one side is empty."""
     if len(positive) == 0 or len(negative) == 0:
         return nan
     ranks = average_ranks(np.concatenate([positive, negative]))
@@ -305,14 +318,14 @@ def auc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
     return float(above / (len(positive) * len(negative)))
 
 
-def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def average_ranks(values: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
     """Ranks from 1; equal values share their mean rank."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[group], dtype=np.float64)
 
 
-def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def spearman(one: Float64[np.ndarray, " N"], other: Float64[np.ndarray, " N"]) -> float:
     """Rank correlation, or nan for fewer than two values or a constant."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return nan
@@ -326,15 +339,15 @@ def _share(part: float, whole: float) -> float:
 def score(clips: Sequence[ClipEvidence]) -> LipScores:
     """Scores of the pooled clips (all at the same frame rate)."""
 
-    def total(name: str) -> int:
-        return sum(int(getattr(clip, name)) for clip in clips)
+    def total(name: str) -> float:
+        return float(sum(getattr(clip, name) for clip in clips))
 
-    def pooled(name: str) -> NDArray[np.float64]:
+    def pooled(name: str) -> Float64[np.ndarray, " N"]:
         return np.concatenate([getattr(clip, name) for clip in clips])
 
     recall = _share(total("bilabials_closed"), total("bilabials"))
     hits = total("closures_hit")
-    # A mouth that never closes is never wrong about it; it has no precision to speak of.
+    # The precision of a mouth that never closes is undefined.
     precision = _share(hits, hits + total("closures_false"))
     f1 = _share(2 * precision * recall, precision + recall)
     false_closure = _share(total("vowels_closed"), total("vowels"))
@@ -361,7 +374,7 @@ def score(clips: Sequence[ClipEvidence]) -> LipScores:
 
 
 def _lag(clips: Sequence[ClipEvidence]) -> tuple[float, float, float]:
-    """Lag [ms], correlation there and at zero, from the clips' mean weighted by their frames."""
+    """Lag in ms, correlation there and at zero, of the clips' mean weighted by their frames."""
     weight = np.array([clip.frames for clip in clips], dtype=np.float64)
     curve = np.average([clip.correlation for clip in clips], axis=0, weights=weight)
     best = int(np.argmax(curve))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lips in a row of poses, from the front and from the side: weights alone against the driven
-mesh, to be looked at.
+"""A picture of the lips in several poses: weights alone against the driven mesh.
+
+Each pose is drawn from the front and from the side.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from backend.audio_to_mesh.lip_motion import DrivenFace, driven_lips, face_of, linear_lips
@@ -29,8 +30,6 @@ from shared.landmarks import (
 )
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.floating]
-
 LINEAR, DRIVEN, TEETH = (90, 150, 255), (255, 140, 60), (210, 210, 200)
 _CELL_WIDTH, _CELL_HEIGHT, _SIDE_WIDTH, _SCALE = 260, 290, 150, 4300.0
 _PAPER, _INK = (24, 25, 28), (230, 230, 230)
@@ -43,11 +42,11 @@ _PROFILES = (
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """A moment: lips [L,3] displaced by weights alone and as they are driven, metres."""
+    """A moment: displacement of the lips by weights alone and as they are driven, metres."""
 
     name: str
-    linear: Floats
-    driven: Floats
+    linear: Float[np.ndarray, "L 3"]
+    driven: Float[np.ndarray, "L 3"]
 
 
 def _said(face: DrivenFace, name: str, text: str, wanted: int, place: float) -> Pose:
@@ -64,7 +63,7 @@ def _said(face: DrivenFace, name: str, text: str, wanted: int, place: float) -> 
 
 
 def poses(face: DrivenFace) -> list[Pose]:
-    """The moments that tell most."""
+    """The most telling moments."""
     held = np.zeros((1, 52), np.float32)
     held[0, INDEX["jawOpen"]] = held[0, INDEX["mouthClose"]] = 0.5
     ones, none = np.ones(1, np.float32), np.zeros(1, np.float32)

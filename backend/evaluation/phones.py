@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Phones with times: reading them, and which mouth each of them asks for."""
+"""Phones with times: reading them, and the mouth that each of them requires."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Phone:
 
 
 def openness(name: str) -> float | None:
-    """0 (lips shut) to 1 (wide open) for a phone that asks for an aperture, else None."""
+    """0 (lips shut) to 1 (wide open) for a phone that requires an aperture, else None."""
     for group, value in _OPENNESS:
         if name in group:
             return value
@@ -77,7 +77,7 @@ def merge_closures(phones: list[Phone]) -> list[Phone]:
 
 
 def read_phones(path: Path) -> list[Phone]:
-    """Phones in order from `*.phones.json` ([[start, end, name], ...]) or TIMIT's `*.phn`.
+    """Read phones from `*.phones.json` ([[start, end, name], ...]) or TIMIT's `*.phn`.
 
     Raises VividKeysError(bad_file) for anything else.
     """
@@ -95,7 +95,7 @@ def read_phones(path: Path) -> list[Phone]:
     except (OSError, ValueError, TypeError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path.name}' holds no phones: {error}.",
+            f"'{path.name}' contains no phones: {error}.",
             "It should be a JSON list of [start seconds, end seconds, ARPAbet phone].",
         ) from error
     if not phones or any(
@@ -104,7 +104,7 @@ def read_phones(path: Path) -> list[Phone]:
     ):
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path.name}' holds no phones in the order of time.",
+            f"'{path.name}' contains no phones in chronological order.",
             "It should be a JSON list of [start seconds, end seconds, ARPAbet phone].",
         )
     return merge_closures(phones)

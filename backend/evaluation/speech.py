@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -31,8 +31,8 @@ from shared.errors import ErrorKind, VividKeysError
 RESAMPLES = 300
 NOTE = (
     "The phone times are silver labels: aligned by a program and corrected, about 13 ms off. "
-    "Intervals are 95 % of a bootstrap over clips. 'labels' is what curves made from the phones "
-    "themselves score with that error. Lag: positive means that the mouth is late; the measure "
+    "Intervals are 95 % of a bootstrap over clips. 'labels' is the score of curves made from the "
+    "phones themselves with that error. Lag: positive means that the mouth is late; the measure "
     "itself reads about 6 ms late."
 )
 
@@ -48,10 +48,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class System:
-    """Something that moves lips: `curves` gives weights [T, 52] at 60 fps for a clip."""
+    """Something that moves lips: `curves` gives weights at 60 fps for a clip."""
 
     name: str
-    curves: Callable[[Clip], NDArray[np.float32]]
+    curves: Callable[[Clip], Float32[np.ndarray, "T 52"]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SystemScores:
 
 @dataclass(frozen=True)
 class SpeechTable:
-    """All rows and what they were counted on."""
+    """All rows, and the amounts of data behind them."""
 
     rows: tuple[SystemScores, ...]
     clips: int
@@ -78,9 +78,9 @@ class SpeechTable:
 
 
 def read_clips(folder: Path) -> list[Clip]:
-    """Every `NAME.wav` of a folder that has a `NAME.phones.json` beside it, in order of name.
+    """Every `NAME.wav` of a folder that has a `NAME.phones.json` beside it, sorted by name.
 
-    Raises VividKeysError(bad_file) where there is none.
+    Raises VividKeysError(bad_file) if there are none.
     """
     clips = [
         Clip(wave.stem, load_audio(wave), read_phones(labels))
@@ -91,26 +91,28 @@ def read_clips(folder: Path) -> list[Clip]:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
             f"There are no labelled recordings in '{folder}'.",
-            "Give --data a folder that holds NAME.wav and NAME.phones.json.",
+            "Give --data a folder that contains NAME.wav and NAME.phones.json.",
         )
     return clips
 
 
 def loudness_system() -> System:
+    """A mouth that opens with the loudness alone, as the lower bound."""
     return System("loudness floor", lambda clip: loudness_floor(clip.audio))
 
 
 def label_system() -> System:
+    """Curves made from the labels themselves, as the upper bound."""
     return System("labels", lambda clip: label_curves(clip.phones, frame_count(clip.audio)))
 
 
 def rhubarb_systems() -> list[System]:
-    """Rhubarb with both of its recognisers, if its program is on the PATH; else nothing."""
+    """Rhubarb with both of its recognisers, if it is on the PATH; else nothing."""
     program = rhubarb_program()
     if program is None:
         return []
 
-    def curves(recognizer: str) -> Callable[[Clip], NDArray[np.float32]]:
+    def curves(recognizer: str) -> Callable[[Clip], Float32[np.ndarray, "T 52"]]:
         return lambda clip: rhubarb_curves(program, clip.audio, recognizer=recognizer)
 
     return [
@@ -122,7 +124,7 @@ def rhubarb_systems() -> list[System]:
 def model_system(weights: Path | None = None, *, live: bool = False) -> System:
     """The shipped network, or the one in `weights`; only its lips, without blinks and head.
 
-    `live` is how it does with the short look-ahead of a live performance.
+    `live` runs it with the short look-ahead of a live performance.
     """
     from backend.audio_to_mesh.motion_model import MotionModel
     from backend.audio_to_mesh.settings import AnimateSettings
@@ -131,7 +133,7 @@ def model_system(weights: Path | None = None, *, live: bool = False) -> System:
     model = MotionModel.load(weights)
     settings = AnimateSettings(fps=FPS, blinks=0.0, gaze=0.0, head_motion=0.0)
 
-    def curves(clip: Clip) -> NDArray[np.float32]:
+    def curves(clip: Clip) -> Float32[np.ndarray, "T 52"]:
         # How the sound is cut changes nothing, so it goes in one piece.
         stream = StreamingAnimator(model, settings, live=live)
         chunks = [stream.push(clip.audio.samples), stream.finish()]
@@ -145,7 +147,7 @@ def evaluate_speech(
     systems: Sequence[System],
     *,
     remarks: Sequence[str] = (),
-    progress: Callable[[float, str], None] = lambda fraction, sentence: None,
+    progress: Callable[[float, str], None] = lambda _fraction, _sentence: None,
 ) -> SpeechTable:
     """Run every system over every clip and score it."""
     rows: list[SystemScores] = []
@@ -244,7 +246,7 @@ def _cell(row: SystemScores, name: str) -> str:
 
 
 def as_dict(table: SpeechTable) -> dict[str, object]:
-    """The table for `--json`; what could not be counted is null."""
+    """The table for `--json`; scores that could not be counted are null."""
 
     def known(value: float) -> float | None:
         return round(value, 4) if math.isfinite(value) else None

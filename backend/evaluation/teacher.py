@@ -2,8 +2,8 @@
 """`evaluate teacher`: the driven mesh against its weights, and the student against the teacher.
 
 The teacher reads phones that the student cannot see, on voices and in languages that training
-does not use. Both move the lips of the mean face; errors are distances of lip vertices. This says
-how well sound replaces the transcript. It does not say how well the teacher imitates people.
+does not use. Both move the lips of the mean face; errors are distances of lip vertices. This shows
+how well sound replaces the transcript. It does not show how well the teacher imitates people.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -48,18 +48,19 @@ _MILLIMETRES = 1000.0
 NOTE = (
     "Errors of the lip vertices in mm on the mean face against the teacher's driven mesh: 'largest'"
     " is the mean over frames of the largest in a frame (unsquared), 'squared' the same squared"
-    " (mm²), 'mean' the mean over the lips. All frames count, pauses too. Intervals are 95 % of a"
-    " bootstrap over clips."
+    " (mm²), 'mean' the mean over the lips. All frames count, including pauses. Intervals are 95 %"
+    " of a bootstrap over clips."
 )
 
-Singles = NDArray[np.float32]
-Motion = Callable[[Audio, Lesson], Singles]
+Motion = Callable[[Audio, Lesson], Float32[np.ndarray, "T L 3"]]
 
 
 @dataclass(frozen=True)
 class Errors:
-    """One system: errors with 95 % intervals (value, low, high), and in frames in which the
-    teacher seals the lips the median of the largest gap in mm.
+    """One system: errors in mm with 95 % intervals (value, low, high).
+
+    `sealed_gap` is the median of the largest gap in mm over frames in which the teacher seals the
+    lips; None if there are none.
     """
 
     name: str
@@ -87,17 +88,17 @@ def mean_face() -> DrivenFace:
 
 
 def lesson_of(utterance: Utterance, style: SpeakerStyle | None = None) -> Lesson:
-    """What the teacher makes of an utterance."""
+    """The teacher's lesson for an utterance."""
     return teach(utterance.phones, loudness(log_mel(to_float(utterance.samples))), style)
 
 
 def audio_of(utterance: Utterance) -> Audio:
-    """The same sound as a user would hand it over."""
+    """The utterance's sound as a user would provide it."""
     return Audio(samples=to_float(utterance.samples), sha256="", name=utterance.name)
 
 
-def take_lips(take: Take, with_offsets: bool) -> Singles:
-    """Displacement [T,L,3] in metres of the mean face's lips in a Take."""
+def take_lips(take: Take, with_offsets: bool) -> Float32[np.ndarray, "T L 3"]:
+    """Displacement in metres of the mean face's lips in a Take."""
     moved = linear_lips(mean_face().lips, take.weights)
     if with_offsets and len(take.offset_basis):
         fields = take.offset_basis[:, lip_region()]
@@ -105,8 +106,8 @@ def take_lips(take: Take, with_offsets: bool) -> Singles:
     return np.asarray(moved, np.float32)
 
 
-def _at_lesson_rate(weights: Singles) -> Singles:
-    """Baselines come at 60 frames a second."""
+def _at_lesson_rate(weights: Float32[np.ndarray, "N 52"]) -> Float32[np.ndarray, "T 52"]:
+    """Resample a baseline's weights from 60 frames per second."""
     frames = int(len(weights) * RATE / FPS)
     position = np.minimum(np.arange(frames) * (FPS / RATE), len(weights) - 1)
     below = np.minimum(position.astype(np.int64), max(len(weights) - 2, 0))
@@ -116,8 +117,10 @@ def _at_lesson_rate(weights: Singles) -> Singles:
 
 
 def systems(weights: Path | None = None) -> list[tuple[str, Motion]]:
-    """What is compared: a still mouth, loudness, Rhubarb where it is, the student, and the
-    teacher's own weights, which are the best that weights alone can do.
+    """The systems that are compared, by name.
+
+    They are a still mouth, loudness, Rhubarb if it is installed, the student, and the teacher's own
+    weights, which are the best that weights alone can do.
     """
     from backend.audio_to_mesh.animate import AnimateSettings, animate
     from backend.audio_to_mesh.motion_model import MotionModel
@@ -125,7 +128,7 @@ def systems(weights: Path | None = None) -> list[tuple[str, Motion]]:
     lips = mean_face().lips
     model = MotionModel.load(weights)
     settings = AnimateSettings(fps=float(RATE), blinks=0.0, head_motion=0.0)
-    # Two rows show the same performance; a clip is listened to once.
+    # Two rows show the same performance, so each clip is animated only once.
     latest: list[tuple[Audio, Take]] = []
 
     def student(audio: Audio) -> Take:
@@ -134,7 +137,7 @@ def systems(weights: Path | None = None) -> list[tuple[str, Motion]]:
         return latest[0][1]
 
     found: list[tuple[str, Motion]] = [
-        ("no motion", lambda audio, lesson: linear_lips(lips, lesson.weights() * 0)),
+        ("no motion", lambda _, lesson: linear_lips(lips, lesson.weights() * 0)),
         ("loudness", lambda a, _: linear_lips(lips, _at_lesson_rate(loudness_floor(a)))),
     ]
     program = rhubarb_program()
@@ -160,7 +163,9 @@ class _ClipSums:
     squared: float
 
 
-def _clip_sums(made: Singles, driven: Singles) -> _ClipSums:
+def _clip_sums(
+    made: Float32[np.ndarray, "N L 3"], driven: Float32[np.ndarray, "T L 3"]
+) -> _ClipSums:
     frames = min(len(made), len(driven))
     chosen = lip_vertices()
     away = (made[:frames, chosen] - driven[:frames, chosen]) * np.float32(_MILLIMETRES)
@@ -172,7 +177,7 @@ def _clip_sums(made: Singles, driven: Singles) -> _ClipSums:
 
 
 def _interval(sums: Sequence[_ClipSums], name: str) -> tuple[float, float, float]:
-    """Mean per frame, and 95 % of it over clips drawn with replacement."""
+    """Mean per frame, and its 95 % interval over clips drawn with replacement."""
     totals = np.array([getattr(clip, name) for clip in sums], np.float64)
     frames = np.array([clip.frames for clip in sums], np.float64)
     draws = np.random.default_rng(0).integers(len(sums), size=(RESAMPLES, len(sums)))
@@ -190,7 +195,7 @@ def compare(
     """Every system on every utterance, against the teacher in its usual style."""
     face = mean_face()
     sums: dict[str, list[_ClipSums]] = {name: [] for name, _ in compared}
-    slits: dict[str, list[NDArray[np.float32]]] = {name: [] for name, _ in compared}
+    slits: dict[str, list[Float32[np.ndarray, " N"]]] = {name: [] for name, _ in compared}
     for utterance in utterances:
         lesson, audio = lesson_of(utterance), audio_of(utterance)
         driven, _ = lesson_lips(face.lips, lesson)
@@ -218,8 +223,10 @@ def compare(
 
 
 def held_out(cache: Path, seconds: float) -> dict[str, list[Utterance]]:
-    """Up to `seconds` of each held-out corpus of the cache, evenly chosen; where there is none,
-    a minute of languages that training does not hear, spoken by espeak-ng.
+    """Up to `seconds` of each held-out corpus of the cache, evenly chosen.
+
+    Without any, up to a minute of languages that training does not use, spoken by espeak-ng.
+    Raises VividKeysError(missing_dependency) if that cannot be had either.
     """
     found: dict[str, list[Utterance]] = {}
     for name in CORPORA:
@@ -241,8 +248,9 @@ def held_out(cache: Path, seconds: float) -> dict[str, list[Utterance]]:
 
 
 def teacher_figures(utterances: Sequence[Utterance]) -> OffsetFigures:
-    """The driven mesh against weights alone, on faces, sentences and styles that the fields were
-    not fitted to.
+    """The driven mesh against weights alone.
+
+    Faces, sentences and styles are ones that the fields were not fitted to.
     """
     faces = face_pool(9, _OTHER_FACES)[1:]
     random = np.random.default_rng(_OTHER_FACES)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys made for heads that have hand-made ones, shape by shape against those.
+"""Keys made for heads that have hand-made ones, compared with those shape by shape.
 
-The shapes are taken off, keys are made for the bare mesh (the face is found on it as well), and
-both are compared. Parts that no hand-made shape moves at all, e.g. eyeballs whose turning is left
-to bones, do not count.
+The shapes are removed, keys are made for the bare mesh (including finding the face on it), and
+both are compared. Parts that no hand-made shape moves, e.g. eyeballs that bones rotate, do not
+count.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64, Integer, Num
 from rich.table import Table
 
 from backend.transfer.find_landmarks import find_landmarks
@@ -27,14 +27,12 @@ from shared.npz import load_npz
 
 from .transfer_style import shared_shapes, source_of
 
-Floats = NDArray[np.float64]
-
 HEADS = Path("heads")
-# A vertex counts as moving from this share of the shape's largest motion on.
+# A vertex counts as moving above this share of the shape's largest motion.
 MOVING = 0.2
-# A shape is right when its directions differ by at most this (degrees) and its size is within.
+# A shape is right if its direction differs by at most this (degrees) and its size ratio is within.
 RIGHT_DIRECTION, RIGHT_SIZES = 30.0, (0.6, 1.6)
-# Of MPFB's body, this much from the top is head and neck, decimetres.
+# The top part of MPFB's body that is head and neck, in decimetres.
 _HEAD_HEIGHT = 3.6
 
 
@@ -42,7 +40,7 @@ _HEAD_HEIGHT = 3.6
 class TransferRow:
     """One shape on one head.
 
-    direction  degrees between made and hand-made motion, mean over moving vertices by their motion
+    direction  degrees between made and hand-made motion, mean weighted by the motion's length
     size       made over hand-made, norms of the whole fields
     """
 
@@ -59,8 +57,10 @@ class TransferRow:
 
 @dataclass(frozen=True)
 class TransferHead:
-    """One head: its vertices, how many of its shapes are right, the largest motion below the neck
-    in millimetres, and the seconds it took with finding the face.
+    """One head: how many of its shapes are right.
+
+    `below_neck` is the largest motion below the neck in millimetres, `seconds` the time it took,
+    including finding the face.
     """
 
     head: str
@@ -74,16 +74,17 @@ class TransferHead:
 @dataclass(frozen=True, eq=False)
 class _Reference:
     name: str
-    vertices: Floats
-    triangles: NDArray[np.int64]
-    shapes: dict[str, Floats]
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int64[np.ndarray, "F 3"]
+    shapes: dict[str, Float64[np.ndarray, "V 3"]]
     to_metres: float
 
 
 def transfer_rows(data: Path) -> tuple[list[TransferHead], list[TransferRow]]:
-    """Figures on every reference head that lies in `data`, each also with its own shapes given at
-    the landmarks; and, where there are two, of the first one's hand-made shapes against the
-    second's (see `transfer_style`).
+    """Figures of every reference head in `data`, by head and by shape.
+
+    Each head is also measured with its own shapes given at the landmarks; and if there are two, the
+    first one's hand-made shapes are compared with the second's (see `transfer_style`).
     """
     heads, rows, sources = [], [], []
     for reference in _references(data / HEADS):
@@ -181,8 +182,10 @@ def _measure(
     return head, rows
 
 
-def _compare(made: Floats, reference: Floats) -> tuple[float, float]:
-    """Degrees and ratio of sizes of two motions [V,3]."""
+def _compare(
+    made: Float64[np.ndarray, "V 3"], reference: Float64[np.ndarray, "V 3"]
+) -> tuple[float, float]:
+    """Angle in degrees and ratio of sizes of two motions."""
     length = np.linalg.norm(reference, axis=1)
     moving = length > MOVING * length.max()
     own = np.linalg.norm(made, axis=1)
@@ -205,7 +208,7 @@ def _references(folder: Path) -> list[_Reference]:
 
 def _ict(path: Path) -> _Reference:
     arrays = load_npz(path, "a reference head")
-    shapes: dict[str, Floats] = {}
+    shapes: dict[str, Float64[np.ndarray, "V 3"]] = {}
     for number, name in enumerate(arrays["expression_names"].tolist()):
         offset = _turned(arrays["expression_deltas"][number] * arrays["expression_scale"][number])
         stem, _, side = name.rpartition("_")
@@ -219,7 +222,7 @@ def _ict(path: Path) -> _Reference:
 def _mpfb(path: Path) -> _Reference:
     arrays = load_npz(path, "a reference head")
     quads = arrays["body_quads"]
-    # The file's other vertices belong to parts of which it has no faces.
+    # The file's other vertices belong to parts whose faces it does not contain.
     count = int(quads.max()) + 1
     shapes = {
         name: _turned(offset[:count])
@@ -241,13 +244,13 @@ def _head_of(body: _Reference) -> _Reference:
     return _Reference("MPFB, head", body.vertices[used], number[inside], shapes, body.to_metres)
 
 
-def _triangles(faces: NDArray[np.integer]) -> NDArray[np.int64]:
+def _triangles(faces: Integer[np.ndarray, "N 4"]) -> Int64[np.ndarray, "F 3"]:
     """Two triangles of each quad; -1 in the last place pads a triangle."""
     second = faces[faces[:, 3] >= 0][:, [0, 2, 3]]
     return np.concatenate([faces[:, :3], second]).astype(np.int64)
 
 
-def _turned(points: NDArray[np.floating]) -> Floats:
-    """+Y up and face along +Z, to +Z up and face along -Y."""
+def _turned(points: Num[np.ndarray, "V 3"]) -> Float64[np.ndarray, "V 3"]:
+    """From +Y up and facing +Z to +Z up and facing -Y."""
     x, y, z = np.moveaxis(points.astype(np.float64), -1, 0)
     return np.stack([x, -z, y], axis=-1)

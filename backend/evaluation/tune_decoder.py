@@ -4,12 +4,12 @@
     python -m backend.evaluation.tune_decoder WEIGHTS FOLDER [FOLDER ...]
 
 The folders hold recordings with phones, as `backend.training.corpus.held_out` writes them: the
-tuning speakers and their degraded copies, which count alike. What closures are worth is their F1,
-to which the closure score adds a third: F1 alone would allow a mouth that is shut too often, and a
+tuning speakers and their degraded copies, with equal weight. The merit of closures is two thirds
+their F1 and one third the closure score: F1 alone would allow a mouth that is shut too often, and a
 false closure on n shows as much as a missed one on m. First the thresholds, then the share of the
-expected pose are those that serve the opening of the mouth best (rank correlation with openness,
-open against close vowels, vowels against p b m) among those that lose at most `SPARE` of the
-closures of the best.
+expected pose are chosen: those that open the mouth best (rank correlation with openness, open
+against close vowels, vowels against p b m) among those whose closures are at most `SPARE` worse
+than the best.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OPENING = ("spearman_openness", "auc_open_close", "auc_vowel_bilabial")
 _SHORT = ("F1", "closure", "Spearman", "open/close", "vowel/p b m")
 
 Folder = list[tuple[Heard, list[Phone]]]
-"""What the network made of each recording of a folder, with its phones."""
+"""The network's output for each recording of a folder, with its phones."""
 
 
 def hear_folder(folder: Path, model: MotionModel) -> Folder:
@@ -56,8 +56,10 @@ def hear_folder(folder: Path, model: MotionModel) -> Folder:
 
 @dataclass(frozen=True)
 class Merit:
-    """What settings are worth: the means over the folders of the closure scores and of the scores
-    of the opening, and every score of each folder.
+    """The merit of settings.
+
+    `closures` and `opening` are means over the folders of the scores of closures and of the
+    mouth's opening; `scores` are all scores of each folder.
     """
 
     closures: float
@@ -68,13 +70,13 @@ class Merit:
 def _mean(
     scores: Sequence[LipScores], names: Sequence[str], shares: Sequence[float] | None = None
 ) -> float:
-    """A score that cannot be counted is worth nothing: a mouth that never shuts has no F1."""
+    """Mean of scores; an undefined one counts as 0: a mouth that never shuts has no F1."""
     values = np.nan_to_num([[getattr(s, name) for name in names] for s in scores])
     return float(np.average(values, axis=1, weights=shares).mean())
 
 
 def merit(folders: Sequence[Folder], settings: DecoderSettings) -> Merit:
-    """What the settings are worth on what was heard."""
+    """The merit of settings on what was heard."""
     scores = []
     for folder in folders:
         evidence = []
@@ -89,14 +91,14 @@ def merit(folders: Sequence[Folder], settings: DecoderSettings) -> Merit:
 
 
 def _best(worth: Sequence[Merit]) -> int:
-    """The number of the settings that open the mouth best among those with enough closures."""
+    """Index of the settings that open the mouth best among those with enough closures."""
     enough = max(each.closures for each in worth) - SPARE
     good = [number for number, each in enumerate(worth) if each.closures >= enough]
     return max(good, key=lambda number: worth[number].opening)
 
 
 def tune(
-    weights: Path, folders: Sequence[Path], show: Callable[[Table], None] = lambda table: None
+    weights: Path, folders: Sequence[Path], show: Callable[[Table], None] = lambda _table: None
 ) -> DecoderSettings:
     """Try all thresholds, then all shares, and keep the best in the file beside the weights.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Photo to face: landmarks, neutral mesh, texture, the 52 shapes.
 
-Image libraries are imported with the first call, so that the backend starts quickly.
+Image libraries are imported on the first call, so that the backend starts quickly.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["reconstruct", "template_face"]
 def reconstruct(image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
     """The face in a photo (path or bytes) as a neutral, frontal head with the 52 shapes.
 
-    Sentences worth telling go to `meta["warnings"]`. Raises VividKeysError(bad_image,
-    too_large, no_face, cancelled).
+    Warnings for the user go to `meta["warnings"]`. Raises VividKeysError(bad_image, too_large,
+    no_face, cancelled).
     """
     from .from_photo import face_from_photo
 
@@ -26,7 +26,7 @@ def reconstruct(image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh
 
 
 def template_face() -> FaceMesh:
-    """The mean face in plain grey, for use without a photo."""
+    """Return the mean face in plain grey, for use without a photo."""
     from .from_photo import plain_face
 
     return plain_face()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The muscle table on a given face: 52 shapes for any set of 468 landmarks."""
+"""The muscle table applied to a face: 52 shapes for any set of 468 landmarks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
@@ -27,37 +28,41 @@ from .muscles import JawMotion, Muscle, MuscleTable, jaw_share, load_table, pull
 from .surface import laplacian, spread_operator
 from .template import Template, face_size, load_template
 
-Floats = NDArray[np.float64]
-
-# Where a closed eye's lids meet: this share of the opening above the lower lid.
+# Where the lids of a closed eye meet, as a share of the opening above the lower lid.
 LIDS_MEET = 0.12
 # A correction at the lips or the lids fades out within this distance along the skin, metres.
 LIP_SPREAD = 0.016
 # A lip counts as behind the other from this depth on, as a share of the face's size.
 UNDER_DEPTH = 0.03
 LID_SPREAD = 0.017
-# How often the lines of sealed lips are smoothed along the mouth.
+# Number of smoothing passes along the mouth for the lines of sealed lips.
 SEAL_SMOOTHING = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Contact:
-    """Two edges that meet, and how a correction of them carries over to the skin around.
+    """Two edges that meet, and the operator that spreads their corrections over the skin around.
 
-    upper, lower [P] landmark indices, paired; `held` their union, `operator` [468,H].
+    upper, lower  landmark indices, paired
+    held          their union
     """
 
-    upper: NDArray[np.int64]
-    lower: NDArray[np.int64]
-    held: NDArray[np.int64]
-    operator: Floats
+    upper: Int64[np.ndarray, " P"]
+    lower: Int64[np.ndarray, " P"]
+    held: Int64[np.ndarray, " held"]
+    operator: Float64[np.ndarray, "468 held"]
 
-    def gap(self, field: Floats) -> Floats:
-        """Upper minus lower along the pairs, [P,3]."""
+    def gap(self, field: Float[np.ndarray, "V 3"]) -> Float[np.ndarray, "P 3"]:
+        """Upper minus lower edge of each pair; `field` has the landmarks first."""
         return np.asarray(field[self.upper] - field[self.lower])
 
-    def corrected(self, field: Floats, upper: Floats, lower: Floats) -> Floats:
-        """`field` [468,3] with the edges exactly at `upper` and `lower` [P,3], spread softly."""
+    def corrected(
+        self,
+        field: Float64[np.ndarray, "468 3"],
+        upper: Float64[np.ndarray, "P 3"],
+        lower: Float64[np.ndarray, "P 3"],
+    ) -> Float64[np.ndarray, "468 3"]:
+        """Change `field` so that its edges are exactly at `upper` and `lower`, spread smoothly."""
         wanted = np.zeros((LANDMARK_COUNT, 3))
         wanted[self.upper] = upper - field[self.upper]
         wanted[self.lower] = lower - field[self.lower]
@@ -74,8 +79,10 @@ def _contact(template: Template, upper: tuple[int, ...], lower: tuple[int, ...],
 
 @lru_cache(maxsize=1)
 def contacts() -> dict[str, Contact]:
-    """The lips, the lids of both eyes, and the lips with the border of their red (which do not
-    meet): keys lips, left, right, lip_rings.
+    """The contacts of the face by name.
+
+    "lips", the lids of the "left" and "right" eye, and "lip_rings": the lips together with the
+    borders of their red, which do not meet.
     """
     template = load_template()
     upper_rings, lower_rings = INNER_LIP_UPPER + OUTER_LIP_UPPER, INNER_LIP_LOWER + OUTER_LIP_LOWER
@@ -88,21 +95,28 @@ def contacts() -> dict[str, Contact]:
 
 
 @lru_cache(maxsize=4)
-def _pull_fields(table: MuscleTable) -> dict[str, Floats]:
+def _pull_fields(table: MuscleTable) -> dict[str, NDArray[np.float64]]:
     template = load_template()
     return {name: pull_field(muscle, template) for name, muscle in table.muscles.items()}
 
 
-def hinge_point(vertices: Floats, table: MuscleTable | None = None) -> Floats:
-    """The jaw's hinge on a face: the point of its axis in the middle, [3] metres."""
+def hinge_point(
+    vertices: Float64[np.ndarray, "468 3"], table: MuscleTable | None = None
+) -> Float64[np.ndarray, " 3"]:
+    """The jaw's hinge on a face: the midpoint of its axis, metres."""
     table = table or load_table()
     scale = face_size(vertices) / face_size(load_template().vertices)
     ears = vertices[list(EARS)].mean(axis=0)
     return np.asarray((0.0, ears[1], ears[2]) + np.array(table.hinge) * scale / 1000.0)
 
 
-def jaw_motion(jaw: JawMotion, points: Floats, hinge: Floats, scale: float) -> Floats:
-    """Displacement [N,3] metres of `points` [N,3] that go with the jaw in full."""
+def jaw_motion(
+    jaw: JawMotion,
+    points: Float64[np.ndarray, "N 3"],
+    hinge: Float64[np.ndarray, " 3"],
+    scale: float,
+) -> Float64[np.ndarray, "N 3"]:
+    """Displacement of `points` that follow the jaw fully, metres."""
     angle = np.radians(jaw.degrees)
     # Opening turns the chin down and back: about +X, by the right-hand rule.
     turn = np.array(
@@ -112,19 +126,21 @@ def jaw_motion(jaw: JawMotion, points: Floats, hinge: Floats, scale: float) -> F
     return np.asarray(from_hinge @ turn.T - from_hinge + np.array(jaw.slide) * scale / 1000.0)
 
 
-def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats:
-    """The 52 shapes of a neutral, frontal face as offsets [52,468,3] in metres.
+def landmark_basis(
+    vertices: Float64[np.ndarray, "468 3"], table: MuscleTable | None = None
+) -> Float64[np.ndarray, "52 468 3"]:
+    """The 52 shapes of a neutral, frontal face as offsets in metres.
 
-    `vertices` [468,3]: metres in our axes, lips closed. The table's motions are scaled to the
+    `vertices` are in metres in our axes, with closed lips. The table's motions are scaled to the
     face; then lips and lids are corrected so that on *this* face blinks close exactly, sealed
-    shapes stay sealed, mouthClose takes back all of jawOpen's gap, and nothing crosses.
+    shapes stay sealed, mouthClose cancels all of jawOpen's gap, and nothing crosses.
     """
     table = table or load_table()
     template = load_template()
     scale = face_size(vertices) / face_size(template.vertices)
     hinge = hinge_point(vertices, table)
     pulls = _pull_fields(table)
-    fields: dict[str, Floats] = {}
+    fields: dict[str, NDArray[np.float64]] = {}
     for name, muscle in table.muscles.items():
         field = pulls[name] * scale / 1000.0
         if muscle.jaw is not None:
@@ -136,15 +152,15 @@ def landmark_basis(vertices: Floats, table: MuscleTable | None = None) -> Floats
 
 
 def with_contacts(
-    fields: dict[str, Floats],
-    vertices: Floats,
+    fields: dict[str, Float64[np.ndarray, "468 3"]],
+    vertices: Float64[np.ndarray, "468 3"],
     table: MuscleTable | None = None,
     rules: dict[str, str] | None = None,
-) -> Floats:
-    """Any 52 motions [468,3] of a face [468,3], corrected at lips and lids: [52,468,3].
+) -> Float64[np.ndarray, "52 468 3"]:
+    """Correct any 52 motions of a face at lips and lids.
 
-    Blinks close by the table's share and no shape makes lids cross. `rules` says for each shape
-    what the lips keep to (see `LIP_RULES`); without it lips do not cross, and mouthClose seals.
+    Blinks close by the table's share and no shape makes lids cross. `rules` gives each shape's
+    rule for the lips (see `LIP_RULES`); without it lips do not cross, and mouthClose seals.
     """
     table = table or load_table()
     if rules is None:
@@ -163,8 +179,10 @@ def with_contacts(
     return np.stack([kept[name] for name in ARKIT_NAMES])
 
 
-def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
-    """Correct a shape at the lips' edges so that it keeps its rule."""
+def _lips(
+    rule: str, field: NDArray[np.float64], vertices: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Correct a shape at the lips' edges so that it follows its rule."""
     lips = contacts()["lips"]
     upper, lower = field[lips.upper].copy(), field[lips.lower].copy()
     middle = (upper + lower) / 2
@@ -187,9 +205,10 @@ def _lips(rule: str, field: Floats, vertices: Floats) -> Floats:
     return lips.corrected(field, upper, lower)
 
 
-def _sealed(field: Floats) -> Floats:
-    """Lips that meet over an open jaw: the line between them and the red of them stay smooth
-    lines, without a kink near the corners.
+def _sealed(field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Close the lips over an open jaw.
+
+    The line between them and the borders of their red stay smooth, without a kink near the corners.
     """
     rings = contacts()["lip_rings"]
     upper, lower = field[rings.upper].copy(), field[rings.lower].copy()
@@ -201,8 +220,10 @@ def _sealed(field: Floats) -> Floats:
     return rings.corrected(field, upper, lower)
 
 
-def _lids(name: str, muscle: Muscle, field: Floats, vertices: Floats) -> Floats:
-    """Close the eye by the share that the table says; other shapes may not make lids cross."""
+def _lids(
+    name: str, muscle: Muscle, field: NDArray[np.float64], vertices: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Close the eye by the table's share; keep lids from crossing in other shapes."""
     for side in ("left", "right"):
         lids = contacts()[side]
         rest = lids.gap(vertices)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 
 from shared.arkit import ARKIT_NAMES
 from shared.face import FaceMesh
@@ -31,17 +31,19 @@ from .texture.photo_crop import PhotoCrop
 from .texture.plain_skin import plain_skin
 from .texture.texels import HeadLayout, head_layout
 
-Floats = NDArray[np.float64]
-
-# A lip field that moves a vertex by less does not move it, metres.
+# Motions of a lip field below this are set to zero, metres.
 NO_MOTION = 3e-6
 
 
-def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
-               meta: dict[str, Any]) -> FaceMesh:  # fmt: skip
-    """The whole head around neutral landmarks [468,3] and irises [10,3]; grey without a photo."""
-    # The lip fields are spread over the head by the very steps that spread the shapes: what they
-    # close on the landmarks they close on the head. So is the photo's expression.
+def build_head(
+    vertices: Float64[np.ndarray, "468 3"],
+    irises: Float64[np.ndarray, "10 3"],
+    crop: PhotoCrop | None,
+    meta: dict[str, Any],
+) -> FaceMesh:
+    """Build the whole head around neutral landmarks and irises (metres); grey without a photo."""
+    # Lip fields and the photo's expression are spread over the head by the same steps as the
+    # shapes: lips that meet on the landmarks also meet on the head.
     lips = offset_basis(vertices)
     shown = vertices if crop is None else crop.aligned[:LANDMARK_COUNT]
     basis = np.concatenate([landmark_basis(vertices), lips, (shown - vertices)[None]])
@@ -74,7 +76,7 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
         offset_fields=fields,
         part_names=whole.part_names,
         vertex_part=whole.vertex_part,
-        # The skin is finer than the landmarks, so their own mesh is told apart from it here.
+        # The skin is finer than the landmarks, so the landmarks' own mesh is recorded here.
         meta={**meta, "landmark_triangles": load_template().triangles.tolist()},
     )
 
@@ -83,15 +85,17 @@ def build_head(vertices: Floats, irises: Floats, crop: PhotoCrop | None,
 def template_layout() -> HeadLayout:
     """The texture's layout, made for the mean head; all our heads have its triangles.
 
-    Raises VividKeysError(bad_file) where its file is missing or not made for the shipped head.
+    Raises VividKeysError(bad_file) if its file is missing or was not made for the shipped head.
     """
     return head_layout(load_layout())
 
 
 def head_parts(
-    vertices: Floats, irises: Floats, crop: PhotoCrop | None
+    vertices: Float64[np.ndarray, "468 3"],
+    irises: Float64[np.ndarray, "10 3"],
+    crop: PhotoCrop | None,
 ) -> tuple[list[Part], dict[str, Eyeball]]:
-    """What is added to the landmark mesh [468,3], and the eyeballs."""
+    """The parts that are added to the landmark mesh, and the eyeballs by side."""
     scale = face_size(vertices) / face_size(load_template().vertices)
     right = place_eyeball(vertices, irises[0], "right", scale)
     left = place_eyeball(vertices, irises[5], "left", scale)
@@ -105,9 +109,9 @@ def head_parts(
 
 
 def inner_tiles(
-    crop: PhotoCrop | None, vertices: Floats, balls: dict[str, Eyeball]
-) -> dict[str, NDArray[np.uint8]]:
-    """Eyes, teeth, tongue and throat by the names of their tiles, in the light of the face."""
+    crop: PhotoCrop | None, vertices: Float64[np.ndarray, "468 3"], balls: dict[str, Eyeball]
+) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+    """Pictures of eyes, teeth, tongue and throat by tile name, lit like the face."""
     skin = GREY_SKIN if crop is None else crop.skin
     tiles = paint_mouth(skin)
     for side, ball in balls.items():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lips that were apart in a photo, brought together by the motions that opened them."""
+"""Close lips that were apart in a photo, by undoing the motions that opened them."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.optimize import nnls
 
 from shared.arkit import INDEX
@@ -12,12 +12,10 @@ from shared.landmarks import LANDMARK_COUNT
 
 from .arkit_basis import contacts, landmark_basis
 
-Floats = NDArray[np.float64]
-
 # Below this the lips count as closed and are only snapped together, metres on the template.
 CLOSED = 0.0012
-# Motions that may have opened the mouth in the photo, and how reluctantly each is believed:
-# lips part before a jaw drops.
+# Motions that may have opened the mouth in the photo, and the cost of each: lips part before a
+# jaw drops.
 OPENERS = (
     (("jawOpen",), 1.6),
     (("mouthLowerDownLeft", "mouthLowerDownRight"), 0.35),
@@ -26,8 +24,8 @@ OPENERS = (
 MOST = {"jawOpen": 0.9, "mouthLowerDownLeft": 1.2, "mouthUpperUpLeft": 1.2}
 
 
-def close_mouth(vertices: Floats) -> Floats:
-    """Take back what opened the mouth, then bring the lips exactly together; [468,3]."""
+def close_mouth(vertices: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "468 3"]:
+    """Undo what opened the mouth, then bring the lips exactly together; metres."""
     lips = contacts()["lips"]
     gap = lips.gap(vertices)[:, 2]
     if gap.max() > CLOSED:

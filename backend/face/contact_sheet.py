@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contact sheet: a face at rest, turned, in all 52 shapes and in combinations that matter."""
+"""Contact sheet: a face at rest, turned, in all 52 shapes and in important combinations."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 from PIL import Image, ImageDraw
 
 from shared.arkit import ARKIT_NAMES, INDEX
@@ -15,7 +15,6 @@ from shared.performance.style import MOODS, mood_table
 
 from .draw import draw_face
 
-Pixels = NDArray[np.uint8]
 Pose = dict[str, float]
 
 
@@ -23,7 +22,7 @@ def _both(stem: str, weight: float) -> Pose:
     return {stem + "Left": weight, stem + "Right": weight}
 
 
-# What speech asks of a face, by the sound it belongs to.
+# What a face has to do in speech, by sound, and other common poses.
 COMBINATIONS: dict[str, Pose] = {
     "rest": {},
     "ah": {"jawOpen": 0.6, **_both("mouthLowerDown", 0.2)},
@@ -52,7 +51,7 @@ COMBINATIONS: dict[str, Pose] = {
 
 
 def mood_pose(mood: str, strength: float = 0.7) -> Pose:
-    """What a mood adds to a face at rest."""
+    """The weights that a mood adds to a face at rest."""
     pose: Pose = {}
     for name, amount in mood_table()[mood][0].items():
         value = amount * strength
@@ -60,15 +59,17 @@ def mood_pose(mood: str, strength: float = 0.7) -> Pose:
     return pose
 
 
-def pose_weights(pose: Pose) -> NDArray[np.float64]:
-    """The 52 weights of a pose given by names."""
+def pose_weights(pose: Pose) -> Float64[np.ndarray, " 52"]:
+    """The ARKit weights of a pose that is given by names."""
     weights = np.zeros(len(ARKIT_NAMES))
     for name, value in pose.items():
         weights[INDEX[name]] = value
     return weights
 
 
-def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixels:
+def contact_sheet(
+    face: FaceMesh, *, size: int = 256, columns: int = 8
+) -> UInt8[np.ndarray, "H W 3"]:
     """All views in one picture: three sides, the combinations, then every shape alone."""
     tiles = [
         (label, draw_face(face, yaw=yaw, size=size))
@@ -76,7 +77,7 @@ def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixel
     ]
     poses = {**COMBINATIONS, **{mood: mood_pose(mood) for mood in MOODS}}
     for name in ARKIT_NAMES:
-        # On its own mouthClose has no meaning: it takes back what jawOpen opens.
+        # On its own mouthClose has no meaning: it closes what jawOpen opens.
         poses[name] = {name: 1.0, "jawOpen": 1.0} if name == "mouthClose" else {name: 1.0}
     tiles += [
         (label, draw_face(face, pose_weights(pose), size=size, view_height=0.19, centre_z=0.01))
@@ -85,8 +86,10 @@ def contact_sheet(face: FaceMesh, *, size: int = 256, columns: int = 8) -> Pixel
     return lay_out(tiles, columns)
 
 
-def lay_out(tiles: list[tuple[str, Pixels]], columns: int) -> Pixels:
-    """Labelled pictures of one size in rows."""
+def lay_out(
+    tiles: list[tuple[str, UInt8[np.ndarray, "side side 3"]]], columns: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Lay out labelled pictures of one size in rows."""
     size = tiles[0][1].shape[0]
     rows = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (columns * size, rows * size))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small software renderer for looking at faces: textured, softly lit, no GPU, no Blender."""
+"""A small software renderer for faces: textured, softly lit, without a GPU or Blender."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float64, UInt8
 from numpy.typing import NDArray
 
 from backend.rasterize import rasterize
@@ -11,26 +12,23 @@ from shared.face import FaceMesh
 
 from .surface import vertex_normals
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-
 BACKGROUND = (58, 60, 66)
 LIGHT = np.array((-0.35, -0.85, 0.45)) / np.linalg.norm((-0.35, -0.85, 0.45))
-# Height of the picture in metres: the head and a bit of air.
+# Height of the picture in metres: the head with a margin.
 VIEW_HEIGHT = 0.30
 
 
 def draw_face(
     face: FaceMesh,
-    weights: Floats | None = None,
+    weights: Float[np.ndarray, " 52"] | None = None,
     *,
     yaw: float = 0.0,
     size: int = 384,
     view_height: float = VIEW_HEIGHT,
     centre_z: float = 0.02,
     shaded: bool = True,
-) -> Pixels:
-    """A face from the front or turned by `yaw` degrees, parallel projection, [size,size,3]."""
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Draw a face from the front or turned by `yaw` degrees, in parallel projection."""
     vertices = face.vertices if weights is None else face.posed(weights.astype(np.float32))
     points = _turned(vertices.astype(np.float64), yaw)
     normals = vertex_normals(points, face.triangles)
@@ -55,14 +53,16 @@ def draw_face(
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _turned(points: Floats, yaw: float) -> Floats:
+def _turned(points: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
     a = np.radians(yaw)
     turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     return np.asarray(points @ turn.T)
 
 
-def sample(texture: Pixels, uv: Floats) -> Floats:
-    """Bilinear colours [N,3] at texture coordinates [N,2]."""
+def sample(
+    texture: UInt8[np.ndarray, "H W 3"], uv: Float[np.ndarray, "N 2"]
+) -> Float64[np.ndarray, "N 3"]:
+    """Sample a texture bilinearly at texture coordinates (v upwards)."""
     height, width = texture.shape[:2]
     x = np.clip(uv[:, 0] * width - 0.5, 0, width - 1.001)
     y = np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1.001)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One photo's landmarks to a head's pose, a person's face at rest and a mild expression.
+"""Fit a head pose, a neutral face and a mild expression to the landmarks of one photo.
 
-All three are sought together: the most probable ones under what is known about faces
-(`photo_model.py`), by a few steps of Gauss and Newton. Landmarks that face away, that the tracker
-sees badly or that fit nothing (a hand, a frame of glasses, a beard's edge) lose their say, and
-what they would have told comes from the rest of the face and from people in general. The camera
-is the long lens of `pose.py`.
+All three are estimated together, as the most probable ones under the prior of `photo_model.py`,
+by a few Gauss-Newton steps. Landmarks that face away, that the tracker sees badly or that do not
+fit the model (a hand, the frame of glasses, the edge of a beard) are weighted down; the rest of
+the face and the prior make up for them. The camera is the long lens of `pose.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.spatial.transform import Rotation
@@ -29,22 +29,22 @@ from .pose import Similarity, fit_similarity, image_to_axes
 from .surface import vertex_normals
 from .template import load_template
 
-Floats = NDArray[np.float64]
-
 # After three, ordinary photos change by less than 0.002 mm; a face turned by 40 degrees needs four.
 ROUNDS = 4
-# A landmark that is this many deviations off counts half.
+# A landmark that is this many standard deviations off counts half.
 DOUBTFUL = 2.5
-# Cosine of skin and line of sight: from here on a landmark counts in full, from there on hardly.
+# Cosine between the skin's normal and the line of sight: at the first a landmark counts in full,
+# at the second hardly at all.
 SEEN_WELL, SEEN_BADLY, LEAST_TRUST = 0.35, -0.15, 0.03
-# Eyes look about: the irises say little about whose face it is.
+# Eyes move: the irises say little about whose face it is.
 IRIS_TRUST = 0.05
-# The tracker's error about a turned head is what it usually is, give or take this share and this.
+# How far the tracker's error on a turned head deviates from its usual value: a share of it, plus
+# a constant.
 TURN_SHARE, TURN_LEAST = 0.7, 0.1
-# A photo smile of this many mean smiles is nothing special.
+# Standard deviation of smiles in photos, in mean smiles.
 SMILE_SPREAD = 1.0
-# Expressions beyond smiles that change a face strongly, and how much of each is nothing special.
-# What is small is rather the person: a weight costs at once, not only when it is large.
+# Expressions beyond smiles that change a face strongly, and the usual size of each. A small
+# deviation is more likely the person's own face, so even a small weight has a cost.
 MUSCLES = {
     "jawOpen": 0.4, "mouthLowerDown": 0.3, "mouthUpperUp": 0.3, "mouthSmile": 0.3,
     "mouthPucker": 0.3, "mouthFunnel": 0.2, "eyeBlink": 0.4, "eyeSquint": 0.3, "eyeWide": 0.15,
@@ -52,8 +52,8 @@ MUSCLES = {
     "mouthFrown": 0.2, "mouthLeft": 0.2, "mouthRight": 0.2, "jawLeft": 0.1, "jawRight": 0.1,
 }  # fmt: skip
 MUSCLE_THRESHOLD = 3.0
-# The person's expression in the end: shapes that a still photo can tell, how reluctantly they are
-# believed (metres of misfit that a weight of 1 costs on every landmark), and what is nothing.
+# The final expression: the shapes that a still photo can show, their regularisation (metres of
+# misfit on every landmark that a weight of 1 costs), and the weight that counts as none.
 EXPRESSION_SHAPES = tuple(
     name
     for name in ARKIT_NAMES
@@ -66,44 +66,44 @@ GAP_WEIGHT = 4.0
 
 @dataclass(frozen=True, eq=False)
 class PhotoFit:
-    """What a photo's landmarks say.
+    """What was fitted to a photo's landmarks.
 
-    vertices    [468,3] metres: the face at rest, frontal, lips exactly closed
-    irises      [10,3] metres
-    aligned     [478,3] the tracked points in the head's frame, with the expression
-    expression  [52] ARKit weights: `vertices` with them come closest to `aligned`
+    vertices    metres: the face at rest, frontal, lips exactly closed
+    irises      metres
+    aligned     the tracked points in the head's frame, with the expression
+    expression  ARKit weights that bring `vertices` closest to `aligned`
     to_head     from tracked points (our axes, pixels) to `aligned`
-    identity    [K] coefficients of the model's modes, standard deviations
-    smile       how many mean photo smiles
-    trust       [478] 0..1 how much each landmark was believed
+    identity    coefficients of the model's modes, in standard deviations
+    smile       the photo's smile, in mean photo smiles
+    trust       0..1, how much weight each landmark was given
     """
 
-    vertices: Floats
-    irises: Floats
-    aligned: Floats
-    expression: Floats
+    vertices: Float64[np.ndarray, "468 3"]
+    irises: Float64[np.ndarray, "10 3"]
+    aligned: Float64[np.ndarray, "478 3"]
+    expression: Float64[np.ndarray, " 52"]
     to_head: Similarity
-    identity: Floats
+    identity: Float64[np.ndarray, " K"]
     smile: float
-    trust: Floats
+    trust: Float64[np.ndarray, " 478"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
     """Pose and coefficients between two rounds; the camera looks along +Y."""
 
-    rotation: Floats
-    shift: Floats
+    rotation: Float64[np.ndarray, "3 3"]
+    shift: Float64[np.ndarray, " 3"]
     scale: float
-    free: Floats
-    pushed: Floats
-    trust: Floats
+    free: Float64[np.ndarray, " F"]
+    pushed: Float64[np.ndarray, " P"]
+    trust: Float64[np.ndarray, " 478"]
 
 
-def fit_photo(landmarks: Floats, model: PhotoModel | None = None) -> PhotoFit:
-    """Pose, neutral face and expression of tracked landmarks [478,3] in pixels.
+def fit_photo(landmarks: Float64[np.ndarray, "N C"], model: PhotoModel | None = None) -> PhotoFit:
+    """Fit pose, neutral face and expression to tracked landmarks [478,3] in pixels.
 
-    Raises VividKeysError(bad_image) where the landmarks are no face.
+    Raises VividKeysError(bad_image) if the landmarks cannot be a face.
     """
     model = model or load_photo_model()
     points = image_to_axes(_checked(landmarks))
@@ -118,7 +118,7 @@ def fit_photo(landmarks: Floats, model: PhotoModel | None = None) -> PhotoFit:
     shown = at_rest + _expressed(now, model, fields)
     rest = _kept_rest(aligned - shown, now.trust, model)
     vertices = close_mouth(at_rest[:LANDMARK_COUNT] + rest[:LANDMARK_COUNT])
-    # What the tracker gets wrong about turned heads is no expression.
+    # The tracker's error on turned heads is not part of the expression.
     seen = aligned - np.tensordot(now.free[-2:], model.turned, axes=1)
     irises = seen[LANDMARK_COUNT:]
     expression = expression_weights(vertices, seen[:LANDMARK_COUNT], now.trust, now.rotation)
@@ -128,7 +128,7 @@ def fit_photo(landmarks: Floats, model: PhotoModel | None = None) -> PhotoFit:
     )  # fmt: skip
 
 
-def _checked(landmarks: Floats) -> Floats:
+def _checked(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     points = np.asarray(landmarks, np.float64)
     wrong = ""
     if points.shape != (TRACKED_COUNT, 3):
@@ -148,14 +148,18 @@ def _checked(landmarks: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Fields:
-    """Offsets that may be added to the mean: `free` [F,478,3] modes, habits and turns, `pushed`
-    [P,478,3] the mean smile and muscles, which never pull; with what each costs.
+    """Offset fields that may be added to the mean, and what the second kind costs.
+
+    free       modes, habits and turns, with coefficients of either sign
+    pushed     the mean smile and the muscles, whose weights are never negative
+    spread     standard deviation of each weight of `pushed`
+    threshold  linear cost of each weight of `pushed`, in its standard deviations
     """
 
-    free: Floats
-    pushed: Floats
-    spread: Floats
-    threshold: Floats
+    free: Float64[np.ndarray, "F 478 3"]
+    pushed: Float64[np.ndarray, "P 478 3"]
+    spread: Float64[np.ndarray, " P"]
+    threshold: Float64[np.ndarray, " P"]
 
 
 @lru_cache(maxsize=4)
@@ -176,8 +180,8 @@ def _fields(model: PhotoModel) -> _Fields:
     )
 
 
-def _start(points: Floats, model: PhotoModel) -> _Solution:
-    """The pose by bony landmarks alone, the mean face."""
+def _start(points: NDArray[np.float64], model: PhotoModel) -> _Solution:
+    """The mean face, posed by the bony landmarks alone."""
     bone = load_template().rigidity
     move = fit_similarity(points, model.mean, bone)
     fields = _fields(model)
@@ -189,12 +193,14 @@ def _start(points: Floats, model: PhotoModel) -> _Solution:
 
 
 def _to_head(now: _Solution) -> Similarity:
-    """Scaled camera points are `head @ rotation.T + shift`; the way back."""
+    """The inverse of the pose, for which scaled points are `head @ rotation.T + shift`."""
     return Similarity(now.scale, now.rotation.T, -now.rotation.T @ now.shift)
 
 
-def _improved(now: _Solution, points: Floats, model: PhotoModel, fields: _Fields) -> _Solution:
-    """One step: all coefficients and a small turn, shift and scale together."""
+def _improved(
+    now: _Solution, points: NDArray[np.float64], model: PhotoModel, fields: _Fields
+) -> _Solution:
+    """One step: all coefficients and a small rotation, shift and scaling together."""
     face = _shape(now, model, fields)
     turned = face @ now.rotation.T
     target = now.scale * points - now.shift
@@ -206,9 +212,10 @@ def _improved(now: _Solution, points: Floats, model: PhotoModel, fields: _Fields
     trust = _trust(facing, (target - turned) / spread)
     weight = (np.sqrt(trust)[:, None] / spread).reshape(-1)
 
-    def column(offsets: Floats) -> Floats:
-        """Offsets [N,478,3] in the head as weighted rows before the camera, [N,1434]."""
-        return (offsets.reshape(-1, 3) @ now.rotation.T).reshape(len(offsets), -1) * weight
+    def column(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Offsets [N,478,3] in the head's frame as weighted rows in camera axes, [N,1434]."""
+        turned_offsets = offsets.reshape(-1, 3) @ now.rotation.T
+        return np.asarray(turned_offsets.reshape(len(offsets), -1) * weight)
 
     small = np.zeros((7, TRACKED_COUNT, 3))
     for axis in range(3):
@@ -244,8 +251,10 @@ def _improved(now: _Solution, points: Floats, model: PhotoModel, fields: _Fields
     )
 
 
-def _with_pushed(gram: Floats, right: Floats, count: int) -> tuple[Floats, Floats]:
-    """Minimum of x·gram·x / 2 - right·x whose parts from `count` on are not negative."""
+def _with_pushed(
+    gram: NDArray[np.float64], right: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minimise x·gram·x / 2 - right·x subject to x >= 0 from index `count` on."""
     inverse = np.linalg.solve(
         gram[:count, :count], np.column_stack([gram[:count, count:], right[:count]])
     )
@@ -256,46 +265,51 @@ def _with_pushed(gram: Floats, right: Floats, count: int) -> tuple[Floats, Float
     return inverse[:, -1] - inverse[:, :-1] @ pushed, pushed
 
 
-def _trust(facing: Floats, misfit: Floats) -> Floats:
-    """How much every landmark says, [478]: `facing` [468] cosines, `misfit` [478,3] deviations."""
+def _trust(facing: NDArray[np.float64], misfit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of each landmark, [478]: `facing` [468] cosines, `misfit` [478,3] in deviations."""
     seen = np.clip((facing - SEEN_BADLY) / (SEEN_WELL - SEEN_BADLY), LEAST_TRUST, 1.0)
     seen = np.concatenate([seen, np.full(TRACKED_COUNT - LANDMARK_COUNT, IRIS_TRUST)])
     return np.asarray(seen / (1.0 + (misfit**2).mean(axis=1) / DOUBTFUL**2))
 
 
-def _shape(now: _Solution, model: PhotoModel, fields: _Fields) -> Floats:
+def _shape(now: _Solution, model: PhotoModel, fields: _Fields) -> NDArray[np.float64]:
     """The face with its expression in the head's frame, [478,3]."""
     count = len(model.modes)
     at_rest = model.mean + np.tensordot(now.free[:count], model.modes, axes=1)
     return np.asarray(at_rest + _expressed(now, model, fields))
 
 
-def _expressed(now: _Solution, model: PhotoModel, fields: _Fields) -> Floats:
-    """All that is in this photo only: expression and the tracker's errors, [478,3]."""
+def _expressed(now: _Solution, model: PhotoModel, fields: _Fields) -> NDArray[np.float64]:
+    """What belongs to this photo alone: expression and the tracker's errors, [478,3]."""
     count = len(model.modes)
     passing = np.tensordot(now.free[count:], fields.free[count:], axes=1)
     return np.asarray(passing + np.tensordot(now.pushed, fields.pushed, axes=1))
 
 
-def _kept_rest(rest: Floats, trust: Floats, model: PhotoModel) -> Floats:
-    """The part [478,3] of what nothing explains that is the person's own."""
+def _kept_rest(
+    rest: NDArray[np.float64], trust: NDArray[np.float64], model: PhotoModel
+) -> NDArray[np.float64]:
+    """The part [478,3] of the unexplained residual that belongs to the person."""
     return np.asarray(rest * (model.kept * trust)[:, None])
 
 
 def expression_weights(
-    vertices: Floats, aligned: Floats, trust: Floats, rotation: Floats
-) -> Floats:
-    """ARKit weights [52] with which a face at rest [468,3] comes closest to `aligned` [468,3].
+    vertices: Float64[np.ndarray, "468 3"],
+    aligned: Float64[np.ndarray, "468 3"],
+    trust: Float64[np.ndarray, " 478"],
+    rotation: Float64[np.ndarray, "3 3"],
+) -> Float64[np.ndarray, " 52"]:
+    """Find the ARKit weights that bring a face at rest closest to `aligned`.
 
-    Closest as the camera sees it, before which the head has the `rotation` [3,3]: depth and
-    badly seen landmarks (`trust` [478]) hardly count.
+    Closest as the camera sees it, to which the head is turned by `rotation`: depth counts little,
+    and so do landmarks with little `trust`.
     """
     basis = landmark_basis(vertices)
     chosen = [INDEX[name] for name in EXPRESSION_SHAPES]
     weight = np.sqrt(trust[:LANDMARK_COUNT])[:, None] * (1.0, 0.25, 1.0)
     rows = (basis[chosen] @ rotation.T * weight).reshape(len(chosen), -1)
     away = ((aligned - vertices) @ rotation.T * weight).reshape(-1)
-    # Whether teeth show is seen more easily than where the lips are: their gap counts extra.
+    # People notice whether teeth show more than where exactly the lips are: the gap counts extra.
     lips = contacts()["lips"]
     opening = lips.gap(aligned)[:, 2]
     opening = np.where(opening < CLOSED, 0.0, opening)

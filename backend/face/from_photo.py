@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.watch import UNWATCHED, Watch
 from shared.arkit import ARKIT_NAMES
@@ -22,10 +22,8 @@ from .neutral import NeutralFace, neutral_face
 from .template import load_template
 from .texture.photo_crop import crop_photo
 
-Floats = NDArray[np.float64]
-
 MODEL_NAME = "landmark-face 2"
-# Beyond this the far side of the face is hardly seen, radians.
+# Beyond this the far side of the face is hardly visible, radians.
 FAR_TURNED = np.radians(40.0)
 # Beyond this it is a profile, of which the tracker only guesses the face.
 PROFILE = np.radians(60.0)
@@ -34,8 +32,8 @@ PROFILE = np.radians(60.0)
 def face_from_photo(image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
     """The face in a photo (path or bytes) as a neutral, frontal head with the 52 shapes.
 
-    Sentences worth telling go to `meta["warnings"]`. Raises VividKeysError(bad_image,
-    too_large, no_face, cancelled).
+    Warnings for the user go to `meta["warnings"]`. Raises VividKeysError(bad_image, too_large,
+    no_face, cancelled).
     """
     watch.stage(0.0, "Reading the photo")
     photo = load_image(image)
@@ -65,7 +63,7 @@ def face_from_photo(image: Path | str | bytes, watch: Watch = UNWATCHED) -> Face
 
 
 def photo_notes(neutral: NeutralFace) -> list[str]:
-    """Sentences worth telling about how the face looks in its photo.
+    """Warnings for the user about how the face looks in its photo.
 
     Raises VividKeysError(bad_image) for a profile.
     """
@@ -75,7 +73,7 @@ def photo_notes(neutral: NeutralFace) -> list[str]:
             ErrorKind.BAD_IMAGE,
             f"The head in the picture is turned away by about {np.degrees(abs(yaw)):.0f} degrees: "
             "only one side of the face can be seen.",
-            "Choose a photo from the front, or from at most 40 degrees beside it.",
+            "Choose a photo from the front, or turned by at most 40 degrees.",
         )
     notes = []
     if eyes_closed(neutral.vertices):
@@ -83,18 +81,20 @@ def photo_notes(neutral: NeutralFace) -> list[str]:
             "The eyes in the photo are closed or nearly so; a photo with open eyes works better."
         )
     if max(abs(pitch), abs(yaw)) > FAR_TURNED:
-        notes.append("The head is turned far away; the hidden side of the face was guessed.")
+        notes.append(
+            "The head is turned far away from the camera; the hidden side of the face was guessed."
+        )
     return notes
 
 
-def named_weights(expression: Floats) -> dict[str, float]:
-    """The weights [52] that are not zero, by name, rounded."""
+def named_weights(expression: Float64[np.ndarray, " 52"]) -> dict[str, float]:
+    """The weights that are not zero, by name, rounded."""
     found = zip(ARKIT_NAMES, expression, strict=True)
     return {name: round(float(weight), 3) for name, weight in found if weight >= 0.0005}
 
 
-def eyes_closed(vertices: Floats) -> bool:
-    """Whether an eye of a face [468,3] is open by less than an eighth of its width."""
+def eyes_closed(vertices: Float64[np.ndarray, "468 3"]) -> bool:
+    """Whether an eye is open by less than an eighth of its width."""
     openings = []
     for upper, lower in ((RIGHT_LID_UPPER, RIGHT_LID_LOWER), (LEFT_LID_UPPER, LEFT_LID_LOWER)):
         width = np.linalg.norm(vertices[upper[0]] - vertices[upper[-1]])
@@ -103,12 +103,12 @@ def eyes_closed(vertices: Floats) -> bool:
 
 
 def plain_face() -> FaceMesh:
-    """The mean face in plain grey, for use without a photo."""
+    """Build the mean face in plain grey, for use without a photo."""
     template = load_template()
     meta = {"warnings": [], "model": MODEL_NAME}
     return build_head(template_neutral(), template.irises, None, meta)
 
 
-def template_neutral() -> Floats:
-    """The mean face's landmarks [468,3] with the lips exactly closed."""
+def template_neutral() -> Float64[np.ndarray, "468 3"]:
+    """The mean face's landmarks with the lips exactly closed, metres."""
     return close_mouth(load_template().vertices)

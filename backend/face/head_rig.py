@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A head that moves, without a texture: what a video needs of it.
+"""A head that moves, without a texture, for videos.
 
-It is the head of `build_head.py`. Beside its shapes it knows how every vertex follows the
+It is the head of `build_head.py`. Besides its shapes it stores how every vertex follows the
 landmarks, so that tracked landmarks can drive it too.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int32, UInt8
 from scipy.sparse import csr_matrix, identity, vstack
 
 from shared.arkit import ARKIT_NAMES
@@ -23,46 +23,43 @@ from .lip_fields import offset_basis
 from .neutral import NeutralFace
 from .texture.photo_crop import PhotoCrop
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class HeadRig:
     """A head at rest and its motions; V vertices, of which the first 468 are the landmarks.
 
-    rest       [V,3] metres; triangles [F,3] int32; vertex_part [V] indexes `PART_NAMES`
-    shapes     [52,V,3] metres, in the order of `ARKIT_NAMES`
-    lips       [K,V,3] metres: the lip fields
-    inner      [52,V,3] metres: what the shapes move beyond what follows the landmarks, i.e.
-               teeth, tongue and eyes
-    carry      [V,468] sparse: the share of each landmark's motion that a vertex takes over
-    tile_uvs   [V,2] places in the unit square of the painted tiles
-    tiles      pictures uint8 of eyes, teeth, tongue and throat, by name
+    rest         metres
+    vertex_part  index of `PART_NAMES`
+    shapes       offsets in metres, in the order of `ARKIT_NAMES`
+    lips         offsets of the lip fields, metres
+    inner        the part of `shapes` that does not follow the landmarks: teeth, tongue and eyes
+    carry        [V,468] sparse: the share of each landmark's motion that a vertex follows
+    tile_uvs     places in the unit square of the painted tiles
+    tiles        pictures of eyes, teeth, tongue and throat, by tile name
     """
 
-    rest: Singles
-    triangles: NDArray[np.int32]
-    vertex_part: NDArray[np.int32]
-    shapes: Singles
-    lips: Singles
-    inner: Singles
+    rest: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    vertex_part: Int32[np.ndarray, " V"]
+    shapes: Float32[np.ndarray, "52 V 3"]
+    lips: Float32[np.ndarray, "K V 3"]
+    inner: Float32[np.ndarray, "52 V 3"]
     carry: csr_matrix
-    tile_uvs: Singles
-    tiles: dict[str, NDArray[np.uint8]]
+    tile_uvs: Float32[np.ndarray, "V 2"]
+    tiles: dict[str, UInt8[np.ndarray, "_ _ 3"]]
 
-    def triangles_of(self, *names: str) -> NDArray[np.int32]:
-        """Triangles [F,3] all of whose corners belong to parts with these names."""
+    def triangles_of(self, *names: str) -> Int32[np.ndarray, "F 3"]:
+        """Triangles all of whose corners belong to parts with these names."""
         wanted = np.isin(self.vertex_part, [PART_NAMES.index(name) for name in names])
         return np.ascontiguousarray(self.triangles[wanted[self.triangles].all(axis=1)])
 
-    def carried(self, offsets: Floats) -> Singles:
-        """Offsets [V,3] of the head when its landmarks move by `offsets` [468,3], metres."""
+    def carried(self, offsets: Float[np.ndarray, "468 3"]) -> Float32[np.ndarray, "V 3"]:
+        """Offsets of the head's vertices when its landmarks move by `offsets`, metres."""
         return np.asarray(self.carry @ offsets, np.float32)
 
 
 def head_rig(neutral: NeutralFace, crop: PhotoCrop) -> HeadRig:
-    """The rig of the person in a photo."""
+    """Build the rig of the person in a photo."""
     basis = landmark_basis(neutral.vertices)
     lips = offset_basis(neutral.vertices)
     parts, balls = head_parts(neutral.vertices, neutral.irises, crop)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose face it is, in eight numbers: principal components of neutral faces.
+"""A person's face in eight numbers: principal components of neutral faces.
 
-People smile in photos. So the mean smile is sought beside the eight components and left out, and
-bony landmarks count more.
+People smile in photos. So the mean smile is estimated along with the eight components and then
+left out, and bony landmarks count more.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
@@ -21,22 +22,20 @@ from .close_mouth import close_mouth
 from .pose import fit_similarity
 from .template import load_template
 
-Floats = NDArray[np.float64]
-
 IDENTITY_PATH = Path(__file__).parent.parent / "models" / "face_identity.safetensors"
-# An unusual photo must not become a caricature: the eight numbers are believed reluctantly, a
-# smile readily. Shares of a component's mean size.
+# Regularisation, as shares of a component's mean size: strong for the eight numbers, so that an
+# unusual photo does not become a caricature, weak for the smile.
 _RIDGE, _SMILE_RIDGE = 0.05, 0.005
 
 
 @lru_cache(maxsize=1)
-def closed_template() -> Floats:
-    """The template's landmarks [468,3] in metres with lips that meet exactly."""
+def closed_template() -> Float64[np.ndarray, "468 3"]:
+    """The template's landmarks with lips that meet exactly, metres."""
     return close_mouth(load_template().vertices)
 
 
 @lru_cache(maxsize=1)
-def _numbers() -> dict[str, Floats]:
+def _numbers() -> dict[str, NDArray[np.float64]]:
     """`modes` [8,468,3] and `smile` [468,3] in metres."""
     try:
         numbers = load_file(IDENTITY_PATH)
@@ -49,19 +48,19 @@ def _numbers() -> dict[str, Floats]:
         ) from problem
 
 
-def identity_modes() -> Floats:
-    """Offsets [8,468,3] in metres, each of one standard deviation; symmetric."""
+def identity_modes() -> Float64[np.ndarray, "8 468 3"]:
+    """Offsets in metres, one standard deviation each; symmetric."""
     return _numbers()["modes"]
 
 
-def mean_smile() -> Floats:
-    """What smiling for a photo does to the landmarks, [468,3] in metres; symmetric."""
+def mean_smile() -> Float64[np.ndarray, "468 3"]:
+    """Mean offset of the landmarks when people smile for a photo, metres; symmetric."""
     return _numbers()["smile"]
 
 
 @lru_cache(maxsize=1)
-def _solver() -> Floats:
-    """From offsets [1404] to coefficients, by reluctant least squares, [8,1404]."""
+def _solver() -> NDArray[np.float64]:
+    """The matrix [8,1404] from offsets to coefficients, by regularised least squares."""
     fields = np.concatenate([identity_modes(), mean_smile()[None]])
     fields = fields.reshape(len(fields), -1)
     weighted = fields * np.repeat(load_template().rigidity[:LANDMARK_COUNT], 3)
@@ -71,18 +70,21 @@ def _solver() -> Floats:
     return np.asarray(np.linalg.solve(gram + np.diag(sizes), weighted)[:-1])
 
 
-def aligned_landmarks(landmarks: Floats) -> Floats:
-    """Landmarks [468,3] moved, turned and scaled onto the template by their bony points."""
+def aligned_landmarks(landmarks: Float[np.ndarray, "V 3"]) -> Float64[np.ndarray, "468 3"]:
+    """Move, rotate and scale landmarks onto the template by their bony points.
+
+    Only the first 468 are used, so tracked irises or further vertices may follow them.
+    """
     template = load_template()
     points = np.asarray(landmarks, np.float64)[:LANDMARK_COUNT]
     rigidity = template.rigidity[:LANDMARK_COUNT]
     return np.asarray(fit_similarity(points, template.vertices, rigidity).apply(points))
 
 
-def identity_coefficients(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Coefficients [8] in standard deviations of a neutral face's landmarks [468,3].
+def identity_coefficients(landmarks: Float[np.ndarray, "V 3"]) -> Float32[np.ndarray, " 8"]:
+    """Coefficients, in standard deviations, of a neutral face's landmarks.
 
-    Place, turn and size of the face do not matter; the mean face has zeros.
+    Position, rotation and size of the face do not matter; the mean face has zeros.
     """
     away = aligned_landmarks(np.asarray(landmarks, np.float64)) - closed_template()
     partner = load_template().mirror[:LANDMARK_COUNT]
@@ -90,6 +92,6 @@ def identity_coefficients(landmarks: NDArray[np.floating]) -> NDArray[np.float32
     return np.asarray(_solver() @ symmetric.reshape(-1), np.float32)
 
 
-def landmarks_of(coefficients: NDArray[np.floating]) -> Floats:
-    """Neutral landmarks [468,3] in metres, lips closed, of coefficients [8]."""
+def landmarks_of(coefficients: Float[np.ndarray, " 8"]) -> Float64[np.ndarray, "468 3"]:
+    """Neutral landmarks of identity coefficients, lips closed, metres."""
     return np.asarray(closed_template() + np.tensordot(coefficients, identity_modes(), axes=1))

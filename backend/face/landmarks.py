@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""478 landmarks (468 and the irises) of the largest face in a photo, by MediaPipe's models."""
+"""The 478 landmarks (468 and the irises) of faces in pictures, by MediaPipe's models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,9 +21,6 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 from .mediapipe_solutions import load_solution
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 # Below this the landmarks are guesses rather than measurements.
 MIN_FACE_PIXELS = 64
@@ -36,17 +34,17 @@ _started = False
 
 @dataclass(frozen=True, eq=False)
 class TrackedFace:
-    """Landmarks [478,3] in pixels of the photo (right, down, away from the camera)."""
+    """Landmarks in pixels of the photo (right, down, away from the camera), and warnings."""
 
-    landmarks: Floats
+    landmarks: Float64[np.ndarray, "478 3"]
     warnings: tuple[str, ...]
 
 
-def find_face(pixels: Pixels, watch: Watch = UNWATCHED) -> TrackedFace:
-    """The largest face of a photo uint8 [H,W,3].
+def find_face(pixels: UInt8[np.ndarray, "H W 3"], watch: Watch = UNWATCHED) -> TrackedFace:
+    """Find the largest face of a photo.
 
-    The finder wants faces of a certain size in the picture, so when it sees none the photo is
-    tried again with more room around it, enlarged in pieces, and with more contrast.
+    The detector expects faces of a certain size, so if it finds none the photo is tried again
+    with a margin around it, enlarged in pieces, and with more contrast.
     Raises VividKeysError(no_face, bad_image, cancelled).
     """
     for attempt in _attempts(pixels):
@@ -61,15 +59,15 @@ def find_face(pixels: Pixels, watch: Watch = UNWATCHED) -> TrackedFace:
     )
 
 
-def faces_in_square(pixels: Pixels) -> list[Floats]:
-    """All faces [478,3] of a square picture uint8 [S,S,3], in its pixels, found in one look."""
+def faces_in_square(pixels: UInt8[np.ndarray, "side side 3"]) -> list[Float64[np.ndarray, "478 3"]]:
+    """All faces of a square picture, in its pixels, in a single attempt."""
     return _track(pixels)
 
 
 class FaceTracker:
-    """Follows faces from picture to picture, which is steadier than finding them each time.
+    """Follows faces from frame to frame, which is steadier than detecting them each time.
 
-    It belongs to one film: what it saw last decides where it looks next.
+    Use one for each film: the last frame determines where it looks in the next.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -77,34 +75,36 @@ class FaceTracker:
             self._models = _load_models(still=False, most=most)
             self._start()
 
-    def follow(self, pixels: Pixels, centre: tuple[float, float], side: float) -> list[Floats]:
-        """Faces [478,3], in pixels of the whole picture, within a square of it."""
+    def follow(
+        self, pixels: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], side: float
+    ) -> list[Float64[np.ndarray, "478 3"]]:
+        """Faces within a square of a picture, in pixels of the whole picture."""
         view = _view(pixels, *centre, side)
         with _lock:
             return _in_photo(self._models.process(view.pixels).multi_face_landmarks, view)
 
     def forget(self) -> None:
-        """Look everywhere in the next picture, as after a cut."""
+        """Search the whole of the next picture, as after a cut."""
         with _lock, quiet_native_log():
             self._models.reset()
             self._start()
 
     def _start(self) -> None:
-        """The models go on starting in their own threads, and chatter, until a picture is done."""
+        """Process one picture: until then the models start, and log, in their own threads."""
         self._models.process(np.zeros((128, 128, 3), np.uint8))
 
     def close(self) -> None:
-        """Give the models' memory back."""
+        """Release the models' memory."""
         self._models.close()
 
 
 def warm_up() -> None:
-    """Load the models now instead of with the first photo."""
+    """Load the models now instead of on the first photo."""
     _track(np.zeros((128, 128, 3), np.uint8))
 
 
-def _largest(faces: list[Floats], pixels: Pixels) -> TrackedFace:
-    def size(face: Floats) -> float:
+def _largest(faces: list[NDArray[np.float64]], pixels: NDArray[np.uint8]) -> TrackedFace:
+    def size(face: NDArray[np.float64]) -> float:
         return float(np.ptp(face[:LANDMARK_COUNT, 0]) * np.ptp(face[:LANDMARK_COUNT, 1]))
 
     faces = sorted(faces, key=size, reverse=True)
@@ -123,16 +123,16 @@ def _largest(faces: list[Floats], pixels: Pixels) -> TrackedFace:
     height, across = pixels.shape[:2]
     outside = (face[:LANDMARK_COUNT, :2] < 0) | (face[:LANDMARK_COUNT, :2] >= (across, height))
     if outside.any(axis=1).mean() > 0.02:
-        notes.append("A part of the face lies outside the picture; it was guessed.")
+        notes.append("Part of the face lies outside the picture; it was guessed.")
     return TrackedFace(face, tuple(notes))
 
 
-def _attempts(pixels: Pixels) -> Iterator[_View]:
+def _attempts(pixels: NDArray[np.uint8]) -> Iterator[_View]:
     """Views of the photo in the order in which they are tried."""
     height, width = pixels.shape[:2]
-    side = max(height, width)
+    side = float(max(height, width))
     yield _view(pixels, width / 2, height / 2, side)
-    # A face that fills the picture is found once there is room around it.
+    # A face that fills the picture is found once there is a margin around it.
     yield _view(pixels, width / 2, height / 2, 1.8 * side)
     # A small face in a large picture is found in a piece of it.
     for part in (0.6, 0.35):
@@ -142,14 +142,14 @@ def _attempts(pixels: Pixels) -> Iterator[_View]:
     yield _view(_stretched(pixels), width / 2, height / 2, 1.2 * side)
 
 
-def _centres(length: float, window: float) -> Floats:
+def _centres(length: int, window: float) -> NDArray[np.float64]:
     if window >= length:
         return np.array([length / 2])
     count = int(np.ceil((length - window) / (window / 2))) + 1
     return np.linspace(window / 2, length - window / 2, count)
 
 
-def _stretched(pixels: Pixels) -> Pixels:
+def _stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Brightness spread over the full range; helps dark and faded photos."""
     low, high = np.percentile(pixels, (1, 99))
     level = np.clip((pixels - low) / max(high - low, 1.0), 0, 1) ** 0.7
@@ -160,7 +160,7 @@ def _stretched(pixels: Pixels) -> Pixels:
 class _View:
     """A square picture and where its corner lies in the photo; `scale` photo pixels per pixel."""
 
-    pixels: Pixels
+    pixels: NDArray[np.uint8]
     corner: tuple[float, float]
     scale: float
 
@@ -169,7 +169,7 @@ class _View:
 _VIEW_SIDE = 768
 
 
-def _view(pixels: Pixels, centre_x: float, centre_y: float, side: float) -> _View:
+def _view(pixels: NDArray[np.uint8], centre_x: float, centre_y: float, side: float) -> _View:
     """A square piece (padded with grey), because the models misjudge pictures that are not."""
     whole = max(1, round(side))
     left, top = round(centre_x - whole / 2), round(centre_y - whole / 2)
@@ -185,7 +185,7 @@ def _view(pixels: Pixels, centre_x: float, centre_y: float, side: float) -> _Vie
     return _View(square, (float(left), float(top)), whole / len(square))
 
 
-def _track(view: _View | Pixels) -> list[Floats]:
+def _track(view: _View | NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     """Faces of a square picture as landmarks [478,3] in pixels of the photo it comes from."""
     if not isinstance(view, _View):
         view = _View(view, (0.0, 0.0), 1.0)
@@ -196,7 +196,7 @@ def _track(view: _View | Pixels) -> list[Floats]:
     return _in_photo(found, view)
 
 
-def _in_photo(found: Any, view: _View) -> list[Floats]:
+def _in_photo(found: Any, view: _View) -> list[NDArray[np.float64]]:
     """MediaPipe's faces of a view as landmarks [478,3] in pixels of the photo."""
     side = len(view.pixels) * view.scale
     faces = []
@@ -230,9 +230,9 @@ def _load_models(*, still: bool, most: int) -> Any:
 
 @contextmanager
 def quiet_native_log() -> Iterator[None]:
-    """Keep MediaPipe's start-up chatter, written by C++ straight to file 2, off the terminal.
+    """Keep MediaPipe's start-up log, which C++ writes to file descriptor 2, off the terminal.
 
-    File 2 belongs to the whole process, so this is for moments at which a tracker starts.
+    The descriptor belongs to the whole process, so use this only while a tracker starts.
     """
     try:
         kept = os.dup(2)

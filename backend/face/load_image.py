@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any picture file or bytes to upright 8-bit RGB, or a sentence that says why not."""
+"""Read any picture file or bytes as upright 8-bit RGB, or say why that is not possible."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -21,7 +22,7 @@ from backend.media.pictures import (
 from shared.errors import ErrorKind, VividKeysError
 
 MAX_BYTES = 200 * 2**20
-# Landmarks and texture gain nothing beyond this, and everything after is quick.
+# Landmarks and texture gain nothing from a longer side, and all further steps stay fast.
 WORKING_SIDE = 2048
 MIN_SIDE = 32
 
@@ -30,9 +31,9 @@ _OTHER_PHOTO = "Choose a JPEG or PNG photo of one face."
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """Upright pixels uint8 [H,W,3], sha256 of the source bytes, sentences worth telling."""
+    """Upright pixels, the sha256 of the source bytes, and warnings for the user."""
 
-    pixels: NDArray[np.uint8]
+    pixels: UInt8[np.ndarray, "H W 3"]
     sha256: str
     warnings: tuple[str, ...] = field(default=())
 
@@ -40,8 +41,8 @@ class Photo:
 def load_image(source: Path | str | bytes) -> Photo:
     """Read a photo from a path or from bytes.
 
-    Turned as its EXIF tag says, flattened over grey where transparent, first frame of an
-    animation, at most `WORKING_SIDE` pixels long. Raises VividKeysError(bad_image, too_large).
+    Rotated by its EXIF tag, on grey where transparent, the first frame of an animation, reduced
+    to at most `WORKING_SIDE` pixels a side. Raises VividKeysError(bad_image, too_large).
     """
     data = _read(source)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -65,7 +66,7 @@ def load_image(source: Path | str | bytes) -> Photo:
             f"This file is not a picture that can be read: it is not {PHOTO_NAMES}.",
             _OTHER_PHOTO,
         ) from None
-    except Exception as problem:  # Pillow raises what its many readers come upon
+    except Exception as problem:  # Pillow's readers raise errors of many kinds
         raise VividKeysError(
             ErrorKind.BAD_IMAGE, f"The picture is damaged or incomplete ({problem}).", _OTHER_PHOTO
         ) from problem
@@ -73,7 +74,7 @@ def load_image(source: Path | str | bytes) -> Photo:
         raise VividKeysError(
             ErrorKind.BAD_IMAGE,
             f"The picture is only {pixels.shape[1]} by {pixels.shape[0]} pixels.",
-            "Choose one on which the face is at least 64 pixels wide.",
+            "Choose one in which the face is at least 64 pixels wide.",
         )
     return Photo(pixels, sha256, tuple(notes))
 
@@ -91,7 +92,7 @@ def _read(source: Path | str | bytes) -> bytes:
             raise VividKeysError(
                 ErrorKind.BAD_IMAGE,
                 f"The picture {path.name} cannot be opened ({problem.strerror}).",
-                "Check that the file is there and may be read.",
+                "Check that the file exists and that you may read it.",
             ) from problem
     if size > MAX_BYTES:
         raise VividKeysError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
@@ -18,18 +19,16 @@ from .muscles import MuscleTable
 from .pose import fit_similarity
 from .template import load_template
 
-Floats = NDArray[np.float64]
-
-# A landmark counts as moving from this share of the shape's largest motion on.
+# A landmark counts as moving above this share of the shape's largest motion.
 MOVING = 0.2
 
 
 @dataclass(frozen=True)
 class ShapeError:
-    """One shape against the reference.
+    """The error of one shape relative to the reference.
 
-    rms        root of the mean squared distance over all landmarks / largest reference motion
-    direction  degrees between the two motions, mean over the moving landmarks
+    rms        root mean squared distance over all landmarks / largest reference motion
+    direction  angle in degrees between the two motions, mean over the moving landmarks
     size       ratio of the lengths of the two motions (whole fields)
     largest    the reference's largest motion in millimetres
     """
@@ -41,11 +40,13 @@ class ShapeError:
     largest: float
 
 
-def read_reference(path: Path) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """Landmarks [468,3] and offsets [S,468,3] in metres and our axes, laid onto the template.
+def read_reference(
+    path: Path,
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, "K 468 3"], tuple[str, ...]]:
+    """Read landmarks, offsets (metres, our axes, aligned to the template) and shape names.
 
     The file holds centimetres, +Y up, face along +Z, and ARKit names with `_L` and `_R`;
-    browInnerUp and cheekPuff come in halves and are added up. Raises VividKeysError(bad_file).
+    browInnerUp and cheekPuff come in halves, which are summed. Raises VividKeysError(bad_file).
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -61,7 +62,7 @@ def read_reference(path: Path) -> tuple[Floats, Floats, tuple[str, ...]]:
     weights = (np.abs(vertices[:, 0]) < 0.045).astype(float)
     move = fit_similarity(vertices, template.vertices, weights)
     offsets = move.scale * deltas @ move.rotation.T
-    found: dict[str, Floats] = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for name, offset in zip(names, offsets, strict=True):
         stem, _, side = name.rpartition("_")
         full = stem + {"L": "Left", "R": "Right"}[side] if side in ("L", "R") else name
@@ -84,8 +85,10 @@ def measure_against_reference(
     )
 
 
-def shape_error(name: str, made: Floats, reference: Floats) -> ShapeError:
-    """Error figures of one shape, both [468,3]."""
+def shape_error(
+    name: str, made: Float64[np.ndarray, "468 3"], reference: Float64[np.ndarray, "468 3"]
+) -> ShapeError:
+    """Error figures of one shape."""
     length = np.linalg.norm(reference, axis=1)
     largest = float(length.max())
     rms = float(np.sqrt(((made - reference) ** 2).sum(axis=1).mean())) / largest
@@ -114,6 +117,6 @@ def reference_table(errors: tuple[ShapeError, ...]) -> str:
     return "\n".join(lines)
 
 
-def _turn(points: Floats) -> Floats:
+def _turn(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """+Y up and face along +Z, to +Z up and face along -Y."""
     return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)

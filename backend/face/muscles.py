@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
@@ -23,8 +23,6 @@ from shared.landmarks import LANDMARK_COUNT
 
 from .surface import fade
 from .template import Template, load_template
-
-Floats = NDArray[np.float64]
 
 TABLE_PATH = Path(__file__).parent / "muscles.toml"
 
@@ -47,9 +45,9 @@ class Pull:
 
 @dataclass(frozen=True)
 class JawMotion:
-    """The jaw turns about its hinge by `degrees` (opening) and slides by `slide` (mm).
+    """The jaw rotates about its hinge by `degrees` (opening) and slides by `slide` (mm).
 
-    Skin follows in full within `core` mm of landmark `at` and not at all beyond `reach` mm.
+    Skin within `core` mm of landmark `at` follows fully, skin beyond `reach` mm not at all.
     """
 
     degrees: float
@@ -80,12 +78,12 @@ class MuscleTable:
 
 @lru_cache(maxsize=1)
 def load_table() -> MuscleTable:
-    """The shipped table; VividKeysError(bad_file) with the reason when it does not hold."""
+    """Read the shipped table; VividKeysError(bad_file) with the reason if it is invalid."""
     return parse_table(TABLE_PATH.read_text("utf-8"))
 
 
 def parse_table(text: str) -> MuscleTable:
-    """A muscle table from TOML; VividKeysError(bad_file) names what is wrong in it."""
+    """Parse a muscle table from TOML; VividKeysError(bad_file) says what is wrong with it."""
     try:
         data = tomllib.loads(text)
         hinge = _triple(data["jaw"]["hinge"])
@@ -98,20 +96,20 @@ def parse_table(text: str) -> MuscleTable:
             muscles[stem + "Right"] = mirrored(muscle)
     except (KeyError, TypeError, ValueError, tomllib.TOMLDecodeError) as problem:
         raise VividKeysError(
-            ErrorKind.BAD_FILE, f"The muscle table is not right: {problem}."
+            ErrorKind.BAD_FILE, f"The muscle table is invalid: {problem}."
         ) from problem
-    strangers = sorted(set(muscles) - set(ARKIT_NAMES))
+    unknown = sorted(set(muscles) - set(ARKIT_NAMES))
     missing = sorted(set(ARKIT_NAMES) - set(muscles))
-    if strangers or missing:
+    if unknown or missing:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"The muscle table lacks {missing or 'nothing'} and has unknown {strangers}.",
+            f"The muscle table does not match ARKit: missing {missing}, unknown {unknown}.",
         )
     return MuscleTable(hinge, {name: muscles[name] for name in ARKIT_NAMES})
 
 
 def mirrored(muscle: Muscle) -> Muscle:
-    """The same motion on the other side of the face."""
+    """Mirror a motion to the other side of the face."""
     partner = load_template().mirror
 
     def flip(move: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -124,8 +122,8 @@ def mirrored(muscle: Muscle) -> Muscle:
     return replace(muscle, pulls=pulls, jaw=jaw)
 
 
-def pull_field(muscle: Muscle, template: Template) -> Floats:
-    """Summed pulls of a muscle on the template's landmarks, [468,3] in mm."""
+def pull_field(muscle: Muscle, template: Template) -> Float64[np.ndarray, "468 3"]:
+    """Sum the pulls of a muscle on the template's landmarks, in mm."""
     field = np.zeros((LANDMARK_COUNT, 3))
     for pull in muscle.pulls:
         weight = fade(template.distances[pull.at] * 1000.0, pull.reach)
@@ -142,8 +140,8 @@ def pull_field(muscle: Muscle, template: Template) -> Floats:
     return field
 
 
-def jaw_share(jaw: JawMotion, template: Template) -> Floats:
-    """How far each landmark goes with the jaw, [468] 0..1."""
+def jaw_share(jaw: JawMotion, template: Template) -> Float64[np.ndarray, " 468"]:
+    """How much of the jaw's motion each landmark follows, 0..1."""
     return fade(template.distances[jaw.at] * 1000.0, jaw.reach, jaw.core)
 
 
@@ -153,7 +151,7 @@ def _muscle(entry: dict[str, Any]) -> Muscle:
         raise ValueError(f"unknown entries {sorted(set(entry) - known)}")
     lips = entry.get("lips", "")
     if lips not in LIP_RULES:
-        raise ValueError(f"lips = {lips!r} is none of {LIP_RULES}")
+        raise ValueError(f"lips = {lips!r} is not one of {LIP_RULES}")
     pulls = tuple(
         Pull(_landmark(p["at"]), _triple(p["move"]), float(p["reach"]))
         for p in entry.get("pulls", ())

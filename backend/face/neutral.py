@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the tracked face to the neutral one: pose removed, expression undone, mouth closed."""
+"""From the tracked face to the neutral one: pose and expression removed, mouth closed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from shared.landmarks import LANDMARK_COUNT
@@ -16,35 +17,33 @@ from .fit_photo import fit_photo
 from .pose import Similarity, fit_similarity, head_angles, image_to_axes
 from .template import load_template
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class NeutralFace:
     """A face without the pose and the expression of its photo.
 
-    vertices       [468,3] metres, lips exactly closed
-    irises         [10,3] metres
-    aligned        [478,3] the tracked points without the head's pose but with the expression
-    angles         of the head in the photo (pitch, roll, yaw), radians
-    mouth_was_open how far, metres on the face
-    expression     [52] the photo's ARKit weights, 0..1: what `vertices` lack of `aligned`
-    to_head        moves tracked points (in our axes, pixels) to `aligned`
+    vertices        metres, lips exactly closed
+    irises          metres
+    aligned         the tracked points without the head's pose but with the expression
+    angles          of the head in the photo (pitch, roll, yaw), radians
+    mouth_was_open  the largest gap between the lips in the photo, metres on the face
+    expression      the photo's ARKit weights, 0..1, which take `vertices` to `aligned`
+    to_head         moves tracked points (in our axes, pixels) to `aligned`
     """
 
-    vertices: Floats
-    irises: Floats
-    aligned: Floats
+    vertices: Float64[np.ndarray, "468 3"]
+    irises: Float64[np.ndarray, "10 3"]
+    aligned: Float64[np.ndarray, "478 3"]
     angles: tuple[float, float, float]
     mouth_was_open: float
-    expression: Floats
+    expression: Float64[np.ndarray, " 52"]
     to_head: Similarity
 
 
-def neutral_face(landmarks: Floats) -> NeutralFace:
+def neutral_face(landmarks: Float64[np.ndarray, "N C"]) -> NeutralFace:
     """Frontal face at rest, in metres, from tracked landmarks [478,3] in pixels.
 
-    Raises VividKeysError(bad_image) where the landmarks are no face.
+    Raises VividKeysError(bad_image) if the landmarks cannot be a face.
     """
     fit = fit_photo(landmarks)
     return NeutralFace(
@@ -58,10 +57,10 @@ def neutral_face(landmarks: Floats) -> NeutralFace:
     )
 
 
-def straightened_face(landmarks: Floats) -> Floats:
-    """[468,3] metres: pose and size removed by the bony landmarks alone, then the mouth closed.
+def straightened_face(landmarks: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, "468 3"]:
+    """Remove pose and size by the bony landmarks alone, then close the mouth; metres.
 
-    The smile stays. The eight numbers of `identity.py` were learned from faces made so.
+    The smile stays. The eight numbers of `identity.py` were learned from faces made this way.
     """
     template = load_template()
     points = image_to_axes(landmarks)
@@ -73,6 +72,6 @@ def straightened_face(landmarks: Floats) -> Floats:
     return close_mouth(points[:LANDMARK_COUNT])
 
 
-def _opening(aligned: Floats) -> float:
+def _opening(aligned: NDArray[np.float64]) -> float:
     gap = contacts()["lips"].gap(aligned[:LANDMARK_COUNT])[:, 2]
     return float(np.maximum(gap, 0.0).max())

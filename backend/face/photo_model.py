@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known about faces in photos before one is looked at: who people are, how they smile,
-how well each landmark is seen. The numbers of `models/face_fit.safetensors`.
+"""The prior over faces in photos, read from `models/face_fit.safetensors`.
+
+It says how people's faces differ, how they smile and how well each landmark is tracked.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from shared.errors import ErrorKind, VividKeysError
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-
-# The sine of 30 degrees; the unit in which turned heads are counted.
+# The sine of 30 degrees: the unit of a head's turn.
 TURN = 0.5
-# Tracked points are wrong together rather than one by one, so each counts as no better than this,
+# The errors of tracked points are correlated, so no point counts as more precise than this,
 # metres.
 LEAST_NOISE = 0.0012
 # Arrays that the file holds in millimetres.
@@ -30,38 +30,38 @@ FIT_MODEL_PATH = Path(__file__).parent.parent / "models" / "face_fit.safetensors
 
 @dataclass(frozen=True, eq=False)
 class PhotoModel:
-    """A tracked face without its pose is
+    """A linear model of a tracked face without its pose, in metres on the template.
 
         mean + Σ identity·modes + amount·smile + Σ habit·habits + Σ turn·turned + noise,
 
-    metres on the template, 478 landmarks; identity and habit are standard normal.
+    where identity and habit are standard normal.
 
-    mean      [478,3] at rest, lips closed, symmetric
-    modes     [K,478,3] in which ways people differ, one standard deviation each; each symmetric
-              or antisymmetric, the first eight not those of `identity.py`
-    smile     [478,3] what smiling for a photo adds on average
-    habits    [U,478,3] in which ways one person's photos differ beyond that
-    turned    [2,478,3] what the tracker gets wrong about turned heads: odd, per TURN of the sine
-              of the yaw, and even, per TURN² of its square
-    noise     [478] standard deviation of the rest across the line of sight
-    depth     [B] how many times less sure the tracker's depth is, at `depth_yaw` [B] degrees
-    kept      [478] share of a face's unexplained rest that is there again in their next photo
+    mean       at rest, lips closed, symmetric
+    modes      how people differ, one standard deviation each; each symmetric or antisymmetric,
+               the first eight not those of `identity.py`
+    smile      what smiling for a photo adds on average
+    habits     how photos of one person differ beyond that
+    turned     the tracker's error on turned heads: odd, per TURN of the sine of the yaw, and
+               even, per TURN² of its square
+    noise      standard deviation of the residual across the line of sight
+    depth      how many times less precise the tracker's depth is, at `depth_yaw` degrees
+    kept       share of a face's unexplained residual that recurs in the person's next photo
     """
 
-    mean: Floats
-    modes: Floats
-    smile: Floats
-    habits: Floats
-    turned: Floats
-    noise: Floats
-    depth: Floats
-    depth_yaw: Floats
-    kept: Floats
+    mean: Float64[np.ndarray, "478 3"]
+    modes: Float64[np.ndarray, "K 478 3"]
+    smile: Float64[np.ndarray, "478 3"]
+    habits: Float64[np.ndarray, "habits 478 3"]
+    turned: Float64[np.ndarray, "2 478 3"]
+    noise: Float64[np.ndarray, " 478"]
+    depth: Float64[np.ndarray, " angles"]
+    depth_yaw: Float64[np.ndarray, " angles"]
+    kept: Float64[np.ndarray, " 478"]
 
 
 @lru_cache(maxsize=1)
 def load_photo_model() -> PhotoModel:
-    """Read the shipped numbers once; VividKeysError(bad_file) when they are not there."""
+    """Read the shipped numbers once; VividKeysError(bad_file) if that fails."""
     try:
         numbers = load_file(FIT_MODEL_PATH)
         stored = {name: array.astype(np.float64) for name, array in numbers.items()}
@@ -78,7 +78,7 @@ def load_photo_model() -> PhotoModel:
 
 
 def write_photo_model(model: PhotoModel, note: dict[str, str]) -> None:
-    """Write the numbers, millimetres in half precision, over the shipped ones."""
+    """Replace the shipped numbers; all but the mean are stored in half precision."""
     numbers = {}
     for name, array in vars(model).items():
         scaled = array * (1000.0 if name in MILLIMETRES else 1.0)
@@ -88,26 +88,27 @@ def write_photo_model(model: PhotoModel, note: dict[str, str]) -> None:
     load_photo_model.cache_clear()
 
 
-def identity_coordinates(vertices: Floats, model: PhotoModel | None = None) -> Floats:
-    """Coordinates [N,K] of neutral meshes [N,468,3] in which distance says how unlike two are.
+def identity_coordinates(
+    vertices: Float64[np.ndarray, "N L 3"], model: PhotoModel | None = None
+) -> Float64[np.ndarray, "N K"]:
+    """Coordinates of neutral meshes whose distances say how unlike two people are.
 
-    Offsets from the mean are described by the modes (reluctant least squares) and counted in
-    deviations of what a photo leaves open about them: a Mahalanobis distance, in which what
-    smiles and the tracker confuse hardly counts.
+    Offsets from the mean are projected on the modes (regularised least squares) and measured in
+    standard deviations of what a photo leaves uncertain: a Mahalanobis distance, in which the
+    directions that smiles and the tracker's errors share hardly count.
     """
     model = model or load_photo_model()
     count = vertices.shape[-2]
     weight = 1.0 / np.maximum(model.noise[:count], LEAST_NOISE)[:, None]
 
-    def rows(fields: Floats) -> Floats:
+    def rows(fields: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((fields * weight).reshape(len(fields), -1))
 
     modes = rows(model.modes[:, :count])
     known = np.concatenate([model.habits, model.turned, model.smile[None]])[:, :count]
     everything = np.concatenate([modes, rows(known)])
     gram = everything @ everything.T + np.eye(len(everything))
-    # What is left open about the modes once habits may explain a part: its inverse is a Schur
-    # complement.
+    # The precision of the modes once habits may explain a part: a Schur complement.
     own, other = slice(len(modes)), slice(len(modes), None)
     sharpness = gram[own, own] - gram[own, other] @ np.linalg.solve(
         gram[other, other], gram[other, own]

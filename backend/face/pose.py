@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Weak perspective: the pose and the size of a head in a photo, and their removal.
 
-The one camera convention of everything that looks at a photo: a long lens, because the focal
-length cannot be known from one picture. A point X of the head (metres, frontal, +Z up, the face
-looks along -Y, the character's left is +X) is seen at
+All code that reads a photo assumes the same camera, a long lens, because the focal length cannot
+be known from one picture. A point X of the head (metres, frontal, +Z up, the face looks along -Y,
+the character's left is +X) projects to
 
     pixels = (R X + t) / s        R head's rotation, t shift in metres, s metres per pixel
 
-of which x is to the right, -z down in the picture and y the depth, in pixels too and only
-relative: `image_to_axes` turns tracked landmarks into these axes. So a photo's landmarks are a
-rotated, scaled and shifted copy of the head, and a `Similarity` takes them back.
+with x to the right and -z down in the picture, and y the relative depth, in pixels as well.
+`image_to_axes` converts tracked landmarks to these axes. So a photo's landmarks are a rotated,
+scaled and shifted copy of the head, and a `Similarity` maps them back.
 """
 
 from __future__ import annotations
@@ -17,39 +17,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from jaxtyping import Float, Float64
 
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """`points @ rotation.T * scale + shift`."""
+    """The map `points @ rotation.T * scale + shift`."""
 
     scale: float
-    rotation: Floats
-    shift: Floats
+    rotation: Float64[np.ndarray, "3 3"]
+    shift: Float64[np.ndarray, " 3"]
 
-    def apply(self, points: Floats) -> Floats:
-        """Points [..., 3] moved."""
+    def apply(self, points: Float[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch 3"]:
+        """Map points."""
         return np.asarray(self.scale * points @ self.rotation.T + self.shift)
 
     def inverse(self) -> Similarity:
-        """The similarity that takes this one back."""
+        """The inverse map."""
         scale, rotation = 1.0 / self.scale, self.rotation.T
         return Similarity(scale, rotation, -scale * rotation @ self.shift)
 
 
-def image_to_axes(landmarks: Floats) -> Floats:
-    """Picture axes (right, down, away) to ours (x right, y away, z up), [N,3] to [N,3].
+def image_to_axes(landmarks: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+    """Convert picture axes (right, down, away) to ours (x right, y away, z up).
 
     The character's left is the picture's right, so +X is the character's left.
     """
     return np.stack([landmarks[:, 0], landmarks[:, 2], -landmarks[:, 1]], axis=1)
 
 
-def fit_similarity(source: Floats, target: Floats, weights: Floats) -> Similarity:
-    """The similarity that moves `source` [N,3] best onto `target` [N,3], least squares.
+def fit_similarity(
+    source: Float64[np.ndarray, "N 3"],
+    target: Float64[np.ndarray, "N 3"],
+    weights: Float64[np.ndarray, " N"],
+) -> Similarity:
+    """Fit the similarity that maps `source` onto `target` with least squared error.
 
     Weighted form of Umeyama, "Least-squares estimation of transformation parameters between
     two point patterns", 1991.
@@ -65,7 +67,7 @@ def fit_similarity(source: Floats, target: Floats, weights: Floats) -> Similarit
     return Similarity(scale, rotation, target_centre - scale * rotation @ source_centre)
 
 
-def head_angles(rotation: Floats) -> tuple[float, float, float]:
+def head_angles(rotation: Float64[np.ndarray, "3 3"]) -> tuple[float, float, float]:
     """Euler XYZ angles in radians (x pitch, y roll, z yaw) of the head in the photo.
 
     `rotation` is the one that made the photo's landmarks frontal; the head's own is its inverse.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Distances along the skin and how a pull at one landmark fades over it.
+"""Distances along the skin, and how a pull at one landmark fades over it.
 
-Distances run over the surface, not through the air: the mouth and the eyes are holes in the
-landmark mesh, so a pull at the upper lip reaches the lower one only around the corner.
+Distances run over the surface, not through space: the mouth and the eyes are holes in the
+landmark mesh, so a pull at the upper lip reaches the lower one only around the corner of the mouth.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-Floats = NDArray[np.float64]
 
+def surface_distances(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "V V"]:
+    """Shortest paths over the mesh, in the unit of `vertices`.
 
-def surface_distances(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """Shortest ways over the mesh, [V,V], in the unit of `vertices` [V,3].
-
-    Ways follow the edges and may also cross a pair of neighbouring triangles from tip to tip
-    (unfolded into a plane), which removes most of the detour that edges alone would make.
+    Paths follow the edges and may also cross a pair of neighbouring triangles from tip to tip
+    (unfolded into a plane), which removes most of the detour of paths along edges alone.
     """
     opposite: dict[tuple[int, int], list[int]] = defaultdict(list)
     for a, b, c in triangles.tolist():
@@ -43,8 +44,10 @@ def surface_distances(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
     return np.asarray(dijkstra(graph, directed=False))
 
 
-def _unfolded(vertices: Floats, first: int, second: int, tip: int, other: int) -> float:
-    """Distance of two tips after both triangles over one edge are laid flat."""
+def _unfolded(
+    vertices: NDArray[np.float64], first: int, second: int, tip: int, other: int
+) -> float:
+    """Distance of two tips after both triangles at one edge are unfolded into a plane."""
     origin = vertices[first]
     along = vertices[second] - origin
     length = float(np.linalg.norm(along))
@@ -57,14 +60,18 @@ def _unfolded(vertices: Floats, first: int, second: int, tip: int, other: int) -
     return float(np.hypot(x_a - x_b, y_a + y_b))
 
 
-def fade(distance: Floats, reach: float, core: float = 0.0) -> Floats:
+def fade(
+    distance: Float64[np.ndarray, "*shape"], reach: float, core: float = 0.0
+) -> Float64[np.ndarray, "*shape"]:
     """1 up to `core`, smoothly down to 0 at `reach` (a quartic with flat ends)."""
     t = np.clip((distance - core) / max(reach - core, 1e-9), 0.0, 1.0)
     return np.asarray((1.0 - t * t) ** 2)
 
 
-def laplacian(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """Rows of 1 for the vertex and minus the inverse-length weights of its neighbours, [V,V]."""
+def laplacian(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "V V"]:
+    """Rows of 1 for the vertex and minus the inverse-length weights of its neighbours."""
     count = len(vertices)
     matrix = np.zeros((count, count))
     for corner in range(3):
@@ -72,15 +79,17 @@ def laplacian(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
         weight = 1.0 / np.maximum(np.linalg.norm(vertices[a] - vertices[b], axis=1), 1e-9)
         matrix[a, b] = weight
         matrix[b, a] = weight
-    matrix = -matrix / matrix.sum(axis=1, keepdims=True)
+    matrix = np.asarray(-matrix / matrix.sum(axis=1, keepdims=True))
     np.fill_diagonal(matrix, 1.0)
     return matrix
 
 
 def spread_operator(
-    smoothness: Floats, held: NDArray[np.int64], still: NDArray[np.int64]
-) -> Floats:
-    """How displacements at `held` carry over to all vertices while `still` ones stay, [V,H].
+    smoothness: Float64[np.ndarray, "V V"],
+    held: Int64[np.ndarray, " held"],
+    still: Int64[np.ndarray, " still"],
+) -> Float64[np.ndarray, "V held"]:
+    """The matrix that spreads displacements at `held` to all vertices while `still` ones stay.
 
     Minimises the squared Laplacian of the displacement field (a thin plate), which gives soft
     transitions; `smoothness` is the matrix of `laplacian`.
@@ -97,8 +106,10 @@ def spread_operator(
     return operator
 
 
-def vertex_normals(points: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """Area-weighted unit normals [V,3]."""
+def vertex_normals(
+    points: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "V 3"]:
+    """Area-weighted unit normals of the vertices."""
     a, b, c = (points[triangles[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     total = np.zeros_like(points)

@@ -8,15 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, Int32, Int64
 from safetensors.numpy import load_file
 
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import OUTER_EYE_CORNERS
 
 from .surface import surface_distances
-
-Floats = NDArray[np.float64]
 
 TEMPLATE_PATH = Path(__file__).parent.parent / "models" / "face_template.safetensors"
 
@@ -25,24 +23,24 @@ TEMPLATE_PATH = Path(__file__).parent.parent / "models" / "face_template.safeten
 class Template:
     """Mean face in metres, symmetric about x = 0.
 
-    vertices   [468,3]; irises [10,3] (right, then left)
-    rigidity   [478] 0..1: how much a landmark is bone; weights for finding the head's pose
-    mirror     [478] index of the partner on the other side
-    triangles  [852,3], outward
-    distances  [468,468] along the skin
+    irises     right, then left
+    rigidity   0..1, how rigidly a landmark sits on bone: weights for estimating the head's pose
+    mirror     index of the partner on the other side
+    triangles  facing outward
+    distances  along the skin
     """
 
-    vertices: Floats
-    irises: Floats
-    rigidity: Floats
-    mirror: NDArray[np.int64]
-    triangles: NDArray[np.int32]
-    distances: Floats
+    vertices: Float64[np.ndarray, "468 3"]
+    irises: Float64[np.ndarray, "10 3"]
+    rigidity: Float64[np.ndarray, " 478"]
+    mirror: Int64[np.ndarray, " 478"]
+    triangles: Int32[np.ndarray, "852 3"]
+    distances: Float64[np.ndarray, "468 468"]
 
 
 @lru_cache(maxsize=1)
 def load_template() -> Template:
-    """Read the shipped numbers once; VividKeysError(bad_file) when they are not there."""
+    """Read the shipped numbers once; VividKeysError(bad_file) if that fails."""
     try:
         numbers = load_file(TEMPLATE_PATH)
     except Exception as problem:
@@ -63,10 +61,10 @@ def load_template() -> Template:
     )
 
 
-def face_size(vertices: Floats) -> float:
-    """Distance of the outer eye corners in the unit of `vertices` [>=468,3].
+def face_size(vertices: Float[np.ndarray, "V 3"]) -> float:
+    """Distance between the outer eye corners, in the unit of `vertices` (landmarks first).
 
-    Bone, whatever the expression; the muscle table's millimetres scale with it.
+    It is set by bone, whatever the expression; the muscle table's millimetres scale with it.
     """
     right, left = OUTER_EYE_CORNERS
     return float(np.linalg.norm(vertices[left] - vertices[right]))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Heads beside our own: ICT-FaceKit, or any mesh with ARKit's shapes that a user adds.
+"""Heads other than our own: ICT-FaceKit, or any mesh with ARKit's shapes that the user adds.
 
-What is heavy is imported with the first use, so that the backend starts quickly.
+Heavy modules are imported on first use, so that the backend starts quickly.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ OWN_LICENCE = "GPL-3.0-or-later"
 
 @dataclass(frozen=True)
 class HeadInfo:
-    """An installed head; `vertices` is 0 for our own, which is made anew for each photo.
+    """An installed head; `vertices` is 0 for our own, which is built for each photo.
 
-    `warnings` are sentences, e.g. which shapes it lacks.
+    `warnings` are sentences, e.g. on missing shapes.
     """
 
     name: str
@@ -49,7 +49,7 @@ class HeadInfo:
 
 
 def installed_heads() -> list[HeadInfo]:
-    """Our own head first, then the user's by name. A damaged file is left out, not an error."""
+    """Our own head first, then the user's by name; damaged files are skipped."""
     from .stored_head import head_meta
 
     found = [HeadInfo(OWN, OWN_TITLE, OWN_LICENCE, 0)]
@@ -80,8 +80,8 @@ def add_head(
 ) -> HeadInfo:
     """Install a head from a mesh file or a folder of OBJ files.
 
-    `landmarks` is an .npz that says where the landmarks are; without it they are looked for.
-    `identity` lets a head that has no identity modes take on a little of each photo's face.
+    `landmarks` is an .npz with the positions of the landmarks; without it they are detected.
+    `identity` lets a head without identity modes adapt mildly to the face in each photo.
     Raises VividKeysError(bad_file, bad_request, too_large).
     """
     from .add import made_head
@@ -117,7 +117,7 @@ def check_head(name: str) -> None:
 
 
 def head_from_photo(name: str, image: Path | str | bytes, watch: Watch = UNWATCHED) -> FaceMesh:
-    """The head of that name for a photo; '' and 'own' are our own.
+    """The head of that name, fitted to a photo; '' and 'own' are our own.
 
     Raises VividKeysError(bad_request, bad_file, bad_image, too_large, no_face, cancelled).
     """
@@ -133,8 +133,9 @@ def head_from_photo(name: str, image: Path | str | bytes, watch: Watch = UNWATCH
 
 
 def shapes_of_head(name: str) -> ShapeSource | None:
-    """The shapes of an installed head, for characters that are to get them; None for our own,
-    whose shapes the muscle table makes on every face anew.
+    """The shapes of an installed head, to be transferred to characters; None for our own.
+
+    The shapes of our own head come from the muscle table, computed for each face.
 
     Raises VividKeysError(bad_request, bad_file).
     """
@@ -168,7 +169,7 @@ def _existing(name: str) -> Path:
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
             f"There is no installed head '{name[:60]}'.",
-            "See which there are: python -m backend heads list",
+            "List the installed heads: python -m backend heads list",
         )
     return path
 
@@ -176,6 +177,6 @@ def _existing(name: str) -> Path:
 def _own() -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_REQUEST,
-        f"'{OWN}' is the head that VividKeys makes itself; it cannot be replaced or removed.",
+        f"'{OWN}' is the head that VividKeys builds itself; it cannot be replaced or removed.",
         "Choose another name.",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a file to a head that can be installed: reading, finding the landmarks, building."""
+"""Builds an installable head from a file: reading, finding the landmarks, preparing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from backend.mesh_files import MeshFile, read_mesh
@@ -22,8 +23,6 @@ from . import ict
 from .import_head import Story, build_head
 from .on_surface import nearest_on_surface
 from .stored_head import StoredHead
-
-Floats = NDArray[np.float64]
 
 
 def made_head(
@@ -52,8 +51,10 @@ def made_head(
     return head
 
 
-def _landmarks(mesh: MeshFile, file: Path | None, watch: Watch) -> tuple[NDArray[np.int64], Floats]:
-    """On which vertices [468,3] with which shares [468,3] the landmarks lie."""
+def _landmarks(
+    mesh: MeshFile, file: Path | None, watch: Watch
+) -> tuple[Int64[np.ndarray, "468 3"], Float64[np.ndarray, "468 3"]]:
+    """The vertices and barycentric shares at which the landmarks lie."""
     vertices = mesh.vertices.astype(np.float64)
     if file is None:
         places = _searched(mesh, watch)
@@ -73,7 +74,7 @@ def _landmarks(mesh: MeshFile, file: Path | None, watch: Watch) -> tuple[NDArray
     return nearest_on_surface(places, vertices, mesh.triangles)
 
 
-def _numbers(array: NDArray[Any], file: Path) -> Floats:
+def _numbers(array: NDArray[Any], file: Path) -> Float64[np.ndarray, " ..."]:
     if array.dtype.kind not in "fiu":
         raise _bad_landmarks(file)
     return np.asarray(array, np.float64)
@@ -82,13 +83,13 @@ def _numbers(array: NDArray[Any], file: Path) -> Floats:
 def _bad_landmarks(file: Path) -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_FILE,
-        f"'{file.name}' does not say where the {LANDMARK_COUNT} landmarks of this mesh are.",
-        "It needs `landmarks` [468,3], or `triangles` and `barycentric` [468,3].",
+        f"'{file.name}' does not describe the {LANDMARK_COUNT} landmarks of this mesh.",
+        "It needs `landmarks` [468,3], or `triangles` and `barycentric`, each [468,3].",
     )
 
 
-def _searched(mesh: MeshFile, watch: Watch) -> Floats:
-    """Where the landmarks [468,3] were found on the mesh. Raises VividKeysError."""
+def _searched(mesh: MeshFile, watch: Watch) -> Float64[np.ndarray, "468 3"]:
+    """The landmarks detected on the mesh. Raises VividKeysError."""
     order = _pieces_by_motion(mesh)[:MAX_PIECES]
     place = np.full(len(mesh.piece_names), len(order) - 1, np.int32)
     place[order] = np.arange(len(order))
@@ -101,8 +102,8 @@ def _searched(mesh: MeshFile, watch: Watch) -> Floats:
     return np.asarray(find_landmarks(character, watch).places, np.float64)
 
 
-def _pieces_by_motion(mesh: MeshFile) -> NDArray[np.int64]:
-    """The pieces, the one with the face first: ARKit's shapes move most of its vertices."""
+def _pieces_by_motion(mesh: MeshFile) -> Int64[np.ndarray, " P"]:
+    """The pieces, most moved by ARKit's shapes first: that one has the face."""
     moved = np.zeros(len(mesh.vertices))
     for name, offsets in mesh.shapes.items():
         if channel_by_words(name) is not None:

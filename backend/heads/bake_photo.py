@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photo as the texture of a head with its own texture coordinates (ICT-FaceKit's).
 
-The skin is carried over from our own head, which is baked from the same photo. Teeth, gums, eyes
+The skin is transferred from our own head, which is baked from the same photo. Teeth, gums, eyes
 and lashes are painted.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32, Shaped, UInt8
 
 from backend.face.head.eyes import RADIUS, Eyeball
 from backend.face.texture.eye_texture import eye_tile
@@ -23,11 +23,8 @@ from shared.landmarks import UPPER_LIP_EDGE
 from .carry_skin import STEP, carried_skin, skin_texels
 from .eyeballs import Ball, tile_places
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-
 SIDE = 2048
-# Where each tile of the head's texture coordinates goes: left, top, side in pixels.
+# Where each tile of the head's texture coordinates is placed: left, top, side in pixels.
 _TILES = {0: (0, 0, 1408), 1: (1408, 0, 640), 2: (1408, 640, 640), 3: (1408, 1280, 640)}
 _EYES = {"right": (0, 1408, 512), "left": (512, 1408, 512)}
 _LASHES = (1040, 1424, 16)
@@ -38,26 +35,27 @@ _SKIN = ("face", "head")
 
 @dataclass(frozen=True, eq=False)
 class Baked:
-    """texture uint8 [2048,2048,3], uvs [F,3,2] in it."""
+    """A baked texture, and the texture coordinates in it."""
 
-    texture: Pixels
-    uvs: Floats
+    texture: UInt8[np.ndarray, "2048 2048 3"]
+    uvs: Float64[np.ndarray, "F 3 2"]
 
 
 def bake(
-    vertices: Floats,
-    triangles: NDArray[np.int32],
-    uvs: Floats,
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    uvs: Float64[np.ndarray, "F 3 2"],
     parts: tuple[str, ...],
-    vertex_part: NDArray[np.int32],
-    landmarks: Floats,
+    vertex_part: Int32[np.ndarray, " V"],
+    landmarks: Float64[np.ndarray, "468 3"],
     crop: PhotoCrop,
     balls: list[Ball],
     size: float,
     own: FaceMesh,
 ) -> Baked:
-    """Texture and coordinates of a fitted head [V,3] with `landmarks` [468,3]; `size` is how large
-    the face is against the mean one, `own` our own head for the same photo.
+    """Texture and coordinates of a fitted head.
+
+    `size` is the size of the face relative to the mean one, `own` our own head for the same photo.
     """
     part = np.array(parts)[vertex_part]
     pixel = _pixels_of(triangles, uvs, part, balls, vertices, size)
@@ -87,14 +85,14 @@ def bake(
 
 
 def _pixels_of(
-    triangles: NDArray[np.int32],
-    uvs: Floats,
-    part: NDArray[np.str_],
+    triangles: Int32[np.ndarray, "F 3"],
+    uvs: Float64[np.ndarray, "F 3 2"],
+    part: Shaped[np.ndarray, " V"],
     balls: list[Ball],
-    vertices: Floats,
+    vertices: Float64[np.ndarray, "V 3"],
     size: float,
-) -> Floats:
-    """Where the corners lie in the texture, [F,3,2] pixels right and down."""
+) -> Float64[np.ndarray, "F 3 2"]:
+    """Where the corners lie in the texture, pixels right and down."""
     tile = np.clip(np.floor(uvs.mean(axis=1)[:, 0] + 1e-6), 0, 3).astype(int)
     frame = np.array([_TILES[k] for k in range(4)], np.float64)[tile]
     within = np.clip(uvs - np.stack([tile, np.zeros(len(tile))], axis=-1)[:, None], 0, 1)
@@ -117,9 +115,12 @@ def _pixels_of(
 
 
 def _painted_colours(
-    vertices: Floats, part: NDArray[np.str_], landmarks: Floats, crop: PhotoCrop
-) -> Floats:
-    """Colours [V,3] of what is not skin."""
+    vertices: Float64[np.ndarray, "V 3"],
+    part: Shaped[np.ndarray, " V"],
+    landmarks: Float64[np.ndarray, "468 3"],
+    crop: PhotoCrop,
+) -> Float64[np.ndarray, "V 3"]:
+    """Colours of everything that is not skin."""
     light = face_light(crop.skin)
     colour = np.tile(crop.skin, (len(vertices), 1)).astype(np.float64)
     depth = vertices[:, 1] - landmarks[UPPER_LIP_EDGE, 1]

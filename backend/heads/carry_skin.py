@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The finished skin of our own head, carried over to another head of the same person.
+"""The finished skin of our own head, transferred to another head of the same person.
 
-Every texel of the other head's skin finds the nearest place of our skin that looks the same way,
-after our landmarks and the other head's have been laid onto each other, and takes its colour.
+After our landmarks and the other head's have been aligned, every texel of the other head's skin
+takes the colour of the nearest point of our skin that faces the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
@@ -25,75 +25,84 @@ from shared.landmarks import CHIN
 
 from .warp import spread
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
-
-# The search is made for every so-manyth texel; between them places are interpolated.
+# Every STEP-th texel is searched; positions between them are interpolated.
 STEP = 4
-# So far beyond its charts the skin is continued, in STEPs.
+# How far the skin continues beyond its charts, in STEPs.
 _PADDING = 4.0
-# Our skin is searched at so many places across its texture.
+# How many samples across our texture are searched.
 _SAMPLES = 512
-# Metres that a place counts as further away for each unit by which its normal differs: lips that
-# touch and the two sides of an ear are a hair apart.
+# Metres added to a distance per unit of difference between normals: touching lips and the two
+# sides of an ear are very close together.
 _NORMAL = 0.004
-# So far, in metres, landmarks draw the skin around them along.
+# How far, in metres, landmarks move the skin around them.
 _REACH = 0.07
 _SOFTNESS = 0.002
-# A landmark further than this from ours, in metres, has slid along the skin (before the ears they
-# do) and is left out; never more than a tenth of them.
+# A landmark farther than this from ours, in metres, has slid along the skin (as they do in front of
+# the ears) and is left out; never more than a tenth of them.
 _ASTRAY = 0.010
-# Places of neighbouring texels that are further apart lie on both sides of a seam, our pixels.
+# Neighbouring texels whose sources are farther apart than this, in our pixels, straddle a seam.
 _JUMP = 40.0
-# So far, in metres, below the chin the neck begins that may be longer than ours.
+# How far below the chin, in metres, the neck begins, which may be longer than ours.
 _BELOW_CHIN = 0.02
-# Shoulders this far from our neck, in metres, begin to take, and take, its colour without detail.
+# Distances from our neck, in metres, over which shoulders blend to its colour without detail.
 _FAR = (0.008, 0.025)
-# As evened out as a picture of so few pixels, across and down.
+# The size of the picture, across and down, that gives the neck's colour without detail.
 _EVENED = (16, 8)
 
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """The texels of a head's skin: of every STEP-th the triangle, also a little beyond the charts.
+    """Which triangle every STEP-th texel of a head's skin shows, also just beyond the charts.
 
-    triangle   [n,n] index into `corners` of the triangle at a texel, or of the nearest one
-    near       bool [n,n] texels on the charts or so near that smaller copies mix them in
-    corners    [F,3,2] pixels right and down
-    triangles  [F,3] vertices
+    triangle   the triangle at each texel, or the nearest one
+    near       texels on the charts, or near enough to be mixed in by smaller copies
+    corners    pixels right and down
+    triangles  their vertices
     """
 
-    triangle: Indices
-    near: NDArray[np.bool_]
-    corners: Floats
-    triangles: NDArray[np.int32]
+    triangle: Int64[np.ndarray, "n n"]
+    near: Bool[np.ndarray, "n n"]
+    corners: Float64[np.ndarray, "F 3 2"]
+    triangles: Int32[np.ndarray, "F 3"]
 
-    def values(self, points: Floats, triangle: Indices, of_vertices: Floats) -> Floats:
-        """Values [N,K] at points [N,2] in pixels, each on a triangle [N] or close to it."""
+    def values(
+        self,
+        points: Float64[np.ndarray, "N 2"],
+        triangle: Int64[np.ndarray, " N"],
+        of_vertices: Float64[np.ndarray, "V K"],
+    ) -> Float64[np.ndarray, "N K"]:
+        """Values at points in pixels, each on the given triangle or close to it."""
         share = _shares(self.corners[triangle], points)
         return np.asarray((of_vertices[self.triangles[triangle]] * share[..., None]).sum(axis=1))
 
-    def values_where(self, wanted: NDArray[np.bool_], of_vertices: Floats) -> Floats:
-        """Values [N,K] in the middles of the `wanted` [n,n] of every STEP-th texels."""
+    def values_where(
+        self, wanted: Bool[np.ndarray, "n n"], of_vertices: Float64[np.ndarray, "V K"]
+    ) -> Float64[np.ndarray, "N K"]:
+        """Values at the centres of the `wanted` ones of every STEP-th texel."""
         rows, columns = np.nonzero(wanted)
         middles = (np.column_stack([columns, rows]) + np.array([0.5, 0.5])) * STEP
         return self.values(middles, self.triangle[rows, columns], of_vertices)
 
 
-def skin_texels(corners: Floats, triangles: NDArray[np.int32], side: int) -> Skin:
-    """The texels of triangles [F,3] with corners at [F,3,2] pixels of a texture [side,side]."""
+def skin_texels(
+    corners: Float64[np.ndarray, "F 3 2"], triangles: Int32[np.ndarray, "F 3"], side: int
+) -> Skin:
+    """The texels of triangles with corners in pixels of a square texture."""
     seen, _ = _drawn(corners / STEP, side // STEP)
     distance, (rows, columns) = distance_transform_edt(seen < 0, return_indices=True)
     return Skin(seen[rows, columns].astype(np.int64), distance <= _PADDING, corners, triangles)
 
 
 def carried_skin(
-    own: FaceMesh, vertices: Floats, landmarks: Floats, skin: Skin, wanted: NDArray[np.bool_]
-) -> Pixels:
-    """The texture uint8 [S,S,3] of another head [V,3] with `landmarks` [468,3] from our `own`.
+    own: FaceMesh,
+    vertices: Float64[np.ndarray, "V 3"],
+    landmarks: Float64[np.ndarray, "468 3"],
+    skin: Skin,
+    wanted: Bool[np.ndarray, "n n"],
+) -> UInt8[np.ndarray, "S S 3"]:
+    """The texture of another head, transferred from our `own`.
 
-    `wanted` [n,n] says for which of every STEP-th texels; elsewhere it means nothing.
+    `wanted` says for which of every STEP-th texel; elsewhere the result is undefined.
     """
     away = np.asarray(own.landmarks, np.float64) - landmarks
     apart = np.linalg.norm(away, axis=1)
@@ -107,7 +116,7 @@ def carried_skin(
     small = wanted.shape[0]
     place = np.zeros((small, small, 3), np.float32)
     place[wanted] = search.places(skin.values_where(wanted, known))
-    # What is not wanted must not look like a jump.
+    # Unwanted texels must not look like a jump.
     rows, columns = distance_transform_edt(~wanted, return_distances=False, return_indices=True)
     place = np.ascontiguousarray(place[rows, columns])
     side = small * STEP
@@ -127,8 +136,8 @@ def carried_skin(
     return np.asarray(cv2.blendLinear(even, sharp, share, 1.0 - share), np.uint8)
 
 
-def _even_neck(texture: Pixels) -> Pixels:
-    """Our texture with a neck that has its colour but no detail."""
+def _even_neck(texture: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "S S 3"]:
+    """Our texture with a neck of its own colour but without detail."""
     result = np.asarray(texture).copy()
     neck = NECK.view(result)
     few = cv2.resize(neck, _EVENED, interpolation=cv2.INTER_AREA)
@@ -137,15 +146,21 @@ def _even_neck(texture: Pixels) -> Pixels:
     return result
 
 
-def _on_our_neck(heights: Floats, ours: Floats, landmarks: NDArray[np.float32]) -> Floats:
-    """Heights [V] such that a longer neck, or shoulders, end where our neck ends."""
+def _on_our_neck(
+    heights: Float64[np.ndarray, " V"],
+    ours: Float64[np.ndarray, " N"],
+    landmarks: Float32[np.ndarray, "468 3"],
+) -> Float64[np.ndarray, " V"]:
+    """Heights compressed so that a longer neck, or shoulders, end where our neck ends."""
     chin = float(landmarks[CHIN, 2]) - _BELOW_CHIN
     share = min(1.0, (chin - ours.min()) / max(chin - heights.min(), 1e-6))
     return np.where(heights < chin, chin + share * (heights - chin), heights)
 
 
-def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Rows and columns of the full texture whose places cannot be interpolated from `place`."""
+def _near_jumps(
+    place: Float32[np.ndarray, "n n 3"], wanted: Bool[np.ndarray, "n n"]
+) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+    """Rows and columns of the full texture that cannot be interpolated from `place`."""
     # Interpolation mixes two by two texels.
     blocks = np.stack([place[:-1, :-1], place[:-1, 1:], place[1:, :-1], place[1:, 1:]])[..., :2]
     apart = (np.ptp(blocks, axis=0) > _JUMP).any(axis=-1)
@@ -159,7 +174,7 @@ def _near_jumps(place: NDArray[np.float32], wanted: NDArray[np.bool_]) -> tuple[
 
 
 class _Search:
-    """Finds places in our head's texture from places and directions on our head."""
+    """Finds positions in our head's texture from positions and normals on our head."""
 
     def __init__(self, own: FaceMesh) -> None:
         samples = _samples()
@@ -172,9 +187,10 @@ class _Search:
         points = (both[samples.triangle] * samples.share[..., None]).sum(axis=1)
         self._tree = cKDTree(points)
 
-    def places(self, wanted: Floats) -> NDArray[np.float32]:
-        """For places and scaled normals [N,6]: the pixels right and down of our texture, and how
-        far from our skin they were, [N,3].
+    def places(self, wanted: Float64[np.ndarray, "N 6"]) -> Float32[np.ndarray, "N 3"]:
+        """The pixels (right, down) of our texture, and the distance from our skin.
+
+        `wanted` holds positions and scaled normals.
         """
         distance, near = self._tree.query(wanted, workers=-1)
         which = self._which[near]
@@ -185,19 +201,21 @@ class _Search:
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """Places spread over our skin: triangle [N] with shares [N,3]; triangles [F,3], corners
-    [F,3,2] in pixels of our texture.
+    """Samples spread over our skin.
+
+    triangle, share     of each sample
+    triangles, corners  all triangles, and their corners in pixels of our texture
     """
 
-    triangle: Indices
-    share: Floats
-    triangles: NDArray[np.int32]
-    corners: Floats
+    triangle: Int64[np.ndarray, " N"]
+    share: Float64[np.ndarray, "N 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    corners: Float64[np.ndarray, "F 3 2"]
 
 
 @lru_cache(maxsize=1)
 def _samples() -> _Samples:
-    """The same for all our heads, as is their layout."""
+    """The samples, the same for all our heads because they share a layout."""
     layout = template_layout()
     triangles, uvs = layout.triangles, layout.skin_uvs
     corners = np.stack([uvs[..., 0], 1.0 - uvs[..., 1]], axis=-1) * SIDE
@@ -206,15 +224,19 @@ def _samples() -> _Samples:
     return _Samples(seen[there].astype(np.int64), share[there], triangles, corners)
 
 
-def _drawn(corners: Floats, side: int) -> tuple[NDArray[np.int32], Floats]:
-    """Which triangle [side,side] lies at each pixel (-1: none), with what shares [side,side,3]."""
+def _drawn(
+    corners: Float64[np.ndarray, "F 3 2"], side: int
+) -> tuple[Int32[np.ndarray, "S S"], Float64[np.ndarray, "S S 3"]]:
+    """The triangle at each pixel (-1 for none), and its barycentric shares."""
     flat = np.column_stack([corners.reshape(-1, 2), np.zeros(corners.size // 2)])
     seen = rasterize(flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3), (side, side))
     return seen.face_id, seen.barycentric.astype(np.float64)
 
 
-def _shares(corners: Floats, points: Floats) -> Floats:
-    """Shares [N,3] of points [N,2] in triangles [N,3,2]; a little beyond them too."""
+def _shares(
+    corners: Float64[np.ndarray, "N 3 2"], points: Float64[np.ndarray, "N 2"]
+) -> Float64[np.ndarray, "N 3"]:
+    """Barycentric shares of points in triangles, or slightly outside them."""
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
     area = np.where(np.abs(area) < 1e-9, 1e-9, area)
@@ -224,8 +246,10 @@ def _shares(corners: Floats, points: Floats) -> Floats:
     return _bounded(second, third, 0.3)
 
 
-def _shares_in_space(corners: Floats, points: Floats) -> Floats:
-    """Shares [N,3] of points [N,3] dropped onto the planes of triangles [N,3,3]."""
+def _shares_in_space(
+    corners: Float64[np.ndarray, "N 3 3"], points: Float64[np.ndarray, "N 3"]
+) -> Float64[np.ndarray, "N 3"]:
+    """Barycentric shares of points projected onto the planes of triangles."""
     ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     at = points - corners[:, 0]
     d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
@@ -235,8 +259,10 @@ def _shares_in_space(corners: Floats, points: Floats) -> Floats:
     return _bounded((d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area, 0.0)
 
 
-def _bounded(second: Floats, third: Floats, beyond: float) -> Floats:
-    """Shares [N,3] that leave the triangle by about `beyond` of it at most (below 1)."""
+def _bounded(
+    second: Float64[np.ndarray, " N"], third: Float64[np.ndarray, " N"], beyond: float
+) -> Float64[np.ndarray, "N 3"]:
+    """Shares clipped to leave the triangle by at most about `beyond` of its size (below 1)."""
     share = np.stack([1.0 - second - third, second, third], axis=1)
     share = np.clip(share, -beyond, 1.0 + beyond)
     return np.asarray(share / share.sum(axis=1, keepdims=True))

@@ -1,33 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eyeballs of installed heads: where their middle is, how they turn, where the iris lies."""
+"""Eyeballs of installed heads: their centres, how they turn, where the iris lies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64
 
 from backend.face.head.eyes import EDGE, LOOK, RADIUS
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """An eyeball of a head: its vertices' rows [N], its middle [3] and its radius in metres."""
+    """An eyeball of a head: its vertices' rows, its centre and its radius in metres."""
 
     side: str
-    rows: NDArray[np.int64]
-    centre: Floats
+    rows: Int64[np.ndarray, " N"]
+    centre: Float64[np.ndarray, " 3"]
     radius: float
 
 
-def find_ball(side: str, vertices: Floats, rows: NDArray[np.int64]) -> Ball:
-    """The ball that vertices [V,3] of an eyeball lie on, as far as they lie behind the cornea."""
+def find_ball(
+    side: str, vertices: Float64[np.ndarray, "V 3"], rows: Int64[np.ndarray, " N"]
+) -> Ball:
+    """The sphere on which the vertices of an eyeball lie, the cornea left out."""
     points = vertices[rows]
     for _ in range(2):
-        # A sphere through points is a line of unknowns: x² = 2 c·x + (r² - c²).
+        # A sphere is linear in these unknowns: x² = 2 c·x + (r² - c²).
         matrix = np.column_stack([2 * points, np.ones(len(points))])
         solution, *_ = np.linalg.lstsq(matrix, (points**2).sum(axis=1), rcond=None)
         centre = solution[:3]
@@ -37,8 +37,10 @@ def find_ball(side: str, vertices: Floats, rows: NDArray[np.int64]) -> Ball:
     return Ball(side, rows, centre, float(np.median(away)))
 
 
-def turns(ball: Ball, vertices: Floats) -> dict[str, Floats]:
-    """Offsets [N,3] of the ball's vertices for its four look shapes."""
+def turns(
+    ball: Ball, vertices: Float64[np.ndarray, "V 3"]
+) -> dict[str, Float64[np.ndarray, "N 3"]]:
+    """Offsets of the ball's vertices for its four look shapes."""
     from_centre = vertices[ball.rows] - ball.centre
     outward = 1.0 if ball.side == "left" else -1.0
     name = ball.side.capitalize()
@@ -53,10 +55,12 @@ def turns(ball: Ball, vertices: Floats) -> dict[str, Floats]:
     }
 
 
-def tile_places(ball: Ball, vertices: Floats, size: float) -> Floats:
-    """Where the vertices lie in a painted eye's tile, [N,2] from -1 to 1 (right and up).
+def tile_places(
+    ball: Ball, vertices: Float64[np.ndarray, "V 3"], size: float
+) -> Float64[np.ndarray, "N 2"]:
+    """Where the vertices lie in a painted eye's tile, from -1 to 1 (right and up).
 
-    A tile is painted for a ball of RADIUS × `size`; on a larger one the iris stays as wide.
+    A tile is painted for a ball of RADIUS × `size`; on a larger ball the iris keeps its width.
     """
     away = vertices[ball.rows] - ball.centre
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
@@ -71,7 +75,7 @@ def tile_places(ball: Ball, vertices: Floats, size: float) -> Floats:
     return np.asarray(flat * degrees[:, None] / EDGE)
 
 
-def _turn(axis: int, degrees: float) -> Floats:
+def _turn(axis: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     one, two = (axis + 1) % 3, (axis + 2) % 3
     matrix = np.eye(3)

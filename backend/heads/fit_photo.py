@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An installed head takes on the face of a photo."""
+"""Fits an installed head to the face in a photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.face.build_head import build_head
 from backend.face.from_photo import named_weights, photo_notes
@@ -29,28 +29,24 @@ from .eyeballs import Ball, find_ball, turns
 from .stored_head import StoredHead
 from .warp import spread
 
-Floats = NDArray[np.float64]
-
 MODEL_NAME = "installed head 1"
-# What a landmark may be off for other reasons than identity, in metres; the tracker's depth is
-# guessed, so it counts half. Neighbouring landmarks say the same: 468 count as a hundred. With
-# these numbers real neutral photos get coefficients of about one deviation at most, and what the
-# modes leave is 1.0 of 1.9 mm.
+# Landmark noise unrelated to identity, in metres; the tracker guesses depth, so it counts half.
+# Neighbouring landmarks are correlated: 468 count as a hundred. With these numbers the
+# coefficients of real neutral photos are about one standard deviation at most, and the modes leave
+# 1.0 of 1.9 mm.
 _NOISE = 0.001
 _DEPTH_WEIGHT = 0.5
 _COUNT = 100.0
-# How far a head without modes goes towards the photo.
+# How far a head without modes moves towards the photo.
 _MILD = 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """neutral landmarks [468,3] and irises [10,3] in metres, the cut-out photo, warnings, and the
-    photo's meta.
-    """
+    """The face in a photo: neutral landmarks and irises in metres, and the cropped photo."""
 
-    neutral: Floats
-    irises: Floats
+    neutral: Float64[np.ndarray, "468 3"]
+    irises: Float64[np.ndarray, "10 3"]
     crop: PhotoCrop
     warnings: list[str]
     meta: dict[str, Any]
@@ -62,7 +58,7 @@ def fit_head(
     image: Path | str | bytes,
     watch: Watch = UNWATCHED,
 ) -> FaceMesh:
-    """The head with the photo's face, as far as it takes one.
+    """The head with the photo's face, as far as it adapts to one.
 
     Raises VividKeysError(bad_image, too_large, no_face, cancelled).
     """
@@ -129,11 +125,16 @@ def _look_at(image: Path | str | bytes, watch: Watch) -> _Photo:
     return _Photo(neutral.vertices, neutral.irises, crop, warnings, meta)
 
 
-def _fitted(head: StoredHead, rest: Floats, neutral: Floats, balls: list[Ball]) -> Floats:
-    """Vertices [V,3] of the head with the identity of neutral landmarks [468,3].
+def _fitted(
+    head: StoredHead,
+    rest: Float64[np.ndarray, "V 3"],
+    neutral: Float64[np.ndarray, "468 3"],
+    balls: list[Ball],
+) -> Float64[np.ndarray, "V 3"]:
+    """Vertices of the head with the identity of neutral landmarks.
 
-    What tells a person apart is how their landmarks differ from the mean face's as the same tracker
-    sees it; so what the tracker gets wrong on all faces drops out.
+    Identity is measured as the difference from the mean face as the same tracker sees it, so that
+    the tracker's systematic errors cancel.
     """
     wanted = neutral - closed_template()
     landmarks = head.on_landmarks(rest)
@@ -155,13 +156,15 @@ def _fitted(head: StoredHead, rest: Floats, neutral: Floats, balls: list[Ball]) 
 
 
 def identity_coefficients(
-    modes: Floats, landmarks: Floats, wanted: Floats
-) -> tuple[Floats, Floats]:
-    """How much of each mode [K,468,3] makes the landmarks move by `wanted` [468,3]; and the part of
-    `wanted` that is place, turn and size of the whole face.
+    modes: Float64[np.ndarray, "K 468 3"],
+    landmarks: Float64[np.ndarray, "468 3"],
+    wanted: Float64[np.ndarray, "468 3"],
+) -> tuple[Float64[np.ndarray, " K"], Float64[np.ndarray, "468 3"]]:
+    """The mode coefficients that move the landmarks by `wanted`, and the rigid part of `wanted`.
 
-    Modes are believed reluctantly (each is one standard deviation of people); a smile, which people
-    have in photos, place, turn and size are sought beside them and left out.
+    Coefficients are regularised (each mode is one standard deviation of people). Translation,
+    rotation and scale of the whole face, which make up the rigid part, and a smile, which people
+    have in photos, are solved for at the same time and left out.
     """
     centred = landmarks - landmarks.mean(axis=0)
     pose = [np.tile(axis, (len(landmarks), 1)) for axis in np.eye(3)]
@@ -182,8 +185,8 @@ def identity_coefficients(
     return found[: len(modes)], whole
 
 
-def _eyeballs(head: StoredHead, vertices: Floats) -> list[Ball]:
-    """The eyeballs of a head whose parts name them."""
+def _eyeballs(head: StoredHead, vertices: Float64[np.ndarray, "V 3"]) -> list[Ball]:
+    """The eyeballs of a head whose parts are named as such."""
     found = []
     for side in ("left", "right"):
         if f"{side}_eye" in head.part_names:
@@ -193,8 +196,10 @@ def _eyeballs(head: StoredHead, vertices: Floats) -> list[Ball]:
     return found
 
 
-def _lip_fields(head: StoredHead, landmarks: Floats) -> NDArray[np.float32]:
-    """A Take's lip fields [K,V,3] on this head."""
+def _lip_fields(
+    head: StoredHead, landmarks: Float64[np.ndarray, "468 3"]
+) -> Float32[np.ndarray, "K V 3"]:
+    """A Take's lip fields on this head."""
     basis = offset_basis(landmarks)
     fields = np.zeros((len(basis), len(head.vertices), 3), np.float32)
     fields[:, head.field_rows] = np.einsum(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where installed heads lie, and which names they may have."""
+"""Where installed heads are stored, and which names they may have."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from platformdirs import user_data_path
 
 from shared.errors import ErrorKind, VividKeysError
 
-# The head that is always there and made for each photo anew.
+# The head that is always there and is built for each photo.
 OWN = "own"
 SUFFIX = ".head.npz"
 FOLDER_VARIABLE = "VIVIDKEYS_HEADS"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-# What Windows does not take as the name of a file.
+# Names that Windows does not allow for files.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
 
 def heads_folder() -> Path:
-    """The folder of the user's heads; another one when VIVIDKEYS_HEADS names it."""
+    """The folder of the user's heads; the variable VIVIDKEYS_HEADS overrides it."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     return Path(chosen) if chosen else user_data_path("VividKeys", appauthor=False) / "heads"
 
 
 def head_path(name: str) -> Path:
-    """The file of a head. Raises VividKeysError(bad_request) for a name that is none."""
+    """The file of a head. Raises VividKeysError(bad_request) for an invalid name."""
     return heads_folder() / f"{checked_name(name)}{SUFFIX}"
 
 
 def checked_name(name: str) -> str:
-    """A name that is safe as a file's on every system; lower and upper case are the same head."""
+    """The name in lower case, checked to be a safe file name on every system."""
     if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ICT-FaceKit's head: which of its vertices are what, and what has to be added to it.
+"""ICT-FaceKit's head: which vertices belong to which part, and what has to be added to it.
 
 ICT-FaceKit is by the USC Institute for Creative Technologies, MIT licence. It is not shipped; a
-user who has it adds it.
+user who has it can add it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int32, Int64
 
 from backend.mesh_files import Material, MeshFile
 from shared.errors import ErrorKind, VividKeysError
 from shared.npz import load_npz, npz_names
 
-Floats = NDArray[np.float64]
-
 TITLE = "ICT-FaceKit"
 LICENCE = "MIT, USC Institute for Creative Technologies"
 VERTICES = 26_719
-# Part, its material, and where its vertices end; what has no part is glass or shade around the
-# eyes, which only a renderer with transparency can show.
+# Part, its material, and where its vertices end; vertices without a part are transparent shells
+# around the eyes, which only a renderer with transparency can show.
 _RANGES: tuple[tuple[str, str, int], ...] = (
     ("face", "skin", 9_409),
     ("head", "skin", 11_248),
@@ -40,13 +38,13 @@ _RANGES: tuple[tuple[str, str, int], ...] = (
     ("right_lashes", "lashes", VERTICES),
 )
 MATERIALS = ("skin", "mouth", "mouth_and_tongue", "teeth", "eye", "lashes")
-# Lashes are cards for a transparent picture; shown without one they are kept this narrow
-# on the upper lid, and have no width on the lower one.
+# Lashes are cards for a transparent texture; drawn opaque, they are reduced to this share of their
+# width on the upper lid, and to none on the lower one.
 _LASH_WIDTH = 0.3
 _LASH_CARDS = 6
 
-# The tongue's upper and lower side, and how far forward its root lies there, in centimetres; how
-# far its tip comes out, and how far it rises on the way to get over the teeth.
+# The vertices of the tongue's upper and lower side, and how far forward its root lies there; how
+# far the tip comes out, and how far it rises on the way to clear the teeth. Centimetres.
 _TONGUE = ((16_611, 17_039, 4.2), (16_318, 16_566, 6.2))
 _TONGUE_OUT, _TONGUE_RISE = 3.0, 1.5
 
@@ -58,7 +56,7 @@ _ICT_NUMBERS = frozenset(
 
 
 def is_ict(mesh: MeshFile) -> bool:
-    """Whether a mesh is ICT-FaceKit's own, by its number of vertices and its modes."""
+    """Whether a mesh is ICT-FaceKit's, by its number of vertices and its modes."""
     return len(mesh.vertices) == VERTICES and "identity000" in mesh.shapes
 
 
@@ -71,7 +69,7 @@ def read_ict_npz(path: Path) -> MeshFile:
     """ICT-FaceKit in one file. Raises VividKeysError(bad_file)."""
     arrays = load_npz(path, "ICT-FaceKit")
     try:
-        # Astype and multiplication would take what is no number as text.
+        # `astype` would convert text to numbers.
         if any(array.dtype.kind not in "fiu" for name, array in arrays.items()
                if name in _ICT_NUMBERS):  # fmt: skip
             raise ValueError("numbers")
@@ -117,13 +115,13 @@ def read_ict_npz(path: Path) -> MeshFile:
         ) from error
 
 
-def _from_y_up(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def _from_y_up(points: Float[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batch 3"]:
     turned = np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
     return np.ascontiguousarray(turned, np.float32)
 
 
-def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
-    """The head with its parts named and its eyes' glass left out; which vertices were kept [V]."""
+def prepared(mesh: MeshFile) -> tuple[MeshFile, Int64[np.ndarray, " N"]]:
+    """The head with named parts and without the eyes' shells; and the vertices that were kept."""
     mesh = dataclasses.replace(
         mesh, shapes={"tongueOut": _tongue_out(mesh.vertices), **mesh.shapes}
     )
@@ -145,7 +143,7 @@ def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
     vertices = mesh.vertices[kept]
     shapes = {name: offsets[kept] for name, offsets in mesh.shapes.items()}
     piece = part[kept]
-    # Where two parts meet, a triangle belongs to the one whose vertices are listed first.
+    # Where two parts meet, a triangle belongs to the one whose vertices come first.
     first = piece[triangles].min(axis=1)
     for lashes in ("left_lashes", "right_lashes"):
         _thin_lashes(vertices, shapes, np.flatnonzero(piece == names.index(lashes)), triangles,
@@ -164,8 +162,8 @@ def prepared(mesh: MeshFile) -> tuple[MeshFile, NDArray[np.int64]]:
     return made, kept
 
 
-def _tongue_out(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The one shape that ICT-FaceKit lacks: the tongue comes out over the lower teeth, [V,3]."""
+def _tongue_out(vertices: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "V 3"]:
+    """The one shape that ICT-FaceKit lacks: the tongue comes out over the lower teeth."""
     offsets = np.zeros_like(vertices)
     for start, end, root in _TONGUE:
         rows = np.arange(start, end)
@@ -180,13 +178,13 @@ def _tongue_out(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _thin_lashes(
-    vertices: NDArray[np.float32],
-    shapes: dict[str, NDArray[np.float32]],
-    rows: NDArray[np.int64],
-    triangles: NDArray[np.int32],
-    uvs: NDArray[np.float32],
+    vertices: Float32[np.ndarray, "V 3"],
+    shapes: dict[str, Float32[np.ndarray, "V 3"]],
+    rows: Int64[np.ndarray, " N"],
+    triangles: Int32[np.ndarray, "F 3"],
+    uvs: Float32[np.ndarray, "F 3 2"],
 ) -> None:
-    """Draw the cards' tips towards the lid, so that they read as a line of lashes. In place."""
+    """Pull the cards' tips towards the lid, so that they look like a line of lashes; in place."""
     whose = np.isin(triangles[:, 0], rows)
     uv = np.zeros((len(vertices), 2))
     uv[triangles[whose].ravel()] = uvs[whose].reshape(-1, 2)

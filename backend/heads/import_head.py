@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh file becomes an installed head: shapes named, size and place as our own heads have."""
+"""Builds an installed head from a mesh: ARKit names, and the size and position of our heads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int
 from numpy.typing import NDArray
 
 from backend.face.identity import closed_template
@@ -23,19 +24,17 @@ from . import pictures_atlas
 from .on_surface import landmark_neighbours
 from .stored_head import StoredHead
 
-Floats = NDArray[np.float64]
-
 _MODE = re.compile(r"identity_?(\d{1,4})", re.IGNORECASE)
-# A head with fewer shapes could not speak.
+# A head with fewer shapes cannot speak.
 FEWEST_SHAPES = 10
 
 
 @dataclass(frozen=True)
 class Story:
-    """What a list of heads says about one, and how it takes a photo.
+    """What the list of heads says about one, and how it adapts to a photo.
 
-    `identity` lets a head without identity modes take on a little of the photo's face; `skin` is
-    "photo" where the photo is its texture, else "own".
+    `identity` lets a head without identity modes adapt mildly to the photo's face; `skin` is
+    "photo" if the photo becomes its texture, else "own".
     """
 
     title: str
@@ -45,9 +44,12 @@ class Story:
 
 
 def build_head(
-    mesh: MeshFile, corners: NDArray[np.integer], shares: Floats, story: Story
+    mesh: MeshFile,
+    corners: Int[np.ndarray, "468 3"],
+    shares: Float64[np.ndarray, "468 3"],
+    story: Story,
 ) -> StoredHead:
-    """The head of a mesh whose landmarks lie at `shares` [468,3] of the vertices `corners` [468,3].
+    """The head of a mesh whose landmarks lie at the `shares` of the vertices `corners`.
 
     Raises VividKeysError(bad_file) for a mesh with too few ARKit shapes.
     """
@@ -102,10 +104,10 @@ def build_head(
     )
 
 
-def place_of(landmarks: Floats) -> Similarity:
-    """What brings a mesh to the size and place of our heads by its landmarks [468,3].
+def place_of(landmarks: Float64[np.ndarray, "468 3"]) -> Similarity:
+    """The similarity that brings a mesh to the size and position of our heads by its landmarks.
 
-    It is turned about the vertical in steps of 90 degrees alone: how a head bows is its own.
+    It rotates about the vertical in steps of 90 degrees only: a head keeps its own tilt.
     """
     if landmarks.shape != (LANDMARK_COUNT, 3) or not np.isfinite(landmarks).all():
         raise VividKeysError(ErrorKind.BAD_FILE, "The landmarks of the head are damaged.")
@@ -122,11 +124,11 @@ def place_of(landmarks: Floats) -> Similarity:
     )
 
 
-def _arkit_shapes(mesh: MeshFile) -> tuple[Floats, list[str]]:
-    """The 52 shapes [52,V,3] of a mesh, and the names of those that it lacks.
+def _arkit_shapes(mesh: MeshFile) -> tuple[Float64[np.ndarray, "52 V 3"], list[str]]:
+    """The 52 shapes of a mesh, and the names of those that it lacks.
 
-    Halves of one shape ('cheekPuff_L', '_R') and the same shape of several pieces add up; what is
-    spelled as ARKit does goes before what only has its words.
+    Halves of one shape ('cheekPuff_L', '_R') and the same shape of several pieces are added; names
+    in ARKit's spelling take precedence over names that only contain its words.
     """
     spelled: dict[str, list[str]] = {}
     worded: dict[str, list[str]] = {}
@@ -144,8 +146,8 @@ def _arkit_shapes(mesh: MeshFile) -> tuple[Floats, list[str]]:
     return shapes, missing
 
 
-def _modes(mesh: MeshFile) -> Floats:
-    """The identity modes [K,V,3] in the order of their numbers; none for most meshes."""
+def _modes(mesh: MeshFile) -> Float64[np.ndarray, "K V 3"]:
+    """The identity modes in the order of their numbers; most meshes have none."""
     found = sorted(
         (int(match.group(1)), name)
         for name in mesh.shapes

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points of a head's skin: the nearest one to a place, and who is near whom along the skin."""
+"""Nearest points on a head's skin, and landmarks near each vertex along the skin."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from .stored_head import NEIGHBOURS
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-
 _CANDIDATES = 48
-# Skin further than this along the surface from every landmark has no lip detail, metres.
+# Skin farther than this from every landmark, in metres along the surface, has no lip detail.
 FIELD_REACH = 0.02
 
 
 def nearest_on_surface(
-    points: Floats, vertices: Floats, triangles: NDArray[np.integer]
-) -> tuple[Indices, Floats]:
-    """Corners [N,3] and shares [N,3] of the surface points nearest to `points` [N,3]."""
+    points: Float64[np.ndarray, "N 3"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int[np.ndarray, "F 3"],
+) -> tuple[Int64[np.ndarray, "N 3"], Float64[np.ndarray, "N 3"]]:
+    """Corners and barycentric shares of the surface points nearest to `points`."""
     corners = vertices[triangles]
     count = min(_CANDIDATES, len(triangles))
     _, near = cKDTree(corners.mean(axis=1)).query(points, k=count)
@@ -34,8 +33,10 @@ def nearest_on_surface(
     return np.asarray(triangles, np.int64)[near[rows, best]], shares[rows, best]
 
 
-def _closest_shares(point: Floats, corners: Floats) -> Floats:
-    """Shares [...,3] of the point of a triangle [...,3,3] that is closest to `point` [...,3]."""
+def _closest_shares(
+    point: Float64[np.ndarray, "*#batch 3"], corners: Float64[np.ndarray, "*#batch 3 3"]
+) -> Float64[np.ndarray, "... 3"]:
+    """Barycentric shares of the point of a triangle closest to `point`."""
     a, b, c = (corners[..., k, :] for k in range(3))
     ab, ac, ap = b - a, c - a, point - a
     d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
@@ -59,15 +60,15 @@ def _closest_shares(point: Floats, corners: Floats) -> Floats:
 
 
 def landmark_neighbours(
-    vertices: Floats,
-    triangles: NDArray[np.integer],
-    landmark_triangles: Indices,
-    landmark_shares: Floats,
-) -> tuple[Indices, Indices, Floats]:
-    """Which landmarks the skin around them follows: rows [R], landmarks [R,8], shares [R,8].
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int[np.ndarray, "F 3"],
+    landmark_triangles: Int64[np.ndarray, "L 3"],
+    landmark_shares: Float64[np.ndarray, "L 3"],
+) -> tuple[Int64[np.ndarray, " R"], Int64[np.ndarray, "R 8"], Float64[np.ndarray, "R 8"]]:
+    """The vertices that follow landmarks: their rows, the landmarks, and the shares.
 
-    Nearness counts along the skin, so that the upper lip does not follow the lower one. Shares of
-    a row add up to 1 near a landmark and fade to 0 at the reach.
+    Distance is measured along the skin, so that the upper lip does not follow the lower one. The
+    shares of a vertex add up to 1 near a landmark and fade to 0 at `FIELD_REACH`.
     """
     count = len(vertices)
     start, end = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
@@ -94,7 +95,7 @@ def landmark_neighbours(
     rows = np.flatnonzero(away.min(axis=1) < FIELD_REACH)
     near = np.argpartition(away[rows], NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
     distance = np.take_along_axis(away[rows], near, axis=1)
-    # As wide as to the third nearest, so that shares pass smoothly from landmark to landmark.
+    # The width is the distance to the third nearest, so that shares change smoothly.
     width = np.maximum(np.sort(distance, axis=1)[:, 2:3], 1e-4)
     width = np.where(np.isfinite(width), width, FIELD_REACH)
     shares = np.exp(-((np.where(np.isfinite(distance), distance, 1.0) / width) ** 2))

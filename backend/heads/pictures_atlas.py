@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pictures of all materials in one: a FaceMesh has a single texture."""
+"""Packs the pictures of all materials into one, because a FaceMesh has a single texture."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, Int, UInt8
 
 from backend.mesh_files import Material
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 MOST = 4096
 FLAT = 16  # side of a material without a picture
@@ -18,10 +15,13 @@ _GAP = 2
 
 
 def pack(
-    materials: tuple[Material, ...], uvs: NDArray[np.floating], material: NDArray[np.integer]
-) -> tuple[Pixels, Floats]:
-    """The one picture [H,W,3], and the corners' places in it [F,3,2] for those in the materials'
-    own pictures; `material` [F].
+    materials: tuple[Material, ...],
+    uvs: Float[np.ndarray, "F 3 2"],
+    material: Int[np.ndarray, " F"],
+) -> tuple[UInt8[np.ndarray, "S S 3"], Float64[np.ndarray, "F 3 2"]]:
+    """The packed picture, and the texture coordinates in it.
+
+    `uvs` are the coordinates in the materials' own pictures, `material` is given per triangle.
     """
     pictures = [
         np.full((FLAT, FLAT, 3), np.round(np.array(entry.colour) * 255), np.uint8)
@@ -48,7 +48,7 @@ def pack(
             )
         atlas[y : y + height, x : x + width] = fitted
         chosen = material == number
-        # A picture that repeats is shown once, from the tile in which the triangle begins.
+        # A repeating picture is stored once, starting at the tile in which the triangle begins.
         own = uvs[chosen] - np.floor(uvs[chosen].min(axis=1, keepdims=True) + 1e-6)
         own = np.clip(own, 0.0, 1.0)
         placed[chosen, :, 0] = (x + 0.5 + own[..., 0] * (width - 1)) / side
@@ -56,13 +56,13 @@ def pack(
     return atlas, placed
 
 
-def _size(picture: Pixels, scale: float) -> tuple[int, int]:
+def _size(picture: UInt8[np.ndarray, "H W 3"], scale: float) -> tuple[int, int]:
     height, width = picture.shape[:2]
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _shelves(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], int]:
-    """Upper left corners (x, y) of rectangles put onto shelves, and the side of the square."""
+    """Shelf packing: upper left corners (x, y) of rectangles, and the side of the square."""
     area = sum((height + _GAP) * (width + _GAP) for height, width in sizes)
     across = max(max(width for _, width in sizes) + _GAP, int(np.ceil(np.sqrt(area))))
     places: dict[int, tuple[int, int]] = {}

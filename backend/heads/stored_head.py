@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An installed head as it lies on disk."""
+"""An installed head as it is stored on disk."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Int32, UInt8
 from numpy.typing import NDArray
 
 from shared.arkit import ARKIT_NAMES
 from shared.arrays import (
     Arrays,
-    FloatArray,
-    IntArray,
     checked_floats,
     checked_triangles,
     count_of,
@@ -26,43 +25,48 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 from shared.npz import load_npz
 
-# Landmarks from which a vertex near the lips takes over the lip fields.
+# How many landmarks a vertex near the lips follows in the lip fields.
 NEIGHBOURS = 8
 _STEPS = 32767
 
 
 @dataclass(frozen=True, eq=False)
 class StoredHead:
-    """A head in our axes and metres, standing where our own heads stand.
+    """A head in our axes and in metres, positioned like our own heads.
 
-    vertices, triangles, uvs, texture, materials, triangle_material, shapes, part_names and
-    vertex_part as in a FaceMesh; a head that takes the photo as its skin has a texture of 1 x 1
-    modes               [K,V,3] metres: what one standard deviation of each identity mode does
-    landmark_triangles  [468,3] vertices, landmark_shares [468,3]: where the landmarks lie
-    field_rows          [R] vertices near the lips, field_landmarks [R,8] and field_shares [R,8]:
-                        from which landmarks they take the lip fields
+    Fields not listed are as in a FaceMesh; a head that takes its skin from the photo has a texture
+    of 1 x 1.
+
+    modes               offsets in metres of one standard deviation of each identity mode
+    landmark_triangles  the vertices between which each landmark lies
+    landmark_shares     its barycentric coordinates there
+    field_rows          vertices near the lips
+    field_landmarks     the landmarks from which they take the lip fields
+    field_shares        and how much of each
     meta                JSON values: title, licence, missing (ARKit names), warnings, identity
     """
 
-    vertices: FloatArray
-    triangles: IntArray
-    uvs: FloatArray
-    texture: NDArray[np.uint8]
+    vertices: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "H W 3"]
     materials: tuple[str, ...]
-    triangle_material: IntArray
-    shapes: FloatArray
-    modes: FloatArray
+    triangle_material: Int32[np.ndarray, " F"]
+    shapes: Float32[np.ndarray, "52 V 3"]
+    modes: Float32[np.ndarray, "K V 3"]
     part_names: tuple[str, ...]
-    vertex_part: IntArray
-    landmark_triangles: IntArray
-    landmark_shares: FloatArray
-    field_rows: IntArray
-    field_landmarks: IntArray
-    field_shares: FloatArray
+    vertex_part: Int32[np.ndarray, " V"]
+    landmark_triangles: Int32[np.ndarray, "468 3"]
+    landmark_shares: Float32[np.ndarray, "468 3"]
+    field_rows: Int32[np.ndarray, " R"]
+    field_landmarks: Int32[np.ndarray, "R 8"]
+    field_shares: Float32[np.ndarray, "R 8"]
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def on_landmarks(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Values [...,V,3] of the vertices at the landmarks, [...,468,3]."""
+    def on_landmarks(
+        self, values: Float[np.ndarray, "*batch V 3"]
+    ) -> Float64[np.ndarray, "*batch 468 3"]:
+        """Values of the vertices, interpolated at the landmarks."""
         corners = values[..., self.landmark_triangles, :].astype(np.float64)
         return np.asarray((corners * self.landmark_shares[..., None]).sum(axis=-2))
 
@@ -73,7 +77,7 @@ _PLAIN = ("vertices", "triangles", "uvs", "texture", "triangle_material", "verte
 
 
 def save_head(head: StoredHead, path: Path) -> None:
-    """Write a head; offsets lose at most a 32,767th of the largest of their shape."""
+    """Write a head; offsets are quantised to 1/32,767 of the largest of their shape."""
     arrays: Arrays = {name: np.asarray(getattr(head, name)) for name in _PLAIN}
     for name in ("shapes", "modes"):
         offsets = getattr(head, name)
@@ -88,7 +92,7 @@ def save_head(head: StoredHead, path: Path) -> None:
 
 
 def load_head(path: Path) -> StoredHead:
-    """Read a head. Raises VividKeysError(bad_file) for a file that is none."""
+    """Read a head. Raises VividKeysError(bad_file) for a damaged file."""
     arrays = load_npz(path, "an installed head")
     try:
         return _head_of(arrays)
@@ -101,7 +105,7 @@ def load_head(path: Path) -> StoredHead:
 
 
 def head_meta(path: Path) -> tuple[dict[str, Any], int]:
-    """Only what a list shows: the head's meta and how many vertices it has."""
+    """What the list of heads shows: the head's meta and its number of vertices."""
     try:
         arrays = load_npz(path, "an installed head", ("meta", "vertex_part"))
         header = unpack_json("meta", arrays["meta"])
@@ -146,7 +150,9 @@ def _head_of(arrays: Arrays) -> StoredHead:
     )
 
 
-def _unpacked(arrays: Arrays, name: str, count: int, length: int | None) -> FloatArray:
+def _unpacked(
+    arrays: Arrays, name: str, count: int, length: int | None
+) -> Float32[np.ndarray, "S V 3"]:
     steps = arrays[name]
     scale = checked_floats(name, arrays[f"{name}_scale"], (length,))
     if steps.dtype != np.int16 or steps.shape != (len(scale), count, 3):
@@ -154,13 +160,13 @@ def _unpacked(arrays: Arrays, name: str, count: int, length: int | None) -> Floa
     return np.asarray(steps * scale[:, None, None], np.float32)
 
 
-def _picture(value: NDArray[Any]) -> NDArray[np.uint8]:
+def _picture(value: NDArray[Any]) -> UInt8[np.ndarray, "H W 3"]:
     if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
-        raise ValueError("the texture is no picture")
+        raise ValueError("the texture is not a picture")
     return value
 
 
-def _indices(value: NDArray[Any], shape: tuple[int, ...], below: int) -> IntArray:
+def _indices(value: NDArray[Any], shape: tuple[int, ...], below: int) -> Int32[np.ndarray, " ..."]:
     array = np.asarray(value)
     fits = array.dtype.kind in "iu" and array.shape == shape
     if not fits or (array.size and not 0 <= array.min() <= array.max() < below):

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Smooth motion of everything near a face from the motion of its landmarks."""
+"""Smooth motion of everything near a face, interpolated from its landmarks."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-Floats = NDArray[np.float64]
-
-# So far, in metres, a landmark reaches: a few centimetres behind the face the warp has died away.
+# How far a landmark reaches, in metres: a few centimetres behind the face the warp fades out.
 REACH = 0.09
-# How little it matters that a landmark is met exactly; tracked landmarks jitter by about a
-# millimetre, and neighbours a hair apart must not tear the skin.
+# Regularisation, as landmarks need not be met exactly: tracked landmarks jitter by about a
+# millimetre, and neighbours very close together must not tear the skin.
 SOFTNESS = 0.03
 
 
-def kernel(distance: Floats, reach: float) -> Floats:
+def kernel(distance: Float64[np.ndarray, "N M"], reach: float) -> Float64[np.ndarray, "N M"]:
     """Wendland's C2 function: 1 at 0, smoothly 0 from `reach` on."""
     r = np.minimum(distance / reach, 1.0)
     squared = (1.0 - r) ** 2
@@ -25,10 +23,15 @@ def kernel(distance: Floats, reach: float) -> Floats:
 
 
 def spread(
-    points: Floats, places: Floats, values: Floats, reach: float = REACH, softness: float = SOFTNESS
-) -> Floats:
-    """Values [N,C] at `points` [N,3] of a smooth field that has about `values` [M,C] at `places`
-    [M,3]; zero further than `reach` from all of them.
+    points: Float64[np.ndarray, "N 3"],
+    places: Float64[np.ndarray, "M 3"],
+    values: Float64[np.ndarray, "M C"],
+    reach: float = REACH,
+    softness: float = SOFTNESS,
+) -> Float64[np.ndarray, "N C"]:
+    """A smooth field with about the given `values` at `places`, evaluated at `points`.
+
+    It is zero farther than `reach` from all the places.
     """
     weights = np.linalg.solve(
         kernel(cdist(places, places), reach) + softness * np.eye(len(places)), values

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening a sound or film file of which nothing is known.
+"""Open an untrusted sound or film file.
 
-FFmpeg also reads playlists, scripts and lists of pictures, which open further files and addresses.
-Here only containers that hold their own sound and pictures are let in, and what is read has
-neither a name nor a way to anything else.
+FFmpeg also reads playlists, scripts and image sequences, which open further files and URLs. Here
+only containers that hold their own sound and pictures are accepted, and the file that is read has
+neither a name nor access to anything else.
 """
 
 from __future__ import annotations
 
+import io
 from typing import Any, BinaryIO
 
 import av
@@ -49,25 +50,29 @@ CONTAINERS = frozenset(
         "voc",
     ]
 )
-"""FFmpeg's names of what is let in (asf is also WMA and WMV, matroska also MKV)."""
+"""FFmpeg's names of the accepted containers (asf is also WMA and WMV, matroska also MKV)."""
 
-# Streams without a head, which cannot be told by looking: only where a caller asks for one.
+# Streams without a header, which cannot be detected: only if a caller asks for one.
 _HEADLESS = frozenset({"g722", "g726", "g726le", "gsm", "alaw", "mulaw", "s16le", "sln"})
-# No protocol of FFmpeg is called so: nothing can be opened from within.
+# FFmpeg has no protocol of this name, so a file cannot open another.
 _NO_PROTOCOL = "none"
 
 
+OpenFile = BinaryIO | io.BufferedIOBase
+"""A binary file that can be read; at run time `io.BytesIO` is not a `BinaryIO`."""
+
+
 class UnknownContainerError(ValueError):
-    """None of the containers that are let in, or one too damaged to be opened."""
+    """Not an accepted container, or one too damaged to be opened."""
 
 
-def open_container(source: BinaryIO, only: str | None = None) -> InputContainer:
-    """A container on an open file, which stays the caller's to close.
+def open_container(source: OpenFile, only: str | None = None) -> InputContainer:
+    """Open a container on an open file, which the caller has to close.
 
-    `only` names the one container that it has to be. Raises UnknownContainerError.
+    `only` names the one container that is accepted. Raises UnknownContainerError.
     """
     if only is not None and only not in CONTAINERS | _HEADLESS:
-        raise UnknownContainerError(f"'{only}' is not let in")
+        raise UnknownContainerError(f"'{only}' is not accepted")
     source.seek(0)
     options = {
         "format_whitelist": only or ",".join(sorted(CONTAINERS)),
@@ -79,7 +84,7 @@ def open_container(source: BinaryIO, only: str | None = None) -> InputContainer:
             mode="r",
             format=only,
             options=options,
-            # Titles in some old code page are no reason to refuse a sound.
+            # Titles in a legacy encoding are no reason to refuse a sound.
             metadata_errors="replace",
             io_open=_open_nothing,
         )
@@ -88,25 +93,25 @@ def open_container(source: BinaryIO, only: str | None = None) -> InputContainer:
     names = set(container.format.name.split(","))
     if not names & (CONTAINERS if only is None else {only}):
         container.close()
-        raise UnknownContainerError(f"'{container.format.name}' is not let in")
+        raise UnknownContainerError(f"'{container.format.name}' is not accepted")
     return container
 
 
-def _open_nothing(url: str, flags: int, options: dict[str, str]) -> Any:
-    """FFmpeg asks here when a container names another file or address."""
-    raise OSError("a file that names other files is not read")
+def _open_nothing(_url: str, _flags: int, _options: dict[str, str]) -> Any:
+    """FFmpeg calls this when a container refers to another file or URL."""
+    raise OSError("files that refer to other files are not read")
 
 
 class Nameless:
-    """A file without its name: both decoders would guess the format from the ending."""
+    """A file without its name, from whose extension both decoders would guess the format."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: OpenFile) -> None:
         self._source = source
 
     def read(self, size: int = -1) -> bytes:
         return self._source.read(size)
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         data = self._source.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -120,5 +125,5 @@ class Nameless:
     def seekable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:
+    def write(self, _data: bytes) -> int:
         raise OSError("read only")

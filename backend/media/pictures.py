@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening a picture of which nothing is known.
+"""Open an untrusted picture.
 
-Pillow knows some seventy formats; left to choose, it hands PostScript to an interpreter (a picture
-is then a program that runs), and old formats to readers that nobody looks after. Here only those
-that people have photos and textures in are let in.
+Pillow knows some seventy formats; by default it passes PostScript to an interpreter (so that a
+picture is a program that runs), and old formats to readers that are hardly maintained. Here only
+common formats of photos and textures are accepted.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 120_000_000
 
-# What phones write with further views behind the first (MPO) is among the JPEGs.
+# JPEG includes MPO, in which phones store further views behind the first.
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-# Nothing in a Targa file says that it is one, so it is asked last, and for textures alone.
+# Targa files have no signature, so the format is tried last, and for textures only.
 TEXTURE_FORMATS = (*PHOTO_FORMATS, "TGA")
 PHOTO_NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
 
 
 class NotAPictureError(ValueError):
-    """None of the formats that are let in."""
+    """Not one of the accepted formats."""
 
 
 class TooManyPixelsError(ValueError):
-    """A picture that would unpack to more than `MAX_PIXELS`; `width` and `height` in pixels,
-    0 where they are beyond counting.
+    """A picture that would decode to more than `MAX_PIXELS`.
+
+    `width` and `height` are in pixels, 0 if they are unknown.
     """
 
     def __init__(self, width: int = 0, height: int = 0) -> None:
@@ -37,9 +38,9 @@ class TooManyPixelsError(ValueError):
 
 
 def open_picture(data: bytes, formats: tuple[str, ...] = PHOTO_FORMATS) -> Image.Image:
-    """A picture's head; its pixels are unpacked when they are asked for.
+    """Read a picture's header; its pixels are decoded when they are first used.
 
-    Raises NotAPictureError, TooManyPixelsError, and for a damaged file what Pillow raises.
+    Raises NotAPictureError, TooManyPixelsError, and Pillow's own errors for a damaged file.
     """
     try:
         with warnings.catch_warnings():
@@ -49,7 +50,7 @@ def open_picture(data: bytes, formats: tuple[str, ...] = PHOTO_FORMATS) -> Image
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError from error
     except UnidentifiedImageError as error:
-        raise NotAPictureError("no format that is read") from error
+        raise NotAPictureError("not an accepted format") from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         picture.close()

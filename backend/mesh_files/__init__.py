@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meshes with shapes from files of other programs: OBJ, folders of OBJs, glTF, FBX, npz."""
+"""Reads meshes with shapes from other programs' files: OBJ, folders of OBJs, glTF, FBX, npz."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SUFFIXES = (".glb", ".gltf", ".vrm", ".fbx", ".obj", ".npz")
 def read_mesh(path: Path) -> MeshFile:
     """The mesh in a file, or in a folder of OBJ files with one shape each.
 
-    Whatever is wrong with it is a VividKeysError(bad_file, too_large) with a sentence.
+    Raises VividKeysError(bad_file, too_large), whatever is wrong with the file.
     """
     path = Path(path)
     reader = _reader(path)
     try:
-        # Numbers out of range are found by the checks, which say so in a sentence.
+        # Numbers out of range are caught by the checks, which report them properly.
         with np.errstate(over="ignore", invalid="ignore"):
             return reader(path)
     except VividKeysError:
@@ -34,17 +34,17 @@ def read_mesh(path: Path) -> MeshFile:
     except MemoryError as error:
         raise VividKeysError(
             ErrorKind.TOO_LARGE,
-            f"There is too little memory for the mesh file '{path.name}'.",
+            f"There is not enough memory for the mesh file '{path.name}'.",
             "Export the head alone, without subdivision.",
         ) from error
     except Exception as error:
-        # Every check has its own sentence; this is for damage that none of them names, and that
-        # Python's parsers, numpy and zlib each call by another name.
+        # Every check raises its own sentence; this is for damage that none of them covers, and
+        # for which Python's parsers, numpy and zlib raise all kinds of exceptions.
         raise damaged(path.name, "it is damaged") from error
 
 
 def _reader(path: Path) -> Callable[[Path], MeshFile]:
-    """The function that reads such a file; its library is imported with the first use."""
+    """The function that reads such a file; its module is imported on first use."""
     if path.is_dir():
         from .obj_folder import read_folder
 
@@ -68,7 +68,7 @@ def _reader(path: Path) -> Callable[[Path], MeshFile]:
         return read_npz
     raise VividKeysError(
         ErrorKind.BAD_FILE,
-        f"'{path.name}' is no mesh file that VividKeys reads.",
+        f"'{path.name}' is not a mesh file that VividKeys can read.",
         "Choose a file that ends in .glb, .gltf, .vrm, .fbx, .obj or .npz, or a folder of OBJ "
         "files.",
     )

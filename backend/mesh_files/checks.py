@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits for files from anywhere, and the errors a file that breaks them gives."""
+"""Limits for untrusted files, and the errors for files that exceed them or are damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PICTURES = 24
 
 
 def damaged(file_name: str, why: str) -> VividKeysError:
-    """`why` goes on after "... cannot be used: "."""
+    """The error for a file that cannot be used; `why` is the rest of its sentence."""
     return VividKeysError(
         ErrorKind.BAD_FILE,
         f"The mesh file '{file_name}' cannot be used: {why}.",
@@ -27,6 +27,7 @@ def damaged(file_name: str, why: str) -> VividKeysError:
 
 
 def too_large(file_name: str, how_much: str) -> VividKeysError:
+    """The error for a file with too much of something; `how_much` says what it has."""
     return VividKeysError(
         ErrorKind.TOO_LARGE,
         f"The mesh file '{file_name}' is too large: it has {how_much}.",
@@ -35,7 +36,7 @@ def too_large(file_name: str, how_much: str) -> VividKeysError:
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file of reasonable size. Raises VividKeysError(bad_file, too_large)."""
+    """The contents of a file of reasonable size. Raises VividKeysError(bad_file, too_large)."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""FBX 7.x: meshes with blend shapes, texture coordinates, materials, and where they stand."""
+"""FBX 7.x: meshes with blend shapes, texture coordinates, materials and transforms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from .checks import (
     MAX_PICTURES,
@@ -22,9 +22,7 @@ from .checks import (
 )
 from .fbx_nodes import Node, read_nodes
 from .mesh_file import GREY, Material, MeshFile, Piece, fan, join
-from .pictures import Pixels, decode, load_beside
-
-Floats = NDArray[np.float64]
+from .pictures import decode, load_beside
 
 _MOST_PIECES = 10_000
 _ORDERS = ("xyz", "xzy", "yzx", "yxz", "zxy", "zyx")
@@ -32,7 +30,7 @@ _ORDERS = ("xyz", "xzy", "yzx", "yxz", "zxy", "zyx")
 
 @dataclass(frozen=True)
 class _Scene:
-    """Objects by their id, and who is connected to whom: parent -> [(child, property)]."""
+    """Objects by id, and their connections: `below` is parent -> [(child, property)]."""
 
     objects: dict[int, Node]
     below: dict[int, list[tuple[int, str]]]
@@ -71,7 +69,7 @@ def read_fbx(path: Path) -> MeshFile:
         for key, mesh in shown:
             piece = _piece(scene, key, mesh, node.text(1) or "mesh", slots, path.name)
             pieces.append(_placed(piece, place, axes, metres_per_unit))
-            # One mesh may be shown by any number of models, so what is made of it is counted.
+            # Any number of models may share a mesh, so its instances are counted.
             vertices += len(piece.vertices)
             numbers += len(piece.vertices) * len(piece.shapes)
             triangles += len(piece.triangles)
@@ -101,14 +99,16 @@ def _scene(root: Node) -> _Scene:
 
 
 def _properties(node: Node | None) -> dict[str, list[Any]]:
-    """Values of a node's properties by their name."""
+    """The values of a node's properties by name."""
     holder = node.child("Properties70") if node is not None else None
     if holder is None:
         return {}
     return {entry.text(0): entry.values[4:] for entry in holder.all("P")}
 
 
-def _vector(properties: dict[str, list[Any]], name: str, default: float = 0.0) -> Floats:
+def _vector(
+    properties: dict[str, list[Any]], name: str, default: float = 0.0
+) -> Float64[np.ndarray, " 3"]:
     values = properties.get(name, [])
     if len(values) >= 3 and all(isinstance(value, int | float) for value in values[:3]):
         return np.array(values[:3], np.float64)
@@ -120,8 +120,8 @@ def _whole(properties: dict[str, list[Any]], name: str, default: int) -> int:
     return int(values[0]) if values and isinstance(values[0], int | float) else default
 
 
-def _axes(root: Node, name: str) -> tuple[Floats, float]:
-    """The matrix [3,3] from the file's axes to ours, and how long its unit is in metres."""
+def _axes(root: Node, name: str) -> tuple[Float64[np.ndarray, "3 3"], float]:
+    """The matrix from the file's axes to ours, and its unit in metres."""
     properties = _properties(root.child("GlobalSettings"))
     rows = []
     for axis, usual in (("Coord", 0), ("Front", 2), ("Up", 1)):
@@ -133,7 +133,7 @@ def _axes(root: Node, name: str) -> tuple[Floats, float]:
     across, front, up = rows
     matrix = np.stack([across, -front, up])
     if abs(np.linalg.det(matrix)) < 0.5:
-        raise damaged(name, "its axes make no sense")
+        raise damaged(name, "its axis settings are invalid")
     if np.linalg.det(matrix) < 0:
         matrix[0] *= -1  # some programs count the sign of the third axis differently
     unit = properties.get("UnitScaleFactor", [1.0])
@@ -141,8 +141,8 @@ def _axes(root: Node, name: str) -> tuple[Floats, float]:
     return matrix, (scale if 1e-6 < scale < 1e6 else 1.0) / 100.0
 
 
-def _rotation(angles: Floats, order: str = "xyz") -> Floats:
-    """Matrix [4,4] of Euler angles in degrees, the first axis of `order` turning first."""
+def _rotation(angles: Float64[np.ndarray, " 3"], order: str = "xyz") -> Float64[np.ndarray, "4 4"]:
+    """The matrix of Euler angles in degrees, applied in the given order of axes."""
     matrix = np.eye(4)
     for letter in order:
         axis = "xyz".index(letter)
@@ -155,18 +155,18 @@ def _rotation(angles: Floats, order: str = "xyz") -> Floats:
     return matrix
 
 
-def _shift(offset: Floats) -> Floats:
+def _shift(offset: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "4 4"]:
     matrix = np.eye(4)
     matrix[:3, 3] = offset
     return matrix
 
 
-def _stretch(scale: Floats) -> Floats:
+def _stretch(scale: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "4 4"]:
     return np.diag([*scale, 1.0])
 
 
-def _local(node: Node) -> Floats:
-    """A model's own matrix, with its pivots."""
+def _local(node: Node) -> Float64[np.ndarray, "4 4"]:
+    """A model's local matrix, including its pivots."""
     p = _properties(node)
     number = _whole(p, "RotationOrder", 0)
     order = _ORDERS[number] if 0 <= number < len(_ORDERS) else "xyz"
@@ -185,7 +185,7 @@ def _local(node: Node) -> Floats:
     )
 
 
-def _geometric(node: Node) -> Floats:
+def _geometric(node: Node) -> Float64[np.ndarray, "4 4"]:
     p = _properties(node)
     return np.asarray(
         _shift(_vector(p, "GeometricTranslation"))
@@ -194,12 +194,12 @@ def _geometric(node: Node) -> Floats:
     )
 
 
-def _world(scene: _Scene, identifier: int, name: str) -> Floats:
+def _world(scene: _Scene, identifier: int, name: str) -> Float64[np.ndarray, "4 4"]:
     place = np.eye(4)
     seen: set[int] = set()
     while identifier in scene.objects:
         if identifier in seen:
-            raise damaged(name, "its objects are their own children")
+            raise damaged(name, "its node hierarchy contains a cycle")
         seen.add(identifier)
         place = _local(scene.objects[identifier]) @ place
         identifier = next(
@@ -215,7 +215,7 @@ def _piece(scene: _Scene, key: int, mesh: Node, label: str, slots: list[int], na
     ends = mesh.array("PolygonVertexIndex", "i")
     corners = np.where(ends < 0, ~ends, ends)
     if corners.size and not 0 <= corners.min() <= corners.max() < len(vertices):
-        raise damaged(name, "its faces point at vertices that do not exist")
+        raise damaged(name, "its faces refer to vertices that do not exist")
     last = np.flatnonzero(ends < 0)
     lengths = np.diff(last, prepend=-1)
     triangles, polygon = fan(lengths)
@@ -238,7 +238,7 @@ def _piece(scene: _Scene, key: int, mesh: Node, label: str, slots: list[int], na
     )
 
 
-def _triples(flat: Floats, name: str) -> Floats:
+def _triples(flat: Float64[np.ndarray, " N"], name: str) -> Float64[np.ndarray, "M 3"]:
     if len(flat) % 3:
         raise damaged(name, "its vertices are not rows of three numbers")
     if len(flat) > 3 * MAX_VERTICES:
@@ -246,8 +246,12 @@ def _triples(flat: Floats, name: str) -> Floats:
     return flat.reshape(-1, 3)
 
 
-def _uvs(mesh: Node, corners: NDArray[np.int64], triangles: NDArray[np.int64], name: str
-         ) -> Floats | None:  # fmt: skip
+def _uvs(
+    mesh: Node,
+    corners: Int64[np.ndarray, " C"],
+    triangles: Int64[np.ndarray, "F 3"],
+    name: str,
+) -> Float64[np.ndarray, "F 3 2"] | None:
     layer = mesh.child("LayerElementUV")
     if layer is None:
         return None
@@ -266,13 +270,15 @@ def _uvs(mesh: Node, corners: NDArray[np.int64], triangles: NDArray[np.int64], n
     if len(index) != len(corners):
         return None
     if index.size and not -1 <= index.min() <= index.max() < len(points):
-        raise damaged(name, "its faces point at texture coordinates that do not exist")
+        raise damaged(name, "its faces refer to texture coordinates that do not exist")
     return np.asarray(np.where(index[:, None] >= 0, points[index], 0.0)[triangles])
 
 
-def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, NDArray[np.float32]]:
-    """Offsets [V,3] of the blend shapes of a mesh, by the name of their channel."""
-    found: dict[str, NDArray[np.float32]] = {}
+def _shapes(
+    scene: _Scene, key: int, count: int, name: str
+) -> dict[str, Float32[np.ndarray, "V 3"]]:
+    """Offsets of a mesh's blend shapes by the name of their channel."""
+    found: dict[str, Float32[np.ndarray, "V 3"]] = {}
     for deformer, node in scene.children(key, "Deformer"):
         if node.text(2) != "BlendShape":
             continue
@@ -280,7 +286,7 @@ def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, NDArray
             geometries = [g for _, g in scene.children(channel, "Geometry") if g.text(2) == "Shape"]
             if not geometries or len(found) >= MAX_SHAPES:
                 continue
-            # With several shapes on one channel the last is the full one.
+            # With several (in-between) shapes on one channel, the last is the full one.
             shape = geometries[-1]
             label = _channel_name(channel_node.text(1)) or _channel_name(shape.text(1))
             rows = shape.array("Indexes", "i")
@@ -288,7 +294,7 @@ def _shapes(scene: _Scene, key: int, count: int, name: str) -> dict[str, NDArray
             if len(rows) != len(offsets) or (
                 rows.size and not 0 <= rows.min() <= rows.max() < count
             ):
-                raise damaged(name, "a shape does not fit its mesh")
+                raise damaged(name, "a shape does not match its mesh")
             if (len(found) + 1) * count > MAX_SHAPE_NUMBERS:
                 raise too_large(name, f"{len(found) + 1:,} shapes of {count:,} vertices")
             whole = found.setdefault(label, np.zeros((count, 3), np.float32))
@@ -300,7 +306,9 @@ def _channel_name(text: str) -> str:
     return text.strip()[:200]
 
 
-def _placed(piece: Piece, place: Floats, axes: Floats, metres: float) -> Piece:
+def _placed(
+    piece: Piece, place: Float64[np.ndarray, "4 4"], axes: Float64[np.ndarray, "3 3"], metres: float
+) -> Piece:
     turn = metres * axes @ place[:3, :3]
     triangles = np.asarray(piece.triangles)
     uvs = piece.uvs
@@ -324,7 +332,7 @@ def _material(scene: _Scene, key: int, path: Path, warnings: list[str], number: 
     if "DiffuseColor" in properties:
         red, green, blue = np.clip(np.nan_to_num(_vector(properties, "DiffuseColor")), 0, 1)
         colour = (float(red), float(green), float(blue))
-    picture: Pixels | None = None
+    picture: UInt8[np.ndarray, "H W 3"] | None = None
     for child, property_name in scene.below[key]:
         texture = scene.objects.get(child)
         if texture is None or texture.name != "Texture" or number >= MAX_PICTURES:
@@ -335,8 +343,9 @@ def _material(scene: _Scene, key: int, path: Path, warnings: list[str], number: 
     return Material(node.text(1)[:100] or "material", colour, picture)
 
 
-def _picture(scene: _Scene, key: int, texture: Node, path: Path, warnings: list[str]
-             ) -> Pixels | None:  # fmt: skip
+def _picture(
+    scene: _Scene, key: int, texture: Node, path: Path, warnings: list[str]
+) -> UInt8[np.ndarray, "H W 3"] | None:
     label = ""
     for node in [*(video for _, video in scene.children(key, "Video")), texture]:
         content = node.first("Content")

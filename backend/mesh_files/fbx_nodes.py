@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container of binary FBX: nodes with properties, arrays packed with zlib.
+"""The container of binary FBX: nodes with properties, and arrays packed with zlib.
 
-Autodesk does not publish the format; this follows what is commonly known of versions 7.1 to 7.7.
+Autodesk does not publish the format; this follows public knowledge of versions 7.1 to 7.7.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from .checks import damaged, read_bytes, too_large
 
@@ -26,7 +27,7 @@ _SINGLES = {b"Y": "<h", b"C": "<B", b"I": "<i", b"F": "<f", b"D": "<d", b"L": "<
 
 @dataclass
 class Node:
-    """A named node; values are numbers, bytes (texts too) and arrays."""
+    """A named node; its values are numbers, bytes (also for text) and arrays."""
 
     name: str
     values: list[Any]
@@ -39,18 +40,18 @@ class Node:
         return [child for child in self.children if child.name == name]
 
     def first(self, name: str, default: Any = None) -> Any:
-        """The first value of a child; `default` where there is none."""
+        """The first value of a child; `default` if there is none."""
         found = self.child(name)
         return found.values[0] if found is not None and found.values else default
 
-    def array(self, name: str, kind: str) -> np.ndarray:
-        """A child's array as numbers ('f' or 'i'), flat; empty where there is none."""
+    def array(self, name: str, kind: str) -> Num[np.ndarray, " N"]:
+        """A child's array as floats ('f') or integers ('i'); empty if there is none."""
         found = self.first(name)
         numbers = np.asarray(found if isinstance(found, np.ndarray) else [], np.float64)
         return numbers if kind == "f" else numbers.astype(np.int64)
 
     def text(self, position: int) -> str:
-        """A value as text; '' where it is none. FBX ends a name where its class begins."""
+        """A value as text; '' if it is not text. The class name that FBX appends is cut off."""
         value = self.values[position] if position < len(self.values) else b""
         if not isinstance(value, bytes):
             return ""
@@ -68,7 +69,7 @@ class _Reader:
         self.unpacked = 0
 
     def read(self, start: int, end: int, depth: int) -> list[Node]:
-        """The nodes that lie between two places of the file."""
+        """The nodes between two positions in the file."""
         found = []
         width = struct.calcsize(self.head)
         while start + width < end:
@@ -79,9 +80,9 @@ class _Reader:
             body = label_at + 1 + self.data[label_at]
             self.nodes += 1
             if not body <= body + length <= stop <= end or depth > _MOST_DEPTH:
-                raise damaged(self.name, "its parts do not lie inside one another")
+                raise damaged(self.name, "its records are not nested correctly")
             if self.nodes > _MOST_NODES:
-                raise too_large(self.name, f"more than {_MOST_NODES:,} parts")
+                raise too_large(self.name, f"more than {_MOST_NODES:,} records")
             label = self.data[label_at + 1 : body].decode("utf-8", "replace")
             values = self._values(body, body + length, count)
             found.append(Node(label, values, self.read(body + length, stop, depth + 1)))
@@ -92,7 +93,7 @@ class _Reader:
         values: list[Any] = []
         for _ in range(count):
             if start >= end:
-                raise damaged(self.name, "a part has fewer values than it says")
+                raise damaged(self.name, "a record has fewer values than it declares")
             kind = self.data[start : start + 1]
             start += 1
             if kind in _SINGLES:
@@ -115,14 +116,14 @@ class _Reader:
                 )
                 start += 12 + size
             else:
-                raise damaged(self.name, "it holds a value of an unknown kind")
+                raise damaged(self.name, "it contains a value of an unknown type")
         return values
 
     def _inside(self, place: int, end: int) -> None:
         if place > end:
-            raise damaged(self.name, "a value is longer than its part")
+            raise damaged(self.name, "a value extends beyond its record")
 
-    def _array(self, data: bytes, kind: bytes, length: int, packing: int) -> np.ndarray:
+    def _array(self, data: bytes, kind: bytes, length: int, packing: int) -> Num[np.ndarray, " N"]:
         wanted = length * np.dtype(_ARRAYS[kind]).itemsize
         self.unpacked += wanted
         if self.unpacked > _MOST_UNPACKED:
@@ -133,7 +134,7 @@ class _Reader:
             except zlib.error as error:
                 raise damaged(self.name, "a packed array is damaged") from error
         if len(data) != wanted:
-            raise damaged(self.name, "an array is not as long as it says")
+            raise damaged(self.name, "an array does not have the length it declares")
         return np.frombuffer(data, _ARRAYS[kind])
 
 
@@ -142,8 +143,8 @@ def read_nodes(path: Path) -> Node:
     data = read_bytes(path)
     if not data.startswith(MAGIC):
         if b"FBXHeaderExtension" in data[:4096] or data.lstrip()[:5] == b"; FBX":
-            raise damaged(path.name, "it is FBX as text; export it as binary FBX")
-        raise damaged(path.name, "it is no FBX file")
+            raise damaged(path.name, "it is a text FBX; export it as binary FBX")
+        raise damaged(path.name, "it is not an FBX file")
     if len(data) < 27:
-        raise damaged(path.name, "it ends too early")
+        raise damaged(path.name, "it is truncated")
     return Node("", [], _Reader(data, path.name).read(27, len(data), 0))

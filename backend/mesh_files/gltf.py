@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """glTF 2.0 (.glb, .gltf, .vrm): all meshes of the scene with their morph targets.
 
-Skinned meshes are shown in the pose that the file's joints have.
+Skinned meshes are read in the pose of the file's joints.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from .checks import (
     MAX_PICTURES,
@@ -23,9 +23,7 @@ from .checks import (
 )
 from .gltf_data import GltfData
 from .mesh_file import Material, MeshFile, Piece, from_y_up, join
-from .pictures import Pixels, decode
-
-Floats = NDArray[np.float64]
+from .pictures import decode
 
 _MOST_NODES = 100_000
 _MOST_PIECES = 10_000
@@ -52,13 +50,13 @@ def read_gltf(path: Path) -> MeshFile:
             for entry in _list(mesh, "primitives", data.name)
             if (part := _primitive(data, entry, names, label, place, joints, warnings)) is not None
         ]
-        # One mesh may be shown by any number of nodes, so what is made of it is counted.
+        # Any number of nodes may share a mesh, so its instances are counted.
         count += sum(len(part.vertices) for part in parts)
         triangles += sum(len(part.triangles) for part in parts)
         numbers += sum(len(part.vertices) * len(part.shapes) for part in parts)
         if count > MAX_VERTICES or triangles > MAX_TRIANGLES:
             raise too_large(data.name, f"more than {MAX_VERTICES:,} vertices")
-        # Before the vertices are joined that the format had to split, there are some times as many.
+        # Until vertices that the format splits are merged, there are several times as many.
         if numbers > 4 * MAX_SHAPE_NUMBERS or len(pieces) > _MOST_PIECES:
             raise too_large(data.name, f"{len(pieces):,} meshes with their shapes")
         if parts:
@@ -70,12 +68,12 @@ def read_gltf(path: Path) -> MeshFile:
 def _list(holder: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
     found = holder.get(key, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise damaged(name, f"its '{key}' are no list")
+        raise damaged(name, f"its '{key}' is not a list of objects")
     return found
 
 
-def _node_places(data: GltfData) -> dict[int, Floats]:
-    """World matrix [4,4] of every node of the scene, by its number."""
+def _node_places(data: GltfData) -> dict[int, Float64[np.ndarray, "4 4"]]:
+    """The world matrix of every node of the scene, by its number."""
     nodes = data.items("nodes")
     if len(nodes) > _MOST_NODES:
         raise too_large(data.name, f"{len(nodes):,} objects")
@@ -87,24 +85,24 @@ def _node_places(data: GltfData) -> dict[int, Floats]:
     else:
         below = {child for some in children for child in some}
         roots = [index for index in range(len(nodes)) if index not in below]
-    places: dict[int, Floats] = {}
+    places: dict[int, Float64[np.ndarray, "4 4"]] = {}
     waiting = [(root, np.eye(4)) for root in roots]
     while waiting:
         index, above = waiting.pop()
         if index in places:
-            raise damaged(data.name, "its objects are their own children")
+            raise damaged(data.name, "its node hierarchy contains a cycle")
         place = above @ _local(data.item("nodes", index), data.name)
         places[index] = place
         waiting += [(child, place) for child in children[index]]
     return dict(sorted(places.items()))
 
 
-def _local(node: dict[str, Any], name: str) -> Floats:
-    """The node's own matrix [4,4]."""
+def _local(node: dict[str, Any], name: str) -> Float64[np.ndarray, "4 4"]:
+    """The node's local matrix."""
     if "matrix" in node:
         matrix = np.array(node["matrix"], np.float64)
         if matrix.shape != (16,):
-            raise damaged(name, "the place of an object is damaged")
+            raise damaged(name, "the matrix of an object is damaged")
         return matrix.reshape(4, 4).T
     matrix = np.eye(4)
     x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
@@ -121,8 +119,10 @@ def _local(node: dict[str, Any], name: str) -> Floats:
     return matrix
 
 
-def _joint_matrices(data: GltfData, skin: Any, places: dict[int, Floats]) -> Floats:
-    """What moves skinned vertices to where the joints have them, [J,4,4]."""
+def _joint_matrices(
+    data: GltfData, skin: Any, places: dict[int, Float64[np.ndarray, "4 4"]]
+) -> Float64[np.ndarray, "J 4 4"]:
+    """The matrices that move skinned vertices to the pose of the joints."""
     entry = data.item("skins", skin)
     joints = [int(joint) for joint in entry.get("joints", [])]
     inverse = np.broadcast_to(np.eye(4), (len(joints), 4, 4))
@@ -147,13 +147,13 @@ def _primitive(
     entry: dict[str, Any],
     names: list[str],
     label: str,
-    place: Floats,
-    joints: Floats | None,
+    place: Float64[np.ndarray, "4 4"],
+    joints: Float64[np.ndarray, "J 4 4"] | None,
     warnings: list[str],
 ) -> Piece | None:
     """The triangles of one material, in our axes; None for lines and points."""
     if "KHR_draco_mesh_compression" in entry.get("extensions", {}):
-        raise damaged(data.name, "its mesh is compressed with Draco; export it without that")
+        raise damaged(data.name, "its mesh is compressed with Draco; export it without compression")
     mode = entry.get("mode", _TRIANGLES)
     attributes = entry.get("attributes", {})
     if mode not in (_TRIANGLES, _STRIP, _FAN) or "POSITION" not in attributes:
@@ -164,7 +164,7 @@ def _primitive(
     corners = data.indices(entry["indices"]) if "indices" in entry else np.arange(count)
     triangles = _triangles(corners, mode)
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < count:
-        raise damaged(data.name, "its faces point at vertices that do not exist")
+        raise damaged(data.name, "its faces refer to vertices that do not exist")
     uvs = None
     if "TEXCOORD_0" in attributes:
         points = data.numbers(attributes["TEXCOORD_0"], 2)
@@ -175,7 +175,7 @@ def _primitive(
     shift = np.broadcast_to(place[:3, 3], (count, 3))
     if joints is not None and {"JOINTS_0", "WEIGHTS_0"} <= set(attributes):
         turn, shift = _skinned(data, attributes, joints, count)
-    shapes: dict[str, NDArray[np.float32]] = {}
+    shapes: dict[str, Float32[np.ndarray, "V 3"]] = {}
     targets = _list(entry, "targets", data.name)
     if len(targets) > MAX_SHAPES:
         raise too_large(data.name, f"{len(targets):,} shapes")
@@ -184,7 +184,7 @@ def _primitive(
             continue
         offsets = data.numbers(target["POSITION"], 3)
         if offsets.shape != positions.shape:
-            raise damaged(data.name, "a shape has another number of vertices than its mesh")
+            raise damaged(data.name, "a shape and its mesh have different numbers of vertices")
         name = names[number] if number < len(names) else f"target_{number}"
         shapes[name] = from_y_up(np.einsum("nij,nj->ni", turn, offsets)).astype(np.float32)
     vertices = from_y_up(np.einsum("nij,nj->ni", turn, positions) + shift)
@@ -195,9 +195,10 @@ def _primitive(
     return Piece(label, vertices, triangles, uvs, material, shapes)
 
 
-def _skinned(data: GltfData, attributes: dict[str, Any], joints: Floats, count: int
-             ) -> tuple[Floats, Floats]:  # fmt: skip
-    """The blended matrix of every vertex: turn [N,3,3] and shift [N,3]."""
+def _skinned(
+    data: GltfData, attributes: dict[str, Any], joints: Float64[np.ndarray, "J 4 4"], count: int
+) -> tuple[Float64[np.ndarray, "{count} 3 3"], Float64[np.ndarray, "{count} 3"]]:
+    """The blended matrix of every vertex: its linear part and its translation."""
     blended = np.zeros((count, 3, 4))
     total = np.zeros(count)
     for number in range(2):
@@ -206,7 +207,7 @@ def _skinned(data: GltfData, attributes: dict[str, Any], joints: Floats, count: 
         which = data.numbers(attributes[f"JOINTS_{number}"], 4).astype(np.int64)
         weights = data.numbers(attributes[f"WEIGHTS_{number}"], 4)
         if len(which) != count or len(weights) != count or which.max(initial=0) >= len(joints):
-            raise damaged(data.name, "the skin of a mesh does not fit it")
+            raise damaged(data.name, "the skin of a mesh does not match it")
         for slot in range(4):
             blended += weights[:, slot, None, None] * joints[which[:, slot], :3]
             total += weights[:, slot]
@@ -217,7 +218,7 @@ def _skinned(data: GltfData, attributes: dict[str, Any], joints: Floats, count: 
     return blended[:, :, :3], blended[:, :, 3]
 
 
-def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
+def _triangles(corners: Int64[np.ndarray, " C"], mode: int) -> Int64[np.ndarray, "F 3"]:
     if mode == _TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
     if len(corners) < 3:
@@ -254,12 +255,12 @@ def _one(parts: list[Piece], label: str) -> Piece:
 
 def _materials(data: GltfData, warnings: list[str]) -> list[Material]:
     found: list[Material] = []
-    pictures: dict[int, Pixels | None] = {}
+    pictures: dict[int, UInt8[np.ndarray, "_ _ 3"] | None] = {}
     for entry in data.items("materials"):
         metallic = entry.get("pbrMetallicRoughness", {})
         factor = np.array(metallic.get("baseColorFactor", (1, 1, 1, 1)), np.float64)[:3]
         factor = np.clip(np.nan_to_num(factor), 0, 1)
-        # The factor is light; what is shown is encoded.
+        # The factor is linear light; the colour is sRGB.
         shown = np.where(factor <= 0.0031308, 12.92 * factor, 1.055 * factor ** (1 / 2.4) - 0.055)
         red, green, blue = shown.tolist()
         picture = None
@@ -272,14 +273,20 @@ def _materials(data: GltfData, warnings: list[str]) -> list[Material]:
     return found
 
 
-def _picture(data: GltfData, texture: Any, known: dict[int, Pixels | None], warnings: list[str]
-             ) -> Pixels | None:  # fmt: skip
+def _picture(
+    data: GltfData,
+    texture: Any,
+    known: dict[int, UInt8[np.ndarray, "_ _ 3"] | None],
+    warnings: list[str],
+) -> UInt8[np.ndarray, "H W 3"] | None:
     entry = data.item("textures", texture)
     source = entry.get("source")
     if source is None:
         source = entry.get("extensions", {}).get("EXT_texture_webp", {}).get("source")
     if source is None:
-        warnings.append("A picture is in a format that cannot be read; its colour is used instead.")
+        warnings.append(
+            "A picture is in a format that cannot be read; the material's colour is used."
+        )
         return None
     if source not in known:
         image = data.item("images", source)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container of glTF: JSON, buffers, accessors as checked arrays."""
+"""The container of glTF: JSON, buffers, and accessors as checked arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64, Num
 
 from shared.strict_json import parse_json
 
@@ -21,15 +21,11 @@ from .pictures import beside
 _TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32,
           5126: np.float32}  # fmt: skip
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-# An array may have no data at all and still say how long it is, so its length is limited first.
+# An array may declare a length without having any data, so its length is limited first.
 _MOST_NUMBERS = 24_000_000
 _MOST_IN_ALL = 120_000_000
-# Compressions that nothing here can undo, and what to do instead.
-_COMPRESSED = {
-    "KHR_draco_mesh_compression": "Draco",
-    "EXT_meshopt_compression": "meshopt",
-    "KHR_texture_basisu": "",
-}
+# Compressions of meshes that cannot be read, by extension.
+_COMPRESSED = {"KHR_draco_mesh_compression": "Draco", "EXT_meshopt_compression": "meshopt"}
 
 
 class GltfData:
@@ -47,9 +43,9 @@ class GltfData:
         try:
             document = parse_json(text.decode("utf-8-sig"), deepest=None, duplicates=True)
         except ValueError as error:
-            raise damaged(self.name, "it is no glTF file, or it is damaged") from error
+            raise damaged(self.name, "it is not a glTF file, or it is damaged") from error
         if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
-            raise damaged(self.name, "it is no glTF file")
+            raise damaged(self.name, "it is not a glTF file")
         version = str(document["asset"].get("version", "2.0"))
         if not version.startswith("2"):
             raise damaged(self.name, f"it is glTF {version[:10]}, not glTF 2.0")
@@ -57,7 +53,7 @@ class GltfData:
         for name in required if isinstance(required, list) else []:
             if _COMPRESSED.get(name):
                 raise damaged(self.name, f"its mesh is compressed with {_COMPRESSED[name]}; "
-                              "export it without that compression")  # fmt: skip
+                              "export it without compression")  # fmt: skip
         self.document: dict[str, Any] = document
         self._buffers: dict[int, bytes] = {}
         self._numbers = 0
@@ -70,7 +66,7 @@ class GltfData:
             length, kind = struct.unpack_from("<I4s", data, position)
             chunk = data[position + 8 : position + 8 + length]
             if len(chunk) != length:
-                raise damaged(self.name, "it ends too early")
+                raise damaged(self.name, "it is truncated")
             if kind == b"JSON" and not text:
                 text = chunk
             elif kind == b"BIN\0" and not binary:
@@ -79,24 +75,24 @@ class GltfData:
         return text, binary
 
     def items(self, kind: str) -> list[dict[str, Any]]:
-        """The list of such things, e.g. 'nodes'; empty when there is none."""
+        """The list of all entries of a kind, e.g. 'nodes'; empty if there is none."""
         found = self.document.get(kind, [])
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise damaged(self.name, f"its '{kind}' are no list")
+            raise damaged(self.name, f"its '{kind}' is not a list of objects")
         return found
 
     def item(self, kind: str, index: Any) -> dict[str, Any]:
-        """One of them. Raises VividKeysError(bad_file) where there is none of that number."""
+        """One entry of that list. Raises VividKeysError(bad_file) if there is none."""
         found = self.items(kind)
         if type(index) is not int or not 0 <= index < len(found):
-            raise damaged(self.name, f"it refers to one of its '{kind}' that does not exist")
+            raise damaged(self.name, f"it refers to an entry of '{kind}' that does not exist")
         return found[index]
 
     def view(self, index: Any) -> tuple[memoryview, int]:
         """The bytes of a buffer view and its stride (0 for packed)."""
         view = self.item("bufferViews", index)
         if "EXT_meshopt_compression" in view.get("extensions", {}):
-            raise damaged(self.name, "it is compressed with meshopt; export it without that")
+            raise damaged(self.name, "it is compressed with meshopt; export it without compression")
         data = self._buffer(view.get("buffer"))
         start, length = int(view.get("byteOffset", 0)), int(view.get("byteLength", 0))
         if start < 0 or length < 0 or start + length > len(data):
@@ -112,11 +108,11 @@ class GltfData:
         return self._buffers[index]
 
     def resource(self, uri: str) -> bytes:
-        """Bytes of a data URI or of a file beside this one."""
+        """The bytes of a data URI or of a file next to this one."""
         if uri.startswith("data:"):
             head, _, body = uri.partition(",")
             if not head.endswith(";base64"):
-                raise damaged(self.name, "it has data in an unknown notation")
+                raise damaged(self.name, "its embedded data has an unknown encoding")
             try:
                 return base64.b64decode(body, validate=True)
             except binascii.Error as error:
@@ -124,33 +120,33 @@ class GltfData:
         file = beside(self._folder, unquote(uri))
         if file is None:
             name = uri.rsplit("/", 1)[-1][:80]
-            raise damaged(self.name, f"the file '{name}' that belongs to it is not beside it")
+            raise damaged(self.name, f"the file '{name}' that it needs was not found next to it")
         return read_bytes(file)
 
-    def numbers(self, index: Any, width: int) -> NDArray[np.float64]:
-        """An accessor as numbers [N,width]; normalized integers become -1..1 or 0..1."""
+    def numbers(self, index: Any, width: int) -> Float64[np.ndarray, "N {width}"]:
+        """An accessor as numbers; normalized integers become -1..1 or 0..1."""
         accessor, raw = self._raw(index)
         if raw.shape[1] != width:
-            raise damaged(self.name, "an array has rows of another length than it should")
+            raise damaged(self.name, "an array has the wrong number of components")
         values = raw.astype(np.float64)
         if accessor.get("normalized") and raw.dtype.kind in "iu":
             values = np.maximum(values / np.iinfo(raw.dtype).max, -1.0)
         return values
 
-    def indices(self, index: Any) -> NDArray[np.int64]:
-        """An accessor of whole numbers [N]."""
+    def indices(self, index: Any) -> Int64[np.ndarray, " N"]:
+        """An accessor of integers."""
         _, raw = self._raw(index)
         if raw.dtype.kind not in "iu" or raw.shape[1] != 1:
-            raise damaged(self.name, "the corners of its faces are no whole numbers")
+            raise damaged(self.name, "the corners of its faces are not integers")
         return raw[:, 0].astype(np.int64)
 
-    def _raw(self, index: Any) -> tuple[dict[str, Any], NDArray[Any]]:
+    def _raw(self, index: Any) -> tuple[dict[str, Any], Num[np.ndarray, "N K"]]:
         accessor = self.item("accessors", index)
         count = int(accessor.get("count", -1))
         kind = _TYPES.get(int(accessor.get("componentType", 0)))
         width = _WIDTHS.get(str(accessor.get("type")))
         if kind is None or width is None or count < 0:
-            raise damaged(self.name, "an array has a type that does not exist")
+            raise damaged(self.name, "an array has an unknown type")
         self._numbers += count * width
         if count * width > _MOST_NUMBERS or self._numbers > _MOST_IN_ALL:
             raise too_large(self.name, f"{self._numbers:,} numbers")
@@ -175,9 +171,10 @@ class GltfData:
                                       width, np.dtype(kind))  # fmt: skip
         return accessor, values
 
-    def _read(self, view: Any, start: int, count: int, width: int, kind: np.dtype[Any]
-              ) -> NDArray[Any]:  # fmt: skip
-        """`count` rows out of a buffer view; never a byte beyond it."""
+    def _read(
+        self, view: Any, start: int, count: int, width: int, kind: np.dtype[Any]
+    ) -> Num[np.ndarray, "{count} {width}"]:
+        """`count` rows of a buffer view, never reading beyond its end."""
         data, stride = self.view(view)
         row = width * kind.itemsize
         stride = stride or row

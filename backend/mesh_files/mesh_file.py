@@ -1,73 +1,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MeshFile: what a mesh file holds, in our axes; and the pieces it is put together from."""
+"""MeshFile: the contents of a mesh file in our axes; and the pieces it is joined from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from shared.arrays import FloatArray, IntArray
+from jaxtyping import Float, Float32, Float64, Int32, Int64, Integer, UInt8
 
 from .checks import MAX_SHAPE_NUMBERS, MAX_SHAPES, MAX_TRIANGLES, MAX_VERTICES, damaged, too_large
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 GREY = (0.8, 0.8, 0.8)
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """colour: red, green, blue 0..1 as they are shown (sRGB); picture: uint8 [H,W,3], which is
-    multiplied by nothing, or None.
-    """
+    """A material: its sRGB colour (0..1), and its picture, which replaces the colour."""
 
     name: str
     colour: tuple[float, float, float] = GREY
-    picture: Pixels | None = None
+    picture: UInt8[np.ndarray, "H W 3"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class MeshFile:
-    """A mesh as a file has it, +Z up, the face along -Y where the file keeps to its format.
+    """A mesh from a file: +Z up, the face along -Y if the file follows its format's convention.
 
-    vertices           [V,3] in metres where the format says so, else in the file's unit
-    triangles          [F,3]; triangle_material [F] indexes `materials`
-    uvs                [F,3,2] of the triangles' corners, v upwards; zeros where there are none
-    piece              [V] index into `piece_names`: the objects of the file
-    shapes             offsets [V,3] by name, in the file's order
+    vertices           in metres if the format defines the unit, else in the file's unit
+    uvs                of the triangles' corners, v upwards; zeros if there are none
+    piece              index into `piece_names`: the objects of the file
+    triangle_material  index into `materials`
+    shapes             offsets by name, in the file's order
     warnings           sentences on what could not be read
     metres             whether the unit is known
     """
 
-    vertices: FloatArray
-    triangles: IntArray
-    uvs: FloatArray
-    piece: IntArray
+    vertices: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    piece: Int32[np.ndarray, " V"]
     piece_names: tuple[str, ...]
-    triangle_material: IntArray
+    triangle_material: Int32[np.ndarray, " F"]
     materials: tuple[Material, ...]
-    shapes: dict[str, FloatArray] = field(default_factory=dict)
+    shapes: dict[str, Float32[np.ndarray, "V 3"]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     metres: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One object of a file: vertices [N,3], triangles [F,3], uvs [F,3,2] or None, materials [F],
-    shapes [N,3] by name.
-    """
+    """One object of a file; one material number may stand for all its triangles."""
 
     name: str
-    vertices: Floats
-    triangles: NDArray[Any]
-    uvs: Floats | None
-    triangle_material: NDArray[Any]
-    shapes: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Integer[np.ndarray, "F 3"]
+    uvs: Float64[np.ndarray, "F 3 2"] | None
+    triangle_material: Integer[np.ndarray, "#F"]
+    shapes: Mapping[str, Float[np.ndarray, "V 3"]] = field(default_factory=dict)
 
 
 def join(
@@ -81,12 +71,12 @@ def join(
 ) -> MeshFile:
     """The pieces as one mesh. Raises VividKeysError(bad_file, too_large).
 
-    `weld` joins vertices that a format had to split because texture coordinates are theirs there.
+    `weld` merges vertices that the format splits where texture coordinates differ.
     """
     pieces = [_checked(_welded(piece) if weld else piece, file_name) for piece in pieces]
     pieces = [piece for piece in pieces if len(piece.triangles)]
     if not pieces:
-        raise damaged(file_name, "it holds no surface")
+        raise damaged(file_name, "it contains no surface")
     count = sum(len(piece.vertices) for piece in pieces)
     names = list(dict.fromkeys(name for piece in pieces for name in piece.shapes))
     if count > MAX_VERTICES or sum(len(piece.triangles) for piece in pieces) > MAX_TRIANGLES:
@@ -95,7 +85,7 @@ def join(
         raise too_large(file_name, f"{len(names):,} shapes of {count:,} vertices")
     materials = materials or [Material("material")]
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
-    shapes: dict[str, FloatArray] = {}
+    shapes: dict[str, Float32[np.ndarray, "V 3"]] = {}
     for name in names:
         offsets = np.zeros((count, 3), np.float32)
         for start, piece in zip(starts[:-1], pieces, strict=True):
@@ -137,19 +127,19 @@ def _unique_names(names: list[str]) -> tuple[str, ...]:
 
 
 def _checked(piece: Piece, file_name: str) -> Piece:
-    """The piece without triangles that have no area, or VividKeysError(bad_file)."""
+    """The piece without triangles that repeat a vertex. Raises VividKeysError(bad_file)."""
     triangles = np.asarray(piece.triangles, np.int64).reshape(-1, 3)
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(piece.vertices):
-        raise damaged(file_name, "its faces point at vertices that do not exist")
+        raise damaged(file_name, "its faces refer to vertices that do not exist")
     numbers = [piece.vertices, *piece.shapes.values()]
     if piece.uvs is not None:
         numbers.append(piece.uvs)
     if not all(
         np.isfinite(array).all() and np.abs(array).max(initial=0) < 1e9 for array in numbers
     ):
-        raise damaged(file_name, "it holds numbers that are not finite")
+        raise damaged(file_name, "it contains numbers that are not finite")
     if any(offsets.shape != piece.vertices.shape for offsets in piece.shapes.values()):
-        raise damaged(file_name, "a shape has another number of vertices than its mesh")
+        raise damaged(file_name, "a shape and its mesh have different numbers of vertices")
     a, b, c = triangles.T
     keep = (a != b) & (b != c) & (c != a)
     return Piece(
@@ -163,24 +153,24 @@ def _checked(piece: Piece, file_name: str) -> Piece:
 
 
 def _welded(piece: Piece) -> Piece:
-    """Vertices in the same place that move alike become one, the first of them."""
+    """The piece with vertices merged that have the same position and the same motion."""
     if not len(piece.vertices) or not np.isfinite(piece.vertices).all():
         return piece
-    # Three sums of the shapes with fixed odd weights tell apart what moves differently.
+    # Weighted sums of all shapes, with fixed irregular weights, tell apart different motions.
     signature = np.zeros((len(piece.vertices), 3))
     for number, offsets in enumerate(piece.shapes.values()):
         signature += offsets * (1.0 + 0.6180339887 * ((number * 7919) % 104729))
     keys = np.column_stack([piece.vertices, signature]).astype(np.float32) + np.float32(0.0)
     rows = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1] * 4))).ravel()
     _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    # In the file's order, not in that of the bytes.
+    # In the file's order, not that of the sorted bytes.
     order = np.argsort(first)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     kept = first[order]
     triangles = np.asarray(piece.triangles, np.int64)
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(piece.vertices):
-        return piece  # refused by the check that follows
+        return piece  # the check that follows refuses it
     return Piece(
         piece.name,
         piece.vertices[kept],
@@ -191,10 +181,12 @@ def _welded(piece: Piece) -> Piece:
     )
 
 
-def fan(lengths: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Polygons of `lengths` corners, one after the other, cut into triangles.
+def fan(
+    lengths: Integer[np.ndarray, " P"],
+) -> tuple[Int64[np.ndarray, "F 3"], Int64[np.ndarray, " F"]]:
+    """Consecutive polygons of `lengths` corners, cut into triangles.
 
-    Returns the corners [F,3] (positions in the row of all corners) and the polygon [F] of each.
+    Returns the triangles' corners (indices into all polygons' corners) and their polygons.
     """
     lengths = np.asarray(lengths, np.int64)
     starts = np.cumsum(lengths) - lengths
@@ -205,6 +197,6 @@ def fan(lengths: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.stack([first, first + step + 1, first + step + 2], axis=1), polygon
 
 
-def from_y_up(points: Floats) -> Floats:
-    """+Y up and the face along +Z to ours, [...,3]."""
+def from_y_up(points: Float64[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch 3"]:
+    """Points converted to our axes from +Y up and the face along +Z."""
     return np.asarray(np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1))

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of materials, read without trusting them."""
+"""Reads untrusted pictures of materials."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from .checks import MAX_PICTURE_SIDE
 
-Pixels = NDArray[np.uint8]
-
-# Larger ones are halved on reading: the atlas that they go into is not larger.
+# Larger ones are reduced on reading, because the atlas for them is not larger either.
 MOST_PIXELS_KEPT = 4096
 
 
-def decode(data: bytes, name: str, warnings: list[str]) -> Pixels | None:
-    """A picture's bytes as uint8 [H,W,3]; None with a warning when it is none."""
+def decode(data: bytes, name: str, warnings: list[str]) -> UInt8[np.ndarray, "H W 3"] | None:
+    """A picture from its bytes; None, with a warning, if it cannot be read."""
     from backend.media.pictures import TEXTURE_FORMATS, open_picture
 
     try:
@@ -27,15 +25,15 @@ def decode(data: bytes, name: str, warnings: list[str]) -> Pixels | None:
             if max(picture.size) > MOST_PIXELS_KEPT:
                 picture.thumbnail((MOST_PIXELS_KEPT, MOST_PIXELS_KEPT))
             return np.ascontiguousarray(np.asarray(picture.convert("RGB"), np.uint8))
-    except Exception:  # Pillow raises what its many readers raise
-        warnings.append(f"The picture '{name}' could not be read; its colour is used instead.")
+    except Exception:  # Pillow passes on whatever its many readers raise
+        warnings.append(f"The picture '{name}' could not be read; the material's colour is used.")
         return None
 
 
 def beside(folder: Path, reference: str) -> Path | None:
-    """The file that a mesh file names, if it lies in the same folder or below it.
+    """The file that a mesh file refers to, if it is in the same folder or below it.
 
-    Programs write absolute paths of the machine they ran on, so the bare name is tried too.
+    Some programs write absolute paths of the machine they ran on, so the bare name is tried too.
     """
     reference = reference.strip().strip('"').replace("\\", "/")
     root = folder.resolve()
@@ -49,13 +47,15 @@ def beside(folder: Path, reference: str) -> Path | None:
     return None
 
 
-def load_beside(folder: Path, reference: str, warnings: list[str]) -> Pixels | None:
-    """The picture that a mesh file names; None with a warning when it is not there."""
+def load_beside(
+    folder: Path, reference: str, warnings: list[str]
+) -> UInt8[np.ndarray, "H W 3"] | None:
+    """The picture that a mesh file refers to; None, with a warning, if it is not there."""
     from .checks import read_bytes
 
     name = reference.replace("\\", "/").rsplit("/", 1)[-1][:80]
     path = beside(folder, reference)
     if path is None:
-        warnings.append(f"The picture '{name}' is not beside the mesh file.")
+        warnings.append(f"The picture '{name}' was not found next to the mesh file.")
         return None
     return decode(read_bytes(path), name, warnings)

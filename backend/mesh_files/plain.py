@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meshes as arrays: `vertices` [V,3] and `triangles` [F,3] in our axes."""
+"""Meshes as arrays in an .npz, in our axes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .mesh_file import Material, MeshFile, Piece, join
 
 
 def read_npz(path: Path) -> MeshFile:
-    """An .npz with `vertices` [V,3] and `triangles` [F,3], metres, +Z up, the face along -Y;
-    `names` [S] with `deltas` [S,V,3] are its shapes where they are there.
+    """An .npz with `vertices` [V,3] and `triangles` [F,3]: metres, +Z up, the face along -Y.
+
+    `names` [S] and `deltas` [S,V,3], if present, are its shapes.
     """
     arrays = load_npz(path, "a mesh")
     if "vertices" not in arrays or "triangles" not in arrays:

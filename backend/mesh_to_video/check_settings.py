@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that says which settings of a video can be used."""
+"""The one place that validates the settings of a video."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 def checked_settings(settings: RenderSettings, out: Path | None = None) -> RenderSettings:
-    """The same settings with their exact frame rate, when all of them can be used.
+    """The same settings with their exact frame rate, if all of them are valid.
 
-    With `out` also whether that file can hold them. Raises VividKeysError(bad_request) with what
-    is wrong and what would be right.
+    With `out`, also checks that this file can hold such a video. Raises
+    VividKeysError(bad_request), which says what is wrong and what would be valid.
     """
     size, fps = settings.size, settings.fps
     if isinstance(size, bool) or not isinstance(size, int):
-        raise _refused(f"A size of {size!r} is no whole number of pixels.", _SIZES)
+        raise _refused(f"The size {size!r} is not a whole number of pixels.", _SIZES)
     if size != 0 and not SMALLEST_SIDE <= size <= LARGEST_SIDE:
-        raise _refused(f"A video cannot be {size} pixels large.", _SIZES)
+        raise _refused(f"The longer side of a video cannot be {size} pixels.", _SIZES)
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not math.isfinite(fps):
-        raise _refused(f"A frame rate of {fps!r} is no number.", _RATES)
+        raise _refused(f"The frame rate {fps!r} is not a number.", _RATES)
     if not SLOWEST <= fps <= FASTEST:
         raise _refused(f"A video cannot have {fps:g} frames per second.", _RATES)
     if settings.background not in BACKGROUNDS:
@@ -47,7 +47,7 @@ def checked_settings(settings: RenderSettings, out: Path | None = None) -> Rende
 
 
 def checked_duration(seconds: float | None) -> float | None:
-    """How much of the Take is wanted. Raises VividKeysError(bad_request)."""
+    """The same duration in seconds, if it is valid. Raises VividKeysError(bad_request)."""
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise _refused(
             f"A video cannot last {seconds:g} seconds.", "Give more than 0, or leave it out."

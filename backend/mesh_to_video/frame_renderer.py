@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One frame of the video, whole: the person in motion over their background."""
+"""Whole frames of the video: the moving person over the background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
 from .frame.photo_warp import Layers, PhotoWarp
 from .frame.portrait import Portrait
@@ -20,27 +20,24 @@ from .networks.network_stage import NetworkStage
 from .networks.weights import VideoNetworks, load_networks
 from .settings import RenderSettings
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
 GREEN = (0, 177, 64)
 # How much "blur" blurs the background, as a share of the picture's longer side.
 BLUR = 0.025
 
 
 class StillParts(NamedTuple):
-    """What a renderer has prepared, and what is the same in every frame.
+    """What a renderer has prepared and what is the same in every frame.
 
-    picture  uint8 [H,W,3 or 4] while nothing moves; behind float32 [H,W,3] what the person hides
-    around   the motion of what is not the face
-    box      left, top, right, bottom: the pixels in which anything moves; `warp` draws these
-    crop, networks  what the networks see, and they themselves; None without them
-    refines  whether the refiner works too
-    lips    what softens the lips; None where that is left out
+    picture  the still picture, RGB or RGBA; behind: the background behind the person, 0..255
+    around   the motion of everything except the face
+    box      left, top, right, bottom of the pixels in which anything moves; `warp` draws these
+    crop, networks  the input of the networks and the networks themselves; None without them
+    refines  whether the refiner runs too
+    lips     what softens the lips; None where that is switched off
     """
 
-    picture: Pixels
-    behind: Singles
+    picture: UInt8[np.ndarray, "H W C"]
+    behind: Float32[np.ndarray, "H W 3"]
     around: Surroundings
     box: tuple[int, int, int, int]
     warp: PhotoWarp
@@ -51,7 +48,7 @@ class StillParts(NamedTuple):
 
 
 class FrameRenderer:
-    """Renders frames of a portrait; every frame is made from its own vertices alone."""
+    """Renders frames of a portrait; each frame depends on its own vertices alone."""
 
     def __init__(
         self,
@@ -59,7 +56,7 @@ class FrameRenderer:
         settings: RenderSettings,
         networks: VideoNetworks | None = None,
     ) -> None:
-        """`networks` are the shipped ones where none are given.
+        """Without `networks` the shipped ones are loaded.
 
         Raises VividKeysError(bad_file) when their weights are damaged.
         """
@@ -97,8 +94,11 @@ class FrameRenderer:
             self._lips,
         )
 
-    def frame(self, vertices: Singles) -> Pixels:
-        """The picture uint8 [H,W,3] (4 with alpha) of the driven head [V,3]."""
+    def frame(self, vertices: Float32[np.ndarray, "V 3"]) -> UInt8[np.ndarray, "H W C"]:
+        """The picture of the driven head, RGB, or RGBA with straight alpha.
+
+        `vertices` are in pixels of the photo.
+        """
         layers = self._with_networks(vertices) if self._stage else self._warp.draw(vertices)
         if self._lips is not None:
             self._lips.soften(layers.colour, vertices)
@@ -116,15 +116,15 @@ class FrameRenderer:
             box[:] = np.clip(mixed + 0.5, 0, 255)
         return picture
 
-    def _with_networks(self, vertices: Singles) -> Layers:
-        """What the motion and the photo give, moved and painted on by the networks."""
+    def _with_networks(self, vertices: Float32[np.ndarray, "V 3"]) -> Layers:
+        """The layers of motion and photo with what the networks move and paint."""
         stage, crop, view = self._stage, self._crop, self._warp.view
         assert stage is not None
         seen = crop.frame(vertices)
         learned = stage.motion(seen)
         residual = None
         if learned is not None:
-            # Pixels of the crop to those of the video.
+            # From pixels of the crop to pixels of the video.
             residual = crop.motion_view.into(learned.residual, view)
             residual = residual * np.float32(view.scale / crop.view.scale)
         layers = self._warp.paint(vertices, self._warp.motion.driven(vertices), residual)
@@ -144,8 +144,10 @@ class FrameRenderer:
         return replace(layers, colour=np.asarray(colour, np.float32))
 
 
-def _still_picture(portrait: Portrait, view: View, background: str) -> tuple[Pixels, Singles]:
-    """The whole picture while nothing moves, and what is behind the person [H,W,3]."""
+def _still_picture(
+    portrait: Portrait, view: View, background: str
+) -> tuple[UInt8[np.ndarray, "H W C"], Float32[np.ndarray, "H W 3"]]:
+    """The whole picture while nothing moves, and the background behind the person, 0..255."""
     photo = np.asarray(view.cut(portrait.pixels), np.float32)
     plate = np.asarray(view.cut(portrait.plate), np.float32)
     alpha = np.clip(view.cut(portrait.person), 0, 1)[..., None]
@@ -164,7 +166,7 @@ def _still_picture(portrait: Portrait, view: View, background: str) -> tuple[Pix
 def _pixel_box(
     box: tuple[float, float, float, float], scale: float, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Whole pixels of the video around a box of the photo, within the picture."""
+    """The whole pixels of the video that a box of the photo covers, within the picture."""
     left, top = (max(0, int(np.floor(value * scale))) for value in box[:2])
     right = min(size[0], int(np.ceil(box[2] * scale)))
     bottom = min(size[1], int(np.ceil(box[3] * scale)))

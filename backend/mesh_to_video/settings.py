@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 BACKGROUNDS = ("keep", "blur", "green", "alpha")
 # The side of the square around the face that the networks see, pixels.
 NETWORK_SIDE = 256
-# The square of it that is painted in: its corner (left, top) and side. The face is at the same
-# place in all of them, with this much room to move in.
+# The part of that square that the generator repaints: its corner (left, top) and side, pixels. The
+# face is at the same place in every frame, with this much room to move.
 PAINTED_CORNER, PAINTED_SIDE = (32, 40), 192
-# The side of what the motion-VAE sees and decodes, pixels.
+# Side of the motion-VAE's input and output, pixels.
 MOTION_SIDE = 64
 # Maps of the lips: outer and inner edge, upper and lower, each in its left and right half.
 LIP_MAPS = 8
@@ -19,9 +19,9 @@ LIP_MAPS = 8
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts that may be left out, to see what they are worth.
+    """Parts of the pipeline that can be switched off, for ablations.
 
-    Without any of them the photo is warped by the exact motion of the mesh and nothing else.
+    Without any of them the photo is only warped, by the exact motion of the mesh.
     """
 
     motion_vae: bool = True
@@ -37,13 +37,13 @@ PLAIN_WARP = replace(GEOMETRY_ONLY, mouth=False)
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How a video is to look.
+    """How a video should look.
 
-    size        the longer side of the video in pixels; 0 for the photo's own. Never more than
-                the photo has
+    size        the longer side of the video in pixels; 0 for the photo's own. Photos are never
+                enlarged
     fps         frames per second
     background  one of `BACKGROUNDS`; "alpha" gives pictures with four channels
-    mark        write a visible sign into the picture that it is generated
+    mark        draw a visible label saying that the video is AI-generated
     device      "auto", "cpu" or a torch device such as "cuda:0"
     """
 

@@ -7,11 +7,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.mesh_to_video.check_settings import checked_duration, checked_settings
 from backend.mesh_to_video.film.encode import check_writable, exact_rate, open_writer
@@ -24,19 +25,19 @@ from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from shared.take import Take
 
-Frames = Iterator[NDArray[np.uint8]]
+Frames = Iterator[UInt8[np.ndarray, "H W C"]]
 
 PREVIEW_SIDE = 256
-# Share of the work before the first frame, and seconds between two words about it.
+# Share of the progress before the first frame, and the least time between two reports, seconds.
 _PREPARATION = 0.05
-_BETWEEN_WORDS = 0.1
+_BETWEEN_REPORTS = 0.1
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Frames that are about to be made, uint8 [H,W,3] or with alpha [H,W,4], all of one size.
+    """Frames that are rendered as they are taken: RGB, or RGBA with straight alpha, one size.
 
-    To `later` comes what is worth telling while they are made.
+    `warnings` are known before the first frame; `later` collects those that arise while rendering.
     """
 
     frame_count: int
@@ -52,12 +53,12 @@ MakeFrames = Callable[[Path | bytes, Take, RenderSettings, Watch], FrameSource]
 class VideoReport:
     """What was written.
 
-    path           the film, or the first of the pictures
+    path           the film, or the first picture of a sequence
     width, height  pixels
     fps            frames per second of the video
-    frames         how many, and `seconds` how long they last
+    frames         number of frames; `seconds` is their duration
     warnings       sentences for the user
-    fps_measured   frames made and written per second of work
+    fps_measured   frames rendered and written per second of computing time
     """
 
     path: Path
@@ -71,7 +72,7 @@ class VideoReport:
 
 
 def preview_settings(settings: RenderSettings) -> RenderSettings:
-    """The same video small and quick: to see whether it is the right one."""
+    """The same video small and fast, for a preview."""
     side = min(settings.size, PREVIEW_SIDE) if settings.size else PREVIEW_SIDE
     return replace(settings, size=side)
 
@@ -87,23 +88,23 @@ def render_video(
     keep_partial: bool = False,
     fragmented: bool = False,
     watch: Watch = UNWATCHED,
-    first_picture: Callable[[NDArray[np.uint8]], None] | None = None,
+    first_picture: Callable[[UInt8[np.ndarray, "H W C"]], None] | None = None,
     make_frames: MakeFrames | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> VideoReport:
     """Write `out` (.mp4, .mov, .png or a folder): the face on `image` performs `take`.
 
-    `audio`     a sound file or its bytes; it starts with the first frame. Without it, or where
-                it cannot be read, the video is silent and a warning says so
-    `duration`  only the first so many seconds
+    `audio`     a sound file or its bytes; it starts with the first frame. Without it, or if it
+                cannot be read, the video is silent and a warning says so
+    `duration`  render only this many seconds from the start
     `keep_partial`, `fragmented`  see `MovieForm`
-    `first_picture`  is shown the first frame, uint8 [H,W,3 or 4], as soon as it is there
-    `clock`     seconds, for what is said about the speed
+    `first_picture`  is called with the first frame, RGB or RGBA, as soon as it is rendered
+    `clock`     seconds, for the measured speed
 
     The video lasts as long as the Take: longer sound is cut, shorter sound is followed by
-    silence. `out` appears, or is replaced, only when all is done; without `keep_partial` a
-    failure leaves nothing. Raises VividKeysError: bad_request for settings, bad_image and no_face
-    for the photo, disk_full, bad_file, cancelled.
+    silence. `out` appears, or is replaced, only once the video is complete; without
+    `keep_partial` a failure leaves nothing. Raises VividKeysError: bad_request for settings,
+    bad_image and no_face for the photo, disk_full, bad_file, cancelled.
     """
     out = Path(out)
     settings = checked_settings(settings or RenderSettings(), out)
@@ -161,7 +162,7 @@ def render_video(
         warnings=(
             *source.warnings,
             *source.later,
-            *_other_recording(take, sound),
+            *_different_recording(take, sound),
             *writer.warnings,
         ),
         fps_measured=writer.frames / max(elapsed, 1e-9),
@@ -175,21 +176,21 @@ def _write_all(
     watch: Watch,
     clock: Callable[[], float],
 ) -> None:
-    """Every frame into the writer, which is closed then, or abandoned."""
+    """Write every frame; the writer is closed at the end, or abandoned after a failure."""
     count = writer.form.frame_count
-    started = told = clock()
+    started = reported = clock()
     try:
         with writer:
             for pixels in frames:
                 watch.check()
                 writer.write(mark.over(pixels) if mark else pixels)
                 now = clock()
-                if now - told >= _BETWEEN_WORDS or writer.frames == count:
-                    told = now
+                if now - reported >= _BETWEEN_REPORTS or writer.frames == count:
+                    reported = now
                     share = writer.frames / count
                     watch.progress(
                         _PREPARATION + (0.99 - _PREPARATION) * share,
-                        _words(writer.frames, count, now - started),
+                        _progress_text(writer.frames, count, now - started),
                     )
             watch.check()
             if writer.frames < count:
@@ -198,13 +199,13 @@ def _write_all(
     except VividKeysError as error:
         if writer.partial is None:
             raise
-        kept = f"What was done until then is kept as '{writer.partial.name}'."
+        kept = f"What was written until then is kept as '{writer.partial.name}'."
         raise VividKeysError(
             error.kind, error.sentence, f"{error.next_step} {kept}".strip()
         ) from error
 
 
-def _words(done: int, count: int, seconds: float) -> str:
+def _progress_text(done: int, count: int, seconds: float) -> str:
     per_second = done / max(seconds, 1e-6)
     left = math.ceil((count - done) / max(per_second, 1e-6))
     time_left = f"{left // 60} min {left % 60} s" if left >= 60 else f"{left} s"
@@ -214,7 +215,7 @@ def _words(done: int, count: int, seconds: float) -> str:
 def frames_of_photo(
     image: Path | bytes, take: Take, settings: RenderSettings, watch: Watch
 ) -> FrameSource:
-    """The frames of `take` on the photo, by the whole pipeline."""
+    """The frames of `take` on the photo, rendered by the whole pipeline."""
     from backend.mesh_to_video.film.frame_stream import frames_in_order
     from backend.mesh_to_video.frame.performance import take_performance
     from backend.mesh_to_video.frame.portrait import portrait_from_photo
@@ -227,8 +228,8 @@ def frames_of_photo(
     height, width = portrait.pixels.shape[:2]
     if settings.size > max(height, width):
         warnings.append(
-            f"The photo has {width} by {height} pixels, fewer than the size asked for "
-            f"({settings.size}); the video has the photo's own."
+            f"The photo is {width} by {height} pixels, smaller than the requested size "
+            f"({settings.size}); the video keeps the photo's size."
         )
         settings = replace(settings, size=0)
     watch.check()
@@ -251,22 +252,23 @@ def frames_of_photo(
         )
         return FrameSource(count, frames, tuple(warnings), later)
 
-    def make(frame: int) -> NDArray[np.uint8]:
+    def make(frame: int) -> UInt8[np.ndarray, "H W C"]:
         return renderer.frame(performance.vertices(frame))
 
     return FrameSource(count, frames_in_order(make, count, watch), tuple(warnings))
 
 
 def warm_up() -> None:
-    """Load and compile all that the first video would wait for, on a face of nobody."""
+    """Load and compile everything the first video would wait for, on a synthetic face."""
     from backend.face.template import load_template
     from backend.mesh_to_video.frame.performance import tracked_performance
     from backend.mesh_to_video.frame.portrait import portrait_from_pixels
     from backend.mesh_to_video.frame_renderer import FrameRenderer
 
+    import_module("backend.mesh_to_video.film.film_writer")
     side = 96
     face = load_template().vertices.astype(np.float64)
-    # The irises: a middle and four points around it, between the corners of each eye.
+    # Each iris: its centre and four points around it, midway between the corners of the eye.
     ring = 0.005 * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])
     eyes = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
     irises = [face[list(corners)].mean(axis=0) + ring for corners in eyes]
@@ -280,8 +282,8 @@ def warm_up() -> None:
     FrameRenderer(portrait, RenderSettings()).frame(performance.vertices(0))
 
 
-def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
-    """A sentence when the Take was made from another recording than this."""
+def _different_recording(take: Take, sound: Path | bytes | None) -> list[str]:
+    """A warning when the Take was made from a different recording."""
     made_from = take.meta.get("audio_sha256")
     if sound is None or not isinstance(made_from, str):
         return []
@@ -290,7 +292,7 @@ def _other_recording(take: Take, sound: Path | bytes | None) -> list[str]:
     given = sound_sha256(sound)
     if given in ("", made_from):
         return []
-    return ["The Take was made from another recording than this; the lips may not fit it."]
+    return ["The Take was made from a different recording; the lips may not match this one."]
 
 
 def _too_few(made: int, count: int) -> VividKeysError:

@@ -9,5 +9,5 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def shipped_weights() -> dict[str, Path]:
-    """Name and file of everything that is part of a complete checkout."""
+    """Name and file of the weights that a complete checkout contains."""
     return {name: FOLDER / f"{name}.safetensors" for name in ("motion", "head_pose")}

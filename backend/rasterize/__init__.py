@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which triangle every pixel of a picture shows, by one function over several backends.
+"""Rasterise triangles: one function over several backends, all with the same convention.
 
-One convention: vertices are (x, y, z) in pixels, x right, y down, z away from the viewer; the
-middle of the first pixel is at (0.5, 0.5); the view is orthographic. The nearest triangle wins,
-of equally near ones the first. A pixel belongs to a triangle whose inside or edge its middle is
-in. Triangles without area, or with a corner that is not a finite number, are left out.
+Vertices are (x, y, z) in pixels, x right, y down, z away from the viewer; the
+centre of the first pixel is at (0.5, 0.5); the view is orthographic. The nearest triangle wins,
+and of equally near ones the first. A pixel belongs to a triangle if its centre lies inside or on
+an edge. Triangles without area, or with a corner that is not finite, are skipped.
 
-Vertices are rounded to single precision and edges tested in double precision, in the same order
-of operations by all backends, so that they show the same triangle in every pixel. (Only PyTorch3D
-works in single precision and on insides alone: with it some pixels on the very edge differ.)
+All backends round vertices to single precision and test edges in double precision, in the same
+order of operations, so that they show the same triangle in every pixel. (Only PyTorch3D works in
+single precision and excludes edges: with it some pixels exactly on an edge differ.)
 
 Neither numba nor torch is imported before the first call that needs it.
 """
@@ -21,15 +21,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from jaxtyping import Float, Float32, Int32, Integer
 from numpy.typing import ArrayLike
 
 from shared.errors import VividKeysError
 
 from .fragments import (
     Cull,
-    Floats,
     Fragments,
-    Integers,
     TensorFragments,
     checked_size,
     checked_triangles,
@@ -52,20 +51,20 @@ BACKENDS = ("numba", "torch", "pytorch3d")
 
 
 def available() -> tuple[str, ...]:
-    """Backends that are installed here, the fastest for arrays first."""
+    """The installed backends, the fastest for arrays first."""
     return tuple(name for name in BACKENDS if _installed(name))
 
 
 @cache
 def _installed(name: str) -> bool:
-    """Looking through all folders of packages takes as long as a small picture."""
+    """Whether a package exists; cached, because the search takes as long as a small picture."""
     return find_spec(name) is not None
 
 
 @overload
 def rasterize(
-    vertices: torch.Tensor,
-    triangles: torch.Tensor | Integers,
+    vertices: Float[torch.Tensor, "*B V 3"],
+    triangles: Integer[torch.Tensor, "F 3"] | Int32[np.ndarray, "F 3"],
     size: tuple[int, int],
     backend: str = "auto",
     cull: Cull = "none",
@@ -85,16 +84,16 @@ def rasterize(
     backend: str = "auto",
     cull: Cull = "none",
 ) -> Fragments | TensorFragments:
-    """The nearest triangle of every pixel, its depth and its corners' shares.
+    """Find the nearest triangle of every pixel, its depth and its corners' shares.
 
-    vertices   [V,3] or, for a stack of pictures, [B,V,3], in pixels
-    triangles  [F,3] vertex numbers
+    vertices   [V,3] or, for a batch of pictures, [B,V,3], in pixels
+    triangles  [F,3] vertex indices
     size       (width, height) in pixels
     backend    "auto" (numba for arrays, torch for tensors), "numba", "torch" or "pytorch3d"
-    cull       "back" leaves out triangles that run clockwise on the picture
+    cull       "back" skips triangles that run clockwise in the picture
 
-    Tensors give tensors on their device, whose depth and barycentric are differentiable in the
-    vertices; arrays give arrays, whichever backend draws them.
+    Tensors give tensors on their device, whose depth and barycentric are differentiable with
+    respect to the vertices; arrays give arrays, whichever backend draws them.
     """
     size = checked_size(size)
     as_tensor = _is_tensor(vertices)
@@ -128,8 +127,8 @@ def rasterize_attributes(
     size: tuple[int, int],
     backend: str = "auto",
     cull: Cull = "none",
-) -> tuple[Integers, Floats, Floats]:
-    """Face id [H,W], depth [H,W] and the vertices' attributes [V,C] at every pixel [H,W,C].
+) -> tuple[Int32[np.ndarray, "H W"], Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W C"]]:
+    """Face index, depth and interpolated attributes [V,C] of the vertices at every pixel.
 
     What `rasterize` and `interpolate` give for one mesh [V,3] of arrays, without the shares.
     """
@@ -152,17 +151,21 @@ def rasterize_attributes(
 
 @overload
 def interpolate(
-    fragments: TensorFragments, triangles: torch.Tensor | Integers, attributes: torch.Tensor
-) -> torch.Tensor: ...
+    fragments: TensorFragments,
+    triangles: Integer[torch.Tensor, "F 3"] | Int32[np.ndarray, "F 3"],
+    attributes: Float[torch.Tensor, ...],
+) -> Float[torch.Tensor, "*B H W C"]: ...
 @overload
-def interpolate(fragments: Fragments, triangles: ArrayLike, attributes: ArrayLike) -> Floats: ...
+def interpolate(
+    fragments: Fragments, triangles: ArrayLike, attributes: ArrayLike
+) -> Float32[np.ndarray, "*B H W C"]: ...
 def interpolate(fragments: Any, triangles: Any, attributes: Any) -> Any:
-    """Attributes mixed by the corners' shares at every pixel, 0 where there is no triangle.
+    """Interpolate attributes by the corners' shares at every pixel, 0 where there is no triangle.
 
-    attributes  of vertices [V,C], or of every triangle's corners [F,3,C]; for a stack of pictures
+    attributes  of vertices [V,C], or of every triangle's corners [F,3,C]; for a batch of pictures
                 also [B,V,C] and [B,F,3,C]
 
-    Gives [H,W,C], or [B,H,W,C] for a stack. Tensors stay differentiable in attributes and vertices.
+    Tensors stay differentiable with respect to attributes and vertices.
     """
     if isinstance(fragments, TensorFragments):
         from . import on_torch
@@ -192,7 +195,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _chosen(backend: str, as_tensor: bool) -> str:
-    """The backend to use, of which it is known that it is installed."""
+    """Choose the backend and check that it is installed."""
     if backend == "auto":
         return "torch" if as_tensor or not _installed("numba") else "numba"
     if backend not in BACKENDS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rasteriser tells about every pixel, and what goes into it."""
+"""A rasteriser's result for every pixel, and the checks of its input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, Float32, Int32
+from numpy.typing import ArrayLike
 
 from shared.errors import VividKeysError
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 Cull = Literal["none", "back"]
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
 
 # Triangles of less than half this many square pixels are skipped: rounding decides what they cover.
 SMALLEST_TWICE_AREA = 1e-8
@@ -24,39 +23,39 @@ SMALLEST_TWICE_AREA = 1e-8
 
 @dataclass(frozen=True)
 class Fragments:
-    """Per pixel of a picture, row 0 on top; a stack of pictures has one more axis in front.
+    """Per pixel of a picture, row 0 on top; a batch of pictures has one more axis in front.
 
-    face_id      int32 [H,W]: the nearest triangle's number, -1 where there is none
-    depth        float32 [H,W]: its depth there (smaller is nearer), infinite where there is none
-    barycentric  float32 [H,W,3]: shares of its corners, 0 where there is none
+    face_id      index of the nearest triangle, -1 where there is none
+    depth        its depth there (smaller is nearer), infinite where there is none
+    barycentric  shares of its corners, 0 where there is none
     """
 
-    face_id: Integers
-    depth: Floats
-    barycentric: Floats
+    face_id: Int32[np.ndarray, "*B H W"]
+    depth: Float32[np.ndarray, "*B H W"]
+    barycentric: Float32[np.ndarray, "*B H W 3"]
 
     @property
-    def covered(self) -> NDArray[np.bool_]:
+    def covered(self) -> Bool[np.ndarray, "*B H W"]:
         """Pixels that show a triangle."""
         return np.asarray(self.face_id >= 0)
 
 
 @dataclass(frozen=True)
 class TensorFragments:
-    """The same as tensors on one device, face_id int32. Depth and barycentric carry gradients."""
+    """`Fragments` as tensors on one device; depth and barycentric carry gradients."""
 
-    face_id: torch.Tensor
-    depth: torch.Tensor
-    barycentric: torch.Tensor
+    face_id: Int32[torch.Tensor, "*B H W"]
+    depth: Float32[torch.Tensor, "*B H W"]
+    barycentric: Float32[torch.Tensor, "*B H W 3"]
 
     @property
-    def covered(self) -> torch.Tensor:
+    def covered(self) -> Bool[torch.Tensor, "*B H W"]:
         """Pixels that show a triangle."""
         return self.face_id >= 0
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) as whole numbers, at least one pixel each."""
+    """Check a (width, height) to be integers of at least one pixel."""
     width, height = int(size[0]), int(size[1])
     if width < 1 or height < 1:
         raise VividKeysError(
@@ -67,21 +66,21 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def checked_triangles(triangles: ArrayLike, vertex_count: int) -> Integers:
-    """int32 [F,3] whose numbers all name a vertex; compiled code would read past the end."""
+def checked_triangles(triangles: ArrayLike, vertex_count: int) -> Int32[np.ndarray, "F 3"]:
+    """Check that all indices are those of vertices; compiled code would read past the end."""
     numbers = np.asarray(triangles)
     if numbers.size == 0:
         return np.zeros((0, 3), np.int32)
     if numbers.ndim != 2 or numbers.shape[1] != 3:
         raise VividKeysError(
             "bad_array",
-            f"Triangles are [F,3] vertex numbers, not an array of shape {numbers.shape}.",
+            f"Triangles are [F,3] vertex indices, not an array of shape {numbers.shape}.",
             "Split larger polygons into triangles first.",
         )
     if numbers.min() < 0 or numbers.max() >= vertex_count:
         raise VividKeysError(
             "bad_array",
-            f"A triangle names a vertex that the mesh of {vertex_count} vertices does not have.",
+            f"A triangle uses a vertex that the mesh of {vertex_count} vertices does not have.",
             "Use the triangles that belong to this mesh.",
         )
     return np.ascontiguousarray(numbers, np.int32)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rasteriser for CPUs: every triangle is tried on the pixels of its own box (compiled).
+"""The compiled rasteriser for CPUs, which tests every triangle on the pixels of its bounding box.
 
-The compiled code is kept beside this file, or in the user's cache folder, or where
-NUMBA_CACHE_DIR says; where nothing may be written it is compiled again in every process.
-It lets go of the interpreter's lock, so that two threads draw two pictures at once.
+The compiled code is cached beside this file, in the user's cache folder or in NUMBA_CACHE_DIR; if
+none is writable it is compiled again in every process. It releases the interpreter's lock, so that
+two threads can draw two pictures at once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Int32
 from numba import njit, types
 
-from .fragments import SMALLEST_TWICE_AREA, Cull, Floats, Fragments, Integers
+from .fragments import SMALLEST_TWICE_AREA, Cull, Fragments
 
 _SMALLEST = SMALLEST_TWICE_AREA
-# What is only read may be write-protected, as arrays from files are.
+# Inputs may be write-protected, as arrays from files are.
 _READ_FLOATS = types.Array(types.float32, 2, "C", readonly=True)
 _READ_INTEGERS = types.Array(types.int32, 2, "C", readonly=True)
 _INTEGERS, _FLOATS = types.int32[:, ::1], types.float32[:, ::1]
@@ -25,16 +26,18 @@ _CHANNELS = types.float32[:, :, ::1]
 
 
 def compiled(result: Any, *arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A function compiled for these types, before its first call."""
+    """Decorate a function to be compiled for these types, before its first call."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         # No fast arithmetic: all backends have to round alike.
         signature = result(*arguments)
+        kernel: Callable[..., Any]
         try:
-            return njit(signature, cache=True, nogil=True, error_model="numpy")(function)
+            kernel = njit(signature, cache=True, nogil=True, error_model="numpy")(function)
         except (RuntimeError, OSError):
-            # No folder to keep the compiled code in, or a full disk.
-            return njit(signature, nogil=True, error_model="numpy")(function)
+            # No folder to cache the compiled code in, or a full disk.
+            kernel = njit(signature, nogil=True, error_model="numpy")(function)
+        return kernel
 
     return decorate
 
@@ -51,14 +54,14 @@ def _nearest(vertices, triangles, cull_back, face_id, depth):  # type: ignore[no
         az, bz = np.float64(vertices[a, 2]), np.float64(vertices[b, 2])
         cz = np.float64(vertices[c, 2])
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        # Written so that what is not a number fails both.
+        # Written so that NaN fails both.
         if not (abs(area) > _SMALLEST and abs(az) + abs(bz) + abs(cz) < np.inf):
             continue
         if cull_back and area > 0.0:
             continue
         low_x, high_x = min(ax, bx, cx) - 0.5, max(ax, bx, cx) - 0.5
         low_y, high_y = min(ay, by, cy) - 0.5, max(ay, by, cy) - 0.5
-        # Numbers, finite ones, and somewhere in the picture.
+        # Finite, and somewhere in the picture.
         if not (low_x <= width - 1 and high_x >= 0.0 and high_x - low_x < np.inf):
             continue
         if not (low_y <= height - 1 and high_y >= 0.0 and high_y - low_y < np.inf):
@@ -78,7 +81,7 @@ def _nearest(vertices, triangles, cull_back, face_id, depth):  # type: ignore[no
                 second = (c_right * a_down - c_down * a_right) * inverse
                 third = (a_right * b_down - a_down * b_right) * inverse
                 z = np.float32(first * az + second * bz + third * cz)
-                # One question instead of four: the processor guesses wrong less often.
+                # One branch instead of four: the processor mispredicts less often.
                 inside = (first >= 0.0) & (second >= 0.0) & (third >= 0.0)
                 if inside & (z < depth[row, column]):
                     depth[row, column] = z
@@ -132,9 +135,12 @@ def _mixed(vertices, triangles, face_id, attributes, values):  # type: ignore[no
 
 
 def nearest(
-    vertices: Floats, triangles: Integers, size: tuple[int, int], cull: Cull = "none"
-) -> tuple[Integers, Floats]:
-    """Face id [H,W] and depth [H,W] of one mesh [V,3]."""
+    vertices: Float32[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    size: tuple[int, int],
+    cull: Cull = "none",
+) -> tuple[Int32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
+    """Face index and depth of one mesh at every pixel."""
     width, height = size
     face_id = np.full((height, width), -1, np.int32)
     depth = np.full((height, width), np.inf, np.float32)
@@ -143,9 +149,12 @@ def nearest(
 
 
 def rasterize(
-    vertices: Floats, triangles: Integers, size: tuple[int, int], cull: Cull = "none"
+    vertices: Float32[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    size: tuple[int, int],
+    cull: Cull = "none",
 ) -> Fragments:
-    """One mesh [V,3] in a picture of `size` (width, height)."""
+    """Rasterise one mesh in a picture of `size` (width, height)."""
     face_id, depth = nearest(vertices, triangles, size, cull)
     shares = np.zeros((*face_id.shape, 3), np.float32)
     _shares(vertices, triangles, face_id, shares)
@@ -153,13 +162,13 @@ def rasterize(
 
 
 def rasterize_attributes(
-    vertices: Floats,
-    triangles: Integers,
-    attributes: Floats,
+    vertices: Float32[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    attributes: Float32[np.ndarray, "V C"],
     size: tuple[int, int],
     cull: Cull = "none",
-) -> tuple[Integers, Floats, Floats]:
-    """Face id [H,W], depth [H,W] and the vertices' attributes [V,C] at every pixel [H,W,C]."""
+) -> tuple[Int32[np.ndarray, "H W"], Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W C"]]:
+    """Face index, depth and interpolated attributes of one mesh at every pixel."""
     face_id, depth = nearest(vertices, triangles, size, cull)
     values = np.zeros((*face_id.shape, attributes.shape[1]), np.float32)
     _mixed(vertices, triangles, face_id, attributes, values)

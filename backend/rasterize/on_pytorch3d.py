@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PyTorch3D's rasteriser in this project's convention: an independent reference, where it is there.
+"""PyTorch3D's rasteriser in this project's convention, as an independent reference if installed.
 
-It tests edges in single precision and leaves edges themselves out: a pixel whose middle lies on
-the very edge of a triangle may go to the neighbour, or to none.
+It tests edges in single precision and excludes the edges themselves: a pixel whose centre lies
+exactly on an edge of a triangle may go to the neighbour, or to none.
 """
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from shared.errors import VividKeysError
@@ -16,9 +17,12 @@ from .fragments import SMALLEST_TWICE_AREA, Cull, TensorFragments
 
 
 def rasterize(
-    vertices: Tensor, triangles: Tensor, size: tuple[int, int], cull: Cull = "none"
+    vertices: Float[Tensor, "B V 3"],
+    triangles: Integer[Tensor, "F 3"],
+    size: tuple[int, int],
+    cull: Cull = "none",
 ) -> TensorFragments:
-    """Meshes [B,V,3] with common triangles [F,3] in pictures of `size` (width, height)."""
+    """Rasterise meshes with common triangles in pictures of `size` (width, height)."""
     try:
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes
@@ -35,7 +39,7 @@ def rasterize(
         if not len(kept):
             pictures.append(_empty(mesh, width, height))
             continue
-        # Its x points left, its y up, its shorter side spans -1..1; z has to be positive.
+        # PyTorch3D's x points left, its y up, its shorter side spans -1..1; z has to be positive.
         nearest = mesh.detach()[triangles[kept].long()][..., 2].min()
         side = min(width, height)
         turned = torch.stack(
@@ -71,7 +75,7 @@ def rasterize(
 
 
 def _drawable(mesh: Tensor, triangles: Tensor, cull: Cull) -> Tensor:
-    """Triangles [F] that the other backends would draw too."""
+    """Which triangles [F] the other backends would draw as well."""
     corners = mesh.double()[triangles.long()]
     across, down = corners[:, 1:, :2].unbind(-1)
     across, down = across - corners[:, :1, 0], down - corners[:, :1, 1]

@@ -1,43 +1,54 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rasteriser for any torch device, and what makes it differentiable.
+"""The differentiable rasteriser for any torch device.
 
-Every pixel of every triangle's box becomes one entry of a long list; the nearest entry of each
-pixel is found by one scatter of (depth, triangle) packed into one whole number. Long lists are
-worked off in pieces, so that memory stays bounded whatever the meshes.
+Every pixel of every triangle's bounding box becomes one entry of a list; the nearest entry of each
+pixel is found by one scatter of (depth, triangle) packed into one integer. Long lists are processed
+in chunks, so that memory stays bounded for any mesh.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
+from jaxtyping import Float, Float32, Int32, Integer
 from torch import Tensor
 
 from .fragments import SMALLEST_TWICE_AREA, Cull, TensorFragments
 
-# Entries of the list worked on at once: about 200 bytes each while a piece is in work.
+# Entries of the list per chunk, each about 200 bytes while it is processed.
 PIECE_ON_CPU = 1 << 19
 PIECE_ON_DEVICE = 1 << 22
 _NOTHING = torch.iinfo(torch.int64).max
 
 
 def rasterize(
-    vertices: Tensor, triangles: Tensor, size: tuple[int, int], cull: Cull = "none"
+    vertices: Float[Tensor, "B V 3"],
+    triangles: Integer[Tensor, "F 3"],
+    size: tuple[int, int],
+    cull: Cull = "none",
 ) -> TensorFragments:
-    """Meshes [B,V,3] with common triangles [F,3] in pictures of `size` (width, height).
+    """Rasterise meshes with common triangles in pictures of `size` (width, height).
 
-    Depth and barycentric are differentiable in the vertices; which triangle is seen is not.
+    Depth and barycentric are differentiable with respect to the vertices; the choice of the visible
+    triangle is not.
     """
     with torch.no_grad():
         mesh = vertices.detach(), triangles
         if vertices.device.type == "mps":
-            # No double precision and no such scatter there: found on the CPU, mixed on the device.
+            # It lacks double precision and this scatter: faces are found on the CPU.
             mesh = mesh[0].cpu(), triangles.cpu()
         face_id = _nearest(*mesh, size, cull).to(vertices.device)
     depth, shares = shares_of(face_id, vertices, triangles)
     return TensorFragments(face_id, depth, shares)
 
 
-def shares_of(face_id: Tensor, vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
-    """Depth [B,H,W] and corner shares [B,H,W,3] of given face ids, differentiable in [B,V,3]."""
+def shares_of(
+    face_id: Int32[Tensor, "B H W"],
+    vertices: Float[Tensor, "B V 3"],
+    triangles: Integer[Tensor, "F 3"],
+) -> tuple[Float32[Tensor, "B H W"], Float32[Tensor, "B H W 3"]]:
+    """Depth and corner shares of given face indices, differentiable in the vertices."""
     seen = face_id >= 0
     batch, height, width = face_id.shape
     if not len(triangles):
@@ -65,8 +76,12 @@ def shares_of(face_id: Tensor, vertices: Tensor, triangles: Tensor) -> tuple[Ten
     )
 
 
-def interpolate(fragments: TensorFragments, triangles: Tensor, attributes: Tensor) -> Tensor:
-    """Attributes at every pixel [B,H,W,C] (or [H,W,C]), 0 where there is no triangle.
+def interpolate(
+    fragments: TensorFragments,
+    triangles: Integer[Tensor, "F 3"],
+    attributes: Float[Tensor, "*any C"],
+) -> Float[Tensor, "*B H W C"]:
+    """Attributes at every pixel, 0 where there is no triangle.
 
     `attributes` are of vertices, [V,C] or [B,V,C], or of corners, [F,3,C] or [B,F,3,C].
     Differentiable in the attributes and, through the shares, in the vertices.
@@ -92,20 +107,20 @@ def interpolate(fragments: TensorFragments, triangles: Tensor, attributes: Tenso
             of_one = attributes
             at = triangles.long()[:, corner][number]
         value = of_one[at] if of_one.ndim == 2 else of_one[picture, at]
-        # Where nothing is seen the attribute may be anything, also not a number.
+        # Where nothing is seen the attribute may be anything, even NaN.
         values = values + share * torch.where(seen, value, 0.0)
     return values[0] if single else values
 
 
 def _exact(device: torch.device) -> torch.dtype:
-    """Shares are reckoned in double precision, on Apple's GPUs in the single one they have."""
+    """Shares are computed in double precision, except on Apple's GPUs, which lack it."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _shares(corner_x: Tensor, corner_y: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     """Shares of three corners [...,3] at pixel centres, and twice the signed area.
 
-    In the order of operations of the compiled rasteriser: both round alike.
+    The order of operations is that of the compiled rasteriser, so that both round alike.
     """
     ax, bx, cx = corner_x.unbind(-1)
     ay, by, cy = corner_y.unbind(-1)
@@ -139,8 +154,9 @@ def _nearest(vertices: Tensor, triangles: Tensor, size: tuple[int, int], cull: C
 
 
 def _boxes(corners: Tensor, size: tuple[int, int], cull: Cull) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers of the triangles worth drawing [N], left/top/width of their boxes [N,3], and the
-    pixels in each box [N].
+    """Indices of the triangles worth drawing [N], their boxes [N,3] and the pixels in each [N].
+
+    A box is given by its left, top and width.
     """
     width, height = size
     x, y = corners[..., 0], corners[..., 1]
@@ -158,7 +174,7 @@ def _boxes(corners: Tensor, size: tuple[int, int], cull: Cull) -> tuple[Tensor, 
 
 
 def _pieces(ends: Tensor, piece: int) -> list[tuple[int, int]]:
-    """Ranges of triangles of about `piece` entries each; one triangle is never divided."""
+    """Ranges of triangles with about `piece` entries each; a triangle is never divided."""
     if not len(ends):
         return []
     total = int(ends[-1])
@@ -167,7 +183,7 @@ def _pieces(ends: Tensor, piece: int) -> list[tuple[int, int]]:
     limits = torch.arange(piece, total + piece, piece, device=ends.device)
     cuts = torch.searchsorted(ends, limits).clamp(max=len(ends) - 1) + 1
     places = [0, *sorted({int(cut) for cut in cuts})]
-    return list(zip(places[:-1], places[1:], strict=True))
+    return list(pairwise(places))
 
 
 def _scatter(
@@ -179,7 +195,7 @@ def _scatter(
     faces: int,
     size: tuple[int, int],
 ) -> None:
-    """Put the (depth, triangle) keys of some triangles into the pixels that they win."""
+    """Write the (depth, triangle) keys of some triangles into the pixels where they are nearest."""
     width, height = size
     which = torch.repeat_interleave(counts)
     place = torch.arange(len(which), device=which.device) - (counts.cumsum(0) - counts)[which]
@@ -196,7 +212,7 @@ def _scatter(
     which, row, column = which[inside], row[inside], column[inside]
     az, bz, cz = corners[..., 2][which].unbind(-1)
     z = first[inside] * az + second[inside] * bz + third[inside] * cz
-    # Adding zero makes minus zero plus zero; then floats of both signs are put in order as ints.
+    # Adding zero turns -0 into +0; then the bits of floats of both signs are ordered as integers.
     bits = (z.to(torch.float32) + 0.0).view(torch.int32)
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     number = chosen[which]

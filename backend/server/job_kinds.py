@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a kind of job is to the server, and where the kinds come from.
 
-A module of jobs has a tuple `JOB_KINDS`. The server imports it to check requests, the worker to
-run them; so the module itself must not import a network, its functions do.
+A module of jobs has a tuple `JOB_KINDS`; those in the folder `jobs` are found by themselves. The
+server imports them to check requests, the worker to run them; so a module itself must not import a
+network, its functions do.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
+from backend.server import jobs
 from backend.watch import Watch
 from shared.arrays import Arrays
 
-STANDARD_MODULES: tuple[str, ...] = (
-    "backend.server.jobs.animate",
-    "backend.server.jobs.reconstruct",
-    "backend.server.jobs.transfer",
-    "backend.server.jobs.render",
+# Each kind is called as its module is.
+STANDARD_KINDS: tuple[str, ...] = tuple(
+    sorted(module.name for module in iter_modules(jobs.__path__))
 )
-# Each is called as its module is.
-STANDARD_KINDS: tuple[str, ...] = tuple(name.rpartition(".")[2] for name in STANDARD_MODULES)
+STANDARD_MODULES: tuple[str, ...] = tuple(f"{jobs.__name__}.{name}" for name in STANDARD_KINDS)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class JobContext(Protocol):
         ...
 
     def new_file(self, name: str) -> Path:
-        """Where the job may write a file that is its result, in a folder of its own that is
-        deleted with the job. It is for what is too large for arrays.
+        """Where the job may write a file that is its result, for what is too large for arrays.
+
+        It is in a folder of the job's own that is deleted with the job.
         """
         ...
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character without keys gets the 52 ARKit shapes and the lip fields of a Take."""
+"""The 52 ARKit shapes and the lip fields of a Take, made for a character without keys."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -25,37 +26,35 @@ from shared.landmarks import (
 from .find_landmarks import FaceLandmarks
 from .head_parts import Parts, take_apart
 
-Floats = NDArray[np.float64]
-
 _BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 _NAMED = {"lashes", "brows", "hair", "other", "tongue", "upper_teeth", "lower_teeth"}
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """Vertices [N] (rising) that hang together, and what they are.
+    """Connected vertices, in rising order, and what they are.
 
     The role is face, eye_left, eye_right, upper_teeth, lower_teeth, tongue, mouth (one part that
     belongs to both jaws, e.g. gums and tongue in one), lashes, brows, hair or other.
     """
 
-    vertices: NDArray[np.int64]
+    vertices: Int64[np.ndarray, " N"]
     role: str
 
 
 @dataclass(frozen=True, eq=False)
 class _Box:
-    """A component in the template's axes and the face's eye or mouth widths: middle, size [3]."""
+    """A component's bounding box and its points, in the template's frame (metres)."""
 
-    middle: Floats
-    size: Floats
-    points: Floats
+    middle: Float64[np.ndarray, " 3"]
+    size: Float64[np.ndarray, " 3"]
+    points: Float64[np.ndarray, "N 3"]
 
 
 def component_roles(character: Character, landmarks: FaceLandmarks) -> list[Component]:
-    """All connected parts of a character, largest first; vertices without faces are in none.
+    """All connected parts of a character, largest first; vertices without faces belong to none.
 
-    Names of pieces count first (never that of piece 0), then place and shape.
+    The name of a piece decides first (never that of piece 0), then position and shape.
     """
     parts = take_apart(character)
     frontal = landmarks.to_frontal.apply(character.vertices.astype(np.float64))
@@ -87,7 +86,7 @@ def _face_component(character: Character, parts: Parts, landmarks: FaceLandmarks
     return int(np.bincount(parts.label[used[near]]).argmax())
 
 
-def _role(box: _Box, points: Floats, name: str, is_ball: bool) -> str:
+def _role(box: _Box, points: Float64[np.ndarray, "468 3"], name: str, is_ball: bool) -> str:
     for side, rings in (
         ("eye_right", (RIGHT_LID_UPPER, RIGHT_LID_LOWER)),
         ("eye_left", (LEFT_LID_UPPER, LEFT_LID_LOWER)),
@@ -100,8 +99,15 @@ def _role(box: _Box, points: Floats, name: str, is_ball: bool) -> str:
     return _at_brows(box, points) or "other"
 
 
-def _at_eye(box: _Box, points: Floats, ring: list[int], side: str, name: str, is_ball: bool) -> str:
-    """eye_left, eye_right or lashes for what is at one eye; "" for what is not."""
+def _at_eye(
+    box: _Box,
+    points: Float64[np.ndarray, "468 3"],
+    ring: list[int],
+    side: str,
+    name: str,
+    is_ball: bool,
+) -> str:
+    """The role of a part at one eye: `side`, lashes or brows; "" for a part elsewhere."""
     lids = points[ring]
     width = float(np.ptp(lids[:, 0]))
     middle = lids.mean(axis=0)
@@ -118,7 +124,7 @@ def _at_eye(box: _Box, points: Floats, ring: list[int], side: str, name: str, is
     return "lashes"
 
 
-def _at_brows(box: _Box, points: Floats) -> str:
+def _at_brows(box: _Box, points: Float64[np.ndarray, "468 3"]) -> str:
     brows = points[list(_BROWS)]
     low, high = brows.min(axis=0), brows.max(axis=0)
     room = 0.35 * (high[0] - low[0]) * np.array([0.3, 0.3, 0.2])
@@ -126,13 +132,13 @@ def _at_brows(box: _Box, points: Floats) -> str:
     return "brows" if inside and box.size[2] < 0.5 * (high[0] - low[0]) else ""
 
 
-def _mouth_frame(points: Floats) -> tuple[Floats, float]:
-    """The middle of the line where the lips meet, and the mouth's width."""
+def _mouth_frame(points: Float64[np.ndarray, "468 3"]) -> tuple[Float64[np.ndarray, " 3"], float]:
+    """The middle of the lip line, and the mouth's width."""
     corners = points[list(LIP_CORNERS)]
     return points[list(LIP_EDGES)].mean(axis=0), float(np.linalg.norm(corners[1] - corners[0]))
 
 
-def _in_mouth(box: _Box, points: Floats) -> bool:
+def _in_mouth(box: _Box, points: Float64[np.ndarray, "468 3"]) -> bool:
     middle, width = _mouth_frame(points)
     high = points[UNDER_NOSE, 2] + 0.1 * width
     low = points[CHIN, 2]
@@ -144,7 +150,7 @@ def _in_mouth(box: _Box, points: Floats) -> bool:
     )
 
 
-def _mouth_part(box: _Box, points: Floats) -> str:
+def _mouth_part(box: _Box, points: Float64[np.ndarray, "468 3"]) -> str:
     """teeth, tongue or mouth."""
     middle, width = _mouth_frame(points)
     low, high = box.points[:, 2].min() - middle[2], box.points[:, 2].max() - middle[2]
@@ -152,16 +158,19 @@ def _mouth_part(box: _Box, points: Floats) -> str:
         return "mouth"
     if box.size[0] < 0.4 * width:
         return "teeth"
-    # An arc of teeth or gum is hollow behind its front; a tongue goes on to the back.
+    # An arc of teeth or gum is hollow behind its front; a tongue is solid all the way back.
     from_front = (box.points[:, 1] - box.points[:, 1].min()) / max(float(box.size[1]), 1e-9)
     central = np.abs(box.points[:, 0] - box.middle[0]) < 0.22 * box.size[0]
     return "tongue" if (central & (from_front > 0.9)).mean() > 0.01 else "teeth"
 
 
 def _split_teeth(
-    roles: list[str], members: list[NDArray[np.int64]], frontal: Floats, points: Floats
+    roles: list[str],
+    members: list[NDArray[np.int64]],
+    frontal: Float64[np.ndarray, "V 3"],
+    points: Float64[np.ndarray, "468 3"],
 ) -> list[str]:
-    """Teeth become upper or lower ones: those above the middle of all teeth, or of the lips."""
+    """Tell upper from lower teeth by the middle of all the teeth, or by the lip line."""
     height = {
         number: float(frontal[rows, 2].mean())
         for number, (rows, role) in enumerate(zip(members, roles, strict=True))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blinks that close on the mesh itself, not only on its landmarks, and go around the eyeball.
+"""Blinks that close on the mesh itself, not only on its landmarks, and clear the eyeball.
 
-What is still open when a blink is looked at from the front is measured and given to the row of
+The gap that a blink leaves, seen from the front, is measured and added to the motion of the
 landmarks along the upper lid; then the shape is spread again.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, Int64
 from scipy.spatial import cKDTree
 
 from backend.face.arkit_basis import contacts
@@ -19,32 +19,30 @@ from .mesh_graph import MeshGraph
 from .sides import Sides
 from .visible_edges import CONTACT_OF, OpeningPicture
 
-Floats = NDArray[np.float64]
-
-# The upper lid goes this much too far, so that nothing is left to see, metres on the template.
+# The upper lid overshoots by this much, so that no gap stays visible; metres on the template.
 _OVERLAP = 0.00025
-# A gap larger than this was not made by the mesh's fineness.
+# A larger gap than this does not come from the mesh's resolution.
 _MOST = 0.006
-# Lids stay this far in front of the ball, as a share of its radius.
+# Lids stay this far from the centre of the ball, as a multiple of its radius.
 _LID_THICKNESS = 1.02
-# Skin that is this far out at rest, as a share of the radius, lies on the ball.
+# Skin at least this far out at rest, as a share of the radius, lies on the ball.
 _ON_BALL = 0.93
-# How many points of the eye around a direction say how far out it is there.
+# How many points of the eye around a direction give its extent there.
 _NEIGHBOURS = 8
 
 
 def closed_field(
     posed: MeshGraph,
-    triangles: NDArray[np.int64],
+    triangles: Int64[np.ndarray, "F 3"],
     sides: Sides,
     opening: str,
-    landmarks: Floats,
-    field: Floats,
+    landmarks: Float64[np.ndarray, "468 3"],
+    field: Float64[np.ndarray, "468 3"],
     scale: float,
-) -> Floats | None:
-    """A blink's `field` [468,3] with an upper lid that comes down to the lower one.
+) -> Float64[np.ndarray, "468 3"] | None:
+    """A blink's `field` whose upper lid comes down to the lower one.
 
-    `posed` is the mesh blinking, `landmarks` [468,3] are at rest. None where nothing is open.
+    `posed` is the blinking mesh; `landmarks` are at rest. None if the eye is already closed.
     """
     upper, lower = OPENINGS[opening]
     number = list(OPENINGS).index(opening)
@@ -61,7 +59,7 @@ def closed_field(
     open_by = np.maximum(open_by, 0.0)
     if open_by.max() <= 2.0 * _OVERLAP * scale:
         return None
-    # Neighbours of a pair that was not seen stand in for it; the corners stay.
+    # A pair that was not seen is interpolated from its neighbours; the corners stay.
     index = np.arange(len(gap))
     known = seen.copy()
     known[[0, -1]] = True
@@ -72,10 +70,15 @@ def closed_field(
     return contact.corrected(field, to_upper, to_lower)
 
 
-def around_ball(points: Floats, motion: Floats, eye: Eye, ball: Floats) -> Floats:
-    """`motion` [N,3] with no point of the lids [N,3] inside the eye, nor deeper than at rest.
+def around_ball(
+    points: Float64[np.ndarray, "N 3"],
+    motion: Float[np.ndarray, "N 3"],
+    eye: Eye,
+    ball: Float64[np.ndarray, "K 3"],
+) -> Float64[np.ndarray, "N 3"]:
+    """`motion` changed so that no point of the lids enters the eye, or goes deeper than at rest.
 
-    `ball` [K,3] are the eye's own points: a cornea stands out of the sphere.
+    `ball` holds the eye's own points, because a cornea bulges out of the sphere.
     """
     to_ball = ball - eye.centre
     size = np.linalg.norm(to_ball, axis=1)
@@ -87,7 +90,7 @@ def around_ball(points: Floats, motion: Floats, eye: Eye, ball: Floats) -> Float
     )
     outside = _LID_THICKNESS * size[near.reshape(len(points), -1)].max(axis=1)
     before = np.linalg.norm(points - eye.centre, axis=1)
-    # What lies well inside at rest, e.g. the pocket behind the lids, may stay there.
+    # Points well inside at rest, e.g. the pocket behind the lids, may stay there.
     wanted = np.where(before > _ON_BALL * eye.radius, outside, np.minimum(outside, before))
     # Only the front half: behind the middle of the ball lies the socket.
     inside = (distance < wanted) & (away[:, 1] < -0.2 * eye.radius)

@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which vertices of a character hang together, and what a loose part looks like."""
+"""The connected components of a character's mesh, and spheres fitted to them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-
-# Vertices closer than this share of the mesh's size stand at one place.
+# Vertices closer than this share of the mesh's size are at the same position.
 _WELD = 1e-6
 
 
-def seam_twins(vertices: Floats, triangles: NDArray[np.int32], piece: NDArray[np.int32]) -> Indices:
-    """For every vertex the first one [V] that is the same point of the surface.
+def seam_twins(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    piece: Int32[np.ndarray, " V"],
+) -> Int64[np.ndarray, " V"]:
+    """For every vertex, the first vertex that is the same point of the surface.
 
-    Files that hold a vertex once per corner of a texture cut the surface along its seams. Such a
-    seam is where two open edges of a piece run along each other in opposite directions; things
-    that merely touch the surface, as lashes do, are left apart.
+    Files that duplicate vertices where texture coordinates differ cut the surface along its seams.
+    A seam is where two open edges of a piece coincide in opposite directions; parts that merely
+    touch the surface, as lashes do, stay separate.
     """
     count = len(vertices)
     place = _places(vertices, piece)
@@ -50,8 +51,10 @@ def seam_twins(vertices: Floats, triangles: NDArray[np.int32], piece: NDArray[np
     return np.asarray(first[group])
 
 
-def _places(vertices: Floats, piece: NDArray[np.int32]) -> Indices:
-    """A number [V] for each place of each piece."""
+def _places(
+    vertices: Float64[np.ndarray, "V 3"], piece: Int32[np.ndarray, " V"]
+) -> Int64[np.ndarray, " V"]:
+    """A number for each distinct position in each piece."""
     size = float(np.ptp(vertices, axis=0).max()) or 1.0
     grid = np.rint((vertices - vertices.min(axis=0)) / (size * _WELD)).astype(np.int64)
     rows = np.column_stack([grid, piece])
@@ -62,9 +65,12 @@ def _places(vertices: Floats, piece: NDArray[np.int32]) -> Indices:
     return place
 
 
-def component_labels(triangles: NDArray[np.int32], same: Indices) -> NDArray[np.int32]:
-    """A number [V] for each connected part, largest part first; -1 for vertices without faces.
-    `same` is what `seam_twins` found.
+def component_labels(
+    triangles: Int32[np.ndarray, "F 3"], same: Int64[np.ndarray, " V"]
+) -> Int32[np.ndarray, " V"]:
+    """The component of each vertex, numbered from the largest; -1 for vertices without faces.
+
+    `same` is the result of `seam_twins`.
     """
     count = len(same)
     corners = same[triangles]
@@ -83,17 +89,15 @@ def component_labels(triangles: NDArray[np.int32], same: Indices) -> NDArray[np.
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """A sphere that was fitted: its centre [3], its radius, and how far the points are off it
-    (rms, as a share of the radius).
-    """
+    """A fitted sphere; `roughness` is the points' rms distance from it as a share of the radius."""
 
-    centre: Floats
+    centre: Float64[np.ndarray, " 3"]
     radius: float
     roughness: float
 
 
-def fit_ball(points: Floats) -> Ball | None:
-    """The sphere nearest to points [N,3]; None where they lie in a plane or are too few."""
+def fit_ball(points: Float64[np.ndarray, "N 3"]) -> Ball | None:
+    """The least-squares sphere; None if the points lie in a plane or are too few."""
     if len(points) < 12:
         return None
     middle = points.mean(axis=0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Landmarks of lips and lids put on the mesh's own edges: where the lips meet, where lids end.
+"""Landmarks of lips and lids moved onto the mesh's own edges: where lips meet and lids end.
 
-Such an edge is where two neighbouring pixels show places that are not neighbours on the surface:
+Such an edge is where two neighbouring pixels show points that are not neighbours on the surface:
 the lip above and the lip below, the lid and the eyeball or the socket behind it.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
@@ -31,41 +32,42 @@ from shared.landmarks import (
 from .face_picture import Surface, View, depth_picture
 from .head_search import unproject
 
-Floats = NDArray[np.float64]
-
 _SIDE = 288
-# A step to a place further than this (share of the eye distance) in one pixel is a jump in depth.
+# A step from one pixel to the next longer than this (share of the eye distance) is a depth jump.
 _JUMP = 0.02
-# A groove this deep (share of the eye distance) is taken for the line between lips that are one
+# A groove this deep (share of the eye distance) counts as the line between lips that form one
 # surface.
 _GROOVE = 0.004
-# How much deeper than it was tracked a lid's edge may lie, a share of the eye distance.
+# How much deeper than tracked a lid's edge may lie, as a share of the eye distance.
 _LID_DEPTH = 0.025
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """What a close-up shows, and what is needed to tell neighbours on the surface."""
+    """A close-up picture, and the data that tell whether two points of it are neighbours."""
 
     view: View
-    triangle: NDArray[np.int32]
-    depth: Floats
-    kind: NDArray[np.int32]  # [S,S] component; eyeballs -2, nothing -1
+    triangle: Int32[np.ndarray, "S S"]
+    depth: Float64[np.ndarray, "S S"]
+    kind: Int32[np.ndarray, "S S"]  # component of each pixel; eyeballs -2, background -1
     surface: Surface
-    same: NDArray[np.int64]
+    same: Int64[np.ndarray, " V"]
     ways: csr_matrix
-    local: NDArray[np.int64]
+    local: Int64[np.ndarray, " V"]
     edge: float
     unit: float
     skin: int
 
-    def place(self, column: int, row: int) -> Floats:
-        """The place that a pixel shows, [3]."""
+    def place(self, column: int, row: int) -> Float64[np.ndarray, " 3"]:
+        """The point that a pixel shows."""
         middle = np.array([[column + 0.5, row + 0.5]])
-        return unproject(middle, self.depth[row : row + 1, column], self.view)[0]
+        point: Float64[np.ndarray, " 3"] = unproject(
+            middle, self.depth[row : row + 1, column], self.view
+        )[0]
+        return point
 
     def breaks(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
-        """Whether two neighbouring pixels (column, row) show places apart on the surface."""
+        """Whether two neighbouring pixels (column, row) show points far apart on the surface."""
         kind, beside = self.kind[one[1], one[0]], self.kind[other[1], other[0]]
         if kind != beside:
             return True
@@ -89,17 +91,17 @@ class _Scene:
 
 
 def snap_to_edges(
-    places: Floats,
+    places: Float64[np.ndarray, "468 3"],
     surface: Surface,
-    same: NDArray[np.int64],
+    same: Int64[np.ndarray, " V"],
     to_frontal: Similarity,
     unit: float,
     ask: Callable[[], None],
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Places [468,3] with lips' and lids' edges on the mesh's edges, and which [468] were put.
+) -> tuple[Float64[np.ndarray, "468 3"], Bool[np.ndarray, " 468"]]:
+    """Landmarks with those of lips and lids on the mesh's edges, and which ones were moved.
 
-    `unit` is the distance of the outer eye corners in the character's unit, `same` [V] the first
-    vertex at each place.
+    `unit` is the distance between the outer eye corners in the character's unit, `same` the first
+    vertex at each position.
     """
     moved, put = places.copy(), np.zeros(len(places), bool)
     ask()
@@ -114,9 +116,13 @@ def snap_to_edges(
 
 
 def _scene(
-    ring: Floats, surface: Surface, same: NDArray[np.int64], to_frontal: Similarity, unit: float
+    ring: Float64[np.ndarray, "N 3"],
+    surface: Surface,
+    same: Int64[np.ndarray, " V"],
+    to_frontal: Similarity,
+    unit: float,
 ) -> _Scene:
-    """A close-up of the places of a ring [N,3], seen from the front."""
+    """A close-up of a ring of landmarks, seen from the front."""
     spread = (ring - ring.mean(axis=0)) @ to_frontal.rotation.T
     half = float(0.9 * np.abs(spread[:, [0, 2]]).max() + 0.03 * unit)
     middle = (ring.max(axis=0) + ring.min(axis=0)) / 2
@@ -126,7 +132,7 @@ def _scene(
     balls = [ball.component for ball in surface.eyeballs]
     kind = np.where(np.isin(component, balls), -2, component).astype(np.int32)
     near = np.abs((surface.vertices - middle) @ to_frontal.rotation.T).max(axis=1) < 2 * half
-    # All that the picture shows must be in, however far behind.
+    # Everything in the picture must be included, however far behind.
     shown = surface.triangles[np.unique(triangle[triangle >= 0])].reshape(-1)
     near[shown] = True
     chosen = surface.triangles[near[surface.triangles].all(axis=1)]
@@ -138,7 +144,7 @@ def _scene(
     end = np.concatenate([corners[:, (k + 1) % 3] for k in range(3)])
     length = np.linalg.norm(surface.vertices[start] - surface.vertices[end], axis=1)
     low, high = np.minimum(start, end), np.maximum(start, end)
-    # Each edge once: both its triangles name it, and lengths of double entries would add up.
+    # Each edge once: it belongs to two triangles, and duplicate entries would be summed.
     _, first = np.unique(low * len(surface.vertices) + high, return_index=True)
     low, high, length = local[low[first]], local[high[first]], length[first]
     ways = csr_matrix((np.maximum(length, 1e-12), (low, high)), shape=(len(rows), len(rows)))
@@ -149,7 +155,9 @@ def _scene(
     return _Scene(view, triangle, depth, kind, surface, same, ways, local, edge, unit, skin)
 
 
-def _walk(start: Floats, end: Floats, side: int) -> list[tuple[int, int]]:
+def _walk(
+    start: Float64[np.ndarray, " 2"], end: Float64[np.ndarray, " 2"], side: int
+) -> list[tuple[int, int]]:
     """Pixels (column, row) on the line between two points, each once, within the picture."""
     count = max(2, int(np.ceil(np.abs(end - start).max())) + 1)
     line = start + (end - start) * np.linspace(0, 1, count)[:, None]
@@ -158,18 +166,20 @@ def _walk(start: Floats, end: Floats, side: int) -> list[tuple[int, int]]:
     return [cell for k, cell in enumerate(cells) if k == 0 or cell != cells[k - 1]]
 
 
-def _snap_lips(scene: _Scene, places: Floats, put: NDArray[np.bool_]) -> None:
-    """The inner line of the lips, from above and from below; corners keep their columns."""
+def _snap_lips(
+    scene: _Scene, places: Float64[np.ndarray, "468 3"], put: Bool[np.ndarray, " 468"]
+) -> None:
+    """Find the inner lip line from above and from below; corners keep their columns."""
     flat = scene.view.project(places)[:, :2]
     for k, (upper, lower) in enumerate(zip(INNER_LIP_UPPER, INNER_LIP_LOWER, strict=True)):
         inner = (flat[upper] + flat[lower]) / 2
         above = (flat[OUTER_LIP_UPPER[k]] + flat[upper]) / 2
         below = (flat[OUTER_LIP_LOWER[k]] + flat[lower]) / 2
         if upper == lower:
-            # Near the corner the lips are thin; look as far as at the lips' next landmarks.
+            # Near the corner the lips are thin; search as far as at the next landmarks.
             beside = 1 if k == 0 else -2
             reach = 0.6 * abs(flat[OUTER_LIP_LOWER[beside], 1] - flat[OUTER_LIP_UPPER[beside], 1])
-            above, below = inner - (0, reach), inner + (0, reach)
+            above, below = inner - np.array([0.0, reach]), inner + np.array([0.0, reach])
         centre = np.array([inner[0], inner[0]])
         above[0], below[0] = centre
         cells = _walk(above, below, scene.view.side)
@@ -194,8 +204,8 @@ def _shows_skin(scene: _Scene, cell: tuple[int, int]) -> bool:
     return bool(scene.kind[cell[1], cell[0]] == scene.skin)
 
 
-def _groove(scene: _Scene, cells: list[tuple[int, int]]) -> Floats | None:
-    """The deepest place of a walk, if it lies deeper than what is before and after it."""
+def _groove(scene: _Scene, cells: list[tuple[int, int]]) -> Float64[np.ndarray, " 3"] | None:
+    """The deepest point of a walk, if it is deeper than the points before and after it."""
     depth = np.array([scene.depth[row, column] for column, row in cells])
     if len(depth) < 5 or not np.isfinite(depth).all():
         return None
@@ -209,20 +219,20 @@ def _groove(scene: _Scene, cells: list[tuple[int, int]]) -> Floats | None:
 
 def _snap_lids(
     scene: _Scene,
-    places: Floats,
-    put: NDArray[np.bool_],
+    places: Float64[np.ndarray, "468 3"],
+    put: Bool[np.ndarray, " 468"],
     upper: tuple[int, ...],
     lower: tuple[int, ...],
 ) -> None:
-    """The lids' edges, looked for from the middle of the eye outwards."""
+    """Find the lids' edges, searching outwards from the middle of the eye."""
     flat, deep = np.split(scene.view.project(places), [2], axis=1)
-    # Beside the eyeball one may look past the lid into the head.
+    # Beside the eyeball the view may pass the lid into the head.
     deep = deep[:, 0] + _LID_DEPTH * scene.unit * scene.view.side / (2 * scene.view.half)
     last = len(upper) - 1
     middle = flat[[*upper, *lower[1:-1]]].mean(axis=0)
     width = float(np.linalg.norm(flat[upper[last]] - flat[upper[0]]))
     far = 0.2 * width * 2 * scene.view.half / scene.view.side
-    found: dict[int, Floats] = {}
+    found: dict[int, Float64[np.ndarray, " 3"]] = {}
     for k in range(last + 1):
         for landmark in {upper[k], lower[k]}:
             if k in (0, last):
@@ -234,12 +244,12 @@ def _snap_lids(
                 length = max(float(np.linalg.norm(out)), 1e-6)
                 end = flat[landmark] + out / length * max(0.6 * length, 0.1 * width)
             place = _lid_edge(scene, _walk(start, end, scene.view.side), deep[landmark])
-            # What lies far from where the tracker saw the edge is another edge.
-            # Beyond the inner corner lies the tear duct, which belongs to the eye.
+            # An edge far from where the tracker saw the lid is a different one. Beyond the inner
+            # corner lies the tear duct, which belongs to the eye.
             most = 0.5 * far if k == last else far
             if place is not None and np.linalg.norm(place - places[landmark]) < most:
                 found[landmark] = place
-    # Eyes that are painted on, or closed, have no edges; a few finds are then accidents.
+    # Painted or closed eyes have no edges; the few that are found then are accidental.
     if len(found) < 0.6 * (2 * last):
         return
     for ring in (upper, lower):
@@ -250,13 +260,17 @@ def _snap_lids(
 
 
 def _between(
-    scene: _Scene, ring: tuple[int, ...], found: dict[int, Floats], middle: Floats, deep: Floats
-) -> dict[int, Floats]:
-    """Landmarks of a lid that were not found, on its edge between found neighbours.
+    scene: _Scene,
+    ring: tuple[int, ...],
+    found: dict[int, Float64[np.ndarray, " 3"]],
+    middle: Float64[np.ndarray, " 2"],
+    deep: Float64[np.ndarray, " 468"],
+) -> dict[int, Float64[np.ndarray, " 3"]]:
+    """Missing landmarks of a lid, placed on its edge between neighbours that were found.
 
-    Where an eye is narrower than it was tracked, those beside its corner lay beyond it.
+    If an eye is narrower than tracked, the landmarks next to its corner lay beyond it.
     """
-    added: dict[int, Floats] = {}
+    added: dict[int, Float64[np.ndarray, " 3"]] = {}
     for before, landmark, after in zip(ring, ring[1:], ring[2:], strict=False):
         if landmark in found or before not in found or after not in found:
             continue
@@ -268,26 +282,27 @@ def _between(
     return added
 
 
-def _lid_edge(scene: _Scene, cells: list[tuple[int, int]], deepest: float) -> Floats | None:
-    """The first place of the skin that stands in front of what the walk has shown before, and
-    no deeper than `deepest` (pixels).
+def _lid_edge(
+    scene: _Scene, cells: list[tuple[int, int]], deepest: float
+) -> Float64[np.ndarray, " 3"] | None:
+    """The first skin point in front of what the walk passed before, no deeper than `deepest`.
 
-    Where a socket's wall can be seen, it is the place at which the wall ends.
+    Depths are in pixels. If the wall of a socket is visible, it is the point where the wall ends.
     """
     pixel = 2 * scene.view.half / scene.view.side
-    for before, after in zip(cells, cells[1:], strict=False):
+    for before, after in pairwise(cells):
         if not _shows_skin(scene, after) or scene.depth[after[1], after[0]] > deepest:
             continue
         behind = (scene.depth[before[1], before[0]] - scene.depth[after[1], after[0]]) * pixel
         other = scene.kind[before[1], before[0]] != scene.skin
-        # Eyeballs may stick out through the lids a little.
+        # Eyeballs may protrude slightly through the lids.
         least = (-0.03 if other else 0.004) * scene.unit
         if behind > least and scene.breaks(before, after):
             return scene.place(*after)
     return _end_of_wall(scene, cells)
 
 
-def _end_of_wall(scene: _Scene, cells: list[tuple[int, int]]) -> Floats | None:
+def _end_of_wall(scene: _Scene, cells: list[tuple[int, int]]) -> Float64[np.ndarray, " 3"] | None:
     """Where a surface that comes steeply towards the camera becomes flat."""
     if not all(_shows_skin(scene, cell) for cell in cells) or len(cells) < 4:
         return None

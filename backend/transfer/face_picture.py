@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A grey mesh drawn so that a face finder, which knows photos, takes it for a face.
+"""Renders an untextured mesh so that a face detector trained on photos recognises a face.
 
 Skin colour, a soft light from above the camera, hollows darkened from the depth picture, and
-eyes: a whitish ball with a dark iris, or the same painted into the openings where none are.
+eyes: a whitish ball with a dark iris, painted into the openings if the mesh has no eyeballs.
 """
 
 from __future__ import annotations
@@ -10,41 +10,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64, UInt8
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label, zoom
 
 from backend.face.surface import vertex_normals
 from backend.rasterize import rasterize
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-
 _SKIN = np.array([0.80, 0.60, 0.50])
 _HOLLOW = np.array([0.22, 0.10, 0.08])
 _EYE_WHITE = np.array([0.86, 0.84, 0.82])
 _IRIS = np.array([0.20, 0.13, 0.09])
 _BACKGROUND = np.array([0.42, 0.45, 0.48])
-# Half the angle under which the iris is seen from the middle of the eyeball, as cosine.
+# Cosines of half the angles that iris and pupil subtend at the centre of the eyeball.
 _IRIS_COSINE, _PUPIL_COSINE = np.cos(np.radians(29)), np.cos(np.radians(12))
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A camera with parallel rays.
+    """An orthographic camera.
 
-    centre   [3] what is in the middle of the picture
-    axes     [3,3] rows: picture right, away from the camera, up
-    half     half the width of the picture in the character's unit; side its pixels
+    centre   the point in the middle of the picture
+    axes     rows: picture right, away from the camera, up
+    half     half the width of the picture in the character's unit
+    side     its width and height in pixels
     """
 
-    centre: Floats
-    axes: Floats
+    centre: Float64[np.ndarray, " 3"]
+    axes: Float64[np.ndarray, "3 3"]
     half: float
     side: int
 
-    def project(self, points: Floats) -> Floats:
-        """Points [N,3] as pixels right, down, and depth in pixels (smaller is nearer)."""
+    def project(self, points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+        """Points as pixels right, pixels down, and depth in pixels (smaller is nearer)."""
         right, away, up = ((points - self.centre) @ self.axes.T).T
         scale = self.side / (2 * self.half)
         return np.column_stack(
@@ -52,7 +50,7 @@ class View:
         )
 
     def turned(self, yaw: float, pitch: float) -> View:
-        """The same seen from another side, radians: yaw about the picture's up, then pitch."""
+        """The view from another direction, radians: yaw about the picture's up, then pitch."""
         c, s = np.cos(yaw), np.sin(yaw)
         about_up = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
         c, s = np.cos(pitch), np.sin(pitch)
@@ -62,32 +60,34 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Eyeball:
-    """A ball to be painted as an eye: its centre [3], its radius, its component's number."""
+    """A ball to be painted as an eye, and its component's number."""
 
-    centre: Floats
+    centre: Float64[np.ndarray, " 3"]
     radius: float
     component: int
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """What is drawn.
+    """The mesh to draw: the visible triangles, and the component of each.
 
-    vertices [V,3], triangles [F,3] that may be seen, normals [V,3] as the triangles wind,
-    component [F] of each triangle, eyeballs
+    Normals follow the winding of the triangles.
     """
 
-    vertices: Floats
-    triangles: NDArray[np.int32]
-    normals: Floats
-    component: NDArray[np.int32]
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    normals: Float64[np.ndarray, "V 3"]
+    component: Int32[np.ndarray, " F"]
     eyeballs: tuple[Eyeball, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """Where the light comes from (picture axes: right, away, up), how strong the even part is,
-    and how much hollows are darkened.
+    """A light and the shading.
+
+    direction  where the light comes from in picture axes: right, away, up
+    even       share of ambient light
+    hollows    how much hollows are darkened
     """
 
     direction: tuple[float, float, float] = (0.25, -1.0, 0.55)
@@ -97,24 +97,30 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """pixels [S,S,3], the triangle of each pixel [S,S] (-1: none), corner shares [S,S,3], depth
-    [S,S] in pixels (infinite where there is nothing).
+    """A drawn view.
+
+    triangle  of each pixel; -1 for none
+    shares    barycentric coordinates in that triangle
+    depth     in pixels, infinite where there is nothing
     """
 
-    pixels: Pixels
-    triangle: NDArray[np.int32]
-    shares: Floats
-    depth: Floats
+    pixels: UInt8[np.ndarray, "S S 3"]
+    triangle: Int32[np.ndarray, "S S"]
+    shares: Float64[np.ndarray, "S S 3"]
+    depth: Float64[np.ndarray, "S S"]
 
 
 def make_surface(
-    vertices: Floats,
-    triangles: NDArray[np.int32],
-    component: NDArray[np.int32],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    component: Int32[np.ndarray, " F"],
     eyeballs: tuple[Eyeball, ...],
-    same: NDArray[np.int64],
+    same: Int64[np.ndarray, " V"],
 ) -> Surface:
-    """`component` [F]; `same` [V]: the first vertex at each place, so that seams are smooth."""
+    """A surface whose normals are smooth across seams.
+
+    `component` is given per triangle; `same` is the first vertex at each position.
+    """
     return Surface(
         vertices,
         triangles,
@@ -125,10 +131,14 @@ def make_surface(
 
 
 def draw(
-    surface: Surface, view: View, light: Light, openings: list[Floats] | None = None
+    surface: Surface,
+    view: View,
+    light: Light,
+    openings: list[Float64[np.ndarray, "N 2"]] | None = None,
 ) -> Picture:
-    """The surface in a view; `openings` are outlines of eyes [N,2] in pixels, to be painted where
-    no eyeball shows.
+    """The surface in a view.
+
+    `openings` are outlines of eyes in pixels, painted where no eyeball shows.
     """
     triangle, shares, depth = depth_picture(surface, view)
     seen = triangle >= 0
@@ -136,7 +146,7 @@ def draw(
     share = shares[seen][:, :, None]
     normal = (surface.normals[corners] * share).sum(axis=1) @ view.axes.T
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    # Whatever is seen faces us, however its triangle is wound.
+    # Whatever is visible faces the camera, however its triangle is wound.
     normal *= np.where(normal[:, 1] > 0, -1.0, 1.0)[:, None]
     colour = np.broadcast_to(_SKIN, (len(corners), 3)).copy()
     is_eye = _paint_eyeballs(colour, surface, view, triangle[seen], corners, share)
@@ -156,26 +166,28 @@ def draw(
     return Picture(pixels, triangle, shares, depth)
 
 
-def depth_picture(surface: Surface, view: View) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Triangle [S,S], corner shares [S,S,3] and depth [S,S] of every pixel of a view."""
+def depth_picture(
+    surface: Surface, view: View
+) -> tuple[Int32[np.ndarray, "S S"], Float64[np.ndarray, "S S 3"], Float64[np.ndarray, "S S"]]:
+    """Triangle, barycentric coordinates and depth of every pixel of a view."""
     seen = rasterize(view.project(surface.vertices), surface.triangles, (view.side, view.side))
     return seen.face_id, seen.barycentric.astype(np.float64), seen.depth.astype(np.float64)
 
 
-def _halfway(towards: Floats) -> Floats:
-    middle = towards + (0.0, -1.0, 0.0)
+def _halfway(towards: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, " 3"]:
+    middle = towards + np.array([0.0, -1.0, 0.0])
     return np.asarray(middle / np.linalg.norm(middle))
 
 
 def _paint_eyeballs(
-    colour: Floats,
+    colour: Float64[np.ndarray, "N 3"],
     surface: Surface,
     view: View,
-    triangle: NDArray[np.int32],
-    corners: NDArray[np.int32],
-    share: Floats,
-) -> NDArray[np.bool_]:
-    """Colour the pixels that show eyeballs; returns which they are."""
+    triangle: Int32[np.ndarray, " N"],
+    corners: Int32[np.ndarray, "N 3"],
+    share: Float64[np.ndarray, "N 3 1"],
+) -> Bool[np.ndarray, " N"]:
+    """Colour the pixels that show eyeballs, in place; returns which ones they are."""
     component = surface.component[triangle]
     is_eye = np.zeros(len(triangle), bool)
     for ball in surface.eyeballs:
@@ -190,12 +202,14 @@ def _paint_eyeballs(
     return is_eye
 
 
-def _hollows(depth: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """How much each pixel lies deeper than its surroundings, 0..1; fine and coarse hollows."""
+def _hollows(
+    depth: Float64[np.ndarray, "S S"], seen: Bool[np.ndarray, "S S"]
+) -> Float64[np.ndarray, "S S"]:
+    """How much deeper each pixel is than its surroundings, on a fine and on coarser scales."""
     flat = np.where(seen, depth, 0.0).astype(np.float32)
     total = np.zeros_like(flat)
     side = len(depth)
-    # Coarse hollows are looked for in a smaller picture.
+    # Coarse hollows are found in a smaller picture.
     for reach, weight, step in ((0.006, 0.9, 1), (0.015, 0.8, 2), (0.04, 0.5, 4)):
         sigma = reach * side
         share = gaussian_filter(seen[::step, ::step].astype(np.float32), sigma / step, truncate=3)
@@ -208,11 +222,14 @@ def _hollows(depth: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 
 def _paint_opening(
-    image: Floats, depth: Floats, outline: Floats, is_eye: NDArray[np.bool_]
+    image: Float64[np.ndarray, "S S 3"],
+    depth: Float64[np.ndarray, "S S"],
+    outline: Float64[np.ndarray, "N 2"],
+    is_eye: Bool[np.ndarray, "S S"],
 ) -> None:
-    """An eye in the outline [N,2] (pixels), unless an eyeball already shows there.
+    """Paint an eye into the outline (pixels), unless an eyeball already shows there.
 
-    An empty socket is painted as far as it goes, whatever the outline says.
+    An empty socket is filled completely, whatever the outline says.
     """
     side = len(image)
     mask = Image.new("L", (4 * side, 4 * side))
@@ -235,14 +252,18 @@ def _paint_opening(
     image[rows, columns] = image[rows, columns] * (1 - share) + eye * share
 
 
-def _socket(depth: Floats, outline: Floats, inside: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The pixels of an empty eye socket or a hole under an outline; None where there is none."""
+def _socket(
+    depth: Float64[np.ndarray, "S S"],
+    outline: Float64[np.ndarray, "N 2"],
+    inside: Bool[np.ndarray, "S S"],
+) -> Bool[np.ndarray, "S S"] | None:
+    """The pixels of an empty eye socket or a hole under an outline; None if there is none."""
     low, high = outline.min(axis=0), outline.max(axis=0)
     width = high[0] - low[0]
     column = np.clip(outline[:, 0].astype(int), 0, len(depth) - 1)
     row = np.clip(outline[:, 1].astype(int), 0, len(depth) - 1)
     rim = depth[row, column]
-    # The lids are in front; a part of the outline may already lie in the opening.
+    # The lids are in front; part of the outline may already lie in the opening.
     front = np.percentile(np.where(np.isfinite(rim), rim, depth[inside].max()), 35)
     if not np.isfinite(front):
         return None

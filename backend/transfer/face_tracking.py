@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmarks of a face whose place is known: close-ups from several sides, combined."""
+"""The landmarks of a face whose position is known, combined from close-ups of several sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 from scipy.ndimage import minimum_filter
 
 from backend.face.landmarks import faces_in_square
@@ -18,10 +18,8 @@ from shared.landmarks import LANDMARK_COUNT
 from .face_picture import Light, Picture, Surface, View, draw
 from .head_search import Find, close_up, eye_outlines, judge, lift
 
-Floats = NDArray[np.float64]
-
 _SIDE = 384
-# What resembles the template less than this, in shares of the eye distance, is no face.
+# With a larger residual than this, a share of the eye distance, a detection is not a face.
 WORST_RESIDUAL = 0.24
 # Yaw and pitch of the close-ups in degrees, and their lights.
 _SIDES: tuple[tuple[float, float, Light], ...] = (
@@ -38,19 +36,24 @@ _REGION = np.array([[-0.13, -0.20, -0.14], [0.13, 0.04, 0.15]])
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """places [468,3] in the character's space, confidence [468] 0..1, the similarity to the
-    template's frame, its residual, and how many views showed the face.
+    """A tracked face.
+
+    places      in the character's space
+    confidence  0..1
+    to_frontal  the similarity to the template's frame
+    residual    of that similarity, as a share of the eye distance
+    views       how many views showed the face
     """
 
-    places: Floats
-    confidence: Floats
+    places: Float64[np.ndarray, "468 3"]
+    confidence: Float64[np.ndarray, " 468"]
     to_frontal: Similarity
     residual: float
     views: int
 
 
 def track(surface: Surface, find: Find, ask: Callable[[], None]) -> Tracked | None:
-    """Landmarks from close-ups of a face that was found; None where they do not show it."""
+    """Landmarks from close-ups of a face that was found; None if they do not show it."""
     centred, outlines_at = _centred(region(surface, find.to_frontal), find, ask)
     if centred is None or centred.residual > WORST_RESIDUAL:
         return None
@@ -58,7 +61,7 @@ def track(surface: Surface, find: Find, ask: Callable[[], None]) -> Tracked | No
     surface = region(surface, find.to_frontal)
     frontal = close_up(find.to_frontal, _SIDE)
     unit = face_size(load_template().vertices) / find.to_frontal.scale
-    views: list[tuple[Floats, Floats]] = []
+    views: list[tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]]] = []
     for yaw, pitch, light in _SIDES:
         ask()
         view = frontal.turned(np.radians(yaw), np.radians(pitch))
@@ -75,15 +78,17 @@ def track(surface: Surface, find: Find, ask: Callable[[], None]) -> Tracked | No
 
 
 def region(surface: Surface, to_frontal: Similarity) -> Surface:
-    """The front of the head alone."""
+    """The surface reduced to the front of the head."""
     place = to_frontal.apply(surface.vertices)
     near = ((place > _REGION[0]) & (place < _REGION[1])).all(axis=1)
     keep = near[surface.triangles].any(axis=1)
     return replace(surface, triangles=surface.triangles[keep], component=surface.component[keep])
 
 
-def _centred(surface: Surface, find: Find, ask: Callable[[], None]) -> tuple[Find | None, Floats]:
-    """Look straight at the face; twice, since the second look has painted eyes."""
+def _centred(
+    surface: Surface, find: Find, ask: Callable[[], None]
+) -> tuple[Find | None, Float64[np.ndarray, "N 3"]]:
+    """Detect the face in a frontal view; twice, since the second picture has painted eyes."""
     places = np.zeros((0, 3))
     for attempt in range(2):
         ask()
@@ -101,9 +106,14 @@ def _centred(surface: Surface, find: Find, ask: Callable[[], None]) -> tuple[Fin
 
 
 def _from_view(
-    surface: Surface, view: View, light: Light, openings: list[Floats], about: Floats, unit: float
-) -> tuple[Floats, Floats] | None:
-    """Places [468,3] and weights [468] from one view; None where it shows no such face."""
+    surface: Surface,
+    view: View,
+    light: Light,
+    openings: list[Float64[np.ndarray, "N 2"]],
+    about: Float64[np.ndarray, "468 3"],
+    unit: float,
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]] | None:
+    """Landmarks and weights from one view; None if it does not show this face."""
     picture = draw(surface, view, light, openings)
     faces = _both_ways(picture.pixels)
     if not faces:
@@ -118,9 +128,10 @@ def _from_view(
     return _lifted(points, picture, view, unit)
 
 
-def _both_ways(pixels: NDArray[np.uint8]) -> list[Floats]:
-    """Faces of a picture; each is the mean of what the tracker sees in it and in its mirror
-    image, since it does not treat left and right alike.
+def _both_ways(pixels: UInt8[np.ndarray, "S S 3"]) -> list[Float64[np.ndarray, "478 3"]]:
+    """Faces of a picture, each averaged with its detection in the mirror image.
+
+    The tracker does not treat left and right alike.
     """
     faces = faces_in_square(pixels)
     mirror = load_template().mirror
@@ -134,11 +145,13 @@ def _both_ways(pixels: NDArray[np.uint8]) -> list[Floats]:
     return faces
 
 
-def _lifted(points: Floats, picture: Picture, view: View, unit: float) -> tuple[Floats, Floats]:
-    """Pixels [468,2] as places [468,3] and weights [468].
+def _lifted(
+    points: Float64[np.ndarray, "468 2"], picture: Picture, view: View, unit: float
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]]:
+    """Pixels as points of the surface, and their weights.
 
-    Edges of lids and lips lie beside deep openings, so where the depth jumps near by, a landmark
-    takes the depth of the front.
+    Edges of lids and lips lie next to deep openings, so where the depth jumps nearby, a landmark
+    takes the depth in front.
     """
     pixel = 2 * view.half / view.side
     depth = picture.depth
@@ -152,8 +165,10 @@ def _lifted(points: Floats, picture: Picture, view: View, unit: float) -> tuple[
     return places, np.where(seen, doubt * _trust(points, depth, pixel, unit), 0.0)
 
 
-def _trust(points: Floats, depth: Floats, pixel: float, unit: float) -> Floats:
-    """How well a view tells each landmark's place: steep surfaces and edges tell it badly."""
+def _trust(
+    points: Float64[np.ndarray, "N 2"], depth: Float64[np.ndarray, "S S"], pixel: float, unit: float
+) -> Float64[np.ndarray, " N"]:
+    """How well a view locates each landmark, 0..1: poorly on steep surfaces and edges."""
     side = len(depth)
     reach = max(1, round(0.012 * unit / pixel))
     column = np.clip(points[:, 0].astype(int), reach, side - 1 - reach)
@@ -166,8 +181,10 @@ def _trust(points: Floats, depth: Floats, pixel: float, unit: float) -> Floats:
     return np.asarray(1.0 / (1.0 + slope**2))
 
 
-def _combined(views: list[tuple[Floats, Floats]], unit: float) -> tuple[Floats, Floats, Floats]:
-    """Weighted geometric median of the views: places [468,3], spread [468], weights [468]."""
+def _combined(
+    views: list[tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]]], unit: float
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"], Float64[np.ndarray, " 468"]]:
+    """Weighted geometric median of the views: landmarks, their spread and total weights."""
     places = np.stack([view[0] for view in views])
     weights = np.stack([view[1] for view in views])
     total = weights.sum(axis=0)

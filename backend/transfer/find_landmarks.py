@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 468 face landmarks on any character's mesh.
 
-The character is drawn as a grey bust from where a face is likely to be, and shown to the tracker
-that finds faces in photos; what it sees is carried back to the surface. Points that the user has
-set lead, and are enough where no face is seen.
+The character is rendered as an untextured bust from the directions where a face is likely, and
+the face tracker for photos runs on the renderings; the landmarks it finds are projected back onto
+the surface. Points set by the user take precedence, and suffice if no face is detected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32
 
 from backend.face.pose import Similarity
 from backend.face.surface import vertex_normals
@@ -31,17 +31,15 @@ from .point_fit import fit_points, follow_points
 from .settle import settled
 from .surface_points import nearest_on_surface
 
-Floats = NDArray[np.float64]
-
 MIN_VERTICES = 100
-# Points that the user must have set before they are believed without a picture of the face.
+# How many points the user must set before they suffice without a detected face.
 MIN_POINTS = 4
-# A residual above this says that the mesh hardly looks like the template; a share of the
-# distance of the outer eye corners.
+# Above this residual the mesh hardly resembles the template; a share of the distance between the
+# outer eye corners.
 _DOUBTFUL = 0.16
-# Below this mean confidence the views disagree so much that what was seen is no face.
+# Below this mean confidence the views disagree so much that the detection is not a face.
 _LEAST_CONFIDENCE = 0.15
-# Below this one, something may hide a part of the face.
+# Below this mean confidence something may be hiding part of the face.
 _POOR_CONFIDENCE = 0.35
 
 
@@ -49,15 +47,15 @@ _POOR_CONFIDENCE = 0.35
 class FaceLandmarks:
     """Where a character's face is.
 
-    places      [468,3] in the character's own space, on its surface
-    confidence  [468] 0..1: how well each was seen
+    places      in the character's own space, on its surface
+    confidence  0..1: how well each landmark was seen
     to_frontal  the similarity to the template's frame: metres, +Z up, face along -Y
-    method      "rendered": seen in pictures of the mesh, "points": from the user's points alone
-    warnings    sentences worth telling the user
+    method      "rendered": detected in renderings of the mesh; "points": from the user's points
+    warnings    sentences for the user
     """
 
-    places: Floats
-    confidence: Floats
+    places: Float64[np.ndarray, "468 3"]
+    confidence: Float64[np.ndarray, " 468"]
     to_frontal: Similarity
     method: str
     warnings: tuple[str, ...] = ()
@@ -66,7 +64,7 @@ class FaceLandmarks:
 def find_landmarks(character: Character, watch: Watch = UNWATCHED) -> FaceLandmarks:
     """The landmarks of a character's face.
 
-    Raises VividKeysError(bad_target) for a mesh that can be no face, no_face where none was found
+    Raises VividKeysError(bad_target) for a mesh that cannot be a face, no_face if none was found
     and the user has set fewer than four points, cancelled.
     """
     _check(character)
@@ -80,7 +78,7 @@ def find_landmarks(character: Character, watch: Watch = UNWATCHED) -> FaceLandma
         raise VividKeysError(
             ErrorKind.NO_FACE,
             "No face was found on this character.",
-            "Set the face points by hand: at least four, better all twelve.",
+            "Set the face points by hand: at least four, preferably all twelve.",
         )
     watch.stage(0.7, "Finding lips and eyelids")
     if tracked is None:
@@ -93,7 +91,7 @@ def _check(character: Character) -> None:
     if len(used) < MIN_VERTICES:
         raise VividKeysError(
             ErrorKind.BAD_TARGET,
-            f"This mesh has only {len(used)} vertices with faces; that is too few for a face.",
+            f"Only {len(used)} vertices of this mesh belong to polygons; a face needs more.",
             "Choose the mesh that has the character's face.",
         )
     size = np.ptp(character.vertices[used].astype(np.float64), axis=0)
@@ -111,8 +109,9 @@ def _tracked(
     surface: Surface,
     watch: Watch,
 ) -> tuple[Tracked | None, Surface]:
-    """The face as seen in pictures; once more without all loose parts where it was seen badly,
-    as under unnamed hair. Also the surface that was drawn.
+    """The face as tracked in renderings, and the surface that was drawn.
+
+    If tracking went badly, e.g. under hair without a name, it is repeated without loose parts.
     """
     tracked = _seen(character, surface, watch)
     if tracked is None or float(tracked.confidence.mean()) < _POOR_CONFIDENCE:
@@ -151,7 +150,7 @@ def _believable(tracked: Tracked) -> bool:
     )
 
 
-def _all() -> NDArray[np.bool_]:
+def _all() -> Bool[np.ndarray, " 468"]:
     return np.ones(LANDMARK_COUNT, bool)
 
 
@@ -169,7 +168,7 @@ def _from_pictures(
     places = follow_points(places, character.point_ids, character.point_places)
     places = onto_surface(places, front, tracked.to_frontal)
     snapped, put = snap_to_edges(places, front, parts.same, tracked.to_frontal, unit, watch.check)
-    # Neighbours of what was put on an edge come along, or the order along the skin would break.
+    # Neighbours of landmarks moved to an edge follow, or their order along the skin would break.
     weights = np.where(put, 6.0, 1.0)
     smooth, _ = settled(snapped, weights, tracked.to_frontal, doubt=1.0)
     smooth = onto_surface(smooth, front, tracked.to_frontal)
@@ -180,7 +179,7 @@ def _from_pictures(
     warnings = []
     if tracked.residual > _DOUBTFUL:
         warnings.append(
-            "The face differs much from a human one; look whether the points lie where they belong."
+            "The face differs a lot from a human one; check that the points are placed correctly."
         )
     return FaceLandmarks(places, confidence, final.to_frontal, "rendered", tuple(warnings))
 
@@ -194,7 +193,7 @@ def _from_points(
     if not len(front.triangles):
         raise VividKeysError(
             ErrorKind.NO_FACE,
-            "The face points lie far from the mesh.",
+            "The face points are far from the mesh.",
             "Set the points on the face of this character.",
         )
     places = onto_surface(guess, front, move)
@@ -207,22 +206,26 @@ def _from_points(
         confidence,
         judge(places, _all()).to_frontal,
         "points",
-        ("No face was seen in pictures of the mesh; the points set by hand were used alone.",),
+        ("No face was found in renderings of the mesh; only the points set by hand were used.",),
     )
 
 
 def _users_points(
-    character: Character, places: Floats, confidence: Floats
-) -> tuple[Floats, Floats]:
-    """What the user has set stands exactly where it was set."""
+    character: Character,
+    places: Float64[np.ndarray, "468 3"],
+    confidence: Float64[np.ndarray, " 468"],
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]]:
+    """The landmarks with the user's points exactly where they were set."""
     places, confidence = places.copy(), confidence.copy()
     places[character.point_ids] = character.point_places
     confidence[character.point_ids] = 1.0
     return places, np.clip(confidence, 0.0, 1.0)
 
 
-def onto_surface(places: Floats, surface: Surface, to_frontal: Similarity) -> Floats:
-    """The nearest points [468,3] of the skin that look the way the template does there.
+def onto_surface(
+    places: Float64[np.ndarray, "468 3"], surface: Surface, to_frontal: Similarity
+) -> Float64[np.ndarray, "468 3"]:
+    """The nearest points of the skin that face the way the template does there.
 
     Eyeballs do not count as skin.
     """
@@ -241,10 +244,13 @@ def onto_surface(places: Floats, surface: Surface, to_frontal: Similarity) -> Fl
 
 
 def _outward(
-    surface: Surface, places: Floats, triangles: NDArray[np.int32], wanted: Floats
-) -> Floats:
-    """The mesh's normals, turned over where its triangles wind the other way."""
-    found, triangle, _ = nearest_on_surface(places, surface.vertices, triangles)
+    surface: Surface,
+    places: Float64[np.ndarray, "468 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    wanted: Float64[np.ndarray, "468 3"],
+) -> Float64[np.ndarray, "V 3"]:
+    """The mesh's normals, flipped if its triangles wind the other way."""
+    _, triangle, _ = nearest_on_surface(places, surface.vertices, triangles)
     normals = surface.normals[triangles[triangle]].mean(axis=1)
     agree = float(np.median((normals * wanted).sum(axis=1)))
     return surface.normals if agree >= 0 else -surface.normals

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character as keys are made on it: in metres, looking straight ahead, sorted into parts."""
+"""A character in the frame in which keys are made: metres, facing forward, sorted into parts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64, Shaped
 
 from backend.face.pose import Similarity
 from backend.face.template import face_size, load_template
@@ -19,30 +19,35 @@ from .landmark_surface import LandmarkSurface
 from .mesh_graph import MeshGraph, mesh_graph, point_normals
 from .sides import find_sides, near_lips
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-# Fewer points of skin are no face.
+# With fewer points of skin there is no face.
 _FEW = 50
 
 
 @dataclass(frozen=True, eq=False)
 class FramedHead:
-    """graph, landmarks [468,3] and scale against the template in the frame of the template;
-    role [P] of each point, face [P] whether it is the face's skin.
+    """A head in the template's frame.
+
+    role   of each point of the graph
+    face   whether each point belongs to the face's skin
+    scale  size relative to the template
     """
 
     graph: MeshGraph
-    landmarks: Floats
-    role: NDArray[np.str_]
-    face: NDArray[np.bool_]
+    landmarks: Float64[np.ndarray, "468 3"]
+    role: Shaped[np.ndarray, " P"]
+    face: Bool[np.ndarray, " P"]
     scale: float
 
 
 def framed_head(
-    character: Character, frame: Similarity, landmarks: Floats, components: Sequence[Component]
+    character: Character,
+    frame: Similarity,
+    landmarks: Float64[np.ndarray, "468 3"],
+    components: Sequence[Component],
 ) -> FramedHead:
-    """`landmarks` [468,3] in the character's space, `frame` from there to the template's.
+    """The head of a character.
+
+    `landmarks` are in the character's space; `frame` maps it to the template's.
 
     Raises VividKeysError(no_face).
     """
@@ -55,7 +60,7 @@ def framed_head(
         by_vertex[part.vertices] = part.role
     graph = _graph(vertices, triangles, character.piece, by_vertex == "face", points, scale)
     role = np.full(graph.count, "other", dtype="<U12")
-    # A vertex without triangles says nothing about the point where it lies.
+    # A vertex without triangles says nothing about the role of the point at its position.
     told = np.unique(triangles)
     role[graph.point_of[told]] = by_vertex[told]
     face = role == "face"
@@ -71,19 +76,19 @@ def framed_head(
 
 
 def _graph(
-    vertices: Floats,
-    triangles: Ints,
-    piece: NDArray[np.int32],
-    is_face: NDArray[np.bool_],
-    landmarks: Floats,
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int64[np.ndarray, "F 3"],
+    piece: Int32[np.ndarray, " V"],
+    is_face: Bool[np.ndarray, " V"],
+    landmarks: Float64[np.ndarray, "468 3"],
     scale: float,
 ) -> MeshGraph:
-    """Welded, but not from one piece to another, and not across the line of the lips."""
+    """The mesh welded, but not between pieces, and not across the lip line."""
     pieces = piece.astype(np.int64) * 4
     near = near_lips(vertices, landmarks, scale)
     whole = near[triangles].all(axis=1).sum()
     group = pieces.copy()
-    # Where every triangle has vertices of its own there is nothing to go by but places.
+    # If every triangle has its own vertices, positions are the only clue.
     if near.sum() > 2.4 * whole:
         return mesh_graph(vertices, triangles, group)
     group[near] = 4 * (len(vertices) + 64) + np.flatnonzero(near)
@@ -92,7 +97,7 @@ def _graph(
     face[first.point_of[is_face]] = True
     surface = LandmarkSurface(landmarks)
     sides = find_sides(first, point_normals(first), face, surface, landmarks, scale)
-    # Once it is known which lip is which, seams of the texture across a lip are welded too.
+    # Once the lips are told apart, texture seams across a lip are welded too.
     code = (sides.side[:, first.point_of] + 1).T @ np.array([1, 3, 9])
     group = pieces.copy()
     group[near] += 4 * (int(piece.max()) + 1) * (1 + code[near])

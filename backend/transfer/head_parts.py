@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a character is shown to the face finder: hair, lashes and glasses are left out."""
+"""The part of a character shown to the face detector: without hair, lashes and glasses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
 from shared.character import Character
@@ -13,10 +14,8 @@ from shared.character import Character
 from .components import Ball, component_labels, fit_ball, seam_twins
 from .face_picture import Eyeball, Surface, make_surface
 
-Floats = NDArray[np.float64]
-
-# Words in the names of pieces, and the role they give. Looked for in this order: an eyelash is
-# no eye.
+# Words in the names of pieces, and the role they give. Searched in this order: an eyelash is not
+# an eye.
 NAME_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lashes", ("lash", "wimper")),
     ("brows", ("brow", "braue")),
@@ -29,14 +28,14 @@ NAME_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("eye", ("eye", "auge", "cornea", "sclera", "iris", "pupil")),
 )
 _HIDDEN = {"lashes", "hair", "other"}
-# A ball may be this rough (rms over radius) to be taken for an eye.
+# The most roughness (rms over radius) with which a ball can pass for an eye.
 _ROUGH = 0.12
-# Whatever lies within this many radii of an eyeball's middle is a shell about it.
+# A part entirely within this many radii of an eyeball's centre is a shell around it.
 _SHELL = 2.6
 
 
 def name_role(name: str) -> str:
-    """The role that a piece's name tells, "" for none; "eye" and "teeth" do not tell the side."""
+    """The role that a piece's name implies, "" for none; "eye" and "teeth" leave the side open."""
     plain = name.lower().replace(" ", "_").replace(".", "_").replace("-", "_")
     if plain in ("face", "head", "body") or "eyes_face" in plain:
         return ""
@@ -47,7 +46,7 @@ def name_role(name: str) -> str:
 
 
 def _has_word(name: str, word: str) -> bool:
-    """Short words must stand alone: `hat` is no part of `that`."""
+    """Short words must stand alone: `that` does not contain the word `hat`."""
     return word in name.split("_") if len(word) <= 3 else word in name
 
 
@@ -55,23 +54,24 @@ def _has_word(name: str, word: str) -> bool:
 class Parts:
     """A character taken apart.
 
-    label       [V] component of each vertex, -1 where it belongs to no triangle
-    same        [V] first vertex at the same place
-    sizes       [C] vertices of each component
-    piece       [C] which piece it is of; roles [C] by that piece's name, "" unknown
-    balls       sphere of each component that could be an eyeball, by its number
+    label   component of each vertex, -1 if it belongs to no triangle
+    same    first vertex at the same position
+    sizes   number of vertices of each component
+    piece   the piece each component belongs to
+    roles   of each component by its piece's name, "" if unknown
+    balls   sphere of each component that could be an eyeball, by its number
     """
 
-    label: NDArray[np.int32]
-    same: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    piece: NDArray[np.int64]
+    label: Int32[np.ndarray, " V"]
+    same: Int64[np.ndarray, " V"]
+    sizes: Int64[np.ndarray, " C"]
+    piece: Int64[np.ndarray, " C"]
     roles: tuple[str, ...]
     balls: dict[int, Ball]
 
 
 def take_apart(character: Character) -> Parts:
-    """Components, their sizes, roles by name, and which look like eyeballs."""
+    """The components, their sizes, roles by name, and which look like eyeballs."""
     vertices = character.vertices.astype(np.float64)
     same = seam_twins(vertices, character.triangles, character.piece)
     label = component_labels(character.triangles, same)
@@ -92,11 +92,11 @@ def take_apart(character: Character) -> Parts:
 
 
 def _eyeballs(
-    vertices: Floats,
+    vertices: Float64[np.ndarray, "V 3"],
     members: list[NDArray[np.int64]],
     roles: tuple[str, ...],
 ) -> dict[int, Ball]:
-    """Roundish components that have a twin at the same height."""
+    """Roundish components with a twin at the same height, or named as eyes."""
     found: dict[int, Ball] = {}
     for number, rows in enumerate(members):
         if roles[number] not in ("", "eye") or len(rows) < 12 or number > 2000:
@@ -117,17 +117,17 @@ def _eyeballs(
     }
 
 
-def _extents(points: Floats) -> Floats:
-    """How far points [N,3] reach along their own principal axes, [3]."""
+def _extents(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, " 3"]:
+    """The extents of points along their principal axes."""
     away = points - points.mean(axis=0)
     _, axes = np.linalg.eigh(away.T @ away)
     return np.asarray(np.ptp(away @ axes, axis=0))
 
 
 def _twins(one: Ball, other: Ball) -> bool:
-    """Whether two balls may be the eyes of one head."""
+    """Whether two balls could be the eyes of one head."""
     gap = float(np.linalg.norm(one.centre - other.centre))
-    return (
+    return bool(
         0.75 < one.radius / other.radius < 1.33
         and 1.2 * one.radius < gap < 12 * one.radius
         and abs(one.centre[2] - other.centre[2]) < 0.35 * gap
@@ -135,10 +135,10 @@ def _twins(one: Ball, other: Ball) -> bool:
 
 
 def shown_surface(character: Character, parts: Parts, *, strict: bool) -> Surface:
-    """What the face finder gets to see.
+    """The surface that is shown to the face detector.
 
-    Shells over an eyeball (lashes, tears, shadows) are always left out, hair and clothes by their
-    names; `strict` leaves out every component but the eyeballs and the largest one of piece 0.
+    Shells over an eyeball (lashes, tears, shadows) are always left out, hair and clothes by name;
+    `strict` leaves out every component but the eyeballs and the largest one of piece 0.
     """
     vertices = character.vertices.astype(np.float64)
     hidden = np.array([role in _HIDDEN for role in parts.roles], bool)

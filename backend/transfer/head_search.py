@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where on a character the face is and which way it looks: pictures of likely places are drawn
-and shown to the face finder.
+"""Finds where the face of a character is and which way it looks.
+
+Likely regions are rendered, and the face detector for photos runs on the pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
 from backend.face.landmarks import faces_in_square
 from backend.face.pose import Similarity, fit_similarity
@@ -22,12 +23,11 @@ from shared.landmarks import (
 
 from .face_picture import Light, Picture, Surface, View, draw
 
-Floats = NDArray[np.float64]
-
-# The views of the search are small, since many are drawn.
+# The views of the search are small because there are many.
 _SEARCH_SIDE = 256
-# Residual of the fit to the template, as a share of the distance of the outer eye corners, below
-# which a find is believed at once, and above which it is no face of a mesh at all.
+# Residuals of the fit to the template, as shares of the distance between the outer eye corners:
+# below the first a find is accepted at once, below the second it is likely, above the last it is
+# not a face.
 _GOOD, _FAIR, _WORST = 0.10, 0.20, 0.30
 # Directions that a face may look in, degrees from -Y.
 _TURNS = (0.0, 180.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0)
@@ -38,8 +38,9 @@ _CLOSE_CENTRE = np.array([0.0, -0.05, 0.012])
 
 @dataclass(frozen=True, eq=False)
 class Find:
-    """A face that was found: the similarity to the template's frame, its residual (share of the
-    eye distance; smaller is better).
+    """A face that was found: the similarity to the template's frame, and its residual.
+
+    The residual is a share of the eye distance; smaller is better.
     """
 
     to_frontal: Similarity
@@ -47,9 +48,9 @@ class Find:
 
 
 def find_heads(surface: Surface, ask: Callable[[], None]) -> Iterator[Find]:
-    """Likely faces of a surface, one after the other, until the caller is content.
+    """Likely faces of a surface, best guesses first, until the caller stops iterating.
 
-    `ask` is called now and then; it raises when the work is to be stopped.
+    `ask` is called regularly and raises when the work is cancelled.
     """
     unlikely: list[Find] = []
     for turn in _TURNS:
@@ -70,7 +71,7 @@ def find_heads(surface: Surface, ask: Callable[[], None]) -> Iterator[Find]:
 
 
 def look(surface: Surface, view: View, light: Light) -> Find | None:
-    """The face of one view, if there is one that is also a face in depth."""
+    """The best face in one view whose depth also resembles a face, or None."""
     picture = draw(surface, view, light)
     finds = []
     for face in faces_in_square(picture.pixels):
@@ -81,8 +82,8 @@ def look(surface: Surface, view: View, light: Light) -> Find | None:
     return min(finds, key=lambda find: find.residual) if finds else None
 
 
-def judge(places: Floats, seen: NDArray[np.bool_]) -> Find:
-    """How well landmarks [468,3] that were lifted to a surface resemble the template."""
+def judge(places: Float64[np.ndarray, "468 3"], seen: Bool[np.ndarray, " 468"]) -> Find:
+    """How well landmarks on a surface resemble the template."""
     template = load_template()
     weights = template.rigidity[:LANDMARK_COUNT] * seen
     move = fit_similarity(places, template.vertices, weights)
@@ -92,8 +93,10 @@ def judge(places: Floats, seen: NDArray[np.bool_]) -> Find:
     return Find(move, float(residual))
 
 
-def lift(points: Floats, picture: Picture, view: View) -> tuple[Floats, NDArray[np.bool_]]:
-    """Pixels [N,2] onto what the picture shows there: places [N,3] and whether something does."""
+def lift(
+    points: Float64[np.ndarray, "N 2"], picture: Picture, view: View
+) -> tuple[Float64[np.ndarray, "N 3"], Bool[np.ndarray, " N"]]:
+    """The surface points at given pixels, and whether the picture shows anything there."""
     column = np.clip(points[:, 0].astype(int), 0, view.side - 1)
     row = np.clip(points[:, 1].astype(int), 0, view.side - 1)
     depth = picture.depth[row, column]
@@ -101,8 +104,10 @@ def lift(points: Floats, picture: Picture, view: View) -> tuple[Floats, NDArray[
     return unproject(points, np.where(seen, depth, 0.0), view), seen
 
 
-def unproject(points: Floats, depth: Floats, view: View) -> Floats:
-    """Pixels [N,2] and depths [N] in pixels as places [N,3]."""
+def unproject(
+    points: Float64[np.ndarray, "N 2"], depth: Float64[np.ndarray, " N"], view: View
+) -> Float64[np.ndarray, "N 3"]:
+    """Pixels and depths (in pixels) as points in space; the inverse of `View.project`."""
     scale = view.side / (2 * view.half)
     frame = (
         np.column_stack([points[:, 0] - view.side / 2, depth, view.side / 2 - points[:, 1]]) / scale
@@ -116,8 +121,8 @@ def close_up(to_frontal: Similarity, side: int) -> View:
     return View(back, to_frontal.rotation, _CLOSE_HALF / to_frontal.scale, side)
 
 
-def eye_outlines(points: Floats) -> list[Floats]:
-    """Outlines of the right and the left eye [N,2] from landmarks in pixels."""
+def eye_outlines(points: Float64[np.ndarray, "468 3"]) -> list[Float64[np.ndarray, "N 2"]]:
+    """Outlines of the right and the left eye from landmarks in pixels."""
     rings = [
         list(RIGHT_LID_RING),
         list(LEFT_LID_RING),
@@ -126,14 +131,14 @@ def eye_outlines(points: Floats) -> list[Floats]:
 
 
 def _views(surface: Surface, turn: float) -> Iterator[View]:
-    """Windows in which a head may be, for a face that looks `turn` radians from -Y."""
+    """Views in which a head may be, for a face that looks `turn` radians from -Y."""
     used = np.unique(surface.triangles)
     points = surface.vertices[used]
     axes = View(np.zeros(3), np.eye(3), 1.0, 1).turned(turn, 0.0).axes
     across, _, up = (points @ axes.T).T
     top, height = float(up.max()), float(np.ptp(up))
     width = float(np.ptp(across))
-    # A whole body, a bust or a head alone; big heads of cartoons are in between.
+    # A whole body, a bust or a head alone; big cartoon heads are in between.
     shares = (
         (0.16, 1.0, 0.3, 0.45, 0.7) if height > 2.2 * _depth(points, axes) else (1.0, 0.5, 0.25)
     )
@@ -152,5 +157,5 @@ def _views(surface: Surface, turn: float) -> Iterator[View]:
         yield View(centre, axes, half, _SEARCH_SIDE)
 
 
-def _depth(points: Floats, axes: Floats) -> float:
+def _depth(points: Float64[np.ndarray, "N 3"], axes: Float64[np.ndarray, "3 3"]) -> float:
     return float(np.ptp(points @ axes[1]))

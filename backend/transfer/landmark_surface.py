@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmarks as a finer surface, and the place on it of every point of a character's skin.
+"""A subdivided landmark surface, and the point on it for every point of a character's skin.
 
-Near the lips and the lids a point may only lie on its own side of the opening: the nearest
-place in space is often on the other lip.
+Near the lips and the lids a point may only be mapped to its own side of the opening: the nearest
+point in space is often on the other lip.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64
 from scipy.sparse import csr_matrix, identity
 from scipy.spatial import cKDTree
 
@@ -31,41 +31,39 @@ from shared.landmarks import (
     RIGHT_LID_UPPER,
 )
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 # The three lines at which a face opens, right to left or outer to inner: upper and lower edge.
 OPENINGS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "mouth": (INNER_LIP_UPPER, INNER_LIP_LOWER),
     "left_eye": (LEFT_LID_UPPER, LEFT_LID_LOWER),
     "right_eye": (RIGHT_LID_UPPER, RIGHT_LID_LOWER),
 }
-# A triangle belongs to one side of an opening where the way to the other side's edge is longer
-# by this much, metres on the template; nearer the corners both sides are one skin. Beyond the
-# last number it is too far away to matter.
+# A triangle belongs to one side of an opening if the other side's edge is farther away by this
+# much, metres along the template; nearer the corners both sides are one skin. Beyond the last
+# number it is too far away to matter.
 _ONE_SIDED, _FAR_FROM_OPENING = {"mouth": 0.004, "left_eye": 0.003, "right_eye": 0.003}, 0.030
-# Candidates of which the nearest point is sought exactly.
+# How many nearest vertices' triangles are examined exactly.
 _CANDIDATES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceMap:
-    """How the finer surface comes from the landmarks; the same for every face.
+    """How the finer surface is made from the landmarks; the same for every face.
 
-    operator   [N,468]; triangles [F,3]; neighbours [N,K] triangles around a vertex, padded
-    side       [3,F] for each of `OPENINGS`: +1 above, -1 below, 0 at neither
-    to_edge    [N,3] metres on the template along the skin to each opening
-    to_rim     [N] metres on the template along the skin to the face's outline
-    borders    [N] whether the vertex lies at an opening or at the outline
+    operator    sparse [N,468]: vertices from landmarks
+    neighbours  triangles around each vertex, padded
+    side        of each triangle for each of `OPENINGS`: +1 above, -1 below, 0 at neither
+    to_edge     metres along the template's skin from each vertex to each opening
+    to_rim      metres along the template's skin to the face's outline
+    borders     whether a vertex lies at an opening or at the outline
     """
 
     operator: csr_matrix
-    triangles: Ints
-    neighbours: Ints
-    side: Ints
-    to_edge: Floats
-    to_rim: Floats
-    borders: NDArray[np.bool_]
+    triangles: Int64[np.ndarray, "F 3"]
+    neighbours: Int64[np.ndarray, "N K"]
+    side: Int64[np.ndarray, "3 F"]
+    to_edge: Float64[np.ndarray, "N 3"]
+    to_rim: Float64[np.ndarray, " N"]
+    borders: Bool[np.ndarray, " N"]
 
 
 @lru_cache(maxsize=1)
@@ -77,11 +75,11 @@ def surface_map() -> SurfaceMap:
         for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
             creases.add((min(a, b), max(a, b)))
     smooth, middle, triangles = subdivision(template.triangles, LANDMARK_COUNT, creases)
-    # Moved out before it is smoothed in, as on our own head, so that the landmarks keep places.
+    # Inflated before smoothing shrinks it, as on our own head, so that the landmarks stay put.
     operator = csr_matrix(smooth @ (2.0 * identity(LANDMARK_COUNT) - smooth[:LANDMARK_COUNT]))
     side, to_edge = [], []
 
-    def finer(values: Floats) -> Floats:
+    def finer(values: Float64[np.ndarray, " 468"]) -> Float64[np.ndarray, " N"]:
         return np.concatenate([values, middle @ values])
 
     for name, (upper, lower) in OPENINGS.items():
@@ -108,8 +106,8 @@ def surface_map() -> SurfaceMap:
     )
 
 
-def _incident(triangles: NDArray[np.int32], count: int) -> Ints:
-    """Triangles around each vertex [N,K], the first one repeated where there are fewer."""
+def _incident(triangles: Int32[np.ndarray, "F 3"], count: int) -> Int64[np.ndarray, "N K"]:
+    """Triangles around each vertex, repeated cyclically up to the largest number."""
     corner = triangles.reshape(-1)
     order = np.argsort(corner, kind="stable")
     times = np.bincount(corner, minlength=count)
@@ -120,17 +118,15 @@ def _incident(triangles: NDArray[np.int32], count: int) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where points lie on the surface: triangle [N], shares [N,3] of its corners, the place
-    [N,3], the surface's normal there [N,3].
-    """
+    """Where points lie on the surface: triangle, barycentric shares, position and normal."""
 
-    triangle: Ints
-    shares: Floats
-    place: Floats
-    normal: Floats
+    triangle: Int64[np.ndarray, " N"]
+    shares: Float64[np.ndarray, "N 3"]
+    place: Float64[np.ndarray, "N 3"]
+    normal: Float64[np.ndarray, "N 3"]
 
-    def of(self, values: Floats) -> Floats:
-        """Values [..., S, C] of the surface's vertices at the places, [..., N, C]."""
+    def of(self, values: Float64[np.ndarray, "*batch S C"]) -> Float64[np.ndarray, "*batch N C"]:
+        """Values of the surface's vertices, interpolated at the places."""
         corners = surface_map().triangles[self.triangle]
         return np.asarray(
             sum(values[..., corners[:, k], :] * self.shares[:, k, None] for k in range(3))
@@ -138,18 +134,23 @@ class Places:
 
 
 class LandmarkSurface:
-    """The finer surface of one face, `vertices` [N,3] in metres."""
+    """The finer surface of one face, in metres."""
 
-    def __init__(self, landmarks: Floats) -> None:
+    def __init__(self, landmarks: Float64[np.ndarray, "468 3"]) -> None:
         self.map = surface_map()
         self.vertices = np.asarray(self.map.operator @ landmarks)
         self.normals = vertex_normals(self.vertices, self.map.triangles.astype(np.int32))
         self._tree = cKDTree(self.vertices)
 
-    def locate(self, points: Floats, normals: Floats, sides: Ints) -> Places:
-        """The nearest places of `points` [N,3] that look the same way.
+    def locate(
+        self,
+        points: Float64[np.ndarray, "N 3"],
+        normals: Float64[np.ndarray, "N 3"],
+        sides: Int64[np.ndarray, "3 N"],
+    ) -> Places:
+        """The nearest places to `points` that face the same way.
 
-        `normals` [N,3] (zero where unknown); `sides` [3,N] for each of `OPENINGS`: +1, -1, or 0.
+        `normals` are zero where unknown; `sides` are +1, -1 or 0 for each of `OPENINGS`.
         """
         parts = [
             self._locate(points[k : k + 4096], normals[k : k + 4096], sides[:, k : k + 4096])
@@ -161,8 +162,16 @@ class LandmarkSurface:
         return Places(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
 
     def _locate(
-        self, points: Floats, normals: Floats, sides: Ints
-    ) -> tuple[Ints, Floats, Floats, Floats]:
+        self,
+        points: Float64[np.ndarray, "N 3"],
+        normals: Float64[np.ndarray, "N 3"],
+        sides: Int64[np.ndarray, "3 N"],
+    ) -> tuple[
+        Int64[np.ndarray, " N"],
+        Float64[np.ndarray, "N 3"],
+        Float64[np.ndarray, "N 3"],
+        Float64[np.ndarray, "N 3"],
+    ]:
         _, near = self._tree.query(points, k=_CANDIDATES)
         candidates = self.map.neighbours[near].reshape(len(points), -1)
         corners = self.vertices[self.map.triangles[candidates]]
@@ -172,7 +181,7 @@ class LandmarkSurface:
         face /= np.maximum(np.linalg.norm(face, axis=2, keepdims=True), 1e-15)
         away = np.linalg.norm(points[:, None] - places, axis=2)
         against = 1.0 - np.einsum("nkc,nc->nk", face, normals)
-        # Two millimetres are a fair price for skin that looks the other way.
+        # Skin that faces the other way costs two millimetres.
         cost = away + 0.001 * np.where(np.any(normals, axis=1)[:, None], against, 0.0)
         other = np.any(self.map.side[:, candidates] * sides[:, :, None] < 0, axis=0)
         best = np.argmin(np.where(other, cost + 0.05, cost), axis=1)
@@ -183,10 +192,12 @@ class LandmarkSurface:
         return triangle, share, places[row, best], normal
 
 
-def _nearest_shares(points: Floats, corners: Floats) -> Floats:
-    """Shares [N,K,3] of the corners [N,K,3,3] at the point of each triangle nearest to `points`.
+def _nearest_shares(
+    points: Float64[np.ndarray, "N 1 3"], corners: Float64[np.ndarray, "N K 3 3"]
+) -> Float64[np.ndarray, "N K 3"]:
+    """Barycentric coordinates of the point of each triangle nearest to `points`.
 
-    Inside by projection, otherwise the best of the three edges.
+    By projection if that falls inside, otherwise on the nearest of the three edges.
     """
     a, b, c = corners[:, :, 0], corners[:, :, 1], corners[:, :, 2]
     ab, ac, ap = b - a, c - a, points - a
@@ -217,7 +228,7 @@ def _nearest_shares(points: Floats, corners: Floats) -> Floats:
     return np.asarray(shares)
 
 
-def on_border(places: Places) -> NDArray[np.bool_]:
-    """Whether places [N] lie on the edge of the surface: all the corners that count do."""
+def on_border(places: Places) -> Bool[np.ndarray, " N"]:
+    """Whether places lie on the surface's border: all corners with a share do."""
     corners = surface_map().triangles[places.triangle]
     return np.asarray((surface_map().borders[corners] | (places.shares < 1e-9)).all(axis=1))

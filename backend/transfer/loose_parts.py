@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pieces beside the skin: eyes turn, lower teeth and tongue go with the jaw, lashes with the lids.
+"""Parts other than the skin: eyes turn, lower teeth and tongue follow the jaw, lashes the lids.
 
-A part that is no known one follows the skin where it lies on it, and otherwise stays still.
+A part of unknown role follows the skin if it lies on it, and otherwise stays still.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int64, Shaped
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
@@ -27,16 +27,13 @@ from shared.landmarks import (
     RIGHT_LID_UPPER,
 )
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-# A part follows the skin when most of its points are this near; its points farther out less.
+# A part follows the skin if most of its points are this near; points farther out follow less.
 _NEAR_SKIN, _BEYOND_SKIN = 0.006, 0.016
-# Of the skin around a point this many points count, the less the farther.
+# How many nearest points of skin move a point, and over what distance their influence fades.
 _SKIN_AROUND, _SKIN_BLUR = 16, 0.002
 _TONGUE_JAW = 0.92
-# Gums and tongue in one part: this far above and below the lips' line it goes with the jaw not at
-# all and in full, metres on the template.
+# Gums and tongue in one part: at these heights above the lip line it follows the jaw not at all,
+# and in full; metres on the template.
 _UPPER_JAW, _LOWER_JAW = 0.005, -0.006
 _LIDS = {
     "left": [*LEFT_LID_UPPER, *LEFT_LID_LOWER],
@@ -46,16 +43,20 @@ _LIDS = {
 
 @dataclass(frozen=True, eq=False)
 class Eye:
-    """A ball in the socket: centre [3], radius in metres, and its points."""
+    """A ball in the socket: its centre, radius in metres, and the rows of its points."""
 
     side: str
-    centre: Floats
+    centre: Float64[np.ndarray, " 3"]
     radius: float
-    points: Ints
+    points: Int64[np.ndarray, " N"]
 
 
-def find_eyes(points: Floats, roles: NDArray[np.str_], landmarks: Floats) -> list[Eye]:
-    """The eyes; parts of one side (ball, cornea, iris) are one eye. `roles` [P]."""
+def find_eyes(
+    points: Float64[np.ndarray, "P 3"],
+    roles: Shaped[np.ndarray, " P"],
+    landmarks: Float64[np.ndarray, "468 3"],
+) -> list[Eye]:
+    """The eyes; parts of one side (ball, cornea, iris) form one eye."""
     eyes = []
     for side, ring in _LIDS.items():
         members = np.flatnonzero(roles == f"eye_{side}")
@@ -65,7 +66,7 @@ def find_eyes(points: Floats, roles: NDArray[np.str_], landmarks: Floats) -> lis
         centre, radius = _ball(points[members])
         wild = np.linalg.norm(centre - points[members].mean(axis=0)) > width
         if wild or not 0.3 * width < radius < 1.6 * width:
-            # A shell that is no ball: as deep as it is wide.
+            # A shell rather than a ball: taken to be as deep as it is wide.
             low, high = points[members].min(axis=0), points[members].max(axis=0)
             radius = float(max(high[0] - low[0], high[2] - low[2]) / 2)
             centre = np.array([(low[0] + high[0]) / 2, low[1] + radius, (low[2] + high[2]) / 2])
@@ -73,8 +74,8 @@ def find_eyes(points: Floats, roles: NDArray[np.str_], landmarks: Floats) -> lis
     return eyes
 
 
-def _ball(points: Floats) -> tuple[Floats, float]:
-    """The sphere nearest to points [N,3]."""
+def _ball(points: Float64[np.ndarray, "N 3"]) -> tuple[Float64[np.ndarray, " 3"], float]:
+    """Centre and radius of the least-squares sphere."""
     middle = points.mean(axis=0)
     away = points - middle
     system = np.column_stack([2 * away, np.ones(len(away))])
@@ -82,8 +83,10 @@ def _ball(points: Floats) -> tuple[Floats, float]:
     return middle + solution[:3], float(np.sqrt(max(solution[3] + solution[:3] @ solution[:3], 0)))
 
 
-def eye_looks(eye: Eye, points: Floats) -> dict[str, Floats]:
-    """Offsets [N,3] of points of an eye by shape name: turns about its centre."""
+def eye_looks(
+    eye: Eye, points: Float64[np.ndarray, "N 3"]
+) -> dict[str, Float64[np.ndarray, "N 3"]]:
+    """Offsets of points of an eye by shape name: rotations about its centre."""
     away = points - eye.centre
     outward = 1.0 if eye.side == "left" else -1.0
     turns = {
@@ -96,8 +99,8 @@ def eye_looks(eye: Eye, points: Floats) -> dict[str, Floats]:
     return {f"eyeLook{look}{name}": away @ turn.T - away for look, turn in turns.items()}
 
 
-def _turn(axis: int, degrees: float) -> Floats:
-    """By the right-hand rule about +X (0) or +Z (2)."""
+def _turn(axis: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
+    """The rotation about +X (0) or +Z (2) by the right-hand rule."""
     a = np.radians(degrees)
     c, s = np.cos(a), np.sin(a)
     if axis == 0:
@@ -105,8 +108,10 @@ def _turn(axis: int, degrees: float) -> Floats:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-def jaw_motions(points: Floats, landmarks: Floats, scale: float) -> dict[str, Floats]:
-    """The jaw's own motion [N,3] of points, in full, by shape name."""
+def jaw_motions(
+    points: Float64[np.ndarray, "N 3"], landmarks: Float64[np.ndarray, "468 3"], scale: float
+) -> dict[str, Float64[np.ndarray, "N 3"]]:
+    """The full motion of points that move rigidly with the jaw, by shape name."""
     hinge = hinge_point(landmarks)
     return {
         name: jaw_motion(muscle.jaw, points, hinge, scale)
@@ -115,8 +120,13 @@ def jaw_motions(points: Floats, landmarks: Floats, scale: float) -> dict[str, Fl
     }
 
 
-def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> dict[str, Floats]:
-    """Offsets [N,3] of lower teeth, a tongue, or all of a mouth in one part, by shape name."""
+def mouth_part(
+    points: Float64[np.ndarray, "N 3"],
+    role: str,
+    landmarks: Float64[np.ndarray, "468 3"],
+    scale: float,
+) -> dict[str, Float64[np.ndarray, "N 3"]]:
+    """Offsets of lower teeth, a tongue, or a mouth in one part, by shape name."""
     share = np.full(len(points), _TONGUE_JAW if role == "tongue" else 1.0)
     if role == "mouth":
         height = (points[:, 2] - landmarks[list(LIP_EDGES), 2].mean()) / scale
@@ -128,7 +138,7 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
         tip, root = points[:, 1].min(), points[:, 1].max()
         forward = (1.0 - (points[:, 1] - tip) / max(root - tip, 1e-9)) ** 1.3
         out = np.zeros_like(points)
-        # Far enough to show before the lips, wherever the tongue rests.
+        # Far enough to show in front of the lips, wherever the tongue rests.
         lips = float(landmarks[list(LIP_EDGES), 1].mean())
         reach = max(TONGUE_REACH * scale, tip - lips + 0.018 * scale)
         out[:, 1] = -reach * forward
@@ -137,8 +147,10 @@ def mouth_part(points: Floats, role: str, landmarks: Floats, scale: float) -> di
     return shapes
 
 
-def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[csr_matrix, bool]:
-    """How a loose part's points [N,3] follow the skin [K,3]: shares [N,K], and whether at all."""
+def skin_share(
+    points: Float64[np.ndarray, "N 3"], skin: Float64[np.ndarray, "K 3"], role: str, scale: float
+) -> tuple[csr_matrix, bool]:
+    """How a loose part's points follow the skin: sparse weights [N,K], and whether they do."""
     count = min(_SKIN_AROUND, len(skin))
     away, nearest = cKDTree(skin).query(points, k=count)
     away, nearest = away.reshape(len(points), count), nearest.reshape(len(points), count)
@@ -157,7 +169,11 @@ def skin_share(points: Floats, skin: Floats, role: str, scale: float) -> tuple[c
     ), True
 
 
-def apply_by_name(shapes: NDArray[np.float32], rows: Ints, offsets: dict[str, Floats]) -> None:
-    """Put offsets [N,3] by shape name into `shapes` [S,P,3] at `rows` [N]; in place."""
+def apply_by_name(
+    shapes: Float32[np.ndarray, "S P 3"],
+    rows: Int64[np.ndarray, " N"],
+    offsets: dict[str, Float64[np.ndarray, "N 3"]],
+) -> None:
+    """Write offsets by shape name into the `rows` of `shapes`, in place."""
     for name, offset in offsets.items():
         shapes[INDEX[name], rows] = offset

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character becomes one with keys: the muscle table on its face, spread over its mesh."""
+"""Makes keys for a character: the muscle table on its face, spread over its mesh."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.face.arkit_basis import contacts, landmark_basis
 from backend.face.lip_fields import offset_basis
@@ -30,17 +30,13 @@ from .sides import Sides, find_sides
 from .spread_shapes import Smoother, Spread, follow, plan_spread
 from .visible_edges import snapped_landmarks
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
 METHOD = "muscle table 1"
-# A motion smaller than this is none, metres on a face of human size.
+# Smaller motions than this count as none, metres on a face of human size.
 NO_MOTION = 2e-6
-# What is left of a jaw's motion on a face whose lips cannot part.
+# The share of the jaw's motion that remains on a face whose lips cannot part.
 _SURFACE_JAW = 0.35
 _CHUNK = 8
-# Of the work, finding the face.
+# The share of the progress that goes to finding the face.
 _FINDING = 0.4
 _CLOSING_ROUNDS = 3
 _LOOKS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
@@ -57,11 +53,11 @@ def make_keys(
 ) -> FaceKeys:
     """The 52 shapes and the lip fields for a character.
 
-    `landmarks` where they are known already. `style` "human" or "stylised" says what the face is
-    where "auto" would tell by its proportions: a human face gets the shapes of the mean face, or
-    of the head `source`, by deformation transfer; a stylised one, whose proportions say little
-    about its muscles, gets the muscle table's on its own face, unless a `source` is named.
-    `surface_only` makes keys for a face whose lips cannot part, too.
+    `landmarks` are passed if they are already known. `style` is "human", "stylised", or "auto",
+    which decides by the proportions: a human face gets the shapes of the mean face, or of the head
+    `source`, by deformation transfer; a stylised one, whose proportions say little about its
+    muscles, gets the muscle table's shapes on its own face, unless a `source` is named.
+    `surface_only` also makes keys for a face whose lips cannot part.
     Raises VividKeysError(no_face, bad_target, mouth_closed, cancelled).
     """
     if landmarks is None:
@@ -81,7 +77,7 @@ def make_keys(
         raise VividKeysError(
             ErrorKind.MOUTH_CLOSED,
             "The mouth of this mesh cannot open: its lips are one surface.",
-            "Cut the mesh along the line of the lips, or choose surface-only shapes.",
+            "Cut the mesh along the line between the lips, or choose surface-only shapes.",
         )
     if not sides.opens:
         warnings.append(
@@ -90,7 +86,7 @@ def make_keys(
         )
     near = snapped_landmarks(head.landmarks, head.graph, head.face, sides, head.scale)
     surface = LandmarkSurface(near)
-    watch.stage(_FINDING + 0.07, "Laying the landmarks' surface onto the skin")
+    watch.stage(_FINDING + 0.07, "Fitting the landmarks to the skin")
     face = np.flatnonzero(head.face)
     own_side = sides.side[:, face].copy()
     if not sides.opens:
@@ -105,7 +101,7 @@ def make_keys(
     fields = np.concatenate([basis, offset_basis(near)])
     if source is not None and source.missing:
         lacking = ", ".join(source.missing)
-        warnings.append(f"'{source.name}' lacks {lacking}: the muscle table's are used.")
+        warnings.append(f"'{source.name}' lacks {lacking}; the muscle table's shapes are used.")
     if not sides.opens:
         fields = _surface_fields(fields)
     watch.stage(_FINDING + 0.12, "Spreading the shapes over the face")
@@ -115,17 +111,17 @@ def make_keys(
         numbers = range(start, min(start + _CHUNK, len(fields)))
         spreader.spread(fields, numbers, motion, watch.check)
         done = (start + len(numbers)) / len(fields)
-        watch.stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Making the shapes smooth")
+        watch.stage(_FINDING + 0.12 + (0.72 - _FINDING) * done, "Smoothing the shapes")
     watch.stage(0.85, "Closing the eyes")
     _close_eyes(head, sides, near, fields, motion, spreader, watch.check)
     watch.stage(0.92, "Moving eyes, teeth and tongue")
     _move_loose_parts(head, motion, near, spread)
     watch.stage(0.96, "Packing the keys")
-    return _as_keys(character, head, motion, frame, near, warnings, sides, style)
+    return _as_keys(head, motion, frame, near, warnings, sides, style)
 
 
-def _surface_fields(fields: Floats) -> Floats:
-    """Fields [S,468,3] without a gap between the lips, for lips that are one surface."""
+def _surface_fields(fields: Float64[np.ndarray, "S 468 3"]) -> Float64[np.ndarray, "S 468 3"]:
+    """Fields that do not part the lips, for lips that are one surface."""
     lips = contacts()["lips"]
     closed = fields.copy()
     for number, field in enumerate(fields):
@@ -137,7 +133,7 @@ def _surface_fields(fields: Floats) -> Floats:
 
 
 class _Spreader:
-    """Spreads shapes of the landmarks over the points of a head."""
+    """Spreads the landmarks' shapes over the points of a head."""
 
     def __init__(
         self,
@@ -145,7 +141,7 @@ class _Spreader:
         spread: Spread,
         laid: Places,
         surface: LandmarkSurface,
-        near: Floats,
+        near: Float64[np.ndarray, "468 3"],
     ) -> None:
         self._spread, self._laid, self._surface = spread, laid, surface
         self._jaws = loose_parts.jaw_motions(head.graph.points[spread.moving], near, head.scale)
@@ -153,9 +149,13 @@ class _Spreader:
         self._smoother = Smoother(head.graph, spread, held, head.scale)
 
     def spread(
-        self, fields: Floats, numbers: Sequence[int], motion: Singles, stop: Callable[[], None]
+        self,
+        fields: Float64[np.ndarray, "S 468 3"],
+        numbers: Sequence[int],
+        motion: Float32[np.ndarray, "S P 3"],
+        stop: Callable[[], None],
     ) -> None:
-        """Fill in `motion` [S,P,3] for the shapes `numbers` of `fields` [S,468,3]; in place."""
+        """Fill in `motion` for the shapes `numbers` of `fields`, in place."""
         count = len(self._spread.moving)
         wanted = np.empty((count, len(numbers), 3), np.float32)
         for column, number in enumerate(numbers):
@@ -172,13 +172,13 @@ class _Spreader:
 def _close_eyes(
     head: FramedHead,
     sides: Sides,
-    near: Floats,
-    fields: Floats,
-    motion: Singles,
+    near: Float64[np.ndarray, "468 3"],
+    fields: Float64[np.ndarray, "S 468 3"],
+    motion: Float32[np.ndarray, "S P 3"],
     spreader: _Spreader,
     stop: Callable[[], None],
 ) -> None:
-    """Blinks close on this mesh; changes `fields` [S,468,3] and `motion` [S,P,3] in place."""
+    """Make blinks close on this mesh; changes `fields` and `motion` in place."""
     triangles = head.graph.triangles[head.face[head.graph.triangles].all(axis=1)]
     for side in ("left", "right"):
         number = INDEX["eyeBlink" + side.capitalize()]
@@ -193,8 +193,13 @@ def _close_eyes(
             spreader.spread(fields, [number], motion, stop)
 
 
-def _move_loose_parts(head: FramedHead, motion: Singles, near: Floats, spread: Spread) -> None:
-    """Fill in the motions [S,P,3] of all that is not skin; in place."""
+def _move_loose_parts(
+    head: FramedHead,
+    motion: Float32[np.ndarray, "S P 3"],
+    near: Float64[np.ndarray, "468 3"],
+    spread: Spread,
+) -> None:
+    """Fill in the motions of everything that is not skin, in place."""
     points = head.graph.points
     skin = spread.moving
     for eye in loose_parts.find_eyes(points, head.role, near):
@@ -237,16 +242,15 @@ def _move_loose_parts(head: FramedHead, motion: Singles, near: Floats, spread: S
 
 
 def _as_keys(
-    character: Character,
     head: FramedHead,
-    motion: Singles,
+    motion: Float32[np.ndarray, "S P 3"],
     frame: Similarity,
-    near: Floats,
+    near: Float64[np.ndarray, "468 3"],
     warnings: list[str],
     sides: Sides,
     style: str,
 ) -> FaceKeys:
-    """Back into the character's space, only the vertices that move."""
+    """The keys in the character's space, for the vertices that move."""
     motion[np.abs(motion) < NO_MOTION * head.scale] = 0.0
     moves = np.any(motion, axis=(0, 2))[head.graph.point_of]
     rows = np.flatnonzero(moves)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh as a graph: which vertices are one point, what is connected, how far it is along edges.
+"""A mesh as a graph: welded points, their edges and components, distances along edges.
 
-Works on any heap of triangles: holes, T-junctions, edges with three sides, triangles without area
-and vertices without triangles only mean other edges or none.
+Works on any triangle soup: holes, T-junctions, non-manifold edges, degenerate triangles and
+isolated vertices only change which edges exist.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Vertices nearer than this are one point, metres on a face of human size: far below what a
 # modeller can see, far above what writing a file in single precision does to a whole body.
@@ -25,27 +22,34 @@ SAME_POINT = 2e-6
 
 @dataclass(frozen=True, eq=False)
 class MeshGraph:
-    """points [P,3] and triangles [F,3] after welding; `point_of` [V] the point of each vertex;
-    edges [E,2]; `lengths` a symmetric sparse matrix [P,P] of the edges' lengths; component [P].
+    """A welded mesh.
+
+    point_of   the point of each original vertex
+    lengths    symmetric sparse matrix [P,P] of edge lengths
+    component  the number of each point's connected component
     """
 
-    points: Floats
-    triangles: Ints
-    point_of: Ints
-    edges: Ints
+    points: Float64[np.ndarray, "P 3"]
+    triangles: Int64[np.ndarray, "F 3"]
+    point_of: Int64[np.ndarray, " V"]
+    edges: Int64[np.ndarray, "E 2"]
     lengths: csr_matrix
-    component: Ints
+    component: Int64[np.ndarray, " P"]
 
     @property
     def count(self) -> int:
         return len(self.points)
 
 
-def mesh_graph(vertices: Floats, triangles: Ints, group: Ints) -> MeshGraph:
-    """Weld vertices [V,3] that are one point and of one group [V].
+def mesh_graph(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int64[np.ndarray, "F 3"],
+    group: Int64[np.ndarray, " V"],
+) -> MeshGraph:
+    """Weld vertices that share a position and a group.
 
-    Files often hold a vertex twice where texture coordinates differ. Lips that touch hold two
-    vertices in one place as well; so near the line of the lips the caller names groups.
+    Files often duplicate a vertex where texture coordinates differ. Lips that touch also have two
+    vertices at one position, so near the lip line the caller tells them apart by groups.
     """
     point_of = _welded(vertices, group)
     count = int(point_of.max()) + 1 if len(point_of) else 0
@@ -62,7 +66,7 @@ def mesh_graph(vertices: Floats, triangles: Ints, group: Ints) -> MeshGraph:
     key = np.unique(sides[:, 0] * max(count, 1) + sides[:, 1])
     edges = np.stack([key // max(count, 1), key % max(count, 1)], axis=1)
     size = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
-    # A length of zero would mean no edge to the graph functions.
+    # The graph functions take a length of zero for a missing edge.
     size = np.maximum(size, 1e-7)
     both = (np.concatenate([edges[:, 0], edges[:, 1]]), np.concatenate([edges[:, 1], edges[:, 0]]))
     lengths = csr_matrix(coo_matrix((np.tile(size, 2), both), shape=(count, count)))
@@ -70,12 +74,14 @@ def mesh_graph(vertices: Floats, triangles: Ints, group: Ints) -> MeshGraph:
     return MeshGraph(points, corners, point_of, edges, lengths, component.astype(np.int64))
 
 
-def _welded(vertices: Floats, group: Ints) -> Ints:
-    """The point of each vertex [V], numbered in the order of the first vertex."""
+def _welded(
+    vertices: Float64[np.ndarray, "V 3"], group: Int64[np.ndarray, " V"]
+) -> Int64[np.ndarray, " V"]:
+    """The point of each vertex, numbered in the order of its first vertex."""
     count = len(vertices)
     if not count:
         return np.zeros(0, np.int64)
-    # A group is a place of its own in a fourth dimension.
+    # Groups are kept apart in a fourth dimension.
     pairs = cKDTree(np.column_stack([vertices, group])).query_pairs(
         SAME_POINT, output_type="ndarray"
     )
@@ -86,8 +92,8 @@ def _welded(vertices: Floats, group: Ints) -> Ints:
     return np.asarray(order[point_of.reshape(-1)], np.int64)
 
 
-def point_normals(graph: MeshGraph) -> Floats:
-    """Area-weighted unit normals [P,3]; zero where there is no area."""
+def point_normals(graph: MeshGraph) -> Float64[np.ndarray, "P 3"]:
+    """Area-weighted unit normals; zero where there is no area."""
     a, b, c = (graph.points[graph.triangles[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     total = np.zeros_like(graph.points)
@@ -100,9 +106,12 @@ def point_normals(graph: MeshGraph) -> Floats:
     return np.asarray(np.where(size > 1e-15, total / np.maximum(size, 1e-15), 0.0))
 
 
-def distances_from(graph: MeshGraph, sources: Ints, limit: float = np.inf) -> tuple[Floats, Ints]:
-    """Along the edges to the nearest of `sources`: [P] distance (inf beyond `limit`), and which
-    source it is, [P] (-1 where none).
+def distances_from(
+    graph: MeshGraph, sources: Int64[np.ndarray, " N"], limit: float = np.inf
+) -> tuple[Float64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
+    """The distance along edges to the nearest of `sources`, and which source that is.
+
+    Beyond `limit` the distance is infinite and the source -1.
     """
     if not len(sources):
         return np.full(graph.count, np.inf), np.full(graph.count, -1, np.int64)

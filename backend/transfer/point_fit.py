@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All landmarks from the few points that a user sets by hand."""
+"""All landmarks from the few points that the user sets by hand."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float64, Int32
 from numpy.typing import NDArray
 
 from backend.face.identity import closed_template, identity_modes
@@ -11,20 +12,20 @@ from backend.face.pose import fit_similarity
 from backend.face.template import face_size
 from shared.errors import ErrorKind, VividKeysError
 
-Floats = NDArray[np.float64]
-
-# How reluctantly identity modes are used, against one square of a point's error in metres.
+# Ridge weight of the identity modes' coefficients against squared point errors in metres.
 _RIDGE = 2e-6
-# How far a point's own correction reaches along the face, a share of the eye distance.
+# How far a point's remaining correction reaches along the face, a share of the eye distance.
 _REACH = 0.55
 
 
-def fit_points(ids: NDArray[np.int32], places: NDArray[np.floating]) -> Floats:
-    """Landmarks [468,3] in the points' space from at least four of them.
+def fit_points(
+    ids: Int32[np.ndarray, " N"], places: Float[np.ndarray, "N 3"]
+) -> Float64[np.ndarray, "468 3"]:
+    """All landmarks, in the space of at least four given ones.
 
-    The template and its identity modes are moved, turned and scaled onto the points; what is
-    left is carried to the neighbourhood. Raises VividKeysError(no_face) where the points lie on
-    one line.
+    The template and its identity modes are moved, rotated and scaled onto the points; what remains
+    is spread over their neighbourhood. Raises VividKeysError(no_face) if the points lie on one
+    line or are too few.
     """
     ids, first = np.unique(ids, return_index=True)
     target = np.asarray(places, np.float64)[first]
@@ -33,7 +34,7 @@ def fit_points(ids: NDArray[np.int32], places: NDArray[np.floating]) -> Floats:
     if len(ids) < 4 or size[1] < 0.05 * size[0]:
         raise VividKeysError(
             ErrorKind.NO_FACE,
-            "The face points are too few, or lie on one line.",
+            "There are too few face points, or they lie on one line.",
             "Set at least four points: both eyes, the mouth and the chin.",
         )
     modes = identity_modes()
@@ -52,10 +53,14 @@ def fit_points(ids: NDArray[np.int32], places: NDArray[np.floating]) -> Floats:
     return follow_points(back, ids, target)
 
 
-def follow_points(places: Floats, ids: NDArray[np.int32], targets: NDArray[np.floating]) -> Floats:
-    """Landmarks [468,3] moved so that those with `ids` come to their targets, neighbours along.
+def follow_points(
+    places: Float64[np.ndarray, "468 3"],
+    ids: Int32[np.ndarray, " N"],
+    targets: Float[np.ndarray, "N 3"],
+) -> Float64[np.ndarray, "468 3"]:
+    """Landmarks moved so that those with `ids` reach their targets and their neighbours follow.
 
-    A smooth warp: Gaussian kernels about the points, narrow enough that the rest stays.
+    A smooth warp with Gaussian kernels around the points, narrow enough that the rest stays.
     """
     if not len(ids):
         return places
@@ -63,7 +68,9 @@ def follow_points(places: Floats, ids: NDArray[np.int32], targets: NDArray[np.fl
     shape = closed_template()
     reach = _REACH * face_size(shape)
 
-    def kernel(one: Floats, other: Floats) -> Floats:
+    def kernel(
+        one: Float64[np.ndarray, "N 3"], other: Float64[np.ndarray, "M 3"]
+    ) -> Float64[np.ndarray, "N M"]:
         gap = np.linalg.norm(one[:, None] - other[None], axis=2)
         return np.asarray(np.exp(-((gap / reach) ** 2)))
 

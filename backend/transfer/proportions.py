@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.face.identity import aligned_landmarks, identity_coefficients, landmarks_of
 from backend.face.template import face_size, load_template
@@ -20,10 +20,8 @@ from shared.landmarks import (
 
 from .find_landmarks import FaceLandmarks
 
-Floats = NDArray[np.float64]
-
-# The most that human faces show: opening and width of an eye over the distance of the outer
-# corners, length of the identity coefficients (standard deviations), what they leave (metres).
+# The largest values on human faces: opening and width of an eye relative to the distance between
+# the outer corners, norm of the identity coefficients (standard deviations), residual (metres).
 _EYE_OPENING, _EYE_WIDTH, _UNUSUAL, _LEFT_OVER = 0.148, 0.362, 8.5, 0.0048
 
 _LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
@@ -31,7 +29,7 @@ _CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 
 
 def strangeness(landmarks: FaceLandmarks) -> float:
-    """How far a face is from human proportions: below 1 within what people show, above 1 not."""
+    """How far a face is from human proportions: up to 1 is within the human range."""
     points = aligned_landmarks(landmarks.places.astype(np.float64))
     coefficients = identity_coefficients(points)
     weights = load_template().rigidity[:LANDMARK_COUNT] * (0.2 + landmarks.confidence)
@@ -53,5 +51,5 @@ def is_stylised(landmarks: FaceLandmarks) -> bool:
     return strangeness(landmarks) > 1.0
 
 
-def _distance(points: Floats, one: int, other: int) -> float:
+def _distance(points: Float64[np.ndarray, "468 3"], one: int, other: int) -> float:
     return float(np.linalg.norm(points[one] - points[other]))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Landmarks that were seen badly are put where the template and their neighbours say."""
+"""Moves badly seen landmarks to where the template and their neighbours place them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from backend.face.identity import closed_template
@@ -13,32 +14,30 @@ from backend.face.pose import Similarity
 from backend.face.surface import laplacian
 from backend.face.template import face_size, load_template
 
-Floats = NDArray[np.float64]
-
-# How stiff the template is against a well seen landmark, and how far (share of the eye distance)
-# one may be off its neighbours before it is doubted.
+# How stiff the template is relative to a well seen landmark, and how far (share of the eye
+# distance) a landmark may deviate from its neighbours before it loses weight.
 _STIFF, _DOUBT = 0.25, 0.025
 
 
 @lru_cache(maxsize=1)
-def _bending() -> Floats:
+def _bending() -> Float64[np.ndarray, "468 468"]:
     template = load_template()
     smooth = laplacian(template.vertices, template.triangles)
     return np.asarray(smooth.T @ smooth)
 
 
 def settled(
-    places: Floats,
-    weights: Floats,
+    places: Float64[np.ndarray, "468 3"],
+    weights: Float64[np.ndarray, " 468"],
     to_frontal: Similarity,
     stiff: float = _STIFF,
     doubt: float = _DOUBT,
-) -> tuple[Floats, Floats]:
-    """Places [468,3] in the character's space made smooth, and how far [468] each one was off
-    its neighbours (share of the eye distance).
+) -> tuple[Float64[np.ndarray, "468 3"], Float64[np.ndarray, " 468"]]:
+    """Smoothed landmarks in the character's space, and how far each one was from its neighbours.
 
-    The template is bent so that it passes the landmarks, those with large `weights` [468] (0..1)
-    closely; landmarks that disagree with all their neighbours lose their weight.
+    The distances are shares of the eye distance. The template is bent towards the landmarks, most
+    closely to those with large `weights` (0..1); landmarks that disagree with all their neighbours
+    lose their weight.
     """
     template = closed_template()
     wanted = to_frontal.apply(places) - template

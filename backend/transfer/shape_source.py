@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64
 from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.linalg import splu
 
@@ -25,24 +25,24 @@ from backend.face.template import face_size, load_template
 from shared.arkit import ARKIT_NAMES
 from shared.landmarks import LANDMARK_COUNT
 
-Floats = NDArray[np.float64]
-
-# How strongly a landmark is drawn to the source's own, scaled motion, against a triangle's turn:
-# triangles alone do not say where the face as a whole goes.
+# How strongly a landmark is drawn to the source's own, scaled motion, relative to the triangles'
+# deformation gradients, which alone leave the translation of the whole face open.
 PLACE_WEIGHT = 0.15
-# A shape whose largest motion is a smaller share of the face's size is missing in the source.
+# A shape whose largest motion is a smaller share of the face's size counts as missing.
 MISSING_BELOW = 0.002
 
 
 @dataclass(frozen=True, eq=False)
 class ShapeSource:
-    """A head's landmarks at rest [468,3] and their motions [52,468,3] in the order of
-    `ARKIT_NAMES`, in any one space; `name` is for sentences, `rules` as in `with_contacts`.
+    """A head's landmarks at rest and their motions in the order of `ARKIT_NAMES`.
+
+    Both are in the same space, whatever it is. `name` is shown to the user; `rules` is as in
+    `with_contacts`.
     """
 
     name: str
-    landmarks: Floats
-    shapes: Floats
+    landmarks: Float64[np.ndarray, "468 3"]
+    shapes: Float64[np.ndarray, "52 468 3"]
     rules: dict[str, str] | None = None
 
     @property
@@ -62,8 +62,10 @@ def own_source() -> ShapeSource:
     return ShapeSource("VividKeys", face, landmark_basis(face), rules)
 
 
-def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
-    """The source's shapes on another neutral face [468,3] in metres, frontal: [52,468,3].
+def carried_shapes(
+    source: ShapeSource, face: Float64[np.ndarray, "468 3"]
+) -> Float64[np.ndarray, "52 468 3"]:
+    """The source's shapes on another neutral face, frontal and in metres.
 
     Lips do not cross, blinks close and mouthClose seals on that face.
     """
@@ -82,15 +84,18 @@ def carried_shapes(source: ShapeSource, face: Floats) -> Floats:
 
 
 def _transferred(
-    rest: Floats, shapes: Floats, face: Floats, triangles: NDArray[np.int64]
-) -> Floats:
-    """Motions [S,N,3] of a face whose triangles turn and stretch as the source's do."""
+    rest: Float64[np.ndarray, "N 3"],
+    shapes: Float64[np.ndarray, "S N 3"],
+    face: Float64[np.ndarray, "N 3"],
+    triangles: Int64[np.ndarray, "F 3"],
+) -> Float64[np.ndarray, "S N 3"]:
+    """Motions of a face whose triangles rotate and stretch as the source's do."""
     gradient = _gradient_operator(face, triangles)
     count, tips = len(face), len(face) + len(triangles)
     place = csr_matrix(
         (np.full(count, PLACE_WEIGHT), (np.arange(count), np.arange(count))), shape=(count, tips)
     )
-    # Both terms in metres: a triangle's gradient counts with its size.
+    # Both terms in metres: a triangle's gradient is weighted with its size.
     size = np.sqrt(np.linalg.norm(_normals(face, triangles), axis=1))
     weight = csr_matrix((np.repeat(size, 3), (np.arange(3 * len(size)), np.arange(3 * len(size)))))
     system = vstack([weight @ gradient, place]).tocsr()
@@ -102,25 +107,31 @@ def _transferred(
         wanted = turned.transpose(0, 2, 1).reshape(-1, 3) * np.repeat(size, 3)[:, None]
         goal = np.concatenate([wanted, PLACE_WEIGHT * (face + shape)])
         motions[number] = solver.solve(system.T @ goal)[:count] - face
-    # What the source keeps still to the last bit stays still.
+    # Landmarks that do not move in the source do not move here.
     motions[np.linalg.norm(shapes, axis=2) < 1e-9] = 0.0
     return motions
 
 
-def _normals(points: Floats, triangles: NDArray[np.int64]) -> Floats:
+def _normals(
+    points: Float64[np.ndarray, "N 3"], triangles: Int64[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "F 3"]:
     a, b, c = (points[triangles[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
 
 
-def _frames(points: Floats, triangles: NDArray[np.int64]) -> Floats:
-    """Two edges and the scaled normal of each triangle as columns, [F,3,3]."""
+def _frames(
+    points: Float64[np.ndarray, "N 3"], triangles: Int64[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "F 3 3"]:
+    """Two edges and the scaled normal of each triangle as columns."""
     a, b, c = (points[triangles[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     normal = normal / np.sqrt(np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
     return np.stack([b - a, c - a, normal], axis=2)
 
 
-def _frames_inverse(points: Floats, triangles: NDArray[np.int64]) -> Floats:
+def _frames_inverse(
+    points: Float64[np.ndarray, "N 3"], triangles: Int64[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "F 3 3"]:
     frames = _frames(points, triangles)
     flat = np.abs(np.linalg.det(frames)) < 1e-15
     frames[flat] = np.eye(3)
@@ -128,8 +139,10 @@ def _frames_inverse(points: Floats, triangles: NDArray[np.int64]) -> Floats:
     return np.asarray(inverse)
 
 
-def _gradient_operator(face: Floats, triangles: NDArray[np.int64]) -> csr_matrix:
-    """Rows [3F] of transposed deformation gradients from vertices and normal tips [N+F]."""
+def _gradient_operator(
+    face: Float64[np.ndarray, "N 3"], triangles: Int64[np.ndarray, "F 3"]
+) -> csr_matrix:
+    """Transposed deformation gradients [3F] from vertices and normal tips [N+F]."""
     inverse = _frames_inverse(face, triangles)
     number = np.arange(len(triangles))
     tip = len(face) + number

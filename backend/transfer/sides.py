@@ -1,39 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which side of the mouth and of each eye every point of the skin is on.
 
-Closed lips touch, and landmarks are a millimetre or two off, so neither space nor landmarks can
-tell. The mesh can: from skin that is surely above and skin that is surely below, sides spread
-along the edges, and where lips are parted in the mesh, they meet only deep in the mouth.
+Closed lips touch, and landmarks are a millimetre or two off, so neither distance nor landmarks can
+tell. The mesh can: sides spread along the edges from skin that is certainly above and skin that is
+certainly below, and if the lips are parted in the mesh, they meet only deep in the mouth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int64
 
 from backend.rasterize import rasterize
 
 from .landmark_surface import OPENINGS, LandmarkSurface
 from .mesh_graph import MeshGraph, distances_from
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-# Metres on the template. Skin nearer to the line than the first number is unsure, skin farther
-# away than the second no seed; sides spread at most as far as the third.
+# Metres on the template. Skin nearer to the line than the first number is ambiguous, skin farther
+# away than the second is not a seed; sides spread at most as far as the third.
 _BANDS = {
     "mouth": (0.0042, 0.020, 0.075),
     "left_eye": (0.0032, 0.014, 0.030),
     "right_eye": (0.0032, 0.014, 0.030),
 }
-# Skin farther from the landmarks' surface than this is not the face's front.
+# Skin farther from the landmark surface than this is not the front of the face.
 _NEAR_SURFACE = 0.008
-# Skin farther behind what is seen from the front is hidden; the picture's pixels.
+# Skin farther behind the visible surface is hidden; the pixel size of that picture.
 _BEHIND, _PIXEL = 0.0015, 0.0004
-# Between the lips the way from skin above to skin below is this much longer than the straight
-# way across, or the mouth does not open.
+# In a mouth that opens, the path from skin above to skin below is this much longer than the
+# straight line.
 _LONGER_WAY = 0.0035
 
 
@@ -41,48 +39,52 @@ _LONGER_WAY = 0.0035
 class Sides:
     """Three rows, one for each of `OPENINGS`.
 
-    side   [3,P] +1 above, -1 below, 0 neither
-    share  [3,P] 0 above to 1 below, by the ways to both
-    above, below  [3,P] metres along the edges from skin that is surely there, inf where far
-    opens  whether the mouth is open in the mesh
+    side          +1 above, -1 below, 0 neither
+    share         0 above to 1 below, by the distances to both
+    above, below  metres along the edges from skin that is certainly on that side, inf if far
+    opens         whether the lips are parted in the mesh
     """
 
-    side: Ints
-    share: Floats
-    above: Floats
-    below: Floats
+    side: Int64[np.ndarray, "3 P"]
+    share: Float64[np.ndarray, "3 P"]
+    above: Float64[np.ndarray, "3 P"]
+    below: Float64[np.ndarray, "3 P"]
     opens: bool
 
 
-def line_distance(points: Floats, line: Floats) -> Floats:
-    """Distance [N] of points [N,3] from a polyline [K,3]."""
+def line_distance(
+    points: Float64[np.ndarray, "N 3"], line: Float64[np.ndarray, "K 3"]
+) -> Float64[np.ndarray, " N"]:
+    """Distances of points from a polyline."""
     best = np.full(len(points), np.inf)
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         along = end - start
         t = np.clip((points - start) @ along / max(float(along @ along), 1e-18), 0.0, 1.0)
         best = np.minimum(best, np.linalg.norm(points - start - t[:, None] * along, axis=1))
     return best
 
 
-def near_lips(points: Floats, landmarks: Floats, scale: float) -> NDArray[np.bool_]:
-    """Points [N] so near the line of the lips that two in one place may be two lips."""
+def near_lips(
+    points: Float64[np.ndarray, "N 3"], landmarks: Float64[np.ndarray, "468 3"], scale: float
+) -> Bool[np.ndarray, " N"]:
+    """Which points are so near an opening that two at one position may be on both sides of it."""
     near = np.zeros(len(points), np.bool_)
     for upper, lower in OPENINGS.values():
         for row in (upper, lower):
-            # Only between the corners; beyond them skin is in one piece.
+            # Only between the corners; beyond them the skin is continuous.
             near |= line_distance(points, landmarks[list(row[1:-1])]) < 0.006 * scale
     return near
 
 
 def find_sides(
     graph: MeshGraph,
-    normals: Floats,
-    face: NDArray[np.bool_],
+    normals: Float64[np.ndarray, "P 3"],
+    face: Bool[np.ndarray, " P"],
     surface: LandmarkSurface,
-    landmarks: Floats,
+    landmarks: Float64[np.ndarray, "468 3"],
     scale: float,
 ) -> Sides:
-    """Sides of the points marked `face` [P]; `landmarks` [468,3] in metres, like the graph."""
+    """Sides of the points marked `face`; `landmarks` are in metres, like the graph."""
     side = np.zeros((len(OPENINGS), graph.count), np.int64)
     share = np.full((len(OPENINGS), graph.count), 0.5)
     ways = np.full((2, len(OPENINGS), graph.count), np.inf)
@@ -131,9 +133,9 @@ def find_sides(
 
 
 def seen_from_front(
-    graph: MeshGraph, face: NDArray[np.bool_], points: Ints, scale: float
-) -> NDArray[np.bool_]:
-    """Which of `points` [N] have none of the skin of the points `face` [P] before them."""
+    graph: MeshGraph, face: Bool[np.ndarray, " P"], points: Int64[np.ndarray, " N"], scale: float
+) -> Bool[np.ndarray, " N"]:
+    """Which of `points` are not hidden, seen from the front, by skin of the points `face`."""
     if not len(points):
         return np.zeros(0, np.bool_)
     pixel = _PIXEL * scale
@@ -162,11 +164,16 @@ def seen_from_front(
 
 
 def _mouth_opens(
-    graph: MeshGraph, side: Ints, way: Floats, landmarks: Floats, sure: float, scale: float
+    graph: MeshGraph,
+    side: Int64[np.ndarray, " P"],
+    way: Float64[np.ndarray, " P"],
+    landmarks: Float64[np.ndarray, "468 3"],
+    sure: float,
+    scale: float,
 ) -> bool:
-    """Whether upper and lower lip are parted in the mesh along most of the line.
+    """Whether upper and lower lip are parted in the mesh along most of their line.
 
-    `way` [P] from skin above to skin below over each point.
+    `way` is the length of the path from skin above to skin below through each point.
     """
     upper = landmarks[list(OPENINGS["mouth"][0])]
     first, second = graph.edges.T
@@ -177,7 +184,7 @@ def _mouth_opens(
     half = abs(upper[-1, 0] - upper[0, 0]) / 2
     across = (middle[:, 0] - upper[:, 0].mean()) / max(half, 1e-9)
     length = np.linalg.norm(np.diff(graph.points[crossing], axis=1)[:, 0], axis=1)
-    # Seeds begin at the unsure band's rim, or up to one edge beyond it.
+    # Seeds begin at the rim of the ambiguous band, or up to one edge beyond it.
     short = way[crossing].min(axis=1) < 2 * sure + _LONGER_WAY * scale + 1.5 * length
     near = np.abs(middle[:, 1] - np.interp(middle[:, 0], upper[:, 0], upper[:, 1])) < 0.004 * scale
     welded = across[short & near]

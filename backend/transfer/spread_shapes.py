@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the landmarks' motions to those of every point of the face.
 
-Skin on the landmarks' surface takes its motion from there. All else follows the nearest such
-skin along the mesh: the inside of lips and mouth fades from its lip to the skull or the jaw, the
-pocket behind the lids to the skull, the skin around the face to nothing.
+Skin on the landmark surface takes its motion from there. Everything else follows the nearest such
+skin along the mesh: the inside of lips and mouth blends from its lip to the skull or the jaw, the
+pocket behind the lids to the skull, and the skin around the face to no motion.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.sparse import csr_matrix, diags
 
 from backend.face.surface import fade
@@ -22,28 +22,25 @@ from .landmark_surface import OPENINGS, LandmarkSurface, Places, on_border
 from .mesh_graph import MeshGraph, distances_from
 from .sides import Sides, seen_from_front
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-# Metres on the template. A point lies on the surface when it is no farther from it than this
-# along its normal and beside it.
+# Metres on the template, and a cosine. A point lies on the surface if it is no farther from it than
+# this along its normal and tangentially, and faces the same way.
 _ALONG_NORMAL, _BESIDE, _SAME_WAY = 0.008, 0.0018, 0.25
-# Skin next to an opening, or to the outline, from which hidden skin starts.
+# Hidden skin starts from skin this near to an opening, or to the outline.
 _AT_OPENING, _AT_RIM = 0.006, 0.012
-# Skin this near an opening is only the face's front where it is seen from there.
+# Skin this near an opening belongs to the front of the face only if it is visible from there.
 _NEAR_OPENING = 0.025
-# How far hidden skin goes with its lip or lid at distances along the mesh; in the mouth, for
-# the jaw's shapes, by the distance from the skin outside.
+# The share of its lip's or lid's motion that hidden skin takes at distances along the mesh; in the
+# mouth, for the jaw's shapes, by the distance from the skin outside.
 _MOUTH_DEPTH, _MOUTH_SHARE = (0.0, 0.003, 0.010, 0.020, 0.036), (1.0, 1.0, 0.45, 0.15, 0.0)
 _WALL_DEPTH = (0.0, 0.007, 0.018, 0.032, 0.055)
 _LID_DEPTH, _LID_SHARE = (0.0, 0.004, 0.010, 0.022), (1.0, 1.0, 0.6, 0.0)
 _JAW_IN_MOUTH = 0.9
-# Around the face motion ends within this distance, and below the chin between these heights.
+# Around the face motion fades over this distance, and below the chin between these heights.
 _AROUND, _NECK_STARTS, _NECK_ENDS = 0.070, 0.012, 0.055
-# What smoothing may not change at the edges of lips and lids, and what it may elsewhere.
+# A band at the edges of lips and lids, and how closely smoothing keeps to the wanted motion: at
+# the edges, at hidden skin next to them, and at other hidden skin.
 _EDGE, _AT_EDGE, _HIDDEN_AT_EDGE, _HIDDEN = 0.0025, 20.0, 4.0, 0.3
-# The length within which motions are made smooth, metres on the template.
+# The length over which motions are smoothed, metres on the template.
 _SMOOTH = 0.0016
 _STEPS = 40
 
@@ -52,33 +49,35 @@ _STEPS = 40
 class Spread:
     """Which skin each point of the face follows.
 
-    moving   [M] points that may move, rising; `source` [M] the point on the surface it follows
-    share    [M] how much of the source's motion it takes; jaw [M] of the jaw's own motion
-    wall_source, wall_share  [M] the same for shapes of the jaw: walls inside the mouth go with
-             the skin outside
-    trust    [M] 1 on the surface, less elsewhere
+    moving       points that may move, in rising order
+    source       the point on the surface that each one follows
+    share        how much of the source's motion it takes
+    wall_source, wall_share  the same for shapes that move the jaw: walls inside the mouth follow
+                 the skin outside
+    jaw          how much of the jaw's own motion it takes
+    trust        how closely smoothing keeps to its wanted motion: 1 on the surface
     """
 
-    moving: Ints
-    source: Ints
-    share: Floats
-    wall_source: Ints
-    wall_share: Floats
-    jaw: Floats
-    trust: Floats
+    moving: Int64[np.ndarray, " M"]
+    source: Int64[np.ndarray, " M"]
+    share: Float64[np.ndarray, " M"]
+    wall_source: Int64[np.ndarray, " M"]
+    wall_share: Float64[np.ndarray, " M"]
+    jaw: Float64[np.ndarray, " M"]
+    trust: Float64[np.ndarray, " M"]
 
 
 def plan_spread(
     graph: MeshGraph,
-    normals: Floats,
-    face: NDArray[np.bool_],
+    normals: Float64[np.ndarray, "P 3"],
+    face: Bool[np.ndarray, " P"],
     surface: LandmarkSurface,
     places: Places,
     sides: Sides,
-    landmarks: Floats,
+    landmarks: Float64[np.ndarray, "468 3"],
     scale: float,
 ) -> Spread:
-    """`places` of the points marked `face` [P], in their order."""
+    """Plan which skin each point follows; `places` belong to the points marked `face`, in order."""
     points = np.flatnonzero(face)
     away = graph.points[points] - places.place
     along = (away * places.normal).sum(axis=1)
@@ -88,10 +87,10 @@ def plan_spread(
         (np.abs(along) < _ALONG_NORMAL * scale)
         & (beside < _BESIDE * scale)
         & (facing > _SAME_WAY)
-        # What lies behind an edge is not the skin in front of it.
+        # Skin behind the surface's border is not the skin in front of it.
         & ~(on_border(places) & (along < -_BESIDE * scale))
     )
-    # The mouth's back wall and the pocket of an eye look forward as well, a little behind.
+    # The mouth's back wall and the pocket of an eye also face forward, slightly farther back.
     to_edge = places.of(surface.map.to_edge)
     maybe = np.flatnonzero(on_surface & (to_edge.min(axis=1) < _NEAR_OPENING))
     on_surface[maybe] = seen_from_front(graph, face, points[maybe], scale)
@@ -111,7 +110,7 @@ def plan_spread(
     around = hidden & ~at_opening & (to_rim < _AT_RIM)
     share, jaw = np.ones(len(moving)), np.zeros(len(moving))
     depth = distance / scale
-    # Where the jaw goes, the wall goes with the skin just outside, or it would show through.
+    # When the jaw moves, the wall follows the skin just outside, or it would show through.
     own = number[moving]
     outside = np.linalg.norm(away, axis=1)[own] / scale
     share[mouth] = np.interp(depth[mouth], _MOUTH_DEPTH, _MOUTH_SHARE)
@@ -145,11 +144,15 @@ def plan_spread(
 
 
 def follow(
-    spread: Spread, places: Places, field: Floats, jaw_motion: Floats | None, with_walls: bool
-) -> Floats:
-    """One motion [M,3] from that of the surface's vertices [N,3] and the jaw's own [M,3].
+    spread: Spread,
+    places: Places,
+    field: Float64[np.ndarray, "N 3"],
+    jaw_motion: Float64[np.ndarray, "M 3"] | None,
+    with_walls: bool,
+) -> Float64[np.ndarray, "M 3"]:
+    """One motion from that of the surface's vertices and the jaw's own.
 
-    `with_walls` for shapes in which the jaw goes.
+    `with_walls` is for shapes that move the jaw.
     """
     source = spread.wall_source if with_walls else spread.source
     share = spread.wall_share if with_walls else spread.share
@@ -161,14 +164,16 @@ def follow(
 
 
 class Smoother:
-    """Makes motions smooth along the mesh and leaves points that are held exactly alone.
+    """Smooths motions along the mesh, and leaves held points exactly as they are.
 
-    Minimises the squared distance from the wanted motion and the squared Laplacian, by conjugate
-    gradients with all shapes at once: time and memory grow with the points only.
+    Minimises the squared distance from the wanted motion plus the squared Laplacian by conjugate
+    gradients, all shapes at once: time and memory grow linearly with the points.
     """
 
-    def __init__(self, graph: MeshGraph, spread: Spread, held: NDArray[np.bool_], scale: float):
-        """`held` [M] of the moving points."""
+    def __init__(
+        self, graph: MeshGraph, spread: Spread, held: Bool[np.ndarray, " M"], scale: float
+    ):
+        """`held` marks the moving points that are kept."""
         moving = spread.moving
         lengths = csr_matrix(graph.lengths[moving])
         row = np.repeat(np.arange(len(moving)), np.diff(lengths.indptr))
@@ -191,8 +196,10 @@ class Smoother:
         self._trust = spread.trust[self.free, None].astype(np.float32)
         self._inverse = (1.0 / self._matrix.diagonal())[:, None].astype(np.float32)
 
-    def __call__(self, wanted: Singles, stop: Callable[[], None]) -> Singles:
-        """Smooth motions from `wanted` [M,C]; `stop` is called between steps and may raise."""
+    def __call__(
+        self, wanted: Float32[np.ndarray, "M C"], stop: Callable[[], None]
+    ) -> Float32[np.ndarray, "M C"]:
+        """Smooth motions from `wanted`; `stop` is called between steps and may raise."""
         result = wanted.copy()
         x = wanted[self.free]
         goal = self._trust * x - self._held @ wanted[self._is_held]

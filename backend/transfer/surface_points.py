@@ -1,30 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The points of a triangle mesh nearest to given ones."""
+"""The points of a triangle mesh nearest to given points."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32, Int64
 from scipy.spatial import cKDTree
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-
-# How many triangles, nearest by their middles, are looked at exactly.
+# How many triangles, nearest by their centroids, are examined exactly.
 _CANDIDATES = 24
 
 
 def nearest_on_surface(
-    points: Floats,
-    vertices: Floats,
-    triangles: Triangles,
-    normals: Floats | None = None,
-    vertex_normals: Floats | None = None,
-) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """For points [N,3]: the places [N,3], their triangles [N] and the distances [N].
+    points: Float64[np.ndarray, "N 3"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    normals: Float64[np.ndarray, "N 3"] | None = None,
+    vertex_normals: Float64[np.ndarray, "V 3"] | None = None,
+) -> tuple[Float64[np.ndarray, "N 3"], Int64[np.ndarray, " N"], Float64[np.ndarray, " N"]]:
+    """The nearest surface points, their triangles, and the distances.
 
-    With `normals` [N,3] wanted and `vertex_normals` [V,3] of the mesh, triangles that look the
-    other way count as further off, so that a point does not jump through a thin wall.
+    If wanted `normals` and the mesh's `vertex_normals` are given, triangles that face the other
+    way count as farther off, so that a point does not jump through a thin wall.
     """
     corners = vertices[triangles]
     middle = corners.mean(axis=1)
@@ -44,8 +41,10 @@ def nearest_on_surface(
     return places[rows, best], near[rows, best].astype(np.int64), distance[rows, best]
 
 
-def closest_on_triangles(points: Floats, corners: Floats) -> tuple[Floats, Floats]:
-    """The nearest point of each triangle [...,3,3] to each point [...,3], and its distance."""
+def closest_on_triangles(
+    points: Float64[np.ndarray, "*batch 3"], corners: Float64[np.ndarray, "*batch 3 3"]
+) -> tuple[Float64[np.ndarray, "*batch 3"], Float64[np.ndarray, "*batch"]]:
+    """The nearest point of each triangle to each point, and its distance."""
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
     ab, ac, ap = b - a, c - a, points - a
     d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)

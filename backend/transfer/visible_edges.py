@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the edges of lips and lids really are on a mesh, seen from the front.
+"""Where the edges of lips and lids are on a mesh, seen from the front.
 
-Landmarks are a millimetre or two off; a blink that closes must meet on the mesh's own edges. So
-the rows of landmarks along the lips and the lids are moved onto them and take their
-surroundings with them.
+Landmarks are a millimetre or two off, but a blink has to close on the mesh's own edges. So the
+rows of landmarks along the lips and the lids are moved onto them, and their neighbours follow.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int64
 
 from backend.face.arkit_basis import contacts
 from backend.rasterize import rasterize
@@ -18,23 +17,25 @@ from .landmark_surface import OPENINGS
 from .mesh_graph import MeshGraph
 from .sides import Sides
 
-Floats = NDArray[np.float64]
-
 CONTACT_OF = {"mouth": "lips", "left_eye": "left", "right_eye": "right"}
-# Metres on the template: a pixel, the margin around the opening, the most that a landmark moves.
+# Metres on the template: pixel size, margin around the opening, farthest move of a landmark.
 _PIXEL, _MARGIN, _MOST = 0.00025, 0.007, 0.0045
 # How far a corner of the mouth may move.
 _MOST_CORNER = 0.008
-# Where the skin's way grows by more from one pixel to the next, or its depth, it has ended.
+# The skin ends where its path length or its depth grows by more from one pixel to the next.
 _WAY_STEP, _DEPTH_STEP = 0.0013, 0.003
-# Lips with less between them than this touch.
+# Lips with a smaller gap than this touch.
 _TOUCHING = 0.0007
 
 
 def snapped_landmarks(
-    landmarks: Floats, graph: MeshGraph, face: NDArray[np.bool_], sides: Sides, scale: float
-) -> Floats:
-    """Landmarks [468,3] whose lip and lid rows lie on the visible edges of the points `face`."""
+    landmarks: Float64[np.ndarray, "468 3"],
+    graph: MeshGraph,
+    face: Bool[np.ndarray, " P"],
+    sides: Sides,
+    scale: float,
+) -> Float64[np.ndarray, "468 3"]:
+    """Landmarks whose lip and lid rows lie on the visible edges of the points `face`."""
     moved = landmarks.copy()
     triangles = graph.triangles[face[graph.triangles].all(axis=1)]
     for number, (name, (upper, lower)) in enumerate(OPENINGS.items()):
@@ -63,8 +64,10 @@ def snapped_landmarks(
     return moved
 
 
-def _with_corners(landmarks: Floats, picture: OpeningPicture, scale: float) -> Floats:
-    """The mouth's corners where the mesh has them, the pairs between them along with them."""
+def _with_corners(
+    landmarks: Float64[np.ndarray, "468 3"], picture: OpeningPicture, scale: float
+) -> Float64[np.ndarray, "468 3"]:
+    """Landmarks with the mouth's corners where the mesh has them; the lips between follow."""
     contact = contacts()["lips"]
     upper, lower = landmarks[contact.upper].copy(), landmarks[contact.lower].copy()
     middle = len(upper) // 2
@@ -74,7 +77,7 @@ def _with_corners(landmarks: Floats, picture: OpeningPicture, scale: float) -> F
             continue
         way = corner - upper[end]
         for pair in inner:
-            # Nothing in the middle, all of it at the corner.
+            # None of it in the middle, all of it at the corner.
             part = abs(pair - middle) / middle if end == 0 else (pair - middle) / middle
             upper[pair] += part * way
             lower[pair] += part * way
@@ -83,15 +86,15 @@ def _with_corners(landmarks: Floats, picture: OpeningPicture, scale: float) -> F
 
 
 class OpeningPicture:
-    """One opening from the front: triangle, shares and depth of every pixel."""
+    """One opening from the front: depth, side and path lengths of every pixel."""
 
     def __init__(
         self,
         graph: MeshGraph,
-        triangles: NDArray[np.int64],
+        triangles: Int64[np.ndarray, "F 3"],
         sides: Sides,
         number: int,
-        ring: Floats,
+        ring: Float64[np.ndarray, "N 3"],
         scale: float,
     ) -> None:
         self.scale, self.pixel = scale, _PIXEL * scale
@@ -126,9 +129,12 @@ class OpeningPicture:
             -1: (np.minimum(sides.below[number][corner], far) * shares).sum(axis=-1),
         }
 
-    def corner(self, inner: Floats, outer: Floats) -> Floats | None:
-        """Where the line between the lips ends, sought from `inner` [3] over `outer` and beyond;
-        None where there is no line.
+    def corner(
+        self, inner: Float64[np.ndarray, " 3"], outer: Float64[np.ndarray, " 3"]
+    ) -> Float64[np.ndarray, " 3"] | None:
+        """Where the lip line ends, searched from `inner` through `outer` and beyond.
+
+        None if there is no line.
         """
         step = 1 if outer[0] > inner[0] else -1
         height, width = self.side.shape
@@ -141,7 +147,7 @@ class OpeningPicture:
         while 0 <= column < width and column != beyond and missed < 4:
             low, high = max(row - reach, 0), min(row + reach, height - 1)
             side = self.side[low : high + 1, column]
-            # Upper lip above, then the other one, a gap or what lies behind it.
+            # Upper lip above; below it the other lip, a gap, or what shows through the gap.
             ends = np.flatnonzero((side[:-1] > 0) & (side[1:] <= 0))
             parted = False
             for end in ends:
@@ -163,9 +169,12 @@ class OpeningPicture:
             column += step
         return found
 
-    def edge(self, landmark: Floats, side: int) -> Floats | None:
-        """The last point [3] of the upper (+1) or lower (-1) skin on the way to the other one,
-        straight above or below the landmark; None where there is no such skin.
+    def edge(
+        self, landmark: Float64[np.ndarray, " 3"], side: int
+    ) -> Float64[np.ndarray, " 3"] | None:
+        """The last point of the upper (+1) or lower (-1) skin before the other one.
+
+        Searched straight above or below the landmark; None if there is no such skin.
         """
         height, width = self.side.shape
         column = int((landmark[0] - self.left) / self.pixel)

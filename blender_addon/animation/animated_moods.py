@@ -4,28 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import bpy
 import numpy as np
 
 from .. import versions
 from ..contracts import dials, take
 
-# Samples are noted in the Action, so they are rounded to what nobody can see.
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+# Samples are stored in the Action, so they are rounded to a precision that nobody can see.
 _DIGITS = 4
 
 
-def moving_moods(scene: Any) -> tuple[str, ...]:
+def moving_moods(scene: bpy.types.Scene) -> tuple[str, ...]:
     """Names of the moods that F-curves of the scene animate."""
     return tuple(name for name in dials.MOODS if _curve(scene, name) is not None)
 
 
 def sampled(
-    scene: Any, names: Iterable[str], start_frame: int, seconds: float, fps: float
+    scene: bpy.types.Scene, names: Iterable[str], start_frame: int, seconds: float, fps: float
 ) -> dict[str, list[float]]:
     """Values of the moods `names` at every scene frame of a performance, 0..1.
 
-    A mood that is not animated any more is left out: its dial counts.
+    A mood that is no longer animated is left out; its dial applies.
     """
     frames = range(start_frame, start_frame + int(np.ceil(seconds * fps)) + 2)
     found = {}
@@ -37,8 +41,10 @@ def sampled(
     return found
 
 
-def at_frames(noted: Any, fps: float, performance: take.Take) -> dict[str, np.ndarray]:
-    """The samples that an Action notes, at the frames of the performance."""
+def at_frames(
+    noted: Any, fps: float, performance: take.Take
+) -> dict[str, Float32[np.ndarray, " T"]]:
+    """The samples stored in an Action, resampled to the frames of the performance."""
     curves = {}
     for name, values in noted.items() if isinstance(noted, Mapping) else ():
         numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
@@ -49,6 +55,6 @@ def at_frames(noted: Any, fps: float, performance: take.Take) -> dict[str, np.nd
     return curves
 
 
-def _curve(scene: Any, name: str) -> Any | None:
+def _curve(scene: bpy.types.Scene, name: str) -> bpy.types.FCurve | None:
     bag = versions.channelbag_of(scene)
     return None if bag is None else bag.fcurves.find(f"vividkeys.{name}")

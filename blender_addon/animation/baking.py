@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Take onto the targets: mapping, keys, head motion and sound, in one go, with a report."""
+"""Bake a Take onto the targets: mapping, keys, head motion and sound, with a report."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from .. import mapping, versions
 from ..contracts import errors, style, take
 from ..mapping.presets import viseme_names
 from ..video import sequencer
 from . import animated_moods, head_pose, keying, lip_detail, set_aside, targets
+
+# A mesh, its shape keys, and what each of them follows.
+Binding = tuple[bpy.types.Object, bpy.types.Key, mapping.Mapping]
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class HeadGoal:
 
 @dataclass(frozen=True)
 class BakePlan:
-    """Everything that is decided when a job is sent, so that later edits of the panel do not
-    change a result that is under way.
+    """Everything that is decided when a job is sent.
 
-    `heard` limits the keys to the frames [first, end) of a trimmed strip. `moving_moods` are those
-    that the scene's own curves give while the performance is keyed, in place of their dials.
+    So later edits in the panel do not change a result that is on its way. `heard` limits the keys
+    to the frames [first, end) of a trimmed strip. `moving_moods` are those that the scene's own
+    curves set while the performance is keyed, in place of their dials.
     """
 
     name: str
@@ -42,7 +47,7 @@ class BakePlan:
     sound_file: Path | None = None
     extend_scene: bool = True
     mapping_file: Path | None = None
-    style: style.StyleDials = style.StyleDials()
+    style: style.StyleDials = field(default_factory=style.StyleDials)
     moving_moods: tuple[str, ...] = ()
     lip_detail: bool = True
 
@@ -70,17 +75,20 @@ class BakeReport:
 
 
 def bake_take(
-    context: Any, performance: take.Take, plan: BakePlan, description: Mapping[str, Any]
+    context: bpy.types.Context,
+    performance: take.Take,
+    plan: BakePlan,
+    description: Mapping[str, Any],
 ) -> BakeReport:
     """Key the plan's meshes and head motion, lay the sound, and say what was done.
 
-    The plan's style is applied to the performance on its way; `description` is noted in the
-    Action. Everything that can fail is checked before the first
-    change, so that a failure leaves the file as it was. Raises VividKeysError(bad_target) when a
-    target is gone, has no fitting keys, or is linked.
+    The plan's style is applied to the performance first; `description` is stored in the Action.
+    Everything that can fail is checked before the first change, so that a failure leaves the file
+    as it was. Raises VividKeysError(bad_target) when a target is gone, has no matching keys, or is
+    linked.
     """
-    scene = targets.find(plan.scene)
-    meshes = [targets.find(reference) for reference in plan.meshes]
+    scene: bpy.types.Scene = targets.find(plan.scene)
+    meshes: list[bpy.types.Object] = [targets.find(reference) for reference in plan.meshes]
     bindings = _bindings(meshes, plan.mapping_file)
     pose_owner = _pose_owner(plan.head)
     fps = scene.render.fps / scene.render.fps_base
@@ -95,9 +103,9 @@ def bake_take(
 
     match = mapping.match_report([(_key_names(keys), binding) for _, keys, binding in bindings])
     warnings = [*_warnings(bindings, match), *_about_lip_detail(bindings, performance, plan)]
-    # A mesh that nothing moves keeps the Action it has.
+    # A mesh that nothing moves keeps its Action.
     moving = [bound for bound in bindings if _moved_keys(bound)]
-    rekeyed = [keys for _, keys, _ in moving]
+    rekeyed: list[versions.Animated] = [keys for _, keys, _ in moving]
     displaced = keying.displaced_actions(rekeyed)
     if pose_owner is not None:
         rekeyed.append(pose_owner.owner)
@@ -148,7 +156,7 @@ def noted_place(
 ) -> tuple[int, tuple[int, int] | None]:
     """Start frame and heard part that an Action was baked with, from its description.
 
-    An Action whose description was lost starts where its first key is.
+    An Action that has lost its description starts at its first key.
     """
     start, heard = description.get("start_frame"), description.get("heard")
     if not isinstance(start, int):
@@ -158,8 +166,10 @@ def noted_place(
     return start, None
 
 
-def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, mapping.Mapping]:
-    """The mapping of each mesh object by its name: from the file where it has one."""
+def propose_mappings(
+    meshes: list[bpy.types.Object], mapping_file: Path | None
+) -> dict[str, mapping.Mapping]:
+    """The mapping of each mesh object by its name: the file's, or one proposed by key names."""
     chosen = mapping.load_mapping(mapping_file, viseme_names()) if mapping_file else {}
     proposed = {}
     for mesh in meshes:
@@ -173,15 +183,17 @@ def propose_mappings(meshes: list[Any], mapping_file: Path | None) -> dict[str, 
     return proposed
 
 
-def preview_match(meshes: list[Any], mapping_file: Path | None = None) -> mapping.MatchReport:
-    """What baking would reach, before it is done."""
+def preview_match(
+    meshes: list[bpy.types.Object], mapping_file: Path | None = None
+) -> mapping.MatchReport:
+    """What baking would match, before it is done."""
     mappings = propose_mappings(meshes, mapping_file)
     return mapping.match_report(
-        [(_key_names(mesh.data.shape_keys), mappings[mesh.name]) for mesh in meshes]
+        [(_key_names(targets.keys_on(mesh)), mappings[mesh.name]) for mesh in meshes]
     )
 
 
-def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchReport:
+def preview_match_at(meshes: list[bpy.types.Object], mapping_path: str) -> mapping.MatchReport:
     """`preview_match` for a path as text, '' for none; cached, because panels draw often."""
     names = tuple((mesh.name, tuple(_key_names(targets.shape_keys_of(mesh)))) for mesh in meshes)
     changed_at = Path(mapping_path).stat().st_mtime_ns if Path(mapping_path).is_file() else 0
@@ -197,17 +209,16 @@ def preview_match_at(meshes: list[Any], mapping_path: str) -> mapping.MatchRepor
 _last_preview: dict[str, Any] = {}
 
 
-def _key_names(keys: Any) -> list[str]:
-    # Lip keys follow no channel, so no mapping asks for them.
+def _key_names(keys: bpy.types.Key) -> list[str]:
+    # Lip keys follow no channel, so they are not part of a mapping.
     aside = {keys.reference_key.name, *(block.name for block in lip_detail.keys_of(keys).values())}
     return [block.name for block in keys.key_blocks if block.name not in aside]
 
 
-def _bindings(
-    meshes: list[Any], mapping_file: Path | None
-) -> list[tuple[Any, Any, mapping.Mapping]]:
+def _bindings(meshes: list[bpy.types.Object], mapping_file: Path | None) -> list[Binding]:
     mappings = propose_mappings(meshes, mapping_file)
-    bindings, seen = [], set()
+    bindings: list[Binding] = []
+    seen: set[int] = set()
     for mesh in meshes:
         keys = targets.shape_keys_of(mesh)
         # Objects that share a mesh share its keys: these get one slot, not two.
@@ -224,14 +235,12 @@ def _bindings(
     return bindings
 
 
-def _moved_keys(bound: tuple[Any, Any, mapping.Mapping]) -> set[str]:
+def _moved_keys(bound: Binding) -> set[str]:
     _, keys, binding = bound
     return set(binding.key_names) - keying.driven_shape_keys(keys)
 
 
-def _warnings(
-    bindings: list[tuple[Any, Any, mapping.Mapping]], match: mapping.MatchReport
-) -> list[str]:
+def _warnings(bindings: list[Binding], match: mapping.MatchReport) -> list[str]:
     warnings = []
     if match.missing_channels and not match.visemes:
         shown = ", ".join(match.missing_channels[:6])
@@ -240,7 +249,7 @@ def _warnings(
     for mesh, keys, binding in bindings:
         driven = keying.driven_shape_keys(keys).intersection(binding.key_names)
         if driven:
-            warnings.append(f"{len(driven)} keys of '{mesh.name}' follow drivers and were left.")
+            warnings.append(f"{len(driven)} keys of '{mesh.name}' have drivers and were left out.")
         muted = [name for name in binding.key_names if keys.key_blocks[name].mute]
         if muted:
             warnings.append(f"{len(muted)} keys of '{mesh.name}' are muted and will not move.")
@@ -251,9 +260,7 @@ def _warnings(
     return warnings
 
 
-def _about_lip_detail(
-    bindings: list[tuple[Any, Any, mapping.Mapping]], performance: take.Take, plan: BakePlan
-) -> list[str]:
+def _about_lip_detail(bindings: list[Binding], performance: take.Take, plan: BakePlan) -> list[str]:
     if not plan.lip_detail or not performance.offset_weights.any():
         return []
     detailed = [mesh for mesh, keys, _ in bindings if lip_detail.has_keys(keys)]
@@ -269,7 +276,7 @@ def _about_lip_detail(
 def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
     if goal is None:
         return None
-    owner = targets.find(goal.owner)
+    owner: bpy.types.Object = targets.find(goal.owner)
     keying.check_editable(owner, f"'{owner.name}'")
     pose_owner = head_pose.PoseOwner(owner, goal.bone, goal.forward)
     _ = pose_owner.posed  # raises when the bone is gone
@@ -279,9 +286,10 @@ def _pose_owner(goal: HeadGoal | None) -> head_pose.PoseOwner | None:
 def heard_part(
     performance: take.Take, start_frame: int, heard: tuple[int, int] | None
 ) -> tuple[take.Take, int]:
-    """What a trimmed strip lets hear of a performance at the scene's rate, and its first frame.
+    """The part of a performance that a trimmed strip plays, and its first frame.
 
-    Raises VividKeysError(bad_audio) when that is nothing.
+    The performance has the scene's frame rate. Raises VividKeysError(bad_audio) when the strip
+    plays nothing of it.
     """
     if heard is None:
         return performance, start_frame
@@ -296,7 +304,12 @@ def heard_part(
     return take.slice_take(performance, first, end), start_frame + first
 
 
-def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> list[str]:
+def _lay_sound(
+    context: bpy.types.Context,
+    scene: bpy.types.Scene,
+    plan: BakePlan,
+    meshes: list[bpy.types.Object],
+) -> list[str]:
     if plan.sound_file is None:
         return []
     told: list[str] = []
@@ -305,13 +318,13 @@ def _lay_sound(context: Any, scene: Any, plan: BakePlan, meshes: list[Any]) -> l
             scene, plan.sound_file, plan.start_frame, meshes[0].name, tell=told.append
         )
     except errors.VividKeysError as problem:
-        # The keys are good without the sound; say so and keep them.
+        # The keys are good without the sound, so they stay.
         return [f"{problem.sentence} {problem.next_step}"]
     versions.show_in_sequencer(context, scene)
     return told
 
 
-def _refresh(meshes: list[Any], scene: Any) -> None:
+def _refresh(meshes: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
     for mesh in meshes:
         mesh.data.update_tag()
         mesh.update_tag()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for other programs: what a Take can be written as, and the targets as GLB and FBX.
+"""Files for other programs: the formats of a Take, and the targets as GLB and FBX.
 
-The settings of Blender's two exporters are those with which shape key names, order, key times
-and values come out equal to the Take; the tests read the files back.
+The settings of Blender's two exporters are those that keep shape key names, order, key times and
+values equal to the Take's; the tests read the files back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bpy
 
@@ -20,8 +20,8 @@ from ..contracts import errors, take_formats, whole_files
 from . import fbx_times, glb_times, keying, one_clip
 
 
-def export_glb(context: Any, exported: list[Any], path: Path) -> None:
-    """The objects as one GLB with one animation: what they do while the performance plays.
+def export_glb(context: bpy.types.Context, exported: list[bpy.types.Object], path: Path) -> None:
+    """Write the objects as one GLB with one animation: what they do during the performance.
 
     Its time 0 is the performance's first frame. Raises VividKeysError.
 
@@ -33,7 +33,7 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
     elif one_clip.is_plain(exported, span):
         settings = {"export_animation_mode": "ACTIVE_ACTIONS", "export_force_sampling": False}
     else:
-        # Whatever else moves them, Blender has to evaluate. That takes much longer.
+        # Something else moves them too, so Blender has to evaluate them, which is much slower.
         _check_reachable(span)
         settings = {
             "export_animation_mode": "SCENE",
@@ -41,8 +41,8 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
             "export_force_sampling": True,
         }
 
-    def run(temporary: str) -> Any:
-        result = bpy.ops.export_scene.gltf(
+    def run(temporary: str) -> set[str]:
+        finished = bpy.ops.export_scene.gltf(
             filepath=temporary,
             export_format="GLB",
             use_selection=True,
@@ -57,6 +57,7 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
             export_extras=False,
             **settings,
         )
+        result = cast("set[str]", finished)  # the stubs say None
         if span is not None and result == {"FINISHED"}:
             name = performance_actions(exported)[0].name
             fps = context.scene.render.fps / context.scene.render.fps_base
@@ -67,8 +68,8 @@ def export_glb(context: Any, exported: list[Any], path: Path) -> None:
         _export(path, run)
 
 
-def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
-    """The objects with their pictures as one FBX with one animation, as `export_glb` has it.
+def export_fbx(context: bpy.types.Context, exported: list[bpy.types.Object], path: Path) -> None:
+    """Write the objects with their textures as one FBX with one animation, like `export_glb`.
 
     Raises VividKeysError.
     """
@@ -76,8 +77,8 @@ def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
     if span is not None:
         _check_reachable(span)
 
-    def run(temporary: str) -> Any:
-        result = bpy.ops.export_scene.fbx(
+    def run(temporary: str) -> set[str]:
+        finished = bpy.ops.export_scene.fbx(
             filepath=temporary,
             use_selection=True,
             object_types={"MESH", "EMPTY", "ARMATURE"},
@@ -92,6 +93,7 @@ def export_fbx(context: Any, exported: list[Any], path: Path) -> None:
             path_mode="COPY",
             embed_textures=True,
         )
+        result = cast("set[str]", finished)  # the stubs say None
         if span is not None and result == {"FINISHED"}:
             fbx_times.start_animation_at_zero(Path(temporary))
         return result
@@ -111,7 +113,7 @@ class SceneFormat:
     suffix: str
     label: str
     description: str
-    write: Callable[[Any, list[Any], Path], None]
+    write: Callable[[bpy.types.Context, list[bpy.types.Object], Path], None]
 
 
 _IN_PANEL_ORDER: tuple[SceneFormat | take_formats.TakeFormat, ...] = (
@@ -122,27 +124,31 @@ _IN_PANEL_ORDER: tuple[SceneFormat | take_formats.TakeFormat, ...] = (
     *take_formats.TAKE_FORMATS,
 )
 FORMATS = {form.name: form for form in _IN_PANEL_ORDER}
-"""All that the extension writes, by the name that scripts say."""
+"""All formats that the extension writes, by the name that scripts use."""
 
 
-def with_relations(objects: list[Any]) -> list[Any]:
-    """The objects, what they hang on and the armatures that deform them: what a file needs."""
-    found: dict[str, Any] = {}
-    waiting = list(objects)
+def with_relations(objects: list[bpy.types.Object]) -> list[bpy.types.Object]:
+    """The objects with their parents and the armatures that deform them: what a file needs."""
+    found: dict[str, bpy.types.Object] = {}
+    waiting: list[bpy.types.Object | None] = list(objects)
     while waiting:
         current = waiting.pop()
         if current is None or current.name in found:
             continue
         found[current.name] = current
         waiting.append(current.parent)
-        waiting += [m.object for m in current.modifiers if m.type == "ARMATURE"]
+        waiting += [
+            cast("bpy.types.ArmatureModifier", modifier).object
+            for modifier in current.modifiers
+            if modifier.type == "ARMATURE"
+        ]
     return list(found.values())
 
 
-def _export(path: Path, run: Callable[[str], Any]) -> None:
+def _export(path: Path, run: Callable[[str], set[str]]) -> None:
     """Write to a temporary name first, so that a failure leaves an older file whole."""
     try:
-        # Exporters go by the suffix.
+        # Exporters choose the format by the suffix.
         with whole_files.written_whole(path, suffix=path.suffix) as temporary:
             if run(str(temporary)) != {"FINISHED"} or not temporary.stat().st_size:
                 raise RuntimeError("Blender's exporter wrote nothing")
@@ -160,10 +166,10 @@ def _first_line(problem: BaseException) -> str:
 
 
 @contextmanager
-def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
+def _only_selected(context: bpy.types.Context, exported: list[bpy.types.Object]) -> Iterator[None]:
     """Select exactly these objects in the view layer, and put everything back."""
     layer = context.view_layer
-    # What a script has linked or unlinked just now is only known to the layer after an update.
+    # The layer learns only by an update what a script has just linked or unlinked.
     layer.update()
     members = {member.name for member in layer.objects}
     missing = [wanted.name for wanted in exported if wanted.name not in members]
@@ -200,8 +206,10 @@ def _only_selected(context: Any, exported: list[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _scene_of_performance(context: Any, span: tuple[int, int] | None) -> Iterator[None]:
-    """Let the scene span exactly the performance: exporters that evaluate it take its range."""
+def _scene_of_performance(
+    context: bpy.types.Context, span: tuple[int, int] | None
+) -> Iterator[None]:
+    """Temporarily set the scene's range, which exporters evaluate, to the performance's."""
     scene = context.scene
     before = (scene.frame_start, scene.frame_end, scene.frame_current, scene.frame_subframe)
     if span is not None:
@@ -214,19 +222,19 @@ def _scene_of_performance(context: Any, span: tuple[int, int] | None) -> Iterato
 
 
 def _check_reachable(span: tuple[int, int]) -> None:
-    """Raises VividKeysError(bad_target): Blender's scenes begin at frame 0 at the earliest."""
+    """Raise VividKeysError(bad_target) for frames before 0, where no Blender scene begins."""
     if span[0] < 0:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            f"The performance begins at frame {span[0]}, where no scene of Blender's reaches.",
+            f"The performance begins at frame {span[0]}, but a scene cannot begin before frame 0.",
             "Animate it from frame 0 or later, then export again.",
         )
 
 
-def performance_range(objects: list[Any]) -> tuple[int, int] | None:
+def performance_range(objects: list[bpy.types.Object]) -> tuple[int, int] | None:
     """First and last frame of the performance on these objects.
 
-    Keys of the user's in the same Actions, of a body say, may lie farther out.
+    The user's own keys in the same Actions, say of a body, may lie outside it.
     """
     spans = [
         span
@@ -238,9 +246,9 @@ def performance_range(objects: list[Any]) -> tuple[int, int] | None:
     return floor(min(first for first, _ in spans)), ceil(max(last for _, last in spans))
 
 
-def performance_actions(objects: list[Any]) -> list[Any]:
-    """Actions of ours that animate these objects or their shape keys now."""
-    found: dict[str, Any] = {}
+def performance_actions(objects: list[bpy.types.Object]) -> list[bpy.types.Action]:
+    """Actions of ours that currently animate these objects or their shape keys."""
+    found: dict[str, bpy.types.Action] = {}
     for current in objects:
         for owner in reversed(one_clip.animated_owners(current)):
             animation = owner.animation_data

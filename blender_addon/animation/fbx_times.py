@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Let the animation in a binary FBX file start at its own time 0. No bpy.
+"""Shift the animation in a binary FBX file so that it starts at time 0. No bpy.
 
-Blender's exporter writes frame n as n / fps, and has no way to start elsewhere for an animation of
-the whole scene. So the file is written again with other times. Autodesk does not publish the
-format; this follows what is commonly known of versions 7.1 to 7.7 and touches only what it knows:
-the keys' times, the span of the animation stack, and that of the take.
+Blender's exporter writes frame n as n / fps and cannot shift an animation of the whole scene, so
+the finished file is rewritten with other times. Autodesk does not publish the format; this follows
+what is commonly known of versions 7.1 to 7.7 and changes only the keys' times, the span of the
+animation stack, and that of the take.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
 _MAGIC = b"Kaydara FBX Binary  \x00"
 _VERSION_AT = 23
@@ -29,9 +33,9 @@ Edit = Callable[[tuple[bytes, ...], bytes], bytes]
 
 
 def start_animation_at_zero(path: Path) -> None:
-    """Move all keys, and the spans that say where they lie, so that the first key is at 0 s.
+    """Shift all keys, and the spans that contain them, so that the first key is at 0 s.
 
-    A file without keys stays as it is. Raises ValueError for what is no binary FBX file.
+    A file without keys stays as it is. Raises ValueError for a file that is not a binary FBX.
     """
     data = path.read_bytes()
     if not data.startswith(_MAGIC):
@@ -50,7 +54,7 @@ def start_animation_at_zero(path: Path) -> None:
 
 
 def _shift_by(offset: int) -> Edit:
-    # Most curves have the same times.
+    # Most curves have the same times, so each array is repacked only once.
     known: dict[bytes, bytes] = {}
 
     def shift(names: tuple[bytes, ...], values: bytes) -> bytes:
@@ -61,7 +65,7 @@ def _shift_by(offset: int) -> Edit:
         if names[-1] == b"P" and b"AnimationStack" in names and _text(values) in _SPANS:
             return values[:-8] + _moved(values[-8:], offset)
         if names[0] == b"Takes" and names[-1] in _TAKE_SPANS:
-            # Two numbers, each after the letter of its kind.
+            # Two numbers, each after the letter of its type.
             return b"".join(
                 values[at : at + 1] + _moved(values[at + 1 : at + 9], offset) for at in (0, 9)
             )
@@ -71,7 +75,7 @@ def _shift_by(offset: int) -> Edit:
 
 
 def _moved(number: bytes, offset: int) -> bytes:
-    # The exporter rounds a span and its keys each for itself.
+    # The exporter rounds spans and keys separately, so a span may begin just before its keys.
     return struct.pack("<q", max(struct.unpack("<q", number)[0] - offset, 0))
 
 
@@ -81,14 +85,14 @@ def _text(values: bytes) -> bytes:
     return values[5 : 5 + length]
 
 
-def _times(values: bytes) -> np.ndarray:
-    """The numbers [n] of a node whose one value is an array of them."""
+def _times(values: bytes) -> Int64[np.ndarray, " N"]:
+    """The numbers of a node whose only value is an array."""
     count, packing, size = struct.unpack_from("<III", values, 1)
     raw = values[13 : 13 + size]
     return np.frombuffer(zlib.decompress(raw) if packing else raw, "<i8", count)
 
 
-def _packed(times: np.ndarray) -> bytes:
+def _packed(times: Int64[np.ndarray, " N"]) -> bytes:
     raw = zlib.compress(times.astype("<i8").tobytes(), 1)
     return b"l" + struct.pack("<III", len(times), 1, len(raw)) + raw
 
@@ -114,7 +118,7 @@ def _copy_nodes(
     made: bytearray,
     edit: Edit,
 ) -> int:
-    """Append the nodes from `start` on with the empty one that ends them; returns where it ends."""
+    """Append the nodes from `start` on, up to and with the empty one; returns the end offset."""
     while start < end:
         stop, count, length = header.unpack_from(data, start)
         if stop == 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Let an animation in a GLB file start at its own time 0. No bpy.
+"""Shift an animation in a GLB file so that it starts at time 0. No bpy.
 
 Blender's exporter writes frame n as n / fps; its option to start at zero works on sampled
-animation only, and sampling makes the export ten times slower. So the key times are moved in the
+animation only, and sampling makes the export ten times slower. So the key times are shifted in the
 finished file, whichever way it was written. Layout: glTF 2.0 specification, section 4.4 (GLB) and
 3.11 (animations).
 """
@@ -12,9 +12,12 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 _FLOAT = 5126
 _HEADER = struct.Struct("<4sII")
@@ -22,9 +25,9 @@ _CHUNK = struct.Struct("<I4s")
 
 
 def start_animations_at_zero(path: Path, name: str, fps: float) -> None:
-    """Call the file's animation `name` and move its first key to 0 s.
+    """Call the file's first animation `name` and shift all animations so that they start at 0 s.
 
-    All of the file's animations move by the same time, so that they stay together.
+    All of them are shifted by the same time, so that they stay in step.
     """
     document, binary = read_glb(path)
     animations = document.get("animations", [])
@@ -58,17 +61,19 @@ def read_glb(path: Path) -> tuple[dict[str, Any], bytearray]:
     return document, binary
 
 
-def _frames(document: dict[str, Any], binary: bytearray, index: int, fps: float) -> np.ndarray:
-    """An accessor's times in frames, [n]."""
+def _frames(
+    document: dict[str, Any], binary: bytearray, index: int, fps: float
+) -> Float64[np.ndarray, " N"]:
+    """An accessor's times, in frames."""
     start, count = _place(document, index)
     frames = np.frombuffer(binary, "<f4", count, start).astype(np.float64) * fps
     whole = np.round(frames)
-    # Keys mostly sit on whole frames; float32 seconds do not hold them exactly.
+    # Most keys are on whole frames, which seconds in single precision miss by a little.
     return np.where(np.abs(frames - whole) < 1e-2, whole, frames)
 
 
 def _put_times(
-    document: dict[str, Any], binary: bytearray, index: int, seconds: np.ndarray
+    document: dict[str, Any], binary: bytearray, index: int, seconds: Float64[np.ndarray, " N"]
 ) -> None:
     start, _ = _place(document, index)
     times = seconds.astype("<f4")
@@ -78,7 +83,7 @@ def _put_times(
 
 
 def _place(document: dict[str, Any], index: int) -> tuple[int, int]:
-    """Where an accessor of times lies in the binary chunk, and how many there are."""
+    """The offset of an accessor of times in the binary chunk, and their number."""
     accessor = document["accessors"][index]
     # The specification allows nothing else for an animation's input.
     assert accessor["componentType"] == _FLOAT and accessor["type"] == "SCALAR"

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Head motion of a Take, on an object, an empty or a pose bone, on top of its rest transform."""
+"""Key a Take's head motion on an object, an empty or a pose bone, relative to its rest pose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import radians
-from typing import Any
+from typing import TYPE_CHECKING
 
+import bpy
 import numpy as np
 from mathutils import Euler, Matrix, Quaternion, Vector
 
 from ..contracts import errors, take
 from . import keying
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+    Posed = bpy.types.Object | bpy.types.PoseBone
+
 REST_PROPERTY = "vividkeys_rest"
 
-# Turns of a face about +Z from a Take's axes, in which it looks along -Y.
+# Rotation of a face about +Z, in radians, relative to a Take's axes, where it looks along -Y.
 FORWARD_TURNS: dict[str, float] = {
     "-Y": 0.0,
     "+X": radians(90),
@@ -28,13 +34,13 @@ FORWARD_TURNS: dict[str, float] = {
 class PoseOwner:
     """What is keyed: `owner` is the animated object (an armature for a bone); bone may be ''."""
 
-    owner: Any
+    owner: bpy.types.Object
     bone: str = ""
     forward: str = "-Y"
 
     @property
-    def posed(self) -> Any:
-        """The object or the pose bone with location and rotation."""
+    def posed(self) -> Posed:
+        """The object or the pose bone whose location and rotation are keyed."""
         if not self.bone:
             return self.owner
         pose_bone = self.owner.pose.bones.get(self.bone) if self.owner.pose else None
@@ -52,12 +58,12 @@ class PoseOwner:
 
 
 def key_head_motion(
-    action: Any, target: PoseOwner, performance: take.Take, start_frame: int
+    action: bpy.types.Action, target: PoseOwner, performance: take.Take, start_frame: int
 ) -> tuple[int, str]:
     """Key rotation and location; returns (keys written, a warning or '').
 
-    `performance` already has the scene's frame rate. Nothing is written when the owner's own
-    Action moves the same channels: then the warning says so.
+    `performance` must have the scene's frame rate. Nothing is written when the owner's own Action
+    already moves the same channels; then the warning says so.
     """
     posed = target.posed
     rotation_path = target.prefix + rotation_property(posed.rotation_mode)
@@ -77,7 +83,7 @@ def key_head_motion(
         {rotation_path: channels[0], location_path: channels[1]},
         start_frame,
     )
-    target.owner[_rest_name(target)] = [*location, *rotation]
+    target.owner[_rest_name(target)] = [*location[:], *rotation[:]]
     if target.bone and posed.bone.use_connect:
         return written, f"The bone '{target.bone}' is connected: it turns but cannot shift."
     return written, ""
@@ -85,8 +91,8 @@ def key_head_motion(
 
 def pose_channels(
     target: PoseOwner, location: Vector, rotation: Quaternion, performance: take.Take
-) -> tuple[np.ndarray, np.ndarray]:
-    """(rotation [T, 3 or 4] in the posed thing's own mode, location [T, 3])."""
+) -> tuple[Float32[np.ndarray, "T R"], Float32[np.ndarray, "T 3"]]:
+    """(rotation in the rotation mode of what is posed, with R = 3 or 4 values; location)."""
     turn = Quaternion((0.0, 0.0, 1.0), FORWARD_TURNS[target.forward])
     if target.bone:
         # The motion happens in the armature's axes; the bone's own rest axes are turned.
@@ -102,10 +108,10 @@ def pose_channels(
         moved = turn @ Vector(shift)
         if target.bone:
             quaternions.append(motion @ rotation)
-            shifts[frame] = location + moved
+            shifts[frame] = (location + moved)[:]
         else:
             quaternions.append(rotation @ motion)
-            shifts[frame] = location + rotation @ moved
+            shifts[frame] = (location + rotation @ moved)[:]
     return rotation_values(quaternions, posed.rotation_mode), shifts
 
 
@@ -116,8 +122,8 @@ def rotation_property(mode: str) -> str:
     )
 
 
-def rotation_values(quaternions: list[Quaternion], mode: str) -> np.ndarray:
-    """Rotations in a rotation mode [T, 3 or 4], each as near to the one before as can be."""
+def rotation_values(quaternions: list[Quaternion], mode: str) -> Float32[np.ndarray, "T R"]:
+    """Rotations in a rotation mode, each as close as possible to the one before."""
     values: list[tuple[float, ...]] = []
     euler: Euler | None = None
     quaternion: Quaternion | None = None
@@ -128,7 +134,7 @@ def rotation_values(quaternions: list[Quaternion], mode: str) -> np.ndarray:
             if quaternion is not None:
                 current.make_compatible(quaternion)
             quaternion = current
-            values.append(tuple(current))
+            values.append(current[:])
         elif mode == "AXIS_ANGLE":
             new_axis, angle = current.to_axis_angle()
             if abs(angle) < 1e-6:
@@ -136,18 +142,18 @@ def rotation_values(quaternions: list[Quaternion], mode: str) -> np.ndarray:
             elif new_axis.dot(axis) < 0:
                 new_axis, angle = -new_axis, -angle
             axis = new_axis
-            values.append((angle, *new_axis))
+            values.append((angle, *new_axis[:]))
         else:
             euler = current.to_euler(mode, euler) if euler is not None else current.to_euler(mode)
-            values.append(tuple(euler))
+            values.append(euler[:])
     return np.array(values, np.float32)
 
 
 def rest_transform(target: PoseOwner) -> tuple[Vector, Quaternion]:
-    """Location and rotation that the motion starts from.
+    """Location and rotation that the motion is relative to.
 
-    Under an Action of ours the current pose is a pose of the last performance; then the rest
-    transform that was noted with it counts, so that motion never piles up.
+    Under an Action of ours the current pose belongs to the last performance; then the rest
+    transform that was stored with it is used, so that motion never accumulates.
     """
     noted = target.owner.get(_rest_name(target))
     animation = target.owner.animation_data
@@ -165,7 +171,7 @@ def rest_transform(target: PoseOwner) -> tuple[Vector, Quaternion]:
     return posed.location.copy(), current_rotation(posed)
 
 
-def current_rotation(posed: Any) -> Quaternion:
+def current_rotation(posed: Posed) -> Quaternion:
     """The rotation of an object or a pose bone, whatever its rotation mode."""
     if posed.rotation_mode == "QUATERNION":
         return posed.rotation_quaternion.normalized()

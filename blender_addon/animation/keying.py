@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Curves become keys, in bulk, in an Action of ours with a slot for each datablock.
+"""Write curves as keys, in bulk, to an Action of ours with a slot for each datablock.
 
-One Action for the whole performance: exporters make one animation of it. An Action that was there
-before is never written to. It keeps a fake user, so that it is saved with the file, and the
-datablock remembers it under the custom property 'vividkeys_previous_action'.
+The whole performance is one Action, so that exporters make one animation of it. An Action that was
+there before is never written to. It gets a fake user, so that it is saved with the file, and the
+datablock refers to it by the custom property 'vividkeys_previous_action'.
 
-Curves of the user's in an Action of ours, of other keys or bones, go along into the next one: they
-are told by their group. What becomes of the rest of it, `set_aside` decides.
+The user's own curves in an Action of ours, of other keys or bones, are copied to the next one; they
+are recognised by their group. `set_aside` decides what becomes of the old Action.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import bpy
 import numpy as np
 
 from .. import versions
 from ..contracts import dials, errors, take
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 ACTION_PROPERTY = "vividkeys"
 PREVIOUS_ACTION_PROPERTY = "vividkeys_previous_action"
@@ -33,20 +36,20 @@ _LINEAR = 1
 _AUTO_CLAMPED = 4
 
 
-def new_action(name: str, description: Mapping[str, Any]) -> Any:
-    """An empty Action of ours; Blender numbers it when the name is taken."""
+def new_action(name: str, description: Mapping[str, Any]) -> bpy.types.Action:
+    """An empty Action of ours; Blender adds a number when the name is taken."""
     action = bpy.data.actions.new(name)
     action[ACTION_PROPERTY] = json.dumps(dict(description))
     return action
 
 
-def is_our_action(action: Any) -> bool:
+def is_our_action(action: bpy.types.Action | None) -> TypeGuard[bpy.types.Action]:
     """Whether VividKeys made this Action."""
-    return action is not None and ACTION_PROPERTY in action
+    return action is not None and action.get(ACTION_PROPERTY) is not None
 
 
-def action_description(action: Any) -> dict[str, Any]:
-    """What `new_action` noted; empty when it is not ours or was edited beyond reading."""
+def action_description(action: bpy.types.Action) -> dict[str, Any]:
+    """What `new_action` stored; empty for an Action not ours, or whose text cannot be read."""
     try:
         description = json.loads(action[ACTION_PROPERTY])
     except (KeyError, TypeError, ValueError):
@@ -55,7 +58,7 @@ def action_description(action: Any) -> dict[str, Any]:
 
 
 def asked(performance: take.Take) -> dict[str, float]:
-    """What a Take says that it was made with, for the note in its Action; maybe nothing."""
+    """The settings that a Take says it was made with, to store in its Action; may be empty."""
     noted = performance.meta.get("settings")
     if not isinstance(noted, dict):
         return {}
@@ -63,25 +66,28 @@ def asked(performance: take.Take) -> dict[str, float]:
     return {name: noted[name] for name in names if isinstance(noted.get(name), (int, float))}
 
 
-def is_our_curve(curve: Any) -> bool:
-    """Whether we wrote this curve, as its group says."""
+def is_our_curve(curve: bpy.types.FCurve) -> bool:
+    """Whether we wrote this curve, judging by its group."""
     return curve.group is not None and curve.group.name in (SHAPE_GROUP, HEAD_GROUP)
 
 
-def span_of(action: Any) -> tuple[float, float] | None:
-    """First and last frame of our curves in the Action, of all curves where none is known as
-    ours; None for an empty one."""
+def span_of(action: bpy.types.Action) -> tuple[float, float] | None:
+    """First and last frame of our curves in the Action; None for an empty one.
+
+    Of all curves where none is recognised as ours.
+    """
     curves = [curve for _, bag in versions.channelbags(action) for curve in bag.fcurves]
     ours = [curve for curve in curves if is_our_curve(curve)] or curves
-    spans = [tuple(curve.range()) for curve in ours if len(curve.keyframe_points)]
+    ranges = [curve.range() for curve in ours if len(curve.keyframe_points)]
+    spans = [(found[0], found[1]) for found in ranges]
     if not spans:
         return None
     return min(first for first, _ in spans), max(last for _, last in spans)
 
 
-def our_actions_on(owners: list[Any]) -> list[Any]:
+def our_actions_on(owners: Sequence[versions.Animated]) -> list[bpy.types.Action]:
     """The Actions of ours that keying these datablocks would replace."""
-    found: dict[str, Any] = {}
+    found: dict[str, bpy.types.Action] = {}
     for owner in owners:
         animation = owner.animation_data
         if animation is None:
@@ -93,8 +99,8 @@ def our_actions_on(owners: list[Any]) -> list[Any]:
     return list(found.values())
 
 
-def check_editable(datablock: Any, what: str) -> None:
-    """Raises VividKeysError(bad_target) for data linked from another file."""
+def check_editable(datablock: bpy.types.ID, what: str) -> None:
+    """Raise VividKeysError(bad_target) for data linked from another file."""
     if not datablock.is_editable:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
@@ -104,12 +110,15 @@ def check_editable(datablock: Any, what: str) -> None:
 
 
 def write_shape_keys(
-    action: Any, keys: Any, curves: Mapping[str, np.ndarray], start_frame: int
+    action: bpy.types.Action,
+    keys: bpy.types.Key,
+    curves: Mapping[str, Float32[np.ndarray, " T"]],
+    start_frame: int,
 ) -> int:
-    """Key shape keys of the datablock `keys` and assign the action; returns how many keys.
+    """Key shape keys of the datablock `keys` and assign the action; returns the number of keys.
 
-    `curves` holds one value a frame by shape key name. Keys sit on whole frames from
-    `start_frame`, with linear interpolation.
+    `curves` holds one value per frame by shape key name. Keys are on whole frames from
+    `start_frame` on, with linear interpolation.
     """
     check_editable(keys, f"The shape key data '{keys.name}'")
     slot, bag = versions.new_channelbag(action, keys)
@@ -124,15 +133,15 @@ def write_shape_keys(
 
 
 def write_channels(
-    action: Any,
-    owner: Any,
-    channels: Mapping[str, np.ndarray],
+    action: bpy.types.Action,
+    owner: bpy.types.Object,
+    channels: Mapping[str, Float32[np.ndarray, "T _"]],
     start_frame: int,
 ) -> int:
-    """Key vector properties of an object (data path -> values [T, n]); returns how many keys.
+    """Key vector properties of an object (data path -> values); returns the number of keys.
 
-    The owner's own Action, where it has one, stays in place: ours then goes into an NLA track
-    beneath it. Check `conflicting_paths` first.
+    The owner's own Action, where it has one, stays in place: ours then goes to an NLA track below
+    it. Check `conflicting_paths` first.
     """
     check_editable(owner, f"'{owner.name}'")
     slot, bag = versions.new_channelbag(action, owner)
@@ -150,7 +159,7 @@ def write_channels(
     return written
 
 
-def conflicting_paths(owner: Any, paths: set[str]) -> set[str]:
+def conflicting_paths(owner: versions.Animated, paths: set[str]) -> set[str]:
     """Which of the data paths the owner's own Action already animates."""
     if _foreign_action(owner) is None:
         return set()
@@ -158,8 +167,8 @@ def conflicting_paths(owner: Any, paths: set[str]) -> set[str]:
     return set() if bag is None else {curve.data_path for curve in bag.fcurves} & paths
 
 
-def driven_shape_keys(keys: Any) -> set[str]:
-    """Names of shape keys whose value follows a driver: keys on them would do nothing."""
+def driven_shape_keys(keys: bpy.types.Key) -> set[str]:
+    """Names of shape keys whose value has a driver: keys on them would have no effect."""
     animation = keys.animation_data
     if animation is None:
         return set()
@@ -171,19 +180,21 @@ def driven_shape_keys(keys: Any) -> set[str]:
     }
 
 
-def displaced_actions(datablocks: list[Any]) -> tuple[str, ...]:
-    """Names of the artist's own Actions that keying these datablocks would set aside."""
+def displaced_actions(datablocks: Sequence[versions.Animated]) -> tuple[str, ...]:
+    """Names of the user's own Actions that keying these datablocks would set aside."""
     actions = [_foreign_action(datablock) for datablock in datablocks]
     return tuple(dict.fromkeys(action.name for action in actions if action is not None))
 
 
-def _foreign_action(datablock: Any) -> Any | None:
+def _foreign_action(datablock: versions.Animated) -> bpy.types.Action | None:
     animation = datablock.animation_data
     action = animation.action if animation is not None else None
     return None if action is None or is_our_action(action) else action
 
 
-def _assign(datablock: Any, action: Any, slot: Any) -> None:
+def _assign(
+    datablock: versions.Animated, action: bpy.types.Action, slot: bpy.types.ActionSlot
+) -> None:
     animation = datablock.animation_data_create()
     if animation.use_tweak_mode:
         animation.use_tweak_mode = False
@@ -195,7 +206,12 @@ def _assign(datablock: Any, action: Any, slot: Any) -> None:
     animation.action_slot = slot
 
 
-def _add_track(owner: Any, action: Any, slot: Any, start_frame: int) -> None:
+def _add_track(
+    owner: bpy.types.Object,
+    action: bpy.types.Action,
+    slot: bpy.types.ActionSlot,
+    start_frame: int,
+) -> None:
     animation = owner.animation_data
     track = animation.nla_tracks.new()
     track.name = TRACK_NAME
@@ -204,16 +220,18 @@ def _add_track(owner: Any, action: Any, slot: Any, start_frame: int) -> None:
     strip.name = action.name
 
 
-def _remove_our_tracks(owner: Any) -> None:
+def _remove_our_tracks(owner: bpy.types.Object) -> None:
     animation = owner.animation_data
     if animation is not None:
         for track in _our_tracks(animation):
             animation.nla_tracks.remove(track)
 
 
-def _our_tracks(animation: Any) -> list[Any]:
-    """The tracks that `_add_track` made; one that an Action of ours was pushed down or stashed to
-    is the user's."""
+def _our_tracks(animation: bpy.types.AnimData) -> list[bpy.types.NlaTrack]:
+    """The tracks that `_add_track` made.
+
+    One that the user made by pushing down or stashing an Action of ours is the user's.
+    """
     return [
         track
         for track in animation.nla_tracks
@@ -223,8 +241,8 @@ def _our_tracks(animation: Any) -> list[Any]:
     ]
 
 
-def _carry_over(datablock: Any, bag: Any) -> None:
-    """Take along what the user has keyed in the Action of ours that is on the datablock now."""
+def _carry_over(datablock: versions.Animated, bag: bpy.types.ActionChannelbag) -> None:
+    """Copy the user's own curves from the Action of ours that is on the datablock now."""
     animation = datablock.animation_data
     before = versions.channelbag_of(datablock)
     if before is None or not is_our_action(animation.action):
@@ -236,7 +254,12 @@ def _carry_over(datablock: Any, bag: Any) -> None:
 
 
 def _write_curve(
-    bag: Any, group: Any, path: str, index: int, values: np.ndarray, start_frame: int
+    bag: bpy.types.ActionChannelbag,
+    group: bpy.types.ActionGroup,
+    path: str,
+    index: int,
+    values: Float[np.ndarray, " T"],
+    start_frame: int,
 ) -> int:
     curve = bag.fcurves.new(path, index=index)
     curve.group = group
@@ -248,7 +271,7 @@ def _write_curve(
     keys.add(count)
     keys.foreach_set("co", points.ravel())
     keys.foreach_set("interpolation", np.full(count, _LINEAR, np.int32))
-    # Handles matter once an artist makes a key Bezier; then they should already fit.
+    # Handles take effect once somebody makes a key Bezier; then they should already be good.
     keys.foreach_set("handle_left_type", np.full(count, _AUTO_CLAMPED, np.int32))
     keys.foreach_set("handle_right_type", np.full(count, _AUTO_CLAMPED, np.int32))
     curve.update()

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a performance of ours when another one takes its place.
+"""What becomes of a performance of ours when another one replaces it.
 
-One that was only keyed anew, with other dials say, goes. One that somebody has edited, or that is
-of another Take or place, stays in the file, and a sentence says how to have it back.
+If it was only keyed again, say with other dials, it is removed. If somebody has edited it, or it is
+of another Take or at another place, it stays in the file, and a sentence says how to get it back.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import bpy
 import numpy as np
@@ -19,22 +18,22 @@ from . import keying
 FINGERPRINT_PROPERTY = "vividkeys_fingerprint"
 EDITED = " (edited by hand)"
 _WAY_BACK = (
-    "To have it back, choose it in the Dope Sheet: in the Shape Key Editor for the face, in the "
+    "To get it back, choose it in the Dope Sheet: in the Shape Key Editor for the face, in the "
     "Action Editor for the head."
 )
 # The longest name that Blender 4.5 takes; later ones take more.
 _LONGEST_NAME = 63
 
 
-def sign(action: Any) -> None:
-    """Note what the Action looks like as we leave it."""
+def sign(action: bpy.types.Action) -> None:
+    """Record the fingerprint of the Action as we leave it."""
     action[FINGERPRINT_PROPERTY] = fingerprint(action)
 
 
-def fingerprint(action: Any) -> str:
-    """A hash of all that our curves in the Action say. Curves of the user's do not count.
+def fingerprint(action: bpy.types.Action) -> str:
+    """A hash of our curves in the Action. The user's own curves do not count.
 
-    Handles are left out: they mean nothing before a key's interpolation changes, and that counts.
+    Handles are left out: they have no effect until a key's interpolation changes, which is hashed.
     """
     digest = hashlib.sha256()
     for slot, bag in versions.channelbags(action):
@@ -53,12 +52,13 @@ def fingerprint(action: Any) -> str:
     return digest.hexdigest()
 
 
-def was_edited(action: Any) -> bool:
-    """Whether our curves are known to have changed since `sign`."""
-    return FINGERPRINT_PROPERTY in action and action[FINGERPRINT_PROPERTY] != fingerprint(action)
+def was_edited(action: bpy.types.Action) -> bool:
+    """Whether our curves have changed since `sign`; False for an Action that was never signed."""
+    signed = action.get(FINGERPRINT_PROPERTY)
+    return signed is not None and signed != fingerprint(action)
 
 
-def settle(earlier: list[Any], action: Any) -> tuple[str, ...]:
+def settle(earlier: list[bpy.types.Action], action: bpy.types.Action) -> tuple[str, ...]:
     """Keep or remove the Actions of ours that `action` has replaced; returns sentences."""
     sentences: list[str] = []
     for old in earlier:
@@ -79,10 +79,12 @@ def settle(earlier: list[Any], action: Any) -> tuple[str, ...]:
     return (*sentences, _WAY_BACK) if sentences else ()
 
 
-def _is_same(old: Any, action: Any) -> bool:
-    """Whether the one can be had from the other: the same Take at the same place, or all the same
-    keys. Not when an earlier version of ours left it unsigned: it may have been edited."""
-    if FINGERPRINT_PROPERTY not in old:
+def _is_same(old: bpy.types.Action, action: bpy.types.Action) -> bool:
+    """Whether both are the same Take at the same place, or have all the same keys.
+
+    False when an earlier version of the add-on left `old` unsigned: it may have been edited.
+    """
+    if old.get(FINGERPRINT_PROPERTY) is None:
         return False
     if old[FINGERPRINT_PROPERTY] == action[FINGERPRINT_PROPERTY]:
         return True
@@ -91,7 +93,7 @@ def _is_same(old: Any, action: Any) -> bool:
     return bool(places[0][0]) and places[0] == places[1]
 
 
-def _own_curves(action: Any) -> set[tuple[str, str, int]]:
+def _own_curves(action: bpy.types.Action) -> set[tuple[str, str, int]]:
     """The user's curves in an Action of ours: slot, data path, index."""
     return {
         (slot.identifier, curve.data_path, curve.array_index)
@@ -101,8 +103,8 @@ def _own_curves(action: Any) -> set[tuple[str, str, int]]:
     }
 
 
-def _name_as_edited(action: Any) -> None:
-    # Without a Take's id its performance is remembered by the Action's name.
+def _name_as_edited(action: bpy.types.Action) -> None:
+    # Without a Take's id, the performance is found again by the Action's name.
     if action.name.count(EDITED) or not keying.action_description(action).get("take"):
         return
     room = _LONGEST_NAME - len(EDITED) - len(".001")

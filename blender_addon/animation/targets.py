@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is animated: which meshes can be, which were chosen, and how a job remembers them.
 
-A job takes a while, and things in the file change meanwhile: a pointer dies when its datablock
-does, and an index means another one after a deletion. Blender's session uid survives renaming and
-undo; the name helps after a file was loaded again.
+A job takes a while, and the file changes meanwhile: a pointer dangles when its datablock is
+removed, and an index shifts after a deletion. Blender's session uid survives renaming and undo; the
+name helps after the file has been loaded again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import bpy
 
 from ..contracts import errors
 
-# Of a reference from an earlier session of Blender: only its name counts.
+# In a reference from an earlier session of Blender: only its name counts.
 NO_UID = -1
 
 
@@ -32,19 +32,19 @@ class Reference:
 NOTHING = Reference("objects", NO_UID, "")
 
 
-def remember(datablock: Any) -> Reference:
+def remember(datablock: bpy.types.ID) -> Reference:
     """A reference to an object or a scene."""
     collection = "scenes" if datablock.id_type == "SCENE" else "objects"
     return Reference(collection, datablock.session_uid, datablock.name)
 
 
 def find(reference: Reference) -> Any:
-    """The datablock again. Raises VividKeysError(bad_target) when it is gone."""
+    """The object or scene itself. Raises VividKeysError(bad_target) when it is gone."""
     candidates = bpy.data.scenes if reference.collection == "scenes" else bpy.data.objects
     for candidate in candidates:
         if candidate.session_uid == reference.session_uid:
             return candidate
-    # Uids are new after a file was loaded; a name is the best that is left.
+    # Loading a file assigns new uids; then the name has to do.
     found = candidates.get(reference.name)
     if found is None:
         what = "scene" if reference.collection == "scenes" else "object"
@@ -61,26 +61,31 @@ def by_name(values: Mapping[str, Any]) -> Reference:
     return Reference(str(values["collection"]), NO_UID, str(values["name"]))
 
 
-def shape_keys_of(target: Any) -> Any:
+def keys_on(mesh: bpy.types.Object) -> bpy.types.Key:
+    """The shape key datablock of a mesh object that is known to have one."""
+    return cast("bpy.types.Key", mesh.data.shape_keys)
+
+
+def shape_keys_of(target: bpy.types.Object) -> bpy.types.Key:
     """The shape key datablock of a mesh object that can be animated.
 
-    Raises VividKeysError(bad_target) with what is wrong and what to do.
+    Raises VividKeysError(bad_target), which says what is wrong and what to do.
     """
     problem = target_problem(target)
     if problem:
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET, problem, "Choose another target mesh."
         )
-    return target.data.shape_keys
+    return keys_on(target)
 
 
-def target_problem(target: Any) -> str:
+def target_problem(target: bpy.types.Object | None) -> str:
     """Why this object cannot be a target, as a sentence; '' when it can."""
     if target is None:
         return "No target mesh is chosen."
     if target.type != "MESH":
         return f"'{target.name}' is not a mesh."
-    keys = target.data.shape_keys
+    keys: bpy.types.Key | None = target.data.shape_keys
     if keys is None or len(keys.key_blocks) < 2:
         return f"'{target.name}' has no shape keys."
     if not keys.use_relative:
@@ -92,17 +97,17 @@ def target_problem(target: Any) -> str:
     return ""
 
 
-def target_meshes(context: Any) -> list[Any]:
+def target_meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
     """The chosen target objects that still exist, each once, in their order."""
-    found: dict[str, Any] = {}
+    found: dict[str, bpy.types.Object] = {}
     for item in context.scene.vividkeys.targets:
-        # A deleted object stays in the pointer until the file is saved; then it is in no scene.
+        # The pointer keeps a deleted object, which is in no scene, until the file is saved.
         if item.mesh is not None and item.mesh.users_scene:
             found[item.mesh.name] = item.mesh
     return list(found.values())
 
 
-def choose_targets(context: Any, meshes: list[Any]) -> None:
+def choose_targets(context: bpy.types.Context, meshes: list[bpy.types.Object]) -> None:
     """Make these objects the targets, in this order."""
     chosen = context.scene.vividkeys
     chosen.targets.clear()

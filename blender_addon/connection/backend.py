@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend that is used: the session with it, and its process if it was started here. No bpy.
+"""The backend in use: the session with it, and its process if it was started here. No bpy.
 
-There is one for the add-on; `in_use()` returns it.
+The add-on has one; `in_use()` returns it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DISCONNECT_SECONDS = 1.0
 
 
 class Backend:
-    """Connecting to a backend and leaving it."""
+    """Connects to a backend and disconnects from it."""
 
     def __init__(self) -> None:
         self.session = Session()
         self.process: BackendProcess | None = None
         self._knocked = False
-        self._address = ""  # of a backend that somebody else started
+        self._address = ""  # of a backend that was not started here
 
     @property
     def connected(self) -> bool:
@@ -37,17 +37,17 @@ class Backend:
 
     @property
     def starting(self) -> bool:
-        """A local backend was started and has not said where it listens."""
+        """A local backend was started and has not yet said where it listens."""
         return self.process is not None and self.process.state is BackendState.STARTING
 
     @property
     def idle(self) -> bool:
-        """There is neither a process nor a connection that anything could be heard of."""
+        """There is neither a process nor a connection, so no events can come."""
         return self.process is None and self.session.state is SessionState.DISCONNECTED
 
     @property
     def unreachable(self) -> bool:
-        """It will not answer, unless somebody does something about it."""
+        """There is no connection to it, and no process here that will open one."""
         return self.process is None and self.session.state in (
             SessionState.LOST,
             SessionState.DISCONNECTED,
@@ -55,7 +55,7 @@ class Backend:
 
     @property
     def sought(self) -> str:
-        """The address of somebody else's backend while it is lost and tried again, or ''."""
+        """The address of a backend not started here, while it is lost and being retried, or ''."""
         return self._address if self.session.state is SessionState.LOST else ""
 
     @property
@@ -66,15 +66,15 @@ class Backend:
 
     @property
     def heads(self) -> tuple[Mapping[str, Any], ...]:
-        """The heads that it offers for a photo, as its welcome describes them."""
+        """The heads that the backend offers for a photo, as its welcome describes them."""
         welcome = self.session.welcome
         models = welcome.models if welcome is not None else ()
         return tuple(model for model in models if model.get("task") == "reconstruct")
 
     def can(self, kind: str) -> bool:
-        """False when its welcome says that it does no jobs of this kind.
+        """False when the backend's welcome says that it does no jobs of this kind.
 
-        One that still loads its models cannot say yet.
+        A backend that is still loading its models does not know yet, which counts as True.
         """
         welcome = self.session.welcome
         return welcome is None or not welcome.ready or kind in welcome.kinds
@@ -86,15 +86,15 @@ class Backend:
         self.process, self._knocked = process, False
 
     def connect(self, address: str, keys: connection.ClientKeys, patience: float) -> None:
-        """Connect to a backend that somebody else started."""
+        """Connect to a backend that was not started here."""
         self._address = address
         self.session.connect(address, keys, patience=patience)
 
     def disconnect(self, pump: Callable[[], object]) -> None:
-        """Leave the backend; a local one is stopped. `pump` takes what is said meanwhile."""
+        """Disconnect; a local backend is stopped. `pump` takes the events that come meanwhile."""
         self.session.disconnect()
-        # Its thread answers within milliseconds; waiting for that keeps the old connection's end
-        # from being taken for the end of the next one.
+        # The session's thread answers within milliseconds. Waiting for it keeps the end of the old
+        # connection from being taken for the end of the next one.
         until = time.monotonic() + DISCONNECT_SECONDS
         while self.session.state is not SessionState.DISCONNECTED and time.monotonic() < until:
             pump()
@@ -103,18 +103,18 @@ class Backend:
         self._address = ""
 
     def give_up(self, error: errors.VividKeysError) -> None:
-        """Seek the backend no longer; its jobs end now instead of after a silence."""
+        """Stop trying to reach the backend; its jobs end now instead of timing out."""
         self.session.give_up(error.sentence, error.next_step)
         self.session.disconnect(error.sentence)
         self.process, self._address = None, ""
 
     def close(self) -> None:
-        """Nothing of it stays behind."""
+        """Stop the session's thread and a local backend."""
         self.session.close()
         self._stop_process()
 
     def watch(self, tell_error: Callable[[errors.VividKeysError], None]) -> bool:
-        """Look at the process, where there is one; True when anything changed."""
+        """Check the local process, if there is one; True when anything changed."""
         process = self.process
         if process is None:
             return False
@@ -144,7 +144,7 @@ _in_use: Backend | None = None
 
 
 def in_use() -> Backend:
-    """The one Backend of this Blender; made on first use."""
+    """The one Backend of this Blender, made on first use."""
     global _in_use
     if _in_use is None:
         _in_use = Backend()
@@ -152,7 +152,7 @@ def in_use() -> Backend:
 
 
 def close() -> None:
-    """For unregister."""
+    """Close the Backend, if there is one; for `unregister`."""
     global _in_use
     if _in_use is not None:
         _in_use.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backend on this computer, as the add-on's child: start, watch, stop. No bpy.
+"""A backend on this computer, as a child process: start, watch, stop. No bpy.
 
     backend = BackendProcess(interpreter, folder, log_file)
     backend.start()
@@ -29,6 +29,8 @@ _OLD_LOGS = 3
 
 
 class BackendState(enum.StrEnum):
+    """Of the local process."""
+
     STOPPED = "stopped"
     STARTING = "starting"
     READY = "ready"
@@ -38,8 +40,8 @@ class BackendState(enum.StrEnum):
 class BackendProcess:
     """One local backend at a time. Use it from one thread.
 
-    `interpreter` is the backend's own Python, `folder` the one that holds the package `backend`.
-    What the backend logs goes to `log_file`, which is rotated at each start.
+    `interpreter` is the backend's own Python; `folder` contains the package `backend`. The log
+    goes to `log_file`, which is rotated at each start.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class BackendProcess:
 
     @property
     def error(self) -> errors.VividKeysError | None:
-        """Why it failed: when it could not start, and when it ended by itself."""
+        """Why it could not start, or ended by itself; None if it did neither."""
         return self._error
 
     @property
@@ -93,9 +95,9 @@ class BackendProcess:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it and return at once; one that runs already is left alone.
+        """Start it and return at once; does nothing when it is already running.
 
-        Raises VividKeysError(missing_dependency, bad_file) when it cannot even be started.
+        Raises VividKeysError(missing_dependency, bad_file) when it cannot be started.
         """
         if self.poll() in (BackendState.STARTING, BackendState.READY):
             return
@@ -133,7 +135,7 @@ class BackendProcess:
         self._reader.start()
 
     def poll(self) -> BackendState:
-        """Notice what has happened since; call it from a timer."""
+        """Update the state; call it from a timer."""
         process = self._process
         if process is None:
             return self._state
@@ -160,7 +162,7 @@ class BackendProcess:
         return self.keys
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Ask it to end; after `seconds` terminate it, after as many again kill it."""
+        """Ask it to end; terminate it after `seconds`, and kill it after as many again."""
         process, self._process = self._process, None
         self._state, self._error, self.keys = BackendState.STOPPED, None, None
         if process is None:
@@ -170,7 +172,7 @@ class BackendProcess:
                 process.stdin.write(b"stop\n")
                 process.stdin.close()
         except OSError:
-            pass  # it does not listen any more
+            pass  # it has closed the pipe
         for push in (process.terminate, process.kill):
             try:
                 process.wait(seconds)
@@ -184,7 +186,7 @@ class BackendProcess:
             process.stdout.close()
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it again. Raises as `start` does."""
+        """Stop it if it is running, and start it again. Raises as `start` does."""
         self.stop()
         self.start()
 
@@ -212,12 +214,12 @@ class BackendProcess:
             self.seconds_to_ready = time.monotonic() - self._started_at
             self._state = BackendState.READY
         except (ValueError, KeyError, TypeError, RecursionError, errors.VividKeysError):
-            self._fail("What was started as the backend is none.")
+            self._fail("The program that was started is not a VividKeys backend.")
 
     def _ended(self, status: int) -> None:
         was_ready = self._state is BackendState.READY
         if self._reader is not None:
-            # Its last words may still be on their way from the pipe.
+            # Its last output may still be in the pipe.
             self._reader.join(1.0)
             if self._state is BackendState.STARTING and self._lines:
                 self._read_first_line(self._lines[0])
@@ -226,13 +228,13 @@ class BackendProcess:
                 errors.ErrorKind.BACKEND_LOST,
                 f"The local backend has {'ended' if was_ready else 'not started'} "
                 f"(exit status {status}).",
-                f"Start it again; if it ends again, look into its log: {self.log_file}",
+                f"Start it again; if it ends again, look at its log: {self.log_file}",
             )
         self._let_go()
 
     def _fail(self, sentence: str) -> None:
         error = errors.VividKeysError(
-            errors.ErrorKind.BACKEND_LOST, sentence, f"Look into its log: {self.log_file}"
+            errors.ErrorKind.BACKEND_LOST, sentence, f"Look at its log: {self.log_file}"
         )
         if self._process is not None:
             self._process.kill()
@@ -268,7 +270,7 @@ class BackendProcess:
                 errors.ErrorKind.BAD_FILE,
                 f"The backend's log '{self.log_file}' cannot be written: "
                 f"{error.strerror or error}.",
-                "Free some space, or check who may write there.",
+                "Free some space, or check the folder's permissions.",
             )
             raise self._error from error
 
@@ -282,7 +284,7 @@ def _read_lines(stream: IO[bytes], lines: list[bytes]) -> None:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Without what Blender or a virtual environment set for its own Python."""
+    """The environment without what Blender or a virtual environment set for its own Python."""
     foreign = {"PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV"}
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}

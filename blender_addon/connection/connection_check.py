@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""'Check connection': step by step, so that the user hears which one fails. No bpy.
+"""'Check connection', step by step, so that the user learns which step fails. No bpy.
 
-It takes up to `timeout` seconds where nothing answers, so the add-on runs it on a thread.
+It takes up to `timeout` seconds when nothing answers, so the add-on runs it on a thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CheckStep:
-    """One step: its name for the panel, whether it went well, and what to say about it."""
+    """One step: its name for the panel, whether it succeeded, and what to say about it."""
 
     name: str
     ok: bool
@@ -38,9 +38,9 @@ class _StepError(Exception):
 def check_connection(
     address: str, keys: connection.ClientKeys, *, timeout: float = 5.0
 ) -> list[CheckStep]:
-    """Try to reach a backend; the steps that were taken, the last one failed or all went well.
+    """Try to reach a backend; returns the steps taken, of which only the last can have failed.
 
-    The names: library, address, computer, keys, version, models.
+    Their names: library, address, computer, keys, version, models.
     """
     check = _Check(address, keys, timeout)
     taken: list[CheckStep] = []
@@ -60,8 +60,8 @@ def check_connection(
                 taken.append(CheckStep(name, False, error.sentence, error.next_step))
                 break
             except Exception:
-                # The panel waits for an answer, whatever the other side has sent.
-                _log.exception("The step '%s' of the check went wrong.", name)
+                # The panel needs an answer, whatever the other side has sent.
+                _log.exception("The step '%s' of the check failed.", name)
                 strange = protocol.unforeseen(name)
                 taken.append(CheckStep(name, False, strange.sentence, strange.next_step))
                 break
@@ -95,9 +95,9 @@ class _Check:
         if not self._zmq.has("curve"):
             raise _StepError(
                 "This ZeroMQ cannot encrypt.",
-                "Install the VividKeys extension that is made for this Blender.",
+                "Install the VividKeys extension that is built for this Blender.",
             )
-        return f"ZeroMQ {self._zmq.zmq_version()} is there."
+        return f"ZeroMQ {self._zmq.zmq_version()} is installed."
 
     def parse(self) -> str:
         self._address = connection.parse_address(self._text)
@@ -111,12 +111,12 @@ class _Check:
         except socket.gaierror as error:
             raise _StepError(
                 f"There is no computer called '{host}'.",
-                "Check the name, or write its number, for example 192.168.1.20.",
+                "Check the name, or enter its IP address, for example 192.168.1.20.",
             ) from error
         except ConnectionRefusedError as error:
             raise _StepError(
-                f"The computer is there, but nothing listens at port {self._address.port}.",
-                "Start the backend there, and compare the port.",
+                f"The computer answers, but nothing listens on port {self._address.port}.",
+                "Start the backend there, and check the port number.",
             ) from error
         except OSError as error:
             raise nobody_there(str(self._address)) from error
@@ -130,7 +130,7 @@ class _Check:
         while self._monitor.poll(self._remaining * 1000):
             event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                return "The keys fit; the connection is encrypted."
+                return "The keys match; the connection is encrypted."
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 raise refused_key()
             if event in (
@@ -147,14 +147,14 @@ class _Check:
         )
         if not self._socket.poll(self._remaining * 1000):
             raise _StepError(
-                "The backend lets this client in, but does not answer.",
-                "Look into its log, and start it again.",
+                "The backend accepts this client, but does not answer.",
+                "Look at its log, and start it again.",
             )
         answer = protocol.decode_from_server(self._socket.recv_multipart())
         if isinstance(answer, messages.Failed):
             raise answer.error
         if not isinstance(answer, messages.Welcome):
-            raise _StepError("The backend gives a strange answer.", "Start it again.")
+            raise _StepError("The backend gave an unexpected answer.", "Start it again.")
         self._welcome = answer
         return f"{answer.backend} and this add-on both speak protocol {limits.PROTOCOL_VERSION}."
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Session tells the main thread, and what the main thread tells the session's thread."""
+"""Events that a Session reports to the main thread, and commands to the session's thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .transfers import UploadSource
 
 
 class SessionState(enum.StrEnum):
-    """Of the connection, not of a job."""
+    """The state of the connection, not of a job."""
 
     DISCONNECTED = "disconnected"
     CONNECTING = "connecting"
@@ -39,14 +39,14 @@ class StateChanged:
 
 @dataclass(frozen=True)
 class ResultWaits:
-    """The job is done and its result has a file, which is being fetched now."""
+    """The job is done, and the file of its result is now being fetched."""
 
     job: str
 
 
 @dataclass(frozen=True)
 class FileReceived:
-    """The file of a result is here; the job's `Done` follows."""
+    """The file of a result has arrived; the job's `Done` follows."""
 
     job: str
     path: Path
@@ -68,6 +68,8 @@ Event = (
 
 @dataclass(frozen=True)
 class OpenLink:
+    """Connect, and retry a lost connection; jobs fail after `patience` seconds without one."""
+
     address: str
     keys: connection.ClientKeys
     patience: float
@@ -76,17 +78,23 @@ class OpenLink:
 
 @dataclass(frozen=True)
 class CloseLink:
+    """Disconnect, and report the state with this sentence."""
+
     sentence: str
 
 
 @dataclass(frozen=True)
 class GiveUp:
+    """End the jobs under way with backend_lost."""
+
     sentence: str
     next_step: str
 
 
 @dataclass(frozen=True)
 class SubmitJob:
+    """Send a job, after its uploads; see `Session.submit`."""
+
     job: str
     kind: str
     params: dict[str, Any]
@@ -98,24 +106,30 @@ class SubmitJob:
 
 @dataclass(frozen=True)
 class AttachJob:
+    """Receive the messages about a job that was sent earlier."""
+
     job: str
     files_to: Path | None = None
 
 
 @dataclass(frozen=True)
 class CancelJob:
+    """Stop a job."""
+
     job: str
 
 
 @dataclass(frozen=True)
 class ForgetJob:
+    """Let the backend delete a job's result."""
+
     job: str
     with_uploads: bool
 
 
 @dataclass(frozen=True)
 class StopLink:
-    pass
+    """End the thread."""
 
 
 Command = OpenLink | CloseLink | GiveUp | SubmitJob | AttachJob | CancelJob | ForgetJob | StopLink

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The thread behind a Session: it owns the socket, and everything in it happens on that thread.
+"""The thread behind a Session, which alone uses the socket.
 
-It connects and connects again, notices within seconds that the backend is gone, sends files in
-pieces, and keeps a list of the jobs under way so that it can attach to them again.
+It connects and reconnects, notices within seconds that the backend is gone, sends files in pieces,
+and keeps a list of the jobs under way so that it can attach to them again.
 """
 
 from __future__ import annotations
@@ -141,14 +141,14 @@ class Link:
             except protocol.MessageError as error:
                 self._hear_nonsense(error)
             except Exception:
-                # Nobody knows a message that gets here. The thread lives on, and the job that it
-                # was about does not wait for ever.
-                _log.exception("A message '%s' from the backend could not be taken in.", about)
+                # A defect, here or in the backend. The thread goes on, and the job that the message
+                # was about does not wait forever.
+                _log.exception("A message '%s' from the backend could not be processed.", about)
                 if job:
                     self._jobs.fail(job, protocol.unforeseen(about, job))
 
     def _watch(self) -> None:
-        """What ZeroMQ says about the connection itself: the quickest sign that it broke."""
+        """Handle ZeroMQ's own events: the earliest sign of a broken connection."""
         while self._monitor is not None:
             try:
                 frames = self._monitor.recv_multipart(self._zmq.NOBLOCK)
@@ -190,7 +190,9 @@ class Link:
             and now - self._lost_at >= self._target.patience
         ):
             self._jobs.fail_all(
-                _lost("The backend was lost in mid-job.", "Start it again and send the job again.")
+                _lost(
+                    "The backend was lost during the job.", "Start it again and send the job again."
+                )
             )
 
     # --- the socket -------------------------------------------------------------------------
@@ -263,19 +265,19 @@ class Link:
             case messages.Failed(kind=errors.ErrorKind.UNKNOWN_VERSION):
                 self._give_up_for_good(message.error)
             case messages.Pong():
-                pass  # that it came is all it says
+                pass  # its arrival is all that matters
             case _:
                 self._jobs.hear(message)
 
     def _hear_nonsense(self, error: protocol.MessageError) -> None:
-        """A message that cannot be used must not leave its job waiting for ever."""
+        """Fail the job of an unusable message, which would otherwise wait forever."""
         if error.kind is errors.ErrorKind.UNKNOWN_VERSION:
             self._give_up_for_good(error)
         elif error.about in ("done", "failed"):
             self._jobs.fail(error.job, error)
 
     def _give_up_for_good(self, error: errors.VividKeysError) -> None:
-        """Trying again would not help."""
+        """Disconnect without retrying, which would not help."""
         self._target = None
         self._drop_socket()
         self._jobs.fail_all(error)

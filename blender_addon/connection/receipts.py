@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file of a result on its way from the backend: asked for in pieces, written, checked.
+"""Download of a result's file: request pieces, write them, check the whole. No bpy, no sockets.
 
-No bpy, no sockets. A film may be larger than the memory, so every piece goes to the disk at once.
+A film may be larger than the memory, so every piece is written to the disk at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -20,13 +21,13 @@ import numpy as np
 from ..contracts import errors, limits, messages
 
 _RESERVE_BYTES = 32 << 20
-# What a Blender that crashed has left in the folder goes after this time.
+# Files that a crashed Blender has left in the folder are deleted after this time.
 _LEFT_SECONDS = 7 * 24 * 3600.0
 _PARTIAL, _WHOLE = ".part", ".received"
 
 
 class Receipt:
-    """One file, received into `folder`; `finish` names it.
+    """One file, received into `folder`; `finish` checks it and returns its path.
 
     Raises VividKeysError(disk_full or bad_file) when it cannot be written.
     """
@@ -55,18 +56,18 @@ class Receipt:
         return self.received == self.size
 
     def ask_again(self) -> None:
-        """After a break nobody answers what was asked before it."""
+        """Ask for the missing pieces again: requests from before a break are not answered."""
         self._asked = self.received
 
     def questions(self) -> Iterator[messages.Fetch]:
-        """What may be asked now: at most a window ahead of what has come."""
+        """The requests that may be sent now: at most a window ahead of what has arrived."""
         window = limits.FILE_WINDOW * limits.FILE_PIECE_BYTES
         while self._asked < self.size and self._asked - self.received < window:
             yield messages.Fetch(self.done.job, self._asked)
             self._asked += limits.FILE_PIECE_BYTES
 
     def take(self, piece: messages.Piece) -> None:
-        """Append a piece; one that is not the next is an answer from before a break."""
+        """Append a piece, or ignore it if it is not the next: it was requested before a break."""
         data = piece.arrays.get("data")
         if data is None or data.dtype != np.uint8 or data.ndim != 1:
             raise _damaged()
@@ -83,7 +84,7 @@ class Receipt:
         self.received += len(data)
 
     def finish(self) -> Path:
-        """The whole file, on the disk and checked."""
+        """Check the file and return its path."""
         try:
             self._stream.flush()
             os.fsync(self._stream.fileno())
@@ -91,21 +92,17 @@ class Receipt:
             if self._digest.hexdigest() != self.done.file_sha256:
                 raise _damaged()
             whole = self._path.with_suffix(_WHOLE)
-            os.replace(self._path, whole)
+            self._path.replace(whole)
         except OSError as error:
             raise self._unwritable(error) from error
         return whole
 
     def close(self) -> None:
-        """Drop what has come."""
-        try:
+        """Delete what has arrived."""
+        with contextlib.suppress(OSError):  # the buffered rest did not fit on the disk
             self._stream.close()
-        except OSError:
-            pass  # what was still buffered did not fit; the file goes anyway
-        try:
+        with contextlib.suppress(OSError):  # `_tidy` will delete it
             self._path.unlink(missing_ok=True)
-        except OSError:
-            pass  # it is tidied away with what a Blender that crashed has left
 
     def _unwritable(self, error: OSError) -> errors.VividKeysError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -113,15 +110,15 @@ class Receipt:
         return errors.VividKeysError(
             errors.ErrorKind.BAD_FILE,
             f"The film cannot be written to '{self._path.parent}': {error.strerror or error}.",
-            "Check that you may write there, then press 'Fetch'; the backend keeps the film.",
+            "Check the folder's permissions, then press 'Fetch'; the backend keeps the film.",
         )
 
 
 def _tidy(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.suffix in (_PARTIAL, _WHOLE):
-            if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
-                path.unlink(missing_ok=True)
+        is_ours = path.suffix in (_PARTIAL, _WHOLE)
+        if is_ours and time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _disk_full(size: int) -> errors.VividKeysError:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The connection to a backend, as the add-on uses it. No bpy.
 
-A thread owns the socket (link.py); everything it learns comes back as events that the main thread
-takes with `pump`, from a timer or in a loop. Nothing here waits, except `wait`, and nothing blocks
-Blender.
+A thread owns the socket (link.py); what it receives comes back as events that the main thread takes
+with `pump`, from a timer or in a loop. Only `wait`, `wait_until_connected` and `close` block.
 
     session = Session()
     session.connect("gpu-box:7761", load_client_keys(path))
@@ -48,10 +47,10 @@ _PROGRAM = f"VividKeys add-on {version.__version__}"
 
 
 class Session:
-    """One connection to one backend at a time; may be connected again to another.
+    """One connection to one backend at a time; may be connected to another later.
 
-    Use it from one thread (Blender's main thread). On `clock`, in seconds, it is measured how long
-    the backend is silent, and when to try again.
+    Use it from one thread (Blender's main thread). `clock`, in seconds, measures how long the
+    backend has been silent, and when to retry.
     """
 
     def __init__(
@@ -100,14 +99,14 @@ class Session:
         return frozenset(self._active)
 
     def connect(self, address: str, keys: connection.ClientKeys, *, patience: float = 30.0) -> None:
-        """Connect, in the background, to `address`; jobs under way are attached again there.
+        """Connect to `address` in the background; jobs under way are attached again there.
 
-        When the connection is lost it is tried again until `disconnect`. Jobs under way fail with
+        A lost connection is retried until `disconnect`. Jobs under way fail with
         backend_lost once it has been lost for `patience` seconds: 0 for a local backend, which
         does not come back by itself.
 
-        Raises VividKeysError(bad_request) for an address that is none, missing_dependency when
-        ZeroMQ cannot be imported.
+        Raises VividKeysError(bad_request) for an invalid address, missing_dependency when ZeroMQ
+        cannot be imported.
         """
         zmq = import_zmq()
         target = connection.parse_address(address)
@@ -123,7 +122,7 @@ class Session:
         self._command(OpenLink(str(target), keys, patience, self._serial))
 
     def disconnect(self, sentence: str = "Not connected.") -> None:
-        """Close the connection; jobs under way fail here with backend_lost, but go on there."""
+        """Close the connection; jobs under way fail here with backend_lost; the backend goes on."""
         if self._link is not None:
             self._command(CloseLink(sentence))
 
@@ -148,7 +147,7 @@ class Session:
         the background if the backend does not have them, and the parameter becomes their SHA-256.
         A result's file is fetched into the folder `files_to` before the job is done
         (`FileReceived` says where); without a folder it is left at the backend.
-        What goes wrong comes as an event. Raises VividKeysError(bad_request) when not connected.
+        Failures come as events. Raises VividKeysError(bad_request) when not connected.
         """
         job = messages.new_job_id()
         self._require_link()
@@ -159,7 +158,7 @@ class Session:
         return job
 
     def attach(self, job: str, *, files_to: Path | None = None) -> None:
-        """Hear of a job again that was sent earlier, by this Blender or one before it."""
+        """Get the events of a job that was sent earlier, by this Blender or a previous one."""
         self._require_link()
         self._active.add(job)
         self._command(AttachJob(job, files_to))
@@ -170,12 +169,12 @@ class Session:
             self._command(CancelJob(job))
 
     def forget(self, job: str, *, with_uploads: bool = False) -> None:
-        """Let the backend delete a job's result (and with_uploads what only it was made from)."""
+        """Let the backend delete a job's result (and with_uploads the uploads only it used)."""
         if self._link is not None:
             self._command(ForgetJob(job, with_uploads))
 
     def pump(self, max_seconds: float = 0.005) -> list[Event]:
-        """The events since the last call, at most for `max_seconds`; never waits."""
+        """The events since the last call; takes at most `max_seconds` and never waits."""
         until = time.monotonic() + max_seconds
         events: list[Event] = []
         while True:
@@ -197,7 +196,7 @@ class Session:
     ) -> messages.Done:
         """Block until `job` is done; for scripts and `blender -b`.
 
-        `on_event` sees every event, also those of other jobs. Raises VividKeysError: the job's
+        `on_event` gets every event, also those of other jobs. Raises VividKeysError: the job's
         error, or backend_lost when `timeout` seconds have passed.
         """
         until = None if timeout is None else time.monotonic() + timeout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place where the add-on makes a socket, and the sentences for one that stays shut."""
+"""The one place where the add-on makes a socket, and the errors when connecting fails."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..contracts import connection, errors, limits
 
 
 def import_zmq() -> ModuleType:
-    """ZeroMQ, or VividKeysError(missing_dependency) with what to do."""
+    """Import ZeroMQ. Raises VividKeysError(missing_dependency) when that fails."""
     try:
         import zmq
     except ImportError as error:
         raise errors.VividKeysError(
             errors.ErrorKind.MISSING_DEPENDENCY,
             f"ZeroMQ, which the add-on needs to reach the backend, cannot be loaded ({error}).",
-            "Install the VividKeys extension that is made for this Blender and this system.",
+            "Install the VividKeys extension that is built for this Blender and this system.",
         ) from error
     return zmq
 
@@ -60,22 +60,22 @@ def wrong_server() -> errors.VividKeysError:
     """The encrypted handshake fails before the key is judged."""
     return errors.VividKeysError(
         errors.ErrorKind.NOT_AUTHORISED,
-        "What answers there is not the backend that this key file is for.",
+        "The server that answers there is not the backend that this key file is for.",
         "Check the address, or make a new key file on the backend's computer.",
     )
 
 
 def gone_away() -> errors.VividKeysError:
-    """The connection was good and has ended."""
+    """A working connection has ended."""
     return errors.VividKeysError(
         errors.ErrorKind.BACKEND_LOST, "The backend has gone away.", "Start it again."
     )
 
 
 def fallen_silent(seconds: float) -> errors.VividKeysError:
-    """The connection stands and nothing comes."""
+    """The connection is open, but nothing arrives."""
     return errors.VividKeysError(
         errors.ErrorKind.BACKEND_LOST,
         f"The backend has not answered for {seconds:g} seconds.",
-        "Check that it still runs, and the network.",
+        "Check that it is still running, and check the network.",
     )

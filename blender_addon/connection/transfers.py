@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A file on its way to the backend: hashed, asked for, sent in pieces, resumed. No bpy, no sockets.
+"""Upload of a file to the backend: hash it, send it in pieces, resume. No bpy, no sockets.
 
-Everything happens in small steps, because the thread that takes them also has to answer the
-backend: the hash of a 2 GB film takes seconds.
+Everything is done in small steps, because hashing a 2 GB film takes seconds and the same thread
+also has to answer the backend.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Transfer:
 
     @property
     def fraction(self) -> float:
-        """How much the backend has, 0..1."""
+        """The fraction that the backend has, 0..1."""
         return self._acknowledged / self.size if self.size else 1.0
 
     def hash_step(self) -> None:
-        """Hash some more; when all is hashed `sha256` is set."""
+        """Hash the next piece; after the last one `sha256` is set."""
         piece = self._read(self._hashed, _HASH_STEP)
         self._digest.update(piece)
         self._hashed += len(piece)
@@ -54,11 +54,11 @@ class Transfer:
             raise _changed(self.label)
 
     def question(self) -> messages.Upload:
-        """Asks whether the backend has these bytes; also the way to resume after a break."""
+        """The message that asks whether the backend has these bytes; also resumes after a break."""
         return messages.Upload(sha256=self.sha256, size=self.size)
 
     def needed_from(self, offset: int) -> None:
-        """The backend has everything before `offset`. Raises VividKeysError(bad_request)."""
+        """Note that the backend has all before `offset`. Raises VividKeysError(bad_request)."""
         if offset > self.size:
             raise errors.VividKeysError(
                 errors.ErrorKind.BAD_REQUEST,
@@ -112,7 +112,8 @@ def _open(source: UploadSource) -> tuple[BinaryIO, int]:
         stream.close()
         raise errors.VividKeysError(
             errors.ErrorKind.TOO_LARGE,
-            f"{label} has {size / 1e9:.1f} GB; {limits.UPLOAD_BYTES / 1e9:.1f} GB can be sent.",
+            f"{label} has {size / 1e9:.1f} GB; "
+            f"at most {limits.UPLOAD_BYTES / 1e9:.1f} GB can be sent.",
             "Export only its sound, or cut it into parts.",
         )
     return stream, size
@@ -123,7 +124,7 @@ def _unreadable(label: str, error: Exception) -> errors.VividKeysError:
     return errors.VividKeysError(
         errors.ErrorKind.BAD_FILE,
         f"'{label}' cannot be read: {reason}.",
-        "Check the file's permissions and the disk it lies on.",
+        "Check the file's permissions and the disk that it is on.",
     )
 
 
@@ -131,5 +132,5 @@ def _changed(label: str) -> errors.VividKeysError:
     return errors.VividKeysError(
         errors.ErrorKind.BAD_FILE,
         f"'{label}' became shorter while it was being sent.",
-        "Wait until nothing writes to it, then try again.",
+        "Wait until no program is writing to it, then try again.",
     )

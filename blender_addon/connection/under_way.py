@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The jobs that were sent or attached and have not ended, and the files they still need.
 
-Used on the session's thread. It knows what to say to the backend and when, but no socket: it is
-given a function that sends and one that tells whether there is a connection.
+Used on the session's thread. It decides what to send to the backend and when, but has no socket: it
+is given a function that sends and one that tells whether there is a connection.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class _Job:
     receipt: Receipt | None = None  # of the result's file
     is_cancelled: bool = False
     transfers: dict[str, Transfer] = field(default_factory=dict)  # by parameter
-    unsent: set[str] = field(default_factory=set)  # parameters whose bytes are not there yet
+    unsent: set[str] = field(default_factory=set)  # parameters that are not yet uploaded
     last_progress: float = 0.0
 
     def close_transfers(self) -> None:
         for transfer in self.transfers.values():
             transfer.close()
         self.transfers.clear()
-        self.unsent.clear()  # also where the backend accepts a job before it has its files
+        self.unsent.clear()  # not empty if the backend accepts a job before it has its files
 
     def close(self) -> None:
         self.close_transfers()
@@ -45,7 +45,7 @@ class _Job:
 
 
 class JobsUnderWay:
-    """Every job in here ends with exactly one Done or one Failed(about="job")."""
+    """Every job in this table ends with exactly one Done or one Failed(about="job")."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class JobsUnderWay:
         self._send = send
         self._is_connected = is_connected
         self._jobs: dict[str, _Job] = {}
-        self._later: list[messages.Message] = []  # said as soon as there is a backend again
+        self._later: list[messages.Message] = []  # sent as soon as there is a backend again
 
     # --- what the user wants ----------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class JobsUnderWay:
         active.is_cancelled = True
         is_unheard = bool(active.unsent)  # the backend has not heard of it yet
         if active.receipt is not None:
-            # For the backend the job has ended, and nobody wants its result.
+            # For the backend the job has ended; its result is no longer wanted.
             self.forget(job, with_uploads=False)
             is_unheard = True
         elif not is_unheard:
@@ -107,14 +107,14 @@ class JobsUnderWay:
             self.fail(job, error)
 
     def close(self) -> None:
-        """Forget all jobs without a word."""
+        """Drop all jobs without an event."""
         for job in list(self._jobs):
             self._end(job)
 
     # --- what the backend says --------------------------------------------------------------
 
     def hear(self, message: messages.Message) -> None:
-        """Take in a message about jobs or uploads; what is late or strange is ignored."""
+        """Process a message about jobs or uploads; late and unexpected ones are ignored."""
         match message:
             case messages.Have():
                 self._uploaded(message.sha256)
@@ -155,7 +155,7 @@ class JobsUnderWay:
                 for job, *_rest in self._uploading(failure.sha256):
                     self.fail(job, failure.error)
             case "submit" | "attach" | "cancel" | "fetch":
-                # The backend does not have this job, and whoever sent it waits for its end.
+                # The backend does not have this job, which must not wait forever.
                 self.fail(failure.job, failure.error)
             case "job":
                 if self._end(failure.job):
@@ -190,7 +190,7 @@ class JobsUnderWay:
             self.fail(request.job, error)
 
     def _end(self, job: str) -> bool:
-        """Take a job out of the table; False when it had ended before."""
+        """Remove a job from the table; False when it had already ended."""
         active = self._jobs.pop(job, None)
         if active is None:
             return False
@@ -205,7 +205,7 @@ class JobsUnderWay:
             self._emit(done)
             return
         if active.is_cancelled:
-            # It was done before the backend heard that nobody wants it any more.
+            # It was done before the backend got the cancellation.
             self.forget(done.job, with_uploads=False)
             self.fail(done.job, _cancelled())
             return
@@ -245,7 +245,7 @@ class JobsUnderWay:
 
     @property
     def is_hashing(self) -> bool:
-        """True while `hash_some` has something to do."""
+        """Whether `hash_some` has something to do."""
         return any(
             not active.transfers[name].is_hashed
             for active in self._jobs.values()
@@ -253,7 +253,7 @@ class JobsUnderWay:
         )
 
     def hash_some(self) -> None:
-        """One step of the first file that is not hashed; then the socket has its turn again."""
+        """Hash one piece of the first file that is not hashed, so that messages wait little."""
         for job, active in self._jobs.items():
             for name in sorted(active.unsent):
                 transfer = active.transfers[name]

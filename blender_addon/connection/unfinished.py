@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs that were sent and not yet fetched, in a small file: Blender may quit in mid-job. No bpy."""
+"""Jobs sent and not yet fetched, in a small file, in case Blender quits meanwhile. No bpy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from ..contracts import whole_files
 
-# Backends keep results until they are fetched; after this time nobody wants them any more.
+# Backends keep results until they are fetched; older jobs than this are no longer offered.
 KEPT_SECONDS = 30 * 24 * 3600.0
 _MOST_ENTRIES = 100
 
 
 @dataclass(frozen=True)
 class UnfinishedJob:
-    """One job: its id, its kind, for people, and its plan."""
+    """One job: its id, its kind, a label for the user, when it was sent (UNIX time), its plan."""
 
     job: str
     kind: str
@@ -40,11 +40,13 @@ def read_unfinished(path: Path) -> list[UnfinishedJob]:
             job = UnfinishedJob(**entry)
         except TypeError:
             continue
-        if all(isinstance(value, str) for value in (job.job, job.kind, job.label)) and isinstance(
-            job.sent_at, (int, float)
-        ):
-            if isinstance(job.plan, dict) and time.time() - job.sent_at < KEPT_SECONDS:
-                found.append(job)
+        is_whole = (
+            all(isinstance(value, str) for value in (job.job, job.kind, job.label))
+            and isinstance(job.sent_at, (int, float))
+            and isinstance(job.plan, dict)
+        )
+        if is_whole and time.time() - job.sent_at < KEPT_SECONDS:
+            found.append(job)
     return found
 
 
@@ -54,7 +56,7 @@ def remember_job(path: Path, job: UnfinishedJob) -> None:
 
 
 def drop_job(path: Path, job_id: str) -> None:
-    """Take a job out of the file."""
+    """Remove a job from the file."""
     jobs = read_unfinished(path)
     kept = [job for job in jobs if job.job != job_id]
     if len(kept) != len(jobs):
@@ -63,7 +65,7 @@ def drop_job(path: Path, job_id: str) -> None:
 
 def _write(path: Path, jobs: list[UnfinishedJob]) -> None:
     text = json.dumps([asdict(job) for job in jobs[-_MOST_ENTRIES:]], indent=1)
-    # Two Blenders may write at the same time: the last one counts. The list is a convenience; a
-    # full disk must not stop the job itself.
+    # If two Blenders write at the same time, the last one wins. The list is a convenience; a full
+    # disk must not stop the job itself.
     with suppress(OSError):
         whole_files.write_whole(path, text)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character of the user's own: which objects it is, whether they can get keys, and its shape.
+"""A character of the user's own: its objects, whether they can get keys, and its shape.
 
-The shape is sent as it was modelled: the base mesh, with the objects' places and scales, without
-pose and modifiers. Offsets that come back are turned into each object's own space.
+The shape is sent as it was modelled: the base mesh with the objects' transforms, without pose and
+modifiers. Offsets that come back are converted to each object's own space.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import bpy
 import numpy as np
@@ -21,10 +21,13 @@ from ..animation import lip_detail, targets
 from ..contracts import arkit, character, errors
 from ..mapping.conventions import keys_of_channels
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Float64, Int32
+
 FACE_POINT_PROPERTY = "vividkeys_face_point"
 PIECES_PROPERTY = "vividkeys_pieces"
 FEWEST_VERTICES = 100
-# A coordinate beyond is a mistake; its square would be beyond single precision.
+# A larger coordinate is a mistake; its square would overflow single precision.
 _FARTHEST = 1e9
 
 
@@ -32,8 +35,8 @@ _FARTHEST = 1e9
 class Piece:
     """One object of a character as it was when it was sent.
 
-    `matrix` [4,4], row by row, leads from the object's own space into the one that was sent;
-    `shape` tells whether the mesh is still the same.
+    `matrix` is 4 by 4, row by row, and maps the object's own space to the one that was sent;
+    `shape` is a hash that tells whether the mesh is still the same.
     """
 
     object: targets.Reference
@@ -42,36 +45,44 @@ class Piece:
     shape: str
 
     @property
-    def to_sent(self) -> np.ndarray:
+    def to_sent(self) -> Float64[np.ndarray, "4 4"]:
         return np.array(self.matrix, np.float64).reshape(4, 4)
 
-    def to_local(self, places: np.ndarray) -> np.ndarray:
-        """Places [..., 3] that came back, in the object's own space."""
+    def to_local(self, places: Float[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batch 3"]:
+        """Positions that came back, in the object's own space."""
         inverse = np.linalg.inv(self.to_sent)
         return np.asarray(places @ inverse[:3, :3].T + inverse[:3, 3], np.float32)
 
-    def offsets_to_local(self, offsets: np.ndarray) -> np.ndarray:
-        """Offsets [..., 3] that came back, in the object's own space."""
+    def offsets_to_local(
+        self, offsets: Float[np.ndarray, "*batch 3"]
+    ) -> Float32[np.ndarray, "*batch 3"]:
+        """Offsets that came back, in the object's own space."""
         return np.asarray(offsets @ np.linalg.inv(self.to_sent[:3, :3]).T, np.float32)
 
 
 # --- which objects ---------------------------------------------------------------------------
 
 
-def face_of(context: Any, name: str = "") -> Any | None:
-    """The object with the face: the one called `name`, or the active one, or the one whose face
-    point is active; None when there is none."""
+def face_of(context: bpy.types.Context, name: str = "") -> bpy.types.Object | None:
+    """The object with the face; None when there is none.
+
+    It is the one called `name`, or the active one, or the one whose face point is active.
+    """
     if name:
         return bpy.data.objects.get(name)
     active = context.view_layer.objects.active if context.view_layer is not None else None
-    if active is not None and FACE_POINT_PROPERTY in active and active.parent is not None:
-        return active.parent
-    return active
+    if active is None or active.get(FACE_POINT_PROPERTY) is None:
+        return active
+    return active.parent or active
 
 
-def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
-    """The face and the meshes that go with it: those selected; while its face points are being
-    dragged, those that were selected when the points were made."""
+def pieces_of(
+    context: bpy.types.Context, face: bpy.types.Object, name: str = ""
+) -> list[bpy.types.Object]:
+    """The face and the meshes that go with it: those that are selected.
+
+    While its face points are being dragged, those that were selected when the points were made.
+    """
     active = context.view_layer.objects.active
     if not name and active is not None and active != face:
         return [face, *noted_pieces(face)]
@@ -83,20 +94,23 @@ def pieces_of(context: Any, face: Any, name: str = "") -> list[Any]:
     return [face, *selected]
 
 
-def note_pieces(pieces: Sequence[Any]) -> None:
-    """Remember on the face which objects go with it: dragging a point changes the selection, and
-    those that got no keys, such as upper teeth, are no targets but belong into a file."""
+def note_pieces(pieces: Sequence[bpy.types.Object]) -> None:
+    """Remember on the face which objects go with it.
+
+    Dragging a point changes the selection. And objects that got no keys, such as upper teeth, are
+    not targets, but belong in an exported file.
+    """
     pieces[0][PIECES_PROPERTY] = {str(number): other for number, other in enumerate(pieces[1:])}
 
 
-def noted_pieces(face: Any) -> list[Any]:
+def noted_pieces(face: bpy.types.Object) -> list[bpy.types.Object]:
     """The objects that were last sent together with this face and are still in the file."""
     noted = face.get(PIECES_PROPERTY)
     others = list(noted.values()) if noted is not None else []
     return [other for other in others if other is not None and other.users_scene]
 
 
-def choice_problem(context: Any, pieces: Sequence[Any]) -> str:
+def choice_problem(context: bpy.types.Context, pieces: Sequence[bpy.types.Object]) -> str:
     """Why these objects cannot be sent, as a sentence; '' when they can."""
     face = pieces[0] if pieces else None
     problem = piece_problem(face)
@@ -115,18 +129,18 @@ def choice_problem(context: Any, pieces: Sequence[Any]) -> str:
     if problem:
         return f"{problem.rstrip('.')}. Or deselect it."
     if len(pieces) > character.MAX_PIECES:
-        return f"{len(pieces)} meshes are selected; at most {character.MAX_PIECES} go together."
+        return f"{len(pieces)} meshes are selected; at most {character.MAX_PIECES} can be keyed."
     return ""
 
 
-def piece_problem(piece: Any) -> str:
+def piece_problem(piece: bpy.types.Object | None) -> str:
     """Why this object cannot get keys, as a sentence; '' when it can."""
     if piece is None:
         return "Select the mesh with the face."
     name = piece.name
     if piece.type != "MESH":
         return f"'{name}' is not a mesh; select the mesh with the face."
-    mesh = piece.data
+    mesh = cast("bpy.types.Mesh", piece.data)
     if not piece.is_editable:
         return f"'{name}' is linked from another file; make it local first."
     if not mesh.is_editable:
@@ -152,60 +166,66 @@ def piece_problem(piece: Any) -> str:
     return ""
 
 
-def key_count(pieces: Sequence[Any]) -> int:
+def key_count(pieces: Sequence[bpy.types.Object]) -> int:
     """How many of the 52 channels have a key of their own on these meshes."""
     found: set[str] = set()
     for piece in pieces:
         if piece.type == "MESH" and piece.data.shape_keys is not None:
-            found.update(keys_of_channels(key_names(piece.data.shape_keys)))
+            found.update(keys_of_channels(key_names(targets.keys_on(piece))))
     return len(found.intersection(arkit.ARKIT_NAMES))
 
 
-def has_all_keys(pieces: Sequence[Any]) -> bool:
+def has_all_keys(pieces: Sequence[bpy.types.Object]) -> bool:
     """Whether there is nothing to add: all of the 52 keys are there, and those for lip detail."""
-    keys = pieces[0].data.shape_keys
+    keys: bpy.types.Key | None = pieces[0].data.shape_keys
     whole = key_count(pieces) == len(arkit.ARKIT_NAMES)
     return whole and keys is not None and lip_detail.has_keys(keys)
 
 
-def key_names(keys: Any) -> tuple[str, ...]:
-    """The names of a datablock's shape keys but for the reference and our lip keys."""
+def key_names(keys: bpy.types.Key) -> tuple[str, ...]:
+    """The names of a datablock's shape keys without the reference key and our lip keys."""
     aside = {keys.reference_key.name, *(b.name for b in lip_detail.keys_of(keys).values())}
     return tuple(block.name for block in keys.key_blocks if block.name not in aside)
 
 
-def match_of(piece: Any) -> mapping.Mapping:
-    """What the keys of a piece follow by their names."""
-    return mapping.match_keys(key_names(piece.data.shape_keys))
+def match_of(piece: bpy.types.Object) -> mapping.Mapping:
+    """The mapping that the names of a piece's keys suggest."""
+    return mapping.match_keys(key_names(targets.keys_on(piece)))
 
 
 # --- their shape -----------------------------------------------------------------------------
 
 
 def read(
-    pieces: Sequence[Any], point_ids: np.ndarray, point_places: np.ndarray
+    pieces: Sequence[bpy.types.Object],
+    point_ids: Int32[np.ndarray, " N"],
+    point_places: Float32[np.ndarray, "N 3"],
 ) -> tuple[character.Character, tuple[Piece, ...]]:
-    """The character to send, and where each piece is. `point_places` [P,3] are in the space of
-    the first piece. Raises VividKeysError(bad_target, too_large)."""
-    count = sum(len(piece.data.vertices) for piece in pieces)
+    """The character to send, and a note about each piece.
+
+    `point_places` are in the space of the first piece. Raises VividKeysError(bad_target,
+    too_large).
+    """
+    counts: list[int] = [len(piece.data.vertices) for piece in pieces]
+    count = sum(counts)
     if count > character.MAX_VERTICES:
         raise errors.VividKeysError(
             errors.ErrorKind.TOO_LARGE,
-            f"The meshes have {count:,} vertices; at most {character.MAX_VERTICES:,} are keyed.",
+            f"The meshes have {count:,} vertices; at most {character.MAX_VERTICES:,} can be keyed.",
             "Deselect what does not belong to the face, or use a coarser mesh.",
         )
     rest = [rest_coordinates(piece) for piece in pieces]
     matrices = [np.array(rest_matrix(piece), np.float64) for piece in pieces]
     for piece, places, matrix in zip(pieces, rest, matrices, strict=True):
         _check_numbers(piece, places, matrix)
-    # Far from the origin, single precision would be too coarse for lips.
+    # Centred, because far from the origin single precision is too coarse for lips.
     middle = _moved(rest[0], matrices[0])
     centre = (middle.min(axis=0) + middle.max(axis=0)) / 2.0
     vertices, triangles, notes, first = [], [], [], 0
     for piece, places, matrix in zip(pieces, rest, matrices, strict=True):
         matrix[:3, 3] -= centre
-        corners = _triangles(piece.data) + first
-        # A mirrored object shows its faces from the other side.
+        corners = _triangles(cast("bpy.types.Mesh", piece.data)) + first
+        # Mirroring reverses the winding of the faces.
         triangles.append(corners[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0.0 else corners)
         vertices.append(_moved(places, matrix))
         notes.append(_note(piece, places, matrix))
@@ -221,12 +241,15 @@ def read(
     return sent, tuple(notes)
 
 
-def found_again(piece: Piece) -> Any:
-    """The object of a piece, ready to get keys. Raises VividKeysError(bad_target) when it is gone,
-    cannot be changed just now, or has another shape than the one that was sent."""
+def found_again(piece: Piece) -> bpy.types.Object:
+    """The object of a piece, ready to get keys.
+
+    Raises VividKeysError(bad_target) when it is gone, cannot be changed now, or no longer has the
+    shape that was sent.
+    """
     step = "Then fetch the keys again: they are listed under 'Backend'."
     try:
-        found = targets.find(piece.object)
+        found: bpy.types.Object = targets.find(piece.object)
         if not found.users_scene:
             # Deleted, but something still points to it, e.g. our list of targets.
             raise errors.VividKeysError(
@@ -248,8 +271,8 @@ def found_again(piece: Piece) -> Any:
     return found
 
 
-def rest_coordinates(piece: Any) -> np.ndarray:
-    """The mesh without keys and modifiers [V,3], in its own space."""
+def rest_coordinates(piece: bpy.types.Object) -> Float32[np.ndarray, "V 3"]:
+    """The vertices without keys and modifiers, in the object's own space."""
     keys = piece.data.shape_keys
     if keys is not None:
         return lip_detail.coordinates(keys.reference_key.points)
@@ -258,11 +281,11 @@ def rest_coordinates(piece: Any) -> np.ndarray:
     return flat.reshape(-1, 3)
 
 
-def rest_matrix(piece: Any) -> Any:
-    """The object's place in the world, with the bone it may hang on in its rest place.
+def rest_matrix(piece: bpy.types.Object) -> Matrix:
+    """The object's world matrix, with the bone that it may be parented to in its rest pose.
 
-    Eyes that hang on a head bone would otherwise be sent where the pose has them, away from a
-    skin that an armature modifier poses.
+    Eyes parented to a head bone would otherwise be sent in their posed position, away from a skin
+    that an armature modifier poses.
     """
     if piece.parent is None or piece.constraints:
         return piece.matrix_world.copy()
@@ -274,21 +297,26 @@ def rest_matrix(piece: Any) -> Any:
     if bone is None or bone.use_relative_parent:
         return piece.matrix_world.copy()
     tail = bone.matrix_local @ Matrix.Translation((0.0, bone.length, 0.0))
-    return rest_matrix(piece.parent) @ tail @ own
+    placed: Matrix = rest_matrix(piece.parent) @ tail @ own
+    return placed
 
 
-def _moved(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _moved(
+    places: Float[np.ndarray, "N 3"], matrix: Float64[np.ndarray, "4 4"]
+) -> Float64[np.ndarray, "N 3"]:
     return np.asarray(places @ matrix[:3, :3].T + matrix[:3, 3], np.float64)
 
 
-def _triangles(mesh: Any) -> np.ndarray:
+def _triangles(mesh: bpy.types.Mesh) -> Int32[np.ndarray, "F 3"]:
     mesh.calc_loop_triangles()
     flat = np.empty(len(mesh.loop_triangles) * 3, np.int32)
     mesh.loop_triangles.foreach_get("vertices", flat)
     return flat.reshape(-1, 3)
 
 
-def _note(piece: Any, places: np.ndarray, matrix: np.ndarray) -> Piece:
+def _note(
+    piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"], matrix: Float64[np.ndarray, "4 4"]
+) -> Piece:
     return Piece(
         object=targets.remember(piece),
         vertices=len(places),
@@ -297,18 +325,20 @@ def _note(piece: Any, places: np.ndarray, matrix: np.ndarray) -> Piece:
     )
 
 
-def _shape(piece: Any, places: np.ndarray) -> str:
+def _shape(piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"]) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(places).tobytes())
     digest.update(str(len(piece.data.polygons)).encode())
     return digest.hexdigest()[:32]
 
 
-def _check_numbers(piece: Any, places: np.ndarray, matrix: np.ndarray) -> None:
-    # A NaN is not less than anything.
+def _check_numbers(
+    piece: bpy.types.Object, places: Float32[np.ndarray, "V 3"], matrix: Float64[np.ndarray, "4 4"]
+) -> None:
+    # Written so that NaN fails too: it is not less than anything.
     if not (np.abs(places) < _FARTHEST).all():
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            f"Some vertices of '{piece.name}' lie nowhere: their places are no numbers, or huge.",
+            f"Some vertices of '{piece.name}' have invalid coordinates: not a number, or huge.",
             "Delete or repair them: 'Mesh > Clean Up' in edit mode.",
         )
     linear = matrix[:3, :3]

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import bpy
 import numpy as np
 
 from .. import versions
@@ -16,14 +18,17 @@ from ..mapping.conventions import DEFAULT, key_name, keys_of_channels
 from . import characters
 from .characters import Piece
 
-# Less than this share of the face's size is no motion.
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int
+
+# Motion below this fraction of the face's size counts as none.
 LEAST_MOTION = 1e-5
 _MOST_NAMES = 6
 
 
 @dataclass(frozen=True)
 class CharacterPlan:
-    """What becomes of the answer to a `transfer` job: face points, or keys on the pieces."""
+    """What is made from the answer to a `transfer` job: face points, or keys on the pieces."""
 
     name: str = ""
     scene: targets.Reference = targets.NOTHING
@@ -36,7 +41,7 @@ class CharacterPlan:
 
 @dataclass
 class Report:
-    """What was done, for the sentences."""
+    """What was done; `sentences` says it in words."""
 
     added: dict[str, int] = field(default_factory=dict)
     lips: int = 0
@@ -57,7 +62,7 @@ class Report:
         if self.kept:
             lines.append(f"Keys that were there were kept: {_listed(self.kept)}.")
         if self.replaced:
-            lines.append(f"Keys that were there have their new shapes: {_listed(self.replaced)}.")
+            lines.append(f"Keys that were there got new shapes: {_listed(self.replaced)}.")
         if self.locked:
             lines.append(f"Locked keys were not replaced: {_listed(self.locked)}.")
         if self.still:
@@ -70,8 +75,8 @@ class Report:
         return tuple(lines)
 
 
-def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[Any], Report]:
-    """Add the keys; returns the objects that have keys now, the face first, and a report.
+def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[bpy.types.Object], Report]:
+    """Add the keys; returns the objects that now have keys, the face first, and a report.
 
     Everything that can fail is checked before the first change. Raises VividKeysError(bad_target,
     bad_array).
@@ -86,7 +91,7 @@ def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[Any], Rep
         )
     least = LEAST_MOTION * float(np.ptp(keys.landmarks, axis=0).max())
     cuts = np.searchsorted(keys.rows, bounds)
-    parts = [slice(first, end) for first, end in zip(cuts, cuts[1:], strict=False)]
+    parts = [slice(first, end) for first, end in pairwise(cuts)]
     moving = [_moving(keys.shapes[:, part], least) for part in parts]
     report = Report()
     # A channel that moves nothing gets a key on the face all the same: programs that read the
@@ -115,10 +120,10 @@ def apply(keys: character.FaceKeys, plan: CharacterPlan) -> tuple[list[Any], Rep
 
 
 def _add_channels(
-    found: Any,
-    rows: np.ndarray,
-    shapes: np.ndarray,
-    wanted: np.ndarray,
+    found: bpy.types.Object,
+    rows: Int[np.ndarray, " R"],
+    shapes: Float32[np.ndarray, "52 R 3"],
+    wanted: Bool[np.ndarray, " 52"],
     plan: CharacterPlan,
     report: Report,
 ) -> None:
@@ -126,7 +131,7 @@ def _add_channels(
         versions.new_shape_key(found, "Basis")
     blocks = found.data.shape_keys.key_blocks
     reference = found.data.shape_keys.reference_key
-    own = keys_of_channels(characters.key_names(found.data.shape_keys))
+    own = keys_of_channels(characters.key_names(targets.keys_on(found)))
     made = set()
     for channel, offsets, is_wanted in zip(arkit.ARKIT_NAMES, shapes, wanted, strict=True):
         if not is_wanted:
@@ -152,10 +157,10 @@ def _add_channels(
 
 
 def _add_lips(
-    found: Any,
-    rows: np.ndarray,
-    fields: np.ndarray,
-    moving: np.ndarray,
+    found: bpy.types.Object,
+    rows: Int[np.ndarray, " R"],
+    fields: Float32[np.ndarray, "K R 3"],
+    moving: Int[np.ndarray, " N"],
     replace: bool,
     report: Report,
 ) -> None:
@@ -172,15 +177,17 @@ def _add_lips(
         report.lips += there is None
 
 
-def _fill(block: Any, rows: np.ndarray, offsets: np.ndarray) -> None:
-    """Give a key its shape: what it is relative to, and offsets [R,3] of the vertices `rows`."""
+def _fill(
+    block: bpy.types.ShapeKey, rows: Int[np.ndarray, " R"], offsets: Float32[np.ndarray, "R 3"]
+) -> None:
+    """Give a key the shape of its relative key plus `offsets` of the vertices `rows`."""
     shape = lip_detail.coordinates(block.relative_key.points)
     shape[rows] += offsets
     block.points.foreach_set("co", shape.ravel())
 
 
-def _moving(offsets: np.ndarray, least: float) -> np.ndarray:
-    """Which of the shapes [K,R,3] move any vertex farther than `least`."""
+def _moving(offsets: Float32[np.ndarray, "K R 3"], least: float) -> Bool[np.ndarray, " K"]:
+    """Which of the shapes move any vertex farther than `least`."""
     if not offsets.shape[1]:
         return np.zeros(len(offsets), bool)
     return np.array([float((shape**2).sum(axis=1).max()) > least**2 for shape in offsets], bool)

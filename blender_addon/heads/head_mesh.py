@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import bmesh
 import bpy
@@ -15,12 +15,15 @@ from ..animation import lip_detail
 from ..contracts import arkit, face
 from .head_parts import HeadPart, title
 
-# Two triangles of a quad lie in one plane up to this angle, and their corners are about as far
-# from right angles at most.
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+# Two triangles become a quad when the angle between their planes is at most the first, and its
+# corners differ from right angles by about the second at most.
 _FLATNESS = math.radians(40.0)
 _SQUARENESS = math.radians(60.0)
 
-# Roughness and specular level by a word in a material's name; the picture holds the colour.
+# Roughness and specular level by a word in a material's name; the colour is in the picture.
 _FINISHES: dict[str, tuple[float, float]] = {
     "lash": (0.8, 0.1),
     "brow": (0.8, 0.1),
@@ -34,8 +37,10 @@ _FINISHES: dict[str, tuple[float, float]] = {
 _SKIN = (0.62, 0.3)
 
 
-def new_object(name: str, part: HeadPart, materials: dict[str, Any]) -> Any:
-    """The object of a part with its keys; `materials` by their name in the face. Not linked yet."""
+def new_object(
+    name: str, part: HeadPart, materials: dict[str, bpy.types.Material]
+) -> bpy.types.Object:
+    """A part as an object without keys, not linked to a scene; `materials` by name in the face."""
     mesh_of_face = part.mesh_of_face
     mesh = bpy.data.meshes.new(name)
     _fill_mesh(mesh, mesh_of_face)
@@ -47,8 +52,8 @@ def new_object(name: str, part: HeadPart, materials: dict[str, Any]) -> Any:
     return made
 
 
-def add_shape_keys(made: Any, part: HeadPart) -> None:
-    """Give an object that is linked to a scene the keys of its part, if it has any."""
+def add_shape_keys(made: bpy.types.Object, part: HeadPart) -> None:
+    """Give an object that is linked to a scene the keys of its part, if the part has any."""
     mesh_of_face = part.mesh_of_face
     if not part.shapes and not part.fields:
         return
@@ -61,8 +66,8 @@ def add_shape_keys(made: Any, part: HeadPart) -> None:
     made.data.shape_keys.name = f"{made.name} Keys"
 
 
-def packed_image(name: str, texture: np.ndarray) -> Any:
-    """The texture [H,W,3] as a picture that is saved inside the file."""
+def packed_image(name: str, texture: UInt8[np.ndarray, "H W 3"]) -> bpy.types.Image:
+    """The texture as an image that is packed into the .blend."""
     height, width = texture.shape[:2]
     image = bpy.data.images.new(f"{name} Photo", width, height, alpha=False)
     pixels = np.empty((height, width, 4), np.float32)
@@ -71,14 +76,14 @@ def packed_image(name: str, texture: np.ndarray) -> Any:
         np.arange(256, dtype=np.float32) / 255.0, texture[::-1], out=pixels[:, :, :3], mode="clip"
     )
     pixels[:, :, 3] = 1.0
-    image.pixels.foreach_set(pixels.ravel())
+    image.pixels.foreach_set(pixels.ravel())  # type: ignore[attr-defined]  # not one float
     image.update()
     image.pack()
     return image
 
 
-def new_material(head_name: str, part: str, image: Any) -> Any:
-    """A material that shows the picture and shines as its name says; all of it survives glTF."""
+def new_material(head_name: str, part: str, image: bpy.types.Image) -> bpy.types.Material:
+    """A material with the picture, and gloss that suits its name; glTF keeps all of it."""
     material = bpy.data.materials.new(f"{head_name} {title(part)}")
     versions.ensure_nodes(material)
     nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -95,7 +100,7 @@ def new_material(head_name: str, part: str, image: Any) -> Any:
     return material
 
 
-def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
+def _fill_mesh(mesh: bpy.types.Mesh, source: face.FaceMesh) -> None:
     triangles = np.ascontiguousarray(source.triangles, np.int32)
     corners = triangles.size
     mesh.vertices.add(len(source.vertices))
@@ -114,17 +119,17 @@ def _fill_mesh(mesh: Any, source: face.FaceMesh) -> None:
     mesh.validate()
 
 
-def _join_triangles(mesh: Any) -> None:
-    """Make quads of pairs of triangles that lie in one plane and together in the picture.
+def _join_triangles(mesh: bpy.types.Mesh) -> None:
+    """Join pairs of triangles that are nearly coplanar and adjacent in the texture into quads.
 
-    Vertices keep their order, which the shape keys to come and the landmarks go by.
+    Vertices keep their order, which shape keys and landmarks rely on.
     """
     work = bmesh.new()
     try:
         work.from_mesh(mesh)
         bmesh.ops.join_triangles(
             work,
-            faces=work.faces,
+            faces=list(work.faces),
             cmp_uvs=True,
             cmp_materials=True,
             angle_face_threshold=_FLATNESS,
@@ -135,8 +140,8 @@ def _join_triangles(mesh: Any) -> None:
         work.free()
 
 
-def _add_vertex_groups(made: Any, source: face.FaceMesh) -> None:
-    """One group per part of the face, where there is more than one in the object."""
+def _add_vertex_groups(made: bpy.types.Object, source: face.FaceMesh) -> None:
+    """One group per part of the face, if the object has more than one."""
     numbers = np.unique(source.vertex_part)
     if len(numbers) < 2:
         return

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A FaceMesh as the parts it consists of, each of which can be an object. No bpy here."""
+"""Split a FaceMesh into parts, each of which can become an object. No bpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..contracts import arkit, face
 from ..contracts import landmarks as face_landmarks
 
-# A shape that moves no vertex of a part by more does not move it, metres.
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Int, Int64
+
+# A shape that moves no vertex of a part by more than this, in metres, does not move it.
 NO_MOTION = 1e-6
 
 
@@ -19,9 +22,9 @@ NO_MOTION = 1e-6
 class HeadPart:
     """A piece of a face that shares no triangle with others.
 
-    label           e.g. 'Left eye'; '' for the one with the face
+    label           e.g. 'Left eye'; '' for the part with the face
     mesh_of_face    its vertices, triangles, shapes and lip fields; landmarks are the whole face's
-    shapes          which of the 52 move it, fields which of the lip fields
+    shapes, fields  which of the 52 shapes, and which of the lip fields, move it
     """
 
     label: str
@@ -41,7 +44,7 @@ def whole(mesh_of_face: face.FaceMesh) -> HeadPart:
 
 
 def split(mesh_of_face: face.FaceMesh) -> list[HeadPart]:
-    """The parts, the one with the face first. Parts that a triangle joins stay together."""
+    """The parts, the one with the face first. Parts that share a triangle stay together."""
     group = _groups(mesh_of_face)
     vertex_group = group[mesh_of_face.vertex_part]
     numbers = list(dict.fromkeys(vertex_group.tolist()))
@@ -63,17 +66,21 @@ def landmarks_are_first(mesh_of_face: face.FaceMesh) -> bool:
     )
 
 
-def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """The vertex nearest to each of `points` [P,3], [P]."""
+def nearest_vertices(
+    points: Float[np.ndarray, "N 3"], vertices: Float[np.ndarray, "V 3"]
+) -> Int64[np.ndarray, " N"]:
+    """The index of the vertex nearest to each of the points."""
     exact = vertices.astype(np.float64)
     exact = exact - exact.mean(axis=0)
     wanted = points.astype(np.float64) - vertices.astype(np.float64).mean(axis=0)
     # |v - p|² without |p|², which is the same for every vertex.
-    return ((exact**2).sum(axis=1) - 2.0 * (wanted @ exact.T)).argmin(axis=1)
+    distances = (exact**2).sum(axis=1) - 2.0 * (wanted @ exact.T)
+    nearest: Int64[np.ndarray, " N"] = np.argmin(distances, axis=1)
+    return nearest
 
 
-def _groups(mesh_of_face: face.FaceMesh) -> np.ndarray:
-    """The number of the first part that each part hangs together with, [P]."""
+def _groups(mesh_of_face: face.FaceMesh) -> Int[np.ndarray, " P"]:
+    """The number of the first part that each part is connected to."""
     group = np.arange(len(mesh_of_face.part_names))
     parts = mesh_of_face.vertex_part[mesh_of_face.triangles]
     joined = np.unique(np.sort(parts, axis=1)[:, [0, 2]], axis=0)
@@ -83,13 +90,13 @@ def _groups(mesh_of_face: face.FaceMesh) -> np.ndarray:
     return group
 
 
-def _face_group(mesh_of_face: face.FaceMesh, vertex_group: np.ndarray) -> int:
+def _face_group(mesh_of_face: face.FaceMesh, vertex_group: Int[np.ndarray, " V"]) -> int:
     some = mesh_of_face.landmarks[::6]
     near = vertex_group[nearest_vertices(some, mesh_of_face.vertices)]
     return int(np.bincount(near).argmax())
 
 
-def _part(mesh_of_face: face.FaceMesh, rows: np.ndarray, is_face: bool) -> HeadPart:
+def _part(mesh_of_face: face.FaceMesh, rows: Int[np.ndarray, " R"], is_face: bool) -> HeadPart:
     place = np.full(len(mesh_of_face.vertices), -1, np.int64)
     place[rows] = np.arange(len(rows))
     own = (place[mesh_of_face.triangles] >= 0).all(axis=1)
@@ -111,13 +118,13 @@ def _part(mesh_of_face: face.FaceMesh, rows: np.ndarray, is_face: bool) -> HeadP
     )
     label = "" if is_face else title(mesh_of_face.part_names[first])
     if is_face:
-        # The face has all keys, so that it can be posed and exported like a whole head.
+        # The face gets all keys, so that it can be posed and exported like a whole head.
         return HeadPart("", part, whole(mesh_of_face).shapes, whole(mesh_of_face).fields)
     return HeadPart(label, part, _moving(shapes), _moving(fields))
 
 
-def _moving(offsets: np.ndarray) -> tuple[int, ...]:
-    moved: Any = np.abs(offsets).max(axis=(1, 2), initial=0.0) > NO_MOTION
+def _moving(offsets: Float32[np.ndarray, "K V 3"]) -> tuple[int, ...]:
+    moved = np.abs(offsets).max(axis=(1, 2), initial=0.0) > NO_MOTION
     return tuple(np.flatnonzero(moved).tolist())
 
 

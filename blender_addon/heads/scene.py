@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A FaceMesh becomes a head in the scene: one object, or one for each of its parts."""
+"""Make a head in the scene from a FaceMesh: one object, or one for each of its parts."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import bpy
 import numpy as np
@@ -14,17 +14,22 @@ from ..contracts import arkit, face
 from ..contracts import landmarks as face_landmarks
 from . import head_mesh, head_parts
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
 HEAD_PROPERTY = "vividkeys_head"
-# An object that belongs to a head that stands beside it, by the part's name.
+# On a part of a head that is an object of its own: the part's name.
 PART_PROPERTY = "vividkeys_head_part"
 COLLECTION_NAME = "VividKeys"
 
 
-def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str, as_parts: bool = False) -> Any:
+def create_head(
+    scene: bpy.types.Scene, mesh_of_face: face.FaceMesh, name: str, as_parts: bool = False
+) -> bpy.types.Object:
     """Build the head in the collection 'VividKeys' of `scene` and return the object with the face.
 
-    `as_parts` makes eyes, teeth and the like objects of their own that hang from it; see
-    `objects_of`. Nothing of the scene but that collection changes.
+    `as_parts` makes eyes, teeth and the like objects of their own, children of the face; see
+    `objects_of`. Nothing else in the scene changes.
     """
     parts = head_parts.split(mesh_of_face) if as_parts else [head_parts.whole(mesh_of_face)]
     image = head_mesh.packed_image(name, mesh_of_face.texture)
@@ -33,7 +38,7 @@ def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str, as_parts: bo
         for material in dict.fromkeys(mesh_of_face.materials)
     }
     collection = _collection(scene)
-    made: list[Any] = []
+    made: list[bpy.types.Object] = []
     for part in parts:
         piece = head_mesh.new_object(f"{name} {part.label}".strip(), part, materials)
         collection.objects.link(piece)
@@ -46,30 +51,34 @@ def create_head(scene: Any, mesh_of_face: face.FaceMesh, name: str, as_parts: bo
     return made[0]
 
 
-def objects_of(head: Any) -> list[Any]:
-    """A head of ours and the parts of it that have keys: all of them follow a performance."""
+def objects_of(head: bpy.types.Object) -> list[bpy.types.Object]:
+    """A head of ours and those of its parts that have keys: what a performance animates."""
     keyed = (part for part in parts_of(head) if part.data.shape_keys is not None)
     return [head, *sorted(keyed, key=lambda part: part.name)]
 
 
-def parts_of(head: Any) -> list[Any]:
-    """The parts of a head of ours that are objects of their own, those without keys too."""
-    return [child for child in head.children if PART_PROPERTY in child and child.type == "MESH"]
+def parts_of(head: bpy.types.Object) -> list[bpy.types.Object]:
+    """The parts of a head of ours that are objects of their own, with keys or without."""
+    return [
+        child
+        for child in head.children
+        if child.get(PART_PROPERTY) is not None and child.type == "MESH"
+    ]
 
 
-def is_our_head(candidate: Any) -> bool:
+def is_our_head(candidate: bpy.types.Object | None) -> bool:
     """Whether the object was made by `create_head` and still has its landmarks and keys."""
     return (
         candidate is not None
         and candidate.type == "MESH"
-        and HEAD_PROPERTY in candidate
+        and candidate.get(HEAD_PROPERTY) is not None
         and candidate.data.shape_keys is not None
         and lip_detail.landmarks_of(candidate) is not None
     )
 
 
-def head_warnings(candidate: Any) -> tuple[str, ...]:
-    """Sentences that the reconstruction had about the photo, e.g. that it shows two faces."""
+def head_warnings(candidate: bpy.types.Object) -> tuple[str, ...]:
+    """The reconstruction's warnings about the photo, e.g. that it shows two faces."""
     try:
         description = json.loads(candidate.get(HEAD_PROPERTY, "{}"))
     except (TypeError, ValueError):
@@ -78,15 +87,15 @@ def head_warnings(candidate: Any) -> tuple[str, ...]:
     return tuple(str(warning) for warning in warnings)
 
 
-def landmarks_at_rest(head: Any) -> np.ndarray:
-    """The landmarks of a head of ours, or of a character with keys of ours, [468,3]."""
+def landmarks_at_rest(head: bpy.types.Object) -> Float32[np.ndarray, "468 3"]:
+    """The landmarks of a head of ours, or of a character with keys of ours, in its own space."""
     landmarks = lip_detail.landmarks_of(head)
     assert landmarks is not None, "its landmarks are not known"
     return landmarks
 
 
-def face_for_voice(head: Any) -> face.FaceMesh:
-    """What the backend has to know of a head to shape its lips: the landmarks alone."""
+def face_for_voice(head: bpy.types.Object) -> face.FaceMesh:
+    """What the backend needs to know of a head to shape its lips: the landmarks alone."""
     count = face_landmarks.LANDMARK_COUNT
     return face.FaceMesh(
         vertices=landmarks_at_rest(head),
@@ -99,7 +108,7 @@ def face_for_voice(head: Any) -> face.FaceMesh:
     )
 
 
-def _collection(scene: Any) -> Any:
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     collection = next((c for c in scene.collection.children if c.name == COLLECTION_NAME), None)
     if collection is None:
         collection = bpy.data.collections.new(COLLECTION_NAME)
@@ -107,7 +116,7 @@ def _collection(scene: Any) -> Any:
     return collection
 
 
-def _describe(head: Any, source: face.FaceMesh) -> None:
+def _describe(head: bpy.types.Object, source: face.FaceMesh) -> None:
     # Only what travels with the file: no paths.
     description = {
         key: source.meta[key] for key in ("warnings", "image_sha256") if key in source.meta

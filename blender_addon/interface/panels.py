@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tab 'VividKeys' in the sidebar of the 3D view. Draws; decides nothing."""
+"""The tab 'VividKeys' in the sidebar of the 3D view."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from ..animation import baking, keying, targets
 from ..animation.exporting import FORMATS, performance_actions
 from ..contracts import dials, errors
-from ..jobs import animate, reconstruct
+from ..jobs.kinds import animate, reconstruct
 from ..jobs.work import Work, state
 from ..settings import performance_dials, properties
 from ..settings.preferences import preferences
@@ -19,17 +19,20 @@ from . import panels_character, panels_video
 from .availability import disabled_reason
 from .panel_parts import SidebarPanel, button, draw_progress, lines, shorten
 
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
+
 CONSENT = "Only animate a face with that person's consent."
 _MOST_OFFERS = 3
 
 
 class VIVIDKEYS_PT_backend(SidebarPanel, bpy.types.Panel):
-    """Where the backend is and how it is."""
+    """The connection to a backend, and its state."""
 
     bl_idname = "VIVIDKEYS_PT_backend"
     bl_label = "Backend"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         work = state()
         row = layout.row()
@@ -47,14 +50,14 @@ class VIVIDKEYS_PT_backend(SidebarPanel, bpy.types.Panel):
 
 
 class VIVIDKEYS_PT_connection(SidebarPanel, bpy.types.Panel):
-    """Finding out why there is no connection."""
+    """Finding out why a connection fails."""
 
     bl_idname = "VIVIDKEYS_PT_connection"
     bl_parent_id = "VIVIDKEYS_PT_backend"
     bl_label = "Trouble?"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         button(layout, context, "check_connection", icon="VIEWZOOM")
         for step in state().checks:
@@ -74,7 +77,7 @@ class VIVIDKEYS_PT_head(SidebarPanel, bpy.types.Panel):
     bl_idname = "VIVIDKEYS_PT_head"
     bl_label = "Head"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "image_file", text="Photo")
@@ -91,7 +94,7 @@ class VIVIDKEYS_PT_animate(SidebarPanel, bpy.types.Panel):
     bl_idname = "VIVIDKEYS_PT_animate"
     bl_label = "Animate"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.row().prop(chosen, "audio_source", expand=True)
@@ -112,14 +115,14 @@ class VIVIDKEYS_PT_animate(SidebarPanel, bpy.types.Panel):
 
 
 class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
-    """What is decided before the performance is made, and where it goes."""
+    """Settings that need 'Animate' again, and what is keyed where."""
 
     bl_idname = "VIVIDKEYS_PT_performance"
     bl_parent_id = "VIVIDKEYS_PT_animate"
     bl_label = "Performance"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -129,7 +132,7 @@ class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
         for dial in dials.SPEAKER:
             speaker.prop(chosen, dial.name)
         if _asks_for_another_performance(context, chosen):
-            lines(layout, "Press 'Animate' again: these are heard with the voice.", icon="INFO")
+            lines(layout, "Press 'Animate' again for these to take effect.", icon="INFO")
         layout.prop(chosen, "lip_detail")
         layout.prop(chosen, "head_target")
         if chosen.head_target == "OBJECT":
@@ -147,14 +150,14 @@ class VIVIDKEYS_PT_performance(SidebarPanel, bpy.types.Panel):
 
 
 class VIVIDKEYS_PT_style(SidebarPanel, bpy.types.Panel):
-    """The dials that can be turned again on a finished performance."""
+    """The dials that can still be turned on a finished performance."""
 
     bl_idname = "VIVIDKEYS_PT_style"
     bl_parent_id = "VIVIDKEYS_PT_animate"
     bl_label = "Style"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -174,7 +177,7 @@ class VIVIDKEYS_PT_export(SidebarPanel, bpy.types.Panel):
     bl_label = "Export"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         reason = disabled_reason(context, "export")
         grid = layout.grid_flow(columns=2, even_columns=True, align=True)
@@ -190,20 +193,22 @@ class VIVIDKEYS_UL_targets(bpy.types.UIList):
 
     bl_idname = "VIVIDKEYS_UL_targets"
 
-    def draw_item(
+    def draw_item(  # type: ignore[override]  # Blender leaves out what is not asked for
         self,
-        _context: Any,
-        layout: Any,
-        _data: Any,
+        _context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        _data: object,
         item: Any,
-        _icon: Any,
-        _active_data: Any,
-        _active_property: Any,
+        _icon: int | None,
+        _active_data: object,
+        _active_property: str | None,
     ) -> None:
         layout.prop(item, "mesh", text="", emboss=item.mesh is None)
 
 
-def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
+def _draw_targets(
+    layout: bpy.types.UILayout, context: bpy.types.Context, chosen: properties.VividKeysSettings
+) -> None:
     row = layout.row()
     row.template_list(
         "VIVIDKEYS_UL_targets", "", chosen, "targets", chosen, "active_target", rows=2
@@ -221,7 +226,9 @@ def _draw_targets(layout: Any, context: Any, chosen: Any) -> None:
         lines(layout, error.sentence, icon="ERROR")
 
 
-def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
+def _asks_for_another_performance(
+    context: bpy.types.Context, chosen: properties.VividKeysSettings
+) -> bool:
     actions = performance_actions(targets.target_meshes(context))
     return any(
         performance_dials.differs(
@@ -231,7 +238,7 @@ def _asks_for_another_performance(context: Any, chosen: Any) -> bool:
     )
 
 
-def _draw_offers(layout: Any, work: Work) -> None:
+def _draw_offers(layout: bpy.types.UILayout, work: Work) -> None:
     for offer in work.offers[:_MOST_OFFERS]:
         row = layout.row(align=True)
         row.label(text=f"Unfinished: {offer.label}", icon="TIME")
@@ -239,14 +246,14 @@ def _draw_offers(layout: Any, work: Work) -> None:
         row.operator("vividkeys.forget", text="", icon="TRASH").job = offer.job
 
 
-def _draw_notice(layout: Any, work: Work) -> None:
+def _draw_notice(layout: bpy.types.UILayout, work: Work) -> None:
     notice = work.notice
     if notice is None:
         return
     box = layout.box().column(align=True)
     box.alert = notice.is_error
     for number, sentence in enumerate(notice.sentences):
-        icon = ("ERROR" if notice.is_error else "INFO") if number == 0 else "NONE"
+        icon: Icon = ("ERROR" if notice.is_error else "INFO") if number == 0 else "NONE"
         lines(box, sentence, icon=icon)
     if notice.next_step:
         lines(box, notice.next_step, icon="FORWARD")
@@ -254,7 +261,7 @@ def _draw_notice(layout: Any, work: Work) -> None:
         box.operator("vividkeys.open_log", icon="TEXT")
 
 
-def _connection_icon(work: Work) -> str:
+def _connection_icon(work: Work) -> Icon:
     if work.backend.connected:
         return "CHECKMARK"
     return "SORTTIME" if work.backend.connecting else "UNLINKED"

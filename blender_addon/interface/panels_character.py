@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..animation import targets
 from ..contracts import arkit
 from ..heads import characters, face_points
-from ..jobs import transfer
+from ..jobs.kinds import transfer
 from ..jobs.work import state
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
@@ -25,7 +23,7 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
     bl_label = "Character"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         face = characters.face_of(context)
@@ -51,7 +49,9 @@ class VIVIDKEYS_PT_character(SidebarPanel, bpy.types.Panel):
         button(layout, context, "make_face_keys", icon="SHAPEKEY_DATA")
 
 
-def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
+def _draw_state(
+    layout: bpy.types.UILayout, context: bpy.types.Context, pieces: list[bpy.types.Object]
+) -> None:
     face, *others = pieces
     text = f"Face: '{face.name}'"
     if others:
@@ -61,9 +61,9 @@ def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
     lines(layout, f"{text}.", icon="MESH_DATA")
     count, whole = characters.key_count(pieces), len(arkit.ARKIT_NAMES)
     if count == whole and face in targets.target_meshes(context):
-        lines(layout, f"It has all of the {whole} keys and is a target: it can be animated.")
+        lines(layout, f"It has all {whole} keys and is a target: it can be animated.")
     elif count == whole:
-        lines(layout, f"It has all of the {whole} keys: choose it as a target below.")
+        lines(layout, f"It has all {whole} keys: choose it as a target below.")
     elif count:
         lines(layout, f"It has {count} of the {whole} keys.")
     else:
@@ -73,7 +73,7 @@ def _draw_state(layout: Any, context: Any, pieces: list[Any]) -> None:
         guessed = ", only guessed" if face_points.are_only_guessed(face) else ""
         lines(layout, f"{points} face points say where the face is{guessed}.")
     else:
-        lines(layout, "The face is looked for when the keys are made.")
+        lines(layout, "The face will be found when the keys are made.")
 
 
 CLASSES = (VIVIDKEYS_PT_character,)

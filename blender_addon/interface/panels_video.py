@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
-from ..jobs import first_picture, render
+from ..jobs import first_picture
+from ..jobs.kinds import render
 from ..settings import properties
 from .panel_parts import SidebarPanel, button, draw_progress, lines
 
@@ -23,7 +23,7 @@ class VIVIDKEYS_PT_video(SidebarPanel, bpy.types.Panel):
     bl_label = "Talking Video"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         chosen = properties.settings(context)
         layout.prop(chosen, "video_photo")

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first picture of a video that is being made, for the panel; nothing of it is in the file."""
+"""The first picture of a video that is being made, for the panel; the file has nothing of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import bpy.utils.previews
 import numpy as np
 
 from ..contracts import errors, requests
 
+if TYPE_CHECKING:
+    from ..contracts import arrays as array_contract
+
 _NAME = "first"
-_collections: list[Any] = []
+_collections: list[bpy.utils.previews.ImagePreviewCollection] = []
 
 
-def show(arrays: Mapping[str, Any]) -> None:
-    """Keep the picture of a chunk; a strange one is left out, the video comes all the same."""
+def show(arrays: array_contract.Arrays) -> None:
+    """Keep the picture of a chunk; an invalid one is left out, the video does not depend on it."""
     try:
         pixels = requests.first_picture(arrays).pixels
     except errors.VividKeysError:
@@ -29,11 +31,11 @@ def show(arrays: Mapping[str, Any]) -> None:
     coloured = np.ones((height, width, 4), np.float32)
     coloured[..., :3] = pixels[::-1].astype(np.float32) / 255.0  # Blender's first row is the lowest
     preview.image_size = (width, height)
-    preview.image_pixels_float.foreach_set(coloured.ravel())
+    preview.image_pixels_float.foreach_set(coloured.ravel())  # type: ignore[attr-defined]
 
 
 def icon() -> int:
-    """Its number for `UILayout.template_icon`; 0 when there is none."""
+    """The picture's number for `UILayout.template_icon`; 0 when there is none."""
     return int(_collections[-1][_NAME].icon_id) if _collections else 0
 
 

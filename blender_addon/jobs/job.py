@@ -1,53 +1,64 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job as the panel and its operator see it, and what is decided by its kind."""
+"""A job as the panel and its operator see it, and what depends on its kind."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..connection.events import Event, FileReceived, ResultWaits
 from ..contracts import errors, messages
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import bpy
+
+    from ..contracts import arrays
+
+Plan = TypeVar("Plan")
+
 
 @dataclass(frozen=True)
-class JobKind:
+class JobKind(Generic[Plan]):
     """One kind of job: how its plan is noted, and what becomes of its result.
 
-    `name` is the protocol's, `deed` says what a backend can that does such jobs.
+    `name` is the protocol's; `deed` completes "This backend cannot ...". `operators` are those that
+    send such jobs, by their `bl_idname` without "vividkeys.".
     `plan_from_json` raises VividKeysError(bad_file) for what `plan_to_json` has not written.
     `deliver` puts the result of a finished job into the file; `rescue` keeps it when the operator
     that waited is gone and another file may be open. Both return sentences about it, or raise
     VividKeysError: the job's own error, or why the result fits nowhere. Both leave the job
     settled, set aside or listed as unfinished (see `settling`).
-    `show` takes the arrays of a chunk, for kinds that have something to show meanwhile.
+    `show` takes the arrays of a chunk, for kinds that can show something before they end.
     """
 
     name: str
     deed: str
-    plan_to_json: Callable[[Any], dict[str, Any]]
-    plan_from_json: Callable[[Mapping[str, Any]], Any]
-    deliver: Callable[[Any, Job], tuple[str, ...]]
-    rescue: Callable[[Job], tuple[str, ...]]
-    show: Callable[[Mapping[str, Any]], None] | None = None
+    operators: tuple[str, ...]
+    plan_to_json: Callable[[Plan], dict[str, Any]]
+    plan_from_json: Callable[[Mapping[str, Any]], Plan]
+    deliver: Callable[[bpy.types.Context, Job[Plan]], tuple[str, ...]]
+    rescue: Callable[[Job[Plan]], tuple[str, ...]]
+    show: Callable[[arrays.Arrays], None] | None = None
 
 
 @dataclass
-class Job:
+class Job(Generic[Plan]):
     """A job as the panel and its operator see it."""
 
     id: str
-    kind: JobKind
+    kind: JobKind[Plan]
     label: str
-    plan: Any
+    plan: Plan
     fraction: float = 0.0
     sentence: str = "Sending ..."
     done: messages.Done | None = None
     error: errors.VividKeysError | None = None
-    # Done there, and its file is on the way or here.
+    # The backend has done it; its file is on the way or here.
     result_waits: bool = False
     file: Path | None = None
     looked_at: float = field(default_factory=time.monotonic)
@@ -57,7 +68,7 @@ class Job:
         return self.done is not None or self.error is not None
 
     def hear(self, event: Event) -> None:
-        """Take in what the backend said about this job."""
+        """Update the job with what the backend said about it."""
         match event:
             case messages.Accepted(position=position) if position > 0:
                 self.sentence = f"Waiting for {position} other jobs ..."

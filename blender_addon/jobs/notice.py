@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the panel tells under the connection."""
+"""What the panel says under the connection."""
 
 from __future__ import annotations
 
@@ -18,4 +18,5 @@ class Notice:
 
 
 def of_error(error: errors.VividKeysError) -> Notice:
+    """An error with its next step, as a notice."""
     return Notice((error.sentence,), error.next_step, is_error=True)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs that were sent and not fetched, as they are noted for another day and offered again."""
+"""Jobs that were sent and not fetched, as they are noted for later and offered again."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from .. import folders
 from ..connection import unfinished
@@ -14,7 +15,7 @@ from .job import Job
 Offers = tuple[UnfinishedJob, ...]
 
 
-def note(job: Job) -> None:
+def note(job: Job[Any]) -> None:
     """List a job that was just sent: Blender may quit before it ends."""
     plan = job.kind.plan_to_json(job.plan)
     unfinished.remember_job(
@@ -35,11 +36,12 @@ def with_job(offers: Offers, job_id: str) -> Offers:
 
 
 def without_job(offers: Offers, job_id: str) -> Offers:
+    """The offers but for this job."""
     return tuple(offer for offer in offers if offer.job != job_id)
 
 
 def of_backend(welcome: messages.Welcome, under_way: frozenset[str]) -> Offers:
-    """Jobs that this user sent, did not fetch, and that this backend still has."""
+    """Jobs that this user sent and did not fetch, and whose results this backend still has."""
     states = {str(kept.get("job")): str(kept.get("state")) for kept in welcome.jobs}
     return tuple(
         job

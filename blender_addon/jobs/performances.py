@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Performances: kept as a Take when they are made, put onto targets, and found there again.
+"""Performances: kept as a Take when they are made, keyed on targets, and found there again.
 
 A result that was computed is never lost: when its target is gone, or Blender opened another file
 meanwhile, the Take lies in a file and 'Apply Take' puts it onto other targets.
@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import bpy
+
 from .. import folders
 from ..animation import animated_moods, baking, exporting, keying, targets
 from ..contracts import errors, style, take
@@ -18,8 +20,10 @@ from .pending_take import PendingTake
 from .work import state
 
 
-def apply_take(context: Any, pending: PendingTake, plan: baking.BakePlan) -> tuple[str, ...]:
-    """Bake a kept Take; on failure it stays pending. Raises VividKeysError."""
+def apply_take(
+    context: bpy.types.Context, pending: PendingTake, plan: baking.BakePlan
+) -> tuple[str, ...]:
+    """Key a kept Take; on failure it stays pending. Raises VividKeysError."""
     work = state()
     work.pending = replace(pending, plan=plan)
     description: dict[str, Any] = {"take": pending.take_id, "voice": plan.name}
@@ -30,8 +34,8 @@ def apply_take(context: Any, pending: PendingTake, plan: baking.BakePlan) -> tup
     return report.sentences
 
 
-def performance_on(context: Any) -> take.Take:
-    """The performance as it is on the targets, style included, or the one that waits.
+def performance_on(context: bpy.types.Context) -> take.Take:
+    """The performance on the targets, style included, or the one that waits for a target.
 
     Raises VividKeysError(bad_target) when there is none.
     """
@@ -50,8 +54,8 @@ def performance_on(context: Any) -> take.Take:
     return style.restyle_take(plain, dials, moods)
 
 
-def plain_performance_on(context: Any) -> take.Take:
-    """The Take of what is on the targets, or the one that waits, before any style dial.
+def plain_performance_on(context: bpy.types.Context) -> take.Take:
+    """The Take of the performance on the targets, or the one that waits, before any style dial.
 
     Raises VividKeysError(bad_target) when there is none.
     """
@@ -71,7 +75,7 @@ def plain_performance_on(context: Any) -> take.Take:
     )
 
 
-def _actions(context: Any) -> list[Any]:
+def _actions(context: bpy.types.Context) -> list[bpy.types.Action]:
     return exporting.performance_actions(targets.target_meshes(context))
 
 
@@ -96,7 +100,7 @@ def keep(performance: take.Take, plan: baking.BakePlan) -> PendingTake:
 
 
 def where(pending: PendingTake) -> tuple[str, ...]:
-    """A sentence that says where the Take is, on no target yet."""
+    """A sentence that says where a Take is that is not on a target yet."""
     if pending.file is None:
         return ("The Take could not be saved; it is in memory until Blender quits.",)
     return (f"The Take is saved as {pending.file}.",)

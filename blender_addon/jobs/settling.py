@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a job at its end, whatever its kind: settled, set aside, or kept on the list.
+"""How a job ends, whatever its kind: settled, set aside, or kept on the list.
 
 Settled, it is forgotten here and at the backend. Set aside, its result stays at the backend and is
 offered again. Kept, it stays listed as unfinished: it may still be fetched once a backend answers.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ..contracts import errors, messages
 from .job import Job
@@ -16,12 +17,13 @@ from .work import state
 
 
 @contextmanager
-def result_of(job: Job) -> Iterator[messages.Done]:
+def result_of(job: Job[Any]) -> Iterator[messages.Done]:
     """Use the result of a finished job; once that went well it is safe, and the job is settled.
 
-    Raises the job's own error, after what that means for the job was done, and whatever is raised
-    while the result is used. Then the job is set aside if only the place for the result was missing
-    and may be there later, else it is settled: the same result would fail again.
+    Raises the job's own error, once the job has been dropped, set aside or settled accordingly, and
+    whatever is raised while the result is used. In the latter case the job is set aside if only the
+    place for the result was missing and may be there later, else it is settled: the same result
+    would fail again.
     """
     work = state()
     if job.error is not None:
@@ -45,7 +47,7 @@ def result_of(job: Job) -> Iterator[messages.Done]:
 
 
 def warnings_of(done: messages.Done) -> tuple[str, ...]:
-    """What the backend has to remark about a result."""
+    """What the backend remarks about a result."""
     warnings = done.info.get("warnings", [])
     return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Showing news at once: Blender draws a panel again only when it is told to."""
+"""Redrawing the sidebar: Blender draws a panel again only when it is told to."""
 
 from __future__ import annotations
 

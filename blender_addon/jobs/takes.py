@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes on disk, in a folder of the user's: what was computed is never lost. No bpy.
+"""Takes on disk, in the user's folder: what was computed is never lost. No bpy.
 
 An Action of ours names its Take by an id, so that the raw performance can be applied again with
 another mapping or frame rate, or exported, also after Blender was started again.
@@ -25,7 +25,7 @@ def keep_take(performance: take.Take, folder: Path) -> str:
 
 
 def take_file(folder: Path, take_id: str) -> Path:
-    """The file of a Take id; raises VividKeysError(bad_file) for what is no id."""
+    """The file of a Take id; raises VividKeysError(bad_file) for anything but an id."""
     if not isinstance(take_id, str) or not _TAKE_ID.fullmatch(take_id):
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_FILE,

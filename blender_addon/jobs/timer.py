@@ -21,6 +21,7 @@ def start(at_each_tick: Callable[[], bool]) -> None:
 
 
 def stop() -> None:
+    """End the timer, whether it runs or not."""
     global _at_each_tick
     _at_each_tick = None
     if bpy.app.timers.is_registered(tick):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The add-on's state while Blender runs: the connection, the job under way, what to tell.
+"""The add-on's state while Blender runs: the connection, the job under way, the last notice.
 
 Everything here happens on Blender's main thread. A timer calls `pump` in a window; operators that
 block call it in a loop. Panels read `state()` and change nothing.
@@ -10,23 +10,27 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import folders
 from ..connection import backend
+from ..connection.connection_check import CheckStep
 from ..connection.events import Event
 from ..connection.session import SessionState, StateChanged, UploadSource
 from ..connection.unfinished import UnfinishedJob
 from ..contracts import connection, errors, messages
 from ..settings import online_access
 from . import first_picture, notice, offers, timer
-from .job import Job, JobKind
+from .job import Job, JobKind, Plan
 from .notice import Notice
 from .pending_take import PendingTake
 from .sidebar import redraw
 
+if TYPE_CHECKING:
+    from ..contracts import arrays as array_contract
+
 PUMP_SECONDS = 0.02
-# An operator looks at its job ten times a second; after this time without a look it is gone.
+# An operator looks at its job ten times a second; one that has not for this long is gone.
 ABANDONED_SECONDS = 3.0
 
 
@@ -36,12 +40,12 @@ class Work:
     def __init__(self) -> None:
         self.backend = backend.in_use()
         self.session = self.backend.session
-        self.job: Job | None = None
+        self.job: Job[Any] | None = None
         self.notice: Notice | None = None
         self.pending: PendingTake | None = None
         self.offers: offers.Offers = ()
-        self.checks: tuple[Any, ...] = ()
-        # The backend has said that a character's mouth cannot open: another way is offered.
+        self.checks: tuple[CheckStep, ...] = ()
+        # The backend has said that a character's mouth cannot open: 'Surface Only' is offered.
         self.offers_surface_only = False
 
     @property
@@ -57,7 +61,7 @@ class Work:
         self.keep_pumping()
 
     def connect(self, address: str, key_file: Path, patience: float) -> None:
-        """Connect to a backend that somebody else started. Raises VividKeysError."""
+        """Connect to a backend that is already running somewhere. Raises VividKeysError."""
         keys = connection.load_client_keys(key_file)
         refused = online_access.refusal(address)
         if refused is not None:
@@ -90,13 +94,13 @@ class Work:
 
     def submit(
         self,
-        kind: JobKind,
+        kind: JobKind[Plan],
         params: Mapping[str, Any],
         uploads: Mapping[str, UploadSource],
         label: str,
-        plan: Any,
-        arrays: Mapping[str, Any] | None = None,
-    ) -> Job:
+        plan: Plan,
+        arrays: array_contract.Arrays | None = None,
+    ) -> Job[Plan]:
         """Send a job; there is one at a time. Raises VividKeysError(busy or bad_request)."""
         self._check_free()
         job_id = self.session.submit(
@@ -111,8 +115,8 @@ class Work:
         offers.note(job)
         return self._await(job)
 
-    def attach(self, offer: UnfinishedJob, kind: JobKind) -> Job:
-        """Take up a job of an earlier Blender again. Raises VividKeysError(busy or bad_file)."""
+    def attach(self, offer: UnfinishedJob, kind: JobKind[Plan]) -> Job[Plan]:
+        """Resume a job of an earlier session. Raises VividKeysError(busy or bad_file)."""
         plan = kind.plan_from_json(offer.plan)
         self._check_free()
         self.session.attach(offer.job, files_to=folders.received_folder())
@@ -125,31 +129,31 @@ class Work:
             self.job.sentence = "Cancelling ..."
             self.session.cancel(self.job.id)
 
-    def settle(self, job: Job) -> None:
+    def settle(self, job: Job[Any]) -> None:
         """The job's result is safe, or it failed for good: forget it here and at the backend."""
         offers.strike(job.id)
         if job.done is not None and self.backend.connected:
             self.session.forget(job.id)
         self.drop(job)
 
-    def set_aside(self, job: Job) -> None:
+    def set_aside(self, job: Job[Any]) -> None:
         """The result cannot be used just now: leave it at the backend, and offer it again."""
         self.offers = offers.with_job(self.offers, job.id)
         self.drop(job)
 
-    def drop(self, job: Job) -> None:
-        """Have no more to do with the job; it stays on the list of unfinished ones."""
+    def drop(self, job: Job[Any]) -> None:
+        """Stop following the job; it stays on the list of unfinished ones."""
         if self.job is job:
             self.job = None
 
     def forget_offer(self, job_id: str) -> None:
-        """The user does not want this unfinished job any more."""
+        """Delete an unfinished job that the user does not want."""
         offers.strike(job_id)
         if self.backend.connected:
             self.session.forget(job_id)
         self.offers = offers.without_job(self.offers, job_id)
 
-    def wait(self, job: Job) -> None:
+    def wait(self, job: Job[Any]) -> None:
         """Block until the job has ended; Ctrl-C cancels it."""
         try:
             while not job.finished:
@@ -166,17 +170,17 @@ class Work:
                 errors.ErrorKind.BUSY, "Another job is under way.", "Wait for it or cancel it."
             )
 
-    def _await(self, job: Job) -> Job:
+    def _await(self, job: Job[Plan]) -> Job[Plan]:
         self.job = job
         self.notice = None
         first_picture.clear()
         self.keep_pumping()
         return job
 
-    # --- what is heard, and what is told ----------------------------------------------------
+    # --- events and notices -----------------------------------------------------------------
 
     def pump(self) -> bool:
-        """Take what the backend said since the last time; True when anything changed."""
+        """Handle what the backend said since the last call; True when anything changed."""
         changed = self.backend.watch(self.tell_error) or self._heed_online_access()
         for event in self.session.pump(PUMP_SECONDS):
             changed = True
@@ -184,18 +188,18 @@ class Work:
         return changed
 
     def keep_pumping(self) -> None:
-        """Let Blender's own timer pump, where it has one."""
+        """Have Blender's own timer pump, where it has one."""
         timer.start(self.tick)
 
     def tick(self) -> bool:
-        """Pump, redraw what changed, rescue a result nobody waits for; False when all is quiet."""
+        """Pump, redraw, rescue an abandoned result; False when nothing is left to wait for."""
         if self.pump():
             redraw()
         job = self.job
-        if job is not None and job.finished:
-            if time.monotonic() - job.looked_at > ABANDONED_SECONDS:
-                self._rescue(job)
-                redraw()
+        abandoned_since = time.monotonic() - ABANDONED_SECONDS
+        if job is not None and job.finished and job.looked_at < abandoned_since:
+            self._rescue(job)
+            redraw()
         return self.busy or not self.backend.idle
 
     def tell(self, *sentences: str) -> None:
@@ -204,14 +208,14 @@ class Work:
     def tell_error(self, error: errors.VividKeysError) -> None:
         self.notice = notice.of_error(error)
 
-    def _rescue(self, job: Job) -> None:
+    def _rescue(self, job: Job[Any]) -> None:
         try:
             self.tell(*job.kind.rescue(job))
         except errors.VividKeysError as error:
             self.tell_error(error)
 
     def _heed_online_access(self) -> bool:
-        """A lost connection is not sought again once the user has taken Blender offline."""
+        """Give up reconnecting once the user has taken Blender offline; True when that was so."""
         address = self.backend.sought
         refused = online_access.refusal(address) if address else None
         if refused is None:
@@ -226,12 +230,12 @@ class Work:
                 self.notice = Notice((event.sentence,), event.next_step, is_error=True)
             case StateChanged():
                 if event.state is SessionState.CONNECTED and self.notice is not None:
-                    # What was said about the connection is over.
+                    # An error about the connection is over; a report stays.
                     self.notice = None if self.notice.is_error else self.notice
             case messages.Welcome():
                 self.offers = offers.of_backend(event, self.session.active_jobs)
             case _ if self.job is not None and self.job.id == event.job:
-                self.job.hear(event)  # late messages of other jobs are no news
+                self.job.hear(event)  # late messages of other jobs do not matter
 
 
 _work: Work | None = None
@@ -246,7 +250,7 @@ def state() -> Work:
 
 
 def close() -> None:
-    """For unregister: nothing of ours stays behind."""
+    """For unregister: end the timer and the connection, and forget everything."""
     global _work
     timer.stop()
     first_picture.clear()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the 52 keys can be called when they are made: every convention is one that we recognise."""
+"""Naming conventions for new keys: each is one that `match_keys` recognises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .matching import match_keys
 
 @dataclass(frozen=True)
 class Convention:
-    """A way of writing the names; its title is what it makes of eyeBlinkLeft."""
+    """A way of writing the names; its title is how it writes eyeBlinkLeft."""
 
     name: str
     title: str
@@ -20,19 +20,17 @@ class Convention:
 
 CONVENTIONS: tuple[Convention, ...] = (
     Convention("ARKIT", "eyeBlinkLeft", "As Apple writes them: Live Link Face, glTF, most tools"),
-    Convention(
-        "SIDES", "eyeBlink_L", "With _L and _R: Blender's way, and that of older ARKit rigs"
-    ),
+    Convention("SIDES", "eyeBlink_L", "With _L and _R: as Blender and older ARKit rigs write them"),
     Convention(
         "PASCAL", "EyeBlinkLeft", "As VRM's perfect sync and Unreal's Live Link expect them"
     ),
-    Convention("LOWER", "eyeblinkleft", "All letters small, as some game engines want them"),
+    Convention("LOWER", "eyeblinkleft", "All lower case, as some game engines expect them"),
 )
 DEFAULT = "ARKIT"
 
 
 def key_name(convention: str, channel: str) -> str:
-    """What the key of an ARKit channel is called. ValueError for an unknown convention."""
+    """The name of an ARKit channel's key. Raises ValueError for an unknown convention."""
     match convention:
         case "ARKIT":
             return channel
@@ -47,9 +45,9 @@ def key_name(convention: str, channel: str) -> str:
 
 @lru_cache(maxsize=64)
 def keys_of_channels(names: tuple[str, ...]) -> dict[str, str]:
-    """Which of a mesh's shape keys already is the key of a channel: channel -> key name.
+    """The shape keys of a mesh that are a channel's own key: channel -> key name.
 
-    Keys that follow several channels, or a channel in part, are not the channel's own key.
+    Keys that follow several channels, or one with a weight other than 1, do not count.
     """
     found: dict[str, str] = {}
     for rule in match_keys(names).rules:
@@ -59,7 +57,7 @@ def keys_of_channels(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _with_side_letter(channel: str) -> str:
-    # jawLeft and mouthLeft say where to, not which half: rigs with _L keep these words.
+    # jawLeft and mouthLeft name a direction, not a half: rigs with _L keep these words.
     if channel in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
         return channel
     for word, letter in (("Left", "_L"), ("Right", "_R")):

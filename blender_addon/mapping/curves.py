@@ -4,24 +4,27 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..contracts import arkit
 from .model import Mapping
 from .presets import load_presets
 
-FloatArray = NDArray[np.float32]
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Float64
 
-# On 15 visemes: each prototype is then its own largest viseme, with most of the strength.
+# Enough for 15 visemes: solved for its own prototype, each viseme gets most of the strength.
 SOLVER_ROUNDS = 300
 
 
-def mapped_curves(mapping: Mapping, weights: FloatArray) -> dict[str, FloatArray]:
-    """Curves [T] by shape key name, from ARKit weights [T, 52]."""
-    curves: dict[str, FloatArray] = {}
-    solved: dict[str, FloatArray] = {}
+def mapped_curves(
+    mapping: Mapping, weights: Float32[np.ndarray, "T 52"]
+) -> dict[str, Float32[np.ndarray, " T"]]:
+    """Curves by shape key name, from ARKit weights."""
+    curves: dict[str, Float32[np.ndarray, " T"]] = {}
+    solved: dict[str, Float32[np.ndarray, "T N"]] = {}
     for rule in mapping.rules:
         if rule.viseme:
             preset, _, viseme = rule.viseme.partition(":")
@@ -37,13 +40,15 @@ def mapped_curves(mapping: Mapping, weights: FloatArray) -> dict[str, FloatArray
     return curves
 
 
-def viseme_strengths(preset: str, weights: FloatArray) -> FloatArray:
-    """Strength of each viseme [T, N], whose mouth shapes together come nearest to the weights.
+def viseme_strengths(
+    preset: str, weights: Float32[np.ndarray, "T 52"]
+) -> Float32[np.ndarray, "T N"]:
+    """The strengths of the N visemes whose combined mouth shape is nearest to the weights.
 
     Minimises |prototypes . x - weights|^2 over the mouth and jaw channels with x >= 0, by
     multiplicative updates (Lee and Seung 2001, 'Algorithms for non-negative matrix
     factorization', with one factor fixed), all frames at once. A sum above 1 is scaled to 1:
-    visemes are alternatives, not layers.
+    visemes are alternatives, they do not add up.
     """
     names, table, columns = _prototypes(preset)
     target = weights[:, columns].astype(np.float64)
@@ -53,12 +58,12 @@ def viseme_strengths(preset: str, weights: FloatArray) -> FloatArray:
     for _ in range(SOLVER_ROUNDS):
         strengths *= wanted / (strengths @ gram + 1e-9)
     total = strengths.sum(axis=1, keepdims=True)
-    return (strengths / np.maximum(total, 1.0)).astype(np.float32)
+    return np.asarray(strengths / np.maximum(total, 1.0), np.float32)
 
 
 @cache
-def _prototypes(preset: str) -> tuple[tuple[str, ...], NDArray[np.float64], list[int]]:
-    """Viseme names, their shapes [N, C] and the C columns (mouth and jaw) of the weights."""
+def _prototypes(preset: str) -> tuple[tuple[str, ...], Float64[np.ndarray, "N C"], list[int]]:
+    """Viseme names, their shapes, and the C columns of the weights (mouth, jaw and tongue)."""
     prototypes = next(p for p in load_presets() if p.name == preset).prototypes
     columns = [arkit.INDEX[name] for name in (*arkit.JAW, *arkit.MOUTH, *arkit.TONGUE)]
     full = np.zeros((len(prototypes), len(arkit.ARKIT_NAMES)))

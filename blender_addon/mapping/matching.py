@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a mesh's shape key names to a proposed Mapping, and a report of what matched.
+"""Propose a Mapping from a mesh's shape key names, and report what matched.
 
-Order of trust: the exact ARKit name; the same letters in any case; a preset's alias; the same
-words with the side written another way; the same after a rig's prefix; visemes, for a mesh that
-has no channels of its own for the mouth.
+In order of preference: the exact ARKit name; the same letters in any case; a preset's alias; the
+same words with the side written another way; the same after a rig's prefix; visemes, for a mesh
+without mouth channels of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENOUGH_MOUTH_CHANNELS = 6
 
 @dataclass(frozen=True)
 class MatchReport:
-    """What a set of mappings reaches: shown after baking and in the panel before it."""
+    """What a set of mappings matches: shown in the panel before baking, and after it."""
 
     matched_channels: tuple[str, ...]
     missing_channels: tuple[str, ...]
@@ -58,7 +58,7 @@ def match_keys(key_names: Sequence[str], presets: Iterable[Preset] | None = None
     if len(mouth) < ENOUGH_MOUTH_CHANNELS:
         visemes = _viseme_rules(key_names, known)
         if len(visemes) >= 3:
-            # The few mouth channels step back: the visemes already open the mouth.
+            # Drop the few mouth channels: the visemes already open the mouth.
             rules = {
                 key: rule
                 for key, rule in rules.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mapping itself: one rule per shape key, saved as JSON that a person can edit."""
+"""The mapping itself: one rule per shape key, saved as JSON that can be edited by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KeyRule:
     """How one shape key gets its value: clamp(offset + gain * sum(weight * channel)).
 
     `terms` holds (ARKit channel, weight) pairs; `viseme` names a viseme instead, whose strength
-    is solved from all channels of the frame. Exactly one of the two is given.
+    is solved from all channels of the frame. Exactly one of the two must be given.
     """
 
     key: str
@@ -88,7 +88,7 @@ def rule_from_json(entry: Any, visemes: frozenset[str]) -> KeyRule:
 
 
 def save_mapping(meshes: MappingType[str, Mapping], path: Path) -> None:
-    """Write the rules of several meshes (by object name) as JSON, whole or not at all."""
+    """Write the rules of several meshes (by object name) as JSON, atomically."""
     document = {
         "vividkeys_mapping": FORMAT_VERSION,
         "meshes": {
@@ -140,5 +140,5 @@ def _two_numbers(value: Any, key: str) -> tuple[float, float]:
         raise ValueError(f"the rule for '{key}' needs 'clamp' as [low, high]")
     low, high = _number(value[0], key), _number(value[1], key)
     if low > high:
-        raise ValueError(f"the rule for '{key}' has its clamp the wrong way round")
+        raise ValueError(f"the rule for '{key}' has a 'clamp' whose low is above its high")
     return low, high

@@ -59,7 +59,7 @@ def viseme_names() -> frozenset[str]:
 
 
 def preset_from_json(name: str, document: dict[str, Any]) -> Preset:
-    """Check and freeze one preset document; raises ValueError on a channel that is not ARKit's."""
+    """Check and freeze one preset document; raises ValueError for an unknown channel or viseme."""
     prototypes = tuple(
         (viseme, _terms(weights)) for viseme, weights in document.get("prototypes", {}).items()
     )

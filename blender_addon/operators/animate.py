@@ -13,10 +13,10 @@ from bpy.props import IntProperty, StringProperty
 
 from ..animation import baking, lip_detail, targets
 from ..connection.session import UploadSource
-from ..contracts import errors, requests
+from ..contracts import arrays, errors, requests
 from ..heads import scene as heads
-from ..jobs import animate
 from ..jobs.job import Job
+from ..jobs.kinds import animate
 from ..jobs.work import state
 from ..settings import choices, performance_dials, properties
 from ..settings.performance_dials import SpeakerProperties
@@ -30,10 +30,11 @@ _NO_HASH_YET = "0" * 64
 class VIVIDKEYS_OT_animate(
     job_operator.JobOperator, StyleProperties, SpeakerProperties, bpy.types.Operator
 ):
-    """Turn the voice into keys on the target meshes, with blinks and head motion"""
+    """Sends the voice; keys the targets when the performance is made."""
 
     bl_idname = "vividkeys.animate"
     bl_label = "Animate"
+    bl_description = "Turn the voice into keys on the target meshes, with blinks and head motion"
     bl_options = {"UNDO"}
 
     audio_file: StringProperty(
@@ -43,11 +44,11 @@ class VIVIDKEYS_OT_animate(
     seed: IntProperty(name="Seed", min=0)
     start_frame: IntProperty(name="Start Frame", default=1)
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job[baking.BakePlan]:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: VIVIDKEYS_OT_animate, context: bpy.types.Context) -> Job[baking.BakePlan]:
     """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
     chosen = properties.settings(context)
 
@@ -67,7 +68,7 @@ def send(operator: Any, context: Any) -> Job:
         name, start_frame = source.stem, setting("start_frame")
     plan = baking.BakePlan(
         name=name,
-        scene=targets.remember(context.scene),
+        scene=targets.remember(properties.scene_of(context)),
         meshes=tuple(targets.remember(mesh) for mesh in meshes),
         head=choices.head_goal(chosen, meshes),
         start_frame=start_frame,
@@ -95,20 +96,22 @@ def send(operator: Any, context: Any) -> Job:
     )
 
 
-def _face_of(meshes: Sequence[Any]) -> dict[str, Any]:
-    """A head of ours, or a character that was given keys, speaks with its own lips; for others the
-    backend takes a mean face."""
+def _face_of(meshes: Sequence[bpy.types.Object]) -> arrays.Arrays:
+    """The face whose lips speak, as arrays: that of our own head, or of a character given keys.
+
+    Empty for other targets: for them the backend takes a mean face.
+    """
     speaker = next((mesh for mesh in meshes if lip_detail.landmarks_of(mesh) is not None), None)
     if speaker is None:
         return {}
     return requests.face_arrays(heads.face_for_voice(speaker))
 
 
-def _wants_strip(operator: Any, chosen: Any) -> bool:
+def _wants_strip(operator: VIVIDKEYS_OT_animate, chosen: properties.VividKeysSettings) -> bool:
     return chosen.audio_source == "STRIP" and not operator.properties.is_property_set("audio_file")
 
 
-def _strip_voice(context: Any) -> sequencer.StripSound:
+def _strip_voice(context: bpy.types.Context) -> sequencer.StripSound:
     strip = sequencer.selected_sound_strip(context)
     if strip is None:
         raise errors.VividKeysError(

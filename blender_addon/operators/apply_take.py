@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply Take: the last performance again, without the backend, onto the targets as they are now."""
+"""Apply Take: key the last performance again, on the targets as they are, without the backend."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import bpy
 
@@ -16,28 +14,31 @@ from ..jobs.sidebar import redraw
 from ..jobs.work import state
 from ..settings import choices, properties
 from ..settings.style_dials import StyleProperties
-from .job_operator import fail
+from .job_operator import OperatorResult, fail
 
 
 class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
-    """Key the last performance again: with other style dials, target, mapping or frame rate"""
+    """Keys the Take that waits, or the one that the targets were keyed from."""
 
     bl_idname = "vividkeys.apply_take"
     bl_label = "Apply Take"
+    bl_description = (
+        "Key the last performance again: with other style dials, target, mapping or frame rate"
+    )
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         work = state()
         waiting = work.pending
         try:
             pending, plan = _take_and_plan(self, context)
             sentences = performances.apply_take(context, pending, plan)
         except errors.VividKeysError as error:
-            # A Take that waited goes on waiting; one that is on a target already is not lost.
+            # A Take that waited still waits; one that is on a target already is not lost.
             work.pending = waiting
             return fail(self, error)
         work.tell(*sentences)
@@ -46,8 +47,10 @@ class VIVIDKEYS_OT_apply_take(StyleProperties, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.BakePlan]:
-    """The Take that waits, else the one that is on the targets already; and how to apply it."""
+def _take_and_plan(
+    operator: VIVIDKEYS_OT_apply_take, context: bpy.types.Context
+) -> tuple[PendingTake, baking.BakePlan]:
+    """The Take that waits, else the one on the targets, and how to key it; or VividKeysError."""
     work = state()
     chosen = properties.settings(context)
     meshes = targets.target_meshes(context)
@@ -62,13 +65,13 @@ def _take_and_plan(operator: Any, context: Any) -> tuple[PendingTake, baking.Bak
         action = exporting.performance_actions(meshes)[0]
         description = keying.action_description(action)
         pending = PendingTake(performance, str(description.get("take", "")), None, None)
-        # Its sound is in the sequencer already, or the user took it away.
+        # Its sound is in the sequencer already, or the user removed it.
         name = str(description.get("voice", "take"))
         start_frame, heard = baking.noted_place(description, int(action.frame_range[0]))
         sound_file = None
     plan = baking.BakePlan(
         name=name,
-        scene=targets.remember(context.scene),
+        scene=targets.remember(properties.scene_of(context)),
         meshes=tuple(targets.remember(mesh) for mesh in meshes),
         head=choices.head_goal(chosen, meshes),
         start_frame=start_frame,

@@ -3,26 +3,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
+from .job_operator import OperatorResult
 
 
 class VIVIDKEYS_OT_cancel(bpy.types.Operator):
-    """Stop the job under way; nothing in the file changes"""
+    """Cancels the job that the panel shows."""
 
     bl_idname = "vividkeys.cancel"
     bl_label = "Cancel"
+    bl_description = "Stop the job under way; nothing in the file changes"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, _context: bpy.types.Context) -> OperatorResult:
         state().cancel()
         redraw()
         return {"FINISHED"}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import queue
 import threading
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -19,32 +18,34 @@ from ..jobs.timer import TICK_SECONDS
 from ..jobs.work import state
 from ..settings import online_access
 from ..settings.preferences import preferences
+from .job_operator import OperatorResult
 
 
 class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
-    """Try every step on the way to the backend and say which one fails"""
+    """Runs the steps on a thread when invoked, and blocks when executed."""
 
     bl_idname = "vividkeys.check_connection"
     bl_label = "Check Connection"
+    bl_description = "Try every step on the way to the backend and say which one fails"
 
     address: StringProperty(name="Address", description="Default: that of the preferences")
     key_file: StringProperty(
         name="Key File", description="Default: that of the preferences", subtype="FILE_PATH"
     )
 
-    timer: Any = None
-    steps: Any = None
+    timer: bpy.types.Timer | None = None
+    steps: queue.SimpleQueue[tuple[CheckStep, ...]] | None = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         address, keys = _where(self, context)
         state().checks = _offline(address) or take_steps(address, keys)
         return conclude(self)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         address, keys = _where(self, context)
         state().checks = _offline(address)
         if state().checks:
@@ -62,32 +63,32 @@ class VIVIDKEYS_OT_check_connection(bpy.types.Operator):
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         if event.type != "TIMER" or self.steps.empty():
             return {"PASS_THROUGH"}
         state().checks = self.steps.get()
         self.cancel(context)
         return conclude(self)
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: bpy.types.Context) -> None:
         if self.timer is not None:
             context.window_manager.event_timer_remove(self.timer)
             self.timer = None
 
 
 def _offline(address: str) -> tuple[CheckStep, ...]:
-    """The step that fails before any is taken: Blender may not go online."""
+    """The step that fails before the others: Blender may not go online."""
     try:
         refused = online_access.refusal(address)
     except errors.VividKeysError:
-        return ()  # no address: the steps say so
+        return ()  # not an address: the steps say so
     if refused is None:
         return ()
     return (CheckStep("online access", False, refused.sentence, refused.next_step),)
 
 
 def take_steps(address: str, keys: connection.ClientKeys | Path) -> tuple[CheckStep, ...]:
-    """All steps; the key file is the first one where there is one. May take seconds."""
+    """All steps, first the key file where one is used. May take seconds."""
     if isinstance(keys, connection.ClientKeys):
         return tuple(check_connection(address, keys))
     try:
@@ -98,8 +99,8 @@ def take_steps(address: str, keys: connection.ClientKeys | Path) -> tuple[CheckS
     return (found, *check_connection(address, read))
 
 
-def conclude(operator: Any) -> set[str]:
-    """Report the step that failed, or that all went well."""
+def conclude(operator: bpy.types.Operator) -> OperatorResult:
+    """Report the step that failed, or success."""
     redraw()
     checks = state().checks
     failed = next((step for step in checks if not step.ok), None)
@@ -110,7 +111,9 @@ def conclude(operator: Any) -> set[str]:
     return {"FINISHED"}
 
 
-def _where(operator: Any, context: Any) -> tuple[str, connection.ClientKeys | Path]:
+def _where(
+    operator: VIVIDKEYS_OT_check_connection, context: bpy.types.Context
+) -> tuple[str, connection.ClientKeys | Path]:
     chosen = preferences(context)
     process = state().backend.process
     if process is not None and process.keys is not None and not operator.address:

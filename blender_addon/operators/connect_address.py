@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -14,16 +13,17 @@ from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
 from ..settings.preferences import preferences
-from .job_operator import fail
+from .job_operator import OperatorResult, fail
 
 _ANSWER_SECONDS = 10.0
 
 
 class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
-    """Connect to the backend at the address, with the key file"""
+    """Connects with the address and key file of the preferences, or its own."""
 
     bl_idname = "vividkeys.connect_address"
     bl_label = "Connect"
+    bl_description = "Connect to the backend at the address, with the key file"
 
     address: StringProperty(name="Address", description="Default: that of the preferences")
     key_file: StringProperty(
@@ -31,14 +31,14 @@ class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         return _connect(self, context)
 
-    def execute(self, context: Any) -> set[str]:
-        """Blocks until the backend answers, for scripts."""
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
+        """For scripts: blocks until the backend answers."""
         result = _connect(self, context)
         if result == {"FINISHED"}:
             try:
@@ -49,7 +49,7 @@ class VIVIDKEYS_OT_connect_address(bpy.types.Operator):
         return result
 
 
-def _connect(operator: Any, context: Any) -> set[str]:
+def _connect(operator: VIVIDKEYS_OT_connect_address, context: bpy.types.Context) -> OperatorResult:
     chosen = preferences(context)
     address = operator.address or chosen.address
     key_file = operator.key_file or chosen.key_file

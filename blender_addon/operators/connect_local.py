@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -14,14 +13,15 @@ from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
 from ..settings.preferences import local_backend, preferences
-from .job_operator import fail
+from .job_operator import OperatorResult, fail
 
 
 class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
-    """Start the backend on this computer; it stops when Blender quits"""
+    """Starts the backend of the preferences, or the one that install.py noted."""
 
     bl_idname = "vividkeys.connect_local"
     bl_label = "Start Local Backend"
+    bl_description = "Start the backend on this computer; it stops when Blender quits"
 
     python: StringProperty(
         name="Python", description="Default: the one that is set or found", subtype="FILE_PATH"
@@ -31,14 +31,14 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         return _start(self, context)
 
-    def execute(self, context: Any) -> set[str]:
-        """Blocks until the backend answers, for scripts."""
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
+        """For scripts: blocks until the backend answers."""
         result = _start(self, context)
         if result == {"FINISHED"}:
             try:
@@ -50,7 +50,7 @@ class VIVIDKEYS_OT_connect_local(bpy.types.Operator):
         return result
 
 
-def _start(operator: Any, context: Any) -> set[str]:
+def _start(operator: VIVIDKEYS_OT_connect_local, context: bpy.types.Context) -> OperatorResult:
     known_python, known_folder = local_backend(context)
     python = operator.python or known_python
     folder = operator.folder or known_folder

@@ -5,25 +5,25 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..animation import targets
 from ..contracts import errors, requests
-from ..jobs import reconstruct
 from ..jobs.job import Job
+from ..jobs.kinds import reconstruct
 from ..jobs.work import state
 from ..settings import choices, head_choice, properties
 from . import job_operator
 
 
 class VIVIDKEYS_OT_create_head(job_operator.JobOperator, bpy.types.Operator):
-    """Make a head from the photo, with its texture and 52 shape keys"""
+    """Sends the photo; adds the head to the scene when it is made."""
 
     bl_idname = "vividkeys.create_head"
     bl_label = "Create Head"
+    bl_description = "Make a head from the photo, with its texture and 52 shape keys"
     bl_options = {"UNDO"}
 
     image_file: StringProperty(
@@ -40,11 +40,13 @@ class VIVIDKEYS_OT_create_head(job_operator.JobOperator, bpy.types.Operator):
         description="Default: the scene's",
     )
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job[reconstruct.HeadPlan]:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(
+    operator: VIVIDKEYS_OT_create_head, context: bpy.types.Context
+) -> Job[reconstruct.HeadPlan]:
     """Check the photo's path and send the job. Raises VividKeysError."""
     text = operator.image_file or properties.settings(context).image_file
     path = Path(bpy.path.abspath(text)) if text else None
@@ -56,8 +58,8 @@ def send(operator: Any, context: Any) -> Job:
     name = operator.name or f"{path.stem[:40]} Head"
     chosen = properties.settings(context)
     as_parts = choices.setting(operator, chosen, "head_objects") == "PARTS"
-    plan = reconstruct.HeadPlan(name, targets.remember(context.scene), as_parts)
-    head = operator.head or head_choice.chosen(chosen)
+    plan = reconstruct.HeadPlan(name, targets.remember(properties.scene_of(context)), as_parts)
+    head = operator.head or head_choice.chosen(str(chosen.head))
     params = asdict(requests.ReconstructRequest(image="0" * 64, image_name=path.name, head=head))
     # The session puts the hash of the upload here.
     del params["image"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -17,14 +16,15 @@ from ..interface.availability import poll
 from ..jobs import performances
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
-from .job_operator import fail
+from .job_operator import OperatorResult, fail
 
 
 class VIVIDKEYS_OT_export(bpy.types.Operator):
-    """Write the performance to a file for another program"""
+    """Asks for a file and writes it."""
 
     bl_idname = "vividkeys.export"
     bl_label = "Export"
+    bl_description = "Write the performance to a file for another program"
 
     filepath: StringProperty(name="File", subtype="FILE_PATH")
     format: EnumProperty(
@@ -34,15 +34,15 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         self.filepath = default_path(self.format)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         try:
             path = _full_path(self.filepath, exporting.FORMATS[self.format].suffix)
             _write(context, self.format, path)
@@ -55,7 +55,7 @@ class VIVIDKEYS_OT_export(bpy.types.Operator):
 
 
 def default_path(chosen_format: str) -> str:
-    """Beside the .blend file and with its name; in the current folder before it was saved."""
+    """Beside the .blend file and with its name; in the current folder if it was never saved."""
     saved = Path(bpy.data.filepath) if bpy.data.filepath else Path("performance.blend")
     return str(saved.with_name(saved.stem + exporting.FORMATS[chosen_format].suffix))
 
@@ -69,7 +69,7 @@ def _full_path(text: str, suffix: str) -> Path:
     return path if path.name.lower().endswith(suffix) else path.with_name(path.name + suffix)
 
 
-def _write(context: Any, chosen_format: str, path: Path) -> None:
+def _write(context: bpy.types.Context, chosen_format: str, path: Path) -> None:
     form = exporting.FORMATS[chosen_format]
     if not isinstance(form, exporting.SceneFormat):
         form.write(performances.performance_on(context), path)
@@ -83,8 +83,10 @@ def _write(context: Any, chosen_format: str, path: Path) -> None:
     form.write(context, wanted, path)
 
 
-def _still_pieces(context: Any, meshes: list[Any]) -> list[Any]:
-    """What belongs to the targets and is none itself because nothing moves it: upper teeth, say."""
+def _still_pieces(
+    context: bpy.types.Context, meshes: list[bpy.types.Object]
+) -> list[bpy.types.Object]:
+    """Meshes that belong to the targets but have no keys of their own, such as upper teeth."""
     return [
         piece
         for mesh in meshes

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import bpy
 
 from ..contracts import errors
 from ..interface.availability import poll
@@ -18,35 +20,45 @@ from ..jobs.sidebar import redraw
 from ..jobs.timer import TICK_SECONDS
 from ..jobs.work import state
 
+# What `execute`, `invoke` and `modal` return.
+OperatorResult = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
-class JobOperator:
-    """Mixed into an operator that sends a job: it says how in `send`, all else is the same."""
+if TYPE_CHECKING:
+    _Operator = bpy.types.Operator
+else:
+    _Operator = object  # Blender's classes are for what is registered; a mixin is not
+
+
+class JobOperator(_Operator):
+    """Mixed into an operator that sends a job: it says how in `send`, the rest is common to all."""
 
     job_id = ""
-    timer: Any = None
+    timer: bpy.types.Timer | None = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job[Any]:
         """Check the inputs and send the job. Raises VividKeysError; changes nothing in the file."""
         raise NotImplementedError
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         return run_blocking(self, context, lambda: self.send(context))
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         return start_modal(self, context, lambda: self.send(context))
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         return step(self, context, event)
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: bpy.types.Context) -> None:
         end_modal(self, context)
 
 
-def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
+def run_blocking(
+    operator: bpy.types.Operator, context: bpy.types.Context, send: Callable[[], Job[Any]]
+) -> OperatorResult:
     """For `execute`: send the job, wait for it, deliver it."""
     try:
         job = send()
@@ -56,8 +68,10 @@ def run_blocking(operator: Any, context: Any, send: Callable[[], Job]) -> set[st
     return conclude(operator, context, job)
 
 
-def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
-    """For `invoke`: send the job, then look at it with `step` while Blender stays usable."""
+def start_modal(
+    operator: JobOperator, context: bpy.types.Context, send: Callable[[], Job[Any]]
+) -> OperatorResult:
+    """For `invoke`: send the job, then watch it with `step` while Blender stays usable."""
     result = go_on(operator, context, send)
     if result == {"CANCELLED"}:
         return result
@@ -65,8 +79,10 @@ def start_modal(operator: Any, context: Any, send: Callable[[], Job]) -> set[str
     return {"RUNNING_MODAL"}
 
 
-def go_on(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
-    """For `modal`, after `step` has finished with a job: send another one and look at that."""
+def go_on(
+    operator: JobOperator, context: bpy.types.Context, send: Callable[[], Job[Any]]
+) -> OperatorResult:
+    """For `modal`, after `step` has finished a job: send another one and watch that."""
     try:
         job = send()
     except errors.VividKeysError as error:
@@ -78,7 +94,9 @@ def go_on(operator: Any, context: Any, send: Callable[[], Job]) -> set[str]:
     return {"PASS_THROUGH"}
 
 
-def step(operator: Any, context: Any, event: Any) -> set[str]:
+def step(
+    operator: JobOperator, context: bpy.types.Context, event: bpy.types.Event
+) -> OperatorResult:
     """For `modal`: pump, and deliver the job once it has ended. Never swallows an event."""
     if event.type != "TIMER":
         return {"PASS_THROUGH"}
@@ -87,7 +105,7 @@ def step(operator: Any, context: Any, event: Any) -> set[str]:
         redraw()
     job = work.job
     if job is None or job.id != operator.job_id:
-        # Somebody else took care of it, e.g. the extension was disabled and enabled again.
+        # It was dealt with elsewhere, e.g. the extension was disabled and enabled again.
         end_modal(operator, context)
         return {"CANCELLED"}
     job.looked_at = time.monotonic()
@@ -97,15 +115,17 @@ def step(operator: Any, context: Any, event: Any) -> set[str]:
     return conclude(operator, context, job)
 
 
-def end_modal(operator: Any, context: Any) -> None:
-    """Take the timer away; also when Blender ends the operator, as it does for a new file."""
+def end_modal(operator: JobOperator, context: bpy.types.Context) -> None:
+    """Remove the timer; also when Blender ends the operator, as it does for a new file."""
     if operator.timer is not None:
         context.window_manager.event_timer_remove(operator.timer)
         operator.timer = None
 
 
-def conclude(operator: Any, context: Any, job: Job) -> set[str]:
-    """Deliver the job and tell about it."""
+def conclude(
+    operator: bpy.types.Operator, context: bpy.types.Context, job: Job[Any]
+) -> OperatorResult:
+    """Deliver the job and report it."""
     try:
         sentences = job.kind.deliver(context, job)
     except errors.VividKeysError as error:
@@ -116,7 +136,7 @@ def conclude(operator: Any, context: Any, job: Job) -> set[str]:
     return {"FINISHED"}
 
 
-def fail(operator: Any, error: errors.VividKeysError) -> set[str]:
+def fail(operator: bpy.types.Operator, error: errors.VividKeysError) -> OperatorResult:
     """Show the error in the panel and as Blender's own message; scripts get a RuntimeError."""
     state().tell_error(error)
     redraw()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
@@ -19,10 +17,11 @@ from .character_job import chosen_pieces, submit
 
 
 class VIVIDKEYS_OT_make_face_keys(job_operator.JobOperator, bpy.types.Operator):
-    """Give the active mesh, and the meshes selected with it, ARKit's 52 shape keys"""
+    """Sends the character; adds the keys when they are made."""
 
     bl_idname = "vividkeys.make_face_keys"
     bl_label = "Make Face Keys"
+    bl_description = "Give the active mesh, and the meshes selected with it, ARKit's 52 shape keys"
     bl_options = {"UNDO"}
 
     target: StringProperty(
@@ -47,24 +46,24 @@ class VIVIDKEYS_OT_make_face_keys(job_operator.JobOperator, bpy.types.Operator):
         name="Surface Only", description="Make keys also where the mouth cannot open"
     )
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job[CharacterPlan]:
         return send(self, context)
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: VIVIDKEYS_OT_make_face_keys, context: bpy.types.Context) -> Job[CharacterPlan]:
     """Check the character and send it. Raises VividKeysError; changes nothing in the file."""
     chosen = properties.settings(context)
-    pieces = chosen_pieces(operator, context)
+    pieces = chosen_pieces(context, operator.target)
     if face_points.are_only_guessed(pieces[0]):
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
             face_points.STILL_GUESSED,
-            "Or remove them, and the face is looked for once more.",
+            "Or remove them, and the face will be looked for again.",
         )
     request = requests.TransferRequest(
         style=choices.setting(operator, chosen, "face_style").lower(),
         surface_only=choices.setting(operator, chosen, "surface_only"),
-        shapes_of=operator.shapes_of or head_choice.chosen_shapes(chosen),
+        shapes_of=operator.shapes_of or head_choice.chosen_shapes(str(chosen.shapes_of)),
     )
     plan = CharacterPlan(
         convention=choices.setting(operator, chosen, "key_convention"),

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open the folder with the logs."""
+"""Open the log of the local backend."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import bpy
 
 from .. import folders
+from .job_operator import OperatorResult
 
 
 class VIVIDKEYS_OT_open_log(bpy.types.Operator):
-    """Show the log of the local backend"""
+    """Opens the log in the system's own program, or its folder."""
 
     bl_idname = "vividkeys.open_log"
     bl_label = "Open Log"
+    bl_description = "Show the log of the local backend"
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, _context: bpy.types.Context) -> OperatorResult:
         log = folders.log_folder() / "backend.log"
         shown = log if log.is_file() else log.parent
         if not bpy.app.background:

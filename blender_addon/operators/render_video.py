@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render Talking Video: the photo speaks as the targets do, and lands in the sequencer."""
+"""Render Talking Video: the photo speaks as the targets do, as a film in the sequencer."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from ..animation import baking, keying, targets
 from ..animation.exporting import performance_actions
 from ..connection.session import UploadSource
 from ..contracts import errors, requests, take
-from ..jobs import performances, render
+from ..jobs import performances
 from ..jobs.job import Job
-from ..jobs.render import VideoPlan
+from ..jobs.kinds import render
+from ..jobs.kinds.render import VideoPlan
 from ..jobs.work import state
 from ..settings import choices, properties
 from ..settings.video_settings import VideoProperties, container_of
 from ..video import voice_strip
 from . import job_operator
+from .job_operator import OperatorResult
 
 _NO_HASH_YET = "0" * 64
 
 
 @dataclass(frozen=True)
 class Film:
-    """Everything that is sent; a preview and the full film are the same but for their size."""
+    """Everything that is sent; a preview and the full film differ in size alone."""
 
     request: requests.RenderRequest
     performance: take.Take
     uploads: dict[str, UploadSource]
     plan: VideoPlan
 
-    def send(self, is_preview: bool) -> Job:
-        """Raises VividKeysError(busy or bad_request)."""
+    def send(self, is_preview: bool) -> Job[VideoPlan]:
+        """Send it. Raises VividKeysError(busy or bad_request)."""
         params = requests.as_params(replace(self.request, preview=is_preview))
         for name in self.uploads:
             del params[name]  # the session puts the hash of the upload here
@@ -52,16 +54,19 @@ class Film:
 
 
 class _FilmOperator(job_operator.JobOperator):
-    """Keeps what is sent twice, whatever is changed in the panel between the two."""
+    """Keeps what is sent twice, so that changes in the panel between the two have no effect."""
 
-    film: Any = None
+    film: Film | None = None
 
 
 class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operator):
-    """Make a video in which the photo speaks as the targets do, and lay it into the sequencer"""
+    """Sends the photo and the performance: first for a preview, then for the film."""
 
     bl_idname = "vividkeys.render_video"
     bl_label = "Render Talking Video"
+    bl_description = (
+        "Make a video in which the photo speaks as the targets do, and add it to the sequencer"
+    )
     bl_options = {"UNDO"}
 
     audio_file: StringProperty(
@@ -70,11 +75,11 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
         subtype="FILE_PATH",
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         # A script that waits sees no preview, so it gets one only when it says so itself.
         shows_preview = self.properties.is_property_set("video_preview") and self.video_preview
 
-        def first() -> Job:
+        def first() -> Job[VideoPlan]:
             self.film = make_film(self, context)
             return self.film.send(shows_preview)
 
@@ -83,10 +88,10 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
             return job_operator.run_blocking(self, context, lambda: self.film.send(False))
         return result
 
-    def send(self, context: Any) -> Job:
+    def send(self, context: bpy.types.Context) -> Job[VideoPlan]:
         return send(self, context)
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         job = state().job
         shows_preview = job is not None and job.id == self.job_id and job.plan.is_preview
         result = job_operator.step(self, context, event)
@@ -98,21 +103,21 @@ class VIVIDKEYS_OT_render_video(_FilmOperator, VideoProperties, bpy.types.Operat
         return job_operator.go_on(self, context, lambda: film.send(False))
 
 
-def send(operator: Any, context: Any) -> Job:
+def send(operator: VIVIDKEYS_OT_render_video, context: bpy.types.Context) -> Job[VideoPlan]:
     """Check the inputs and send the preview, or the film at once. Raises VividKeysError."""
     operator.film = make_film(operator, context)
     chosen = properties.settings(context)
     return operator.film.send(bool(choices.setting(operator, chosen, "video_preview")))
 
 
-def make_film(operator: Any, context: Any) -> Film:
-    """Everything there is to send, read now. Raises VividKeysError; changes nothing."""
+def make_film(operator: VIVIDKEYS_OT_render_video, context: bpy.types.Context) -> Film:
+    """Collect everything to send. Raises VividKeysError; changes nothing in the file."""
     chosen = properties.settings(context)
 
     def setting(name: str) -> Any:
         return choices.setting(operator, chosen, name)
 
-    scene = context.scene
+    scene = properties.scene_of(context)
     fps = scene.render.fps / scene.render.fps_base
     photo = choices.full_path(setting("video_photo") or chosen.image_file)
     if photo is None or not photo.is_file():
@@ -171,7 +176,7 @@ def make_film(operator: Any, context: Any) -> Film:
 
 @dataclass(frozen=True)
 class Place:
-    """Whose performance it is, its voice's name, its first frame, and which part is heard."""
+    """Whose performance it is, the name of its voice, its first frame, and the frames heard."""
 
     owner: str
     voice: str
@@ -179,7 +184,7 @@ class Place:
     heard: tuple[int, int] | None = None
 
 
-def _place(context: Any) -> Place:
+def _place(context: bpy.types.Context) -> Place:
     meshes = targets.target_meshes(context)
     for action in performance_actions(meshes)[:1]:
         description = keying.action_description(action)
@@ -195,7 +200,7 @@ def _place(context: Any) -> Place:
 
 @dataclass(frozen=True)
 class Sound:
-    """What is heard in the film, and whether it is heard in the sequencer already."""
+    """What is heard in the film, and whether the sequencer plays it already."""
 
     source: UploadSource | None = None
     is_laid: bool = False
@@ -203,14 +208,14 @@ class Sound:
 
     @property
     def to_lay(self) -> Path | None:
-        """The file that goes beside the film, where there is one."""
+        """The file that goes beside the film, if any."""
         return self.source if isinstance(self.source, Path) and not self.is_laid else None
 
 
-def _sound(operator: Any, context: Any, place: Place) -> Sound:
+def _sound(operator: VIVIDKEYS_OT_render_video, context: bpy.types.Context, place: Place) -> Sound:
     """The voice of the performance. Raises VividKeysError(bad_audio) for a file that is not there.
 
-    No Action says where its voice lay, because that would tell about the user's folders.
+    An Action does not note the path of its voice, which would reveal the user's folders.
     """
     if operator.properties.is_property_set("audio_file"):
         path = choices.full_path(operator.audio_file)
@@ -221,7 +226,9 @@ def _sound(operator: Any, context: Any, place: Place) -> Sound:
                 "Choose a sound or film file.",
             )
         return Sound(path)
-    found = voice_strip.voice_near(context.scene, place.owner, place.voice, place.start_frame)
+    found = voice_strip.voice_near(
+        properties.scene_of(context), place.owner, place.voice, place.start_frame
+    )
     if found is not None:
         is_laid = found.start_frame == place.start_frame
         return Sound(found.packed if found.file is None else found.file, is_laid)

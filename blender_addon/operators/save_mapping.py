@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -16,26 +15,29 @@ from ..interface.availability import poll
 from ..jobs.sidebar import redraw
 from ..jobs.work import state
 from ..settings import choices, properties
-from .job_operator import fail
+from .job_operator import OperatorResult, fail
 
 
 class VIVIDKEYS_OT_save_mapping(bpy.types.Operator):
-    """Write the mapping of the targets to a file, to edit gains or to add shape keys"""
+    """Asks for a file, writes the mapping and makes it that of the scene."""
 
     bl_idname = "vividkeys.save_mapping"
     bl_label = "Save Mapping"
+    bl_description = (
+        "Write the mapping of the targets to a file, to edit gains or to add shape keys "
+    )
 
     filepath: StringProperty(name="File", subtype="FILE_PATH", default="//mapping.json")
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         return poll(cls, context)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> OperatorResult:
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         try:
             chosen = choices.full_path(properties.settings(context).mapping_file)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the settings of a scene mean: the meshes, the mapping file, where head motion goes."""
+"""What the settings of a scene mean: the meshes, the mapping file, what head motion moves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import bpy
 
 from ..animation import animated_moods, baking, targets
 from ..contracts import errors
+from ..contracts import style as style_contract
 from ..heads import scene as heads
 from . import style_dials
+from .properties import VividKeysSettings, scene_of
 
 
 def full_path(text: str) -> Path | None:
@@ -19,30 +21,30 @@ def full_path(text: str) -> Path | None:
     return Path(bpy.path.abspath(text)) if text else None
 
 
-def setting(operator: Any, chosen: Any, name: str) -> Any:
-    """What the operator was told, else what the scene says."""
+def setting(operator: bpy.types.Operator, chosen: VividKeysSettings, name: str) -> Any:
+    """The operator's property if it was set, else the scene's."""
     given = operator.properties.is_property_set(name)
     return getattr(operator if given else chosen, name)
 
 
-def style(operator: Any, chosen: Any) -> Any:
-    """The StyleDials to key with."""
+def style(operator: bpy.types.Operator, chosen: VividKeysSettings) -> style_contract.StyleDials:
+    """The style to key with."""
     return style_dials.dials(lambda name: setting(operator, chosen, name))
 
 
-def moving_moods(operator: Any, context: Any) -> tuple[str, ...]:
-    """The moods that curves of the scene give, but for those that the operator was told."""
+def moving_moods(operator: bpy.types.Operator, context: bpy.types.Context) -> tuple[str, ...]:
+    """The moods that curves of the scene animate, but for those that the operator was given."""
     return tuple(
         name
-        for name in animated_moods.moving_moods(context.scene)
+        for name in animated_moods.moving_moods(scene_of(context))
         if not operator.properties.is_property_set(name)
     )
 
 
-def chosen_meshes(context: Any, name: str = "") -> list[Any]:
+def chosen_meshes(context: bpy.types.Context, name: str = "") -> list[bpy.types.Object]:
     """The target meshes of the scene, or the one object called `name`.
 
-    Raises VividKeysError(bad_target) when there is none, or one without fitting shape keys.
+    Raises VividKeysError(bad_target) when there is none, or one without matching shape keys.
     """
     if name:
         found = bpy.data.objects.get(name)
@@ -66,9 +68,9 @@ def chosen_meshes(context: Any, name: str = "") -> list[Any]:
     return meshes
 
 
-def head_goal(chosen: Any, meshes: list[Any]) -> baking.HeadGoal | None:
-    """Where head motion goes; None for nowhere. Raises VividKeysError(bad_target)."""
-    owner: Any = None
+def head_goal(chosen: VividKeysSettings, meshes: list[bpy.types.Object]) -> baking.HeadGoal | None:
+    """What head motion moves; None for nothing. Raises VividKeysError(bad_target)."""
+    owner: bpy.types.Object | None = None
     bone = ""
     match chosen.head_target:
         case "AUTO" if heads.is_our_head(meshes[0]):
@@ -84,7 +86,7 @@ def head_goal(chosen: Any, meshes: list[Any]) -> baking.HeadGoal | None:
     if owner is None or (chosen.head_target == "BONE" and not bone):
         raise errors.VividKeysError(
             errors.ErrorKind.BAD_TARGET,
-            "It is not chosen what the head motion moves.",
+            "Nothing is chosen for the head motion to move.",
             "Choose it under 'Head Motion to', or choose 'Nothing' there.",
         )
     return baking.HeadGoal(targets.remember(owner), bone, chosen.head_forward)

@@ -12,9 +12,9 @@ from ..contracts import dials as table
 
 
 def properties_of(dials: Iterable[table.Dial]) -> dict[str, Any]:
-    """By name a property for each dial: the annotations of a class that Blender registers."""
+    """A property for each dial, by name: the annotations of a class that Blender registers."""
     return {
-        dial.name: FloatProperty(
+        dial.name: FloatProperty(  # type: ignore[func-returns-value]
             name=dial.label,
             description=dial.tooltip,
             default=dial.default,

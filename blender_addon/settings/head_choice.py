@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which heads the backend offers: for a photo, and for the shapes of a character's keys."""
+"""Which heads the backend offers: for a photo, and as shapes for a character's keys."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
+
+import bpy
 
 from ..connection import backend
 from ..contracts import errors
@@ -13,7 +14,7 @@ Item = tuple[str, str, str, str, int]
 
 OWN = "own"
 _OWN_HEAD: Item = (OWN, "VividKeys Head", "The head that is made for each photo", "USER", 0)
-_OWN_SHAPES: Item = (OWN, "VividKeys", "Shapes that are made for each face anew", "USER", 0)
+_OWN_SHAPES: Item = (OWN, "VividKeys", "Shapes made anew for each face", "USER", 0)
 
 # A sentence and the next step.
 NO_HEAD = (
@@ -21,21 +22,21 @@ NO_HEAD = (
     "Choose another one under 'Head'.",
 )
 NO_SHAPES = (
-    "The head whose shapes the keys were to have is not installed at this backend.",
+    "The head chosen for the shapes is not installed at this backend.",
     "Choose another one under 'Shapes'.",
 )
 
-# Blender keeps no reference to the texts of a changing enum, so the module has to.
+# Blender keeps no reference to the texts of a dynamic enum, so the module has to.
 _kept: dict[str, list[Item]] = {}
 
 
-def items(_settings: Any, _context: Any) -> list[Item]:
+def items(_settings: object, _context: bpy.types.Context) -> list[Item]:
     """The heads in the backend's welcome as items of an enum; our own first, and always there."""
     return _items(_OWN_HEAD)
 
 
-def shape_items(_settings: Any, _context: Any) -> list[Item]:
-    """The same heads as those whose shapes the keys of a character may have."""
+def shape_items(_settings: object, _context: bpy.types.Context) -> list[Item]:
+    """The same heads, as those whose shapes a character's keys may have."""
     return _items(_OWN_SHAPES)
 
 
@@ -61,15 +62,18 @@ def _items(own: Item) -> list[Item]:
     return _kept[own[1]]
 
 
-def chosen(settings: Any) -> str:
-    """The head to send for a photo: '' for our own. Raises VividKeysError(bad_request) when the
-    one that was chosen is not offered now: another head than asked for would be a surprise."""
-    return _sent(str(settings.head), NO_HEAD)
+def chosen(head: str) -> str:
+    """The head to send for a photo, of the setting `head`: '' for our own.
+
+    Raises VividKeysError(bad_request) when the one that was chosen is not offered now: another head
+    than asked for would be a surprise.
+    """
+    return _sent(head, NO_HEAD)
 
 
-def chosen_shapes(settings: Any) -> str:
-    """The head to send whose shapes the keys are to have, as in `chosen`."""
-    return _sent(str(settings.shapes_of), NO_SHAPES)
+def chosen_shapes(shapes_of: str) -> str:
+    """The head whose shapes the keys are to have, of the setting `shapes_of`, as in `chosen`."""
+    return _sent(shapes_of, NO_SHAPES)
 
 
 def _sent(name: str, problem: tuple[str, str]) -> str:

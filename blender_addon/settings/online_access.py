@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender's own switch for everything that leaves the computer: asked before each connection."""
+"""Blender's own switch for going online, read before each connection."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..contracts import connection, errors
 def refusal(address: str) -> errors.VividKeysError | None:
     """Why Blender may not connect to the address, as an error to raise or show; None if it may.
 
-    A backend on this computer is always allowed. Raises VividKeysError(bad_request) where the text
-    is no address.
+    A backend on this computer is always allowed. Raises VividKeysError(bad_request) for a text that
+    is not an address.
     """
     where = connection.parse_address(address)
     if bpy.app.online_access or where.is_this_computer:

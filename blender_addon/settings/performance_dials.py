@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the backend is told before it hears the voice: a way of speaking, and the seed.
+"""What the backend has to know before it hears the voice: a way of speaking, and the seed.
 
-Nothing of it can be turned on a finished Take; the keyed Action notes what it was made with, so
+None of it can be changed on a finished Take; the keyed Action notes what it was made with, so
 that the panel can say when 'Animate' has to run again.
 """
 
@@ -15,7 +15,7 @@ from ..contracts import dials
 from .dial_properties import properties_of
 
 SPEAKER = tuple(dial.name for dial in dials.SPEAKER)
-# Blender keeps single precision.
+# Blender's properties are in single precision.
 _SAME = 1e-5
 
 
@@ -31,7 +31,7 @@ def speaker(value_of: Callable[[str], Any]) -> dict[str, float]:
 
 
 def differs(description: Mapping[str, Any], value_of: Callable[[str], Any]) -> bool:
-    """Whether the panel says something else than what the Action of this note was made with."""
+    """Whether the panel differs from what the Action with this description was made with."""
     noted = description.get(keying.NOTE)
     if not isinstance(noted, dict):
         return False

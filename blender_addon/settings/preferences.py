@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is the same for every file of this user: where the backend is, and how long to wait."""
+"""Settings for every file of this user: where the backend is, and how long to wait."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import bpy
 from bpy.props import FloatProperty, StringProperty
@@ -25,7 +25,7 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
     )
     backend_folder: StringProperty(
         name="Backend Folder",
-        description="The folder in which 'python -m backend' works; empty: as install.py noted it",
+        description="Where 'python -m backend' is run; empty: the folder that install.py noted",
         subtype="DIR_PATH",
     )
     address: StringProperty(
@@ -56,7 +56,7 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
         unit="TIME_ABSOLUTE",
     )
 
-    def draw(self, context: Any) -> None:
+    def draw(self, _context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         local = layout.column(heading="This computer")
@@ -69,13 +69,14 @@ class VividKeysPreferences(bpy.types.AddonPreferences):
         other.prop(self, "patience_seconds")
 
 
-def preferences(context: Any | None = None) -> Any:
+def preferences(context: bpy.types.Context | None = None) -> VividKeysPreferences:
     """The add-on's preferences."""
-    return (context or bpy.context).preferences.addons[PACKAGE].preferences
+    addon = (context or bpy.context).preferences.addons[PACKAGE]
+    return cast(VividKeysPreferences, addon.preferences)
 
 
-def local_backend(context: Any) -> tuple[str, str]:
-    """Python and folder of the backend on this computer; '' for what is neither set nor found."""
+def local_backend(context: bpy.types.Context) -> tuple[str, str]:
+    """Python and folder of the backend on this computer; '' where neither set nor found."""
     chosen = preferences(context)
     noted = backend_location.find_location()
     python = chosen.backend_python or (str(noted.python) if noted else "")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import bpy
 from bpy.props import (
@@ -28,11 +28,11 @@ FACE_STYLES = (
 )
 
 
-def _has_shape_keys(_settings: Any, candidate: Any) -> bool:
+def _has_shape_keys(_settings: object, candidate: bpy.types.Object) -> bool:
     return candidate.type == "MESH" and candidate.data.shape_keys is not None
 
 
-def _is_armature(_settings: Any, candidate: Any) -> bool:
+def _is_armature(_settings: object, candidate: bpy.types.Object) -> bool:
     return candidate.type == "ARMATURE"
 
 
@@ -50,7 +50,7 @@ class VividKeysTarget(bpy.types.PropertyGroup):
 class VividKeysSettings(
     StyleProperties, SpeakerProperties, VideoProperties, bpy.types.PropertyGroup
 ):
-    """What the panel shows and what the operators take where they are not told otherwise."""
+    """What the panel shows, and what operators use for properties that are not set."""
 
     audio_source: EnumProperty(
         name="Voice",
@@ -74,14 +74,14 @@ class VividKeysSettings(
     )
     head: EnumProperty(
         name="Head",
-        description="Which head the photo is put onto; the backend lists those it has",
+        description="Which head gets the photo's face; the backend lists those it has",
         items=head_choice.items,
     )
     head_objects: EnumProperty(
         name="As",
         items=(
             ("ONE", "One Object", "One mesh with all shape keys"),
-            ("PARTS", "Parts as Objects", "Eyes, teeth and the like hang from the face"),
+            ("PARTS", "Parts as Objects", "Eyes, teeth and the like are children of the face"),
         ),
         default="ONE",
     )
@@ -90,7 +90,7 @@ class VividKeysSettings(
 
     seed: IntProperty(
         name="Seed",
-        description="Another seed gives other blinks and another head motion for the same voice",
+        description="A different seed gives different blinks and head motion for the same voice",
         default=0,
         min=0,
     )
@@ -130,13 +130,13 @@ class VividKeysSettings(
     )
     key_convention: EnumProperty(
         name="Names",
-        description="How the new keys are called, shown by the key of the left eye's blink",
+        description="How the new keys are named, shown by the key of the left eye's blink",
         items=tuple((c.name, c.title, c.description) for c in CONVENTIONS),
         default=DEFAULT,
     )
     replace_keys: BoolProperty(
         name="Replace Keys",
-        description="Give keys that the character already has new shapes; else these keep theirs",
+        description="Give keys that the character already has new shapes; or else they keep theirs",
         default=False,
     )
     surface_only: BoolProperty(
@@ -147,7 +147,7 @@ class VividKeysSettings(
     )
     lay_sound: BoolProperty(
         name="Sound in the Sequencer",
-        description="Lay the voice into the sequencer at the start frame",
+        description="Add the voice to the sequencer at the start frame",
         default=True,
     )
     extend_scene: BoolProperty(
@@ -169,17 +169,28 @@ class VividKeysSettings(
     )
 
 
-def settings(context: Any) -> Any:
+def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
+    """The context's scene; where there is none, no operator of ours can run."""
+    return cast(bpy.types.Scene, context.scene)
+
+
+def settings(context: bpy.types.Context) -> VividKeysSettings:
     """The settings of the context's scene."""
-    return context.scene.vividkeys
+    found: VividKeysSettings = context.scene.vividkeys
+    return found
 
 
 CLASSES = (VividKeysTarget, VividKeysSettings)
 
 
 def register() -> None:
-    bpy.types.Scene.vividkeys = PointerProperty(type=VividKeysSettings)
+    """Give scenes their settings, once `CLASSES` are registered."""
+    # The type of Scene does not know what add-ons put there, nor that a property has a value.
+    bpy.types.Scene.vividkeys = PointerProperty(  # type: ignore[attr-defined,func-returns-value]
+        type=VividKeysSettings
+    )
 
 
 def unregister() -> None:
-    del bpy.types.Scene.vividkeys
+    """Take them away again; what scenes in a file have is kept in it."""
+    del bpy.types.Scene.vividkeys  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a talking video is to look and where it goes: properties of the scene and of the operator."""
+"""How a talking video looks and where it goes: properties of the scene and of the operator."""
 
 from __future__ import annotations
 
@@ -33,24 +33,23 @@ class VideoProperties:
             ("KEEP", "Photo", "The photo's own background; an mp4"),
             ("BLUR", "Blurred", "The photo's own background out of focus; an mp4"),
             ("GREEN", "Green", "A green screen; an mp4"),
-            ("ALPHA", "Transparent", "Only the person, to be laid over something; a mov"),
+            ("ALPHA", "Transparent", "Only the person, to be put over something else; a mov"),
         ),
         default="KEEP",
     )
     video_mark: BoolProperty(
         name="Visible Mark",
-        description="Write into the picture that it is generated; the file says so in any case",
+        description="Write in the picture that it is generated; the file says so in any case",
         default=False,
     )
     video_preview: BoolProperty(
         name="Preview First",
-        description="Lay a small video first; the full one takes its place",
+        description="Add a small video first; the full one takes its place",
         default=True,
     )
     video_replace: BoolProperty(
         name="Replace Earlier Video",
-        description="Take the strips away that an earlier video of the same target has laid. "
-        "The files stay",
+        description="Remove the strips of an earlier video of the same target. The files stay",
         default=False,
     )
 

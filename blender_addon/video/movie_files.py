@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Films on the user's disk: a name of their own, never over another file. No bpy."""
+"""Save films on the user's disk under free names, never over another file. No bpy."""
 
 from __future__ import annotations
 
 import errno
 import itertools
-import os
 import re
 import shutil
 import time
@@ -20,9 +19,9 @@ _LONGEST_STEM = 80
 
 
 def keep_film(received: Path, folders: Iterable[Path], stem: str, suffix: str) -> Path:
-    """Move a film into the first of the folders that takes it, under a name that is free there.
+    """Move a film into the first folder that can be written to, under a name that is free there.
 
-    Raises VividKeysError(bad_file or disk_full) when none takes it; then it stays where it is.
+    Raises VividKeysError(bad_file or disk_full) when none can; then the film stays where it is.
     """
     problem: OSError | None = None
     for folder in folders:
@@ -41,22 +40,22 @@ def keep_film(received: Path, folders: Iterable[Path], stem: str, suffix: str) -
 
 
 def drop_old_previews(folder: Path) -> None:
-    """Delete previews that no undo step and no open file can want any more."""
+    """Delete previews so old that no undo step and no open file still needs them."""
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
             if time.time() - path.stat().st_mtime > PREVIEWS_KEPT_SECONDS:
                 path.unlink()
         except OSError:
-            continue  # another program uses it
+            continue  # another program is using it
 
 
 def _move(received: Path, folder: Path, stem: str, suffix: str) -> Path:
     target = _reserved(folder, stem, suffix)
     try:
         try:
-            os.replace(received, target)
+            received.replace(target)
         except OSError:
-            # Another disk: copied beside its place first, so that it is never half there.
+            # Another disk: copy under a temporary name first, so that no half film is left.
             with whole_files.written_whole(target) as copy:
                 shutil.copyfile(received, copy)
             received.unlink(missing_ok=True)
@@ -67,7 +66,7 @@ def _move(received: Path, folder: Path, stem: str, suffix: str) -> Path:
 
 
 def _reserved(folder: Path, stem: str, suffix: str) -> Path:
-    """An empty file with the first free name: 'Voice.mp4', 'Voice 2.mp4', ..."""
+    """Create an empty file with the first free name: 'Voice.mp4', 'Voice 2.mp4', ..."""
     for number in itertools.count(1):
         name = f"{stem}{suffix}" if number == 1 else f"{stem} {number}{suffix}"
         try:
@@ -79,5 +78,5 @@ def _reserved(folder: Path, stem: str, suffix: str) -> Path:
 
 
 def _usable(stem: str) -> str:
-    """A name that every file system takes."""
+    """The stem without what some file system does not allow in a name."""
     return _NOT_IN_NAMES.sub("_", stem)[:_LONGEST_STEM].strip(" .") or "Video"

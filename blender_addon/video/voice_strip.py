@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The strip in the sequencer that a performance was made from."""
+"""Find the strip in the sequencer that a performance was made from."""
 
 from __future__ import annotations
 
-from typing import Any
+import bpy
 
 from .. import versions
 from ..contracts import errors
 from . import sequencer
 
 
-def voice_near(scene: Any, owner: str, voice: str, start_frame: int) -> sequencer.StripSound | None:
-    """The sound that a performance was made from, where the sequencer has it.
+def voice_near(
+    scene: bpy.types.Scene, owner: str, voice: str, start_frame: int
+) -> sequencer.StripSound | None:
+    """The sound that a performance was made from, or None when the sequencer does not have it.
 
-    That is the strip that was laid with the performance, or one of the same name that begins where
+    It is the strip that was laid with the performance, or one of the same name that begins where
     the performance does.
     """
     ours = sequencer.our_strip(scene, owner)
@@ -21,8 +23,8 @@ def voice_near(scene: Any, owner: str, voice: str, start_frame: int) -> sequence
     if scene.sequence_editor is not None:
         candidates += [
             strip
-            for strip in versions.strips_of(scene.sequence_editor)
-            if strip.type == "SOUND" and versions.strip_frames(strip)[0] == start_frame
+            for strip in map(sequencer.as_sound, versions.strips_of(scene.sequence_editor))
+            if strip is not None and versions.strip_frames(strip)[0] == start_frame
         ]
     for strip in candidates:
         try:

@@ -208,7 +208,7 @@ def test_a_program_that_is_no_backend(make: Callable[..., BackendProcess], line:
     backend.start()
     pid = backend.pid
     poll_until(backend, BackendState.FAILED)
-    assert backend.sentence == "What was started as the backend is none."
+    assert backend.sentence == "The program that was started is not a VividKeys backend."
     assert not psutil.pid_exists(pid or 0)
 
 

@@ -69,7 +69,7 @@ def test_another_disk_gets_a_copy(
             refuse(errno.EXDEV)()
         replace(source, target)
 
-    monkeypatch.setattr(movie_files.os, "replace", other_disk)
+    monkeypatch.setattr(os, "replace", other_disk)
     kept = keep_film(received, [tmp_path / "films"], "Satz", ".mov")
     assert kept.read_bytes() == b"a film" and not received.exists()
     assert names(tmp_path / "films") == ["Satz.mov"]
@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing_there_and_the_next_folder_is_taken(
             refuse(errno.EXDEV)()
         replace(source, target)
 
-    monkeypatch.setattr(movie_files.os, "replace", only_here)
+    monkeypatch.setattr(os, "replace", only_here)
     monkeypatch.setattr(movie_files.shutil, "copyfile", refuse(errno.ENOSPC))
     assert keep_film(received, [full, roomy], "Satz", ".mp4").parent == roomy
     assert names(full) == []
@@ -99,7 +99,7 @@ def test_when_no_folder_takes_it_it_stays_and_the_reason_is_said(
     with pytest.raises(VividKeysError) as caught:
         keep_film(received, [tmp_path / "file"], "Satz", ".mp4")
     assert caught.value.kind is ErrorKind.BAD_FILE
-    monkeypatch.setattr(movie_files.os, "replace", refuse(errno.EXDEV))
+    monkeypatch.setattr(os, "replace", refuse(errno.EXDEV))
     monkeypatch.setattr(movie_files.shutil, "copyfile", refuse(errno.ENOSPC))
     with pytest.raises(VividKeysError) as caught:
         keep_film(received, [tmp_path / "full"], "Satz", ".mp4")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -388,10 +389,8 @@ class Relay:
 
     def break_connections(self) -> None:
         for connection in self._open:
-            try:
+            with contextlib.suppress(OSError):  # broken already
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # broken already
             connection.close()
         self._open.clear()
 

@@ -41,7 +41,7 @@ def new_character(bpy: Any, name: str = "Figur") -> Any:
 def new_eye(bpy: Any, name: str = "Auge") -> Any:
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.01
     faces = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
-    return new_object(bpy, name, corners + [0.03, 0.0, 0.03], faces)
+    return new_object(bpy, name, corners + np.array([0.03, 0.0, 0.03]), faces)
 
 
 def choose(bpy: Any, face: Any, *others: Any) -> None:

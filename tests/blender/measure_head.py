@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-import bpy  # noqa: E402
+import bpy
 
-from blender_addon.heads import scene as heads  # noqa: E402
-from shared.face import load_face  # noqa: E402
+from blender_addon.heads import scene as heads
+from shared.face import load_face
 
 ROUNDS = 5
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-import bpy  # noqa: E402
-import numpy as np  # noqa: E402
+import bpy
+import numpy as np
 
-from blender_addon.animation import baking, keying, targets  # noqa: E402
-from blender_addon.heads import scene as heads  # noqa: E402
-from shared.arkit import ARKIT_NAMES  # noqa: E402
-from shared.face import FaceMesh  # noqa: E402
-from shared.take import Take, resample_take  # noqa: E402
+from blender_addon.animation import baking, keying, targets
+from blender_addon.heads import scene as heads
+from shared.arkit import ARKIT_NAMES
+from shared.face import FaceMesh
+from shared.take import Take, resample_take
 
 SECONDS, FPS, VERTICES, ROUNDS = 30, 30, 5000, 5
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import zipfile
+from pathlib import Path
 
 from .conftest import PACKAGE, REPOSITORY
 
@@ -18,6 +20,32 @@ def test_it_is_enabled_with_everything_registered(blender, addon):
     assert addon("jobs.work").__file__.startswith(blender.utils.user_resource("EXTENSIONS")), (
         "the tests must run the installed extension"
     )
+
+
+def test_each_operator_in_the_folder_is_registered(addon):
+    sources = (REPOSITORY / "blender_addon" / "operators").glob("*.py")
+    text = "\n".join(source.read_text("utf-8") for source in sources)
+    written = set(re.findall(r"^class (VIVIDKEYS_OT_\w+)", text, re.MULTILINE))
+    registered = {c.__name__ for c in addon("registration").classes() if "_OT_" in c.__name__}
+    assert registered == written and len(written) > 15
+
+
+def test_operators_do_not_depend_on_the_order_of_registration(blender, addon):
+    modules = addon("registration").operator_modules()
+    operators = [operator for module in modules for operator in module.CLASSES]
+    register, unregister = blender.utils.register_class, blender.utils.unregister_class
+    for operator in operators:
+        unregister(operator)
+    try:
+        for operator in reversed(operators):
+            register(operator)
+        assert all(operator.is_registered for operator in operators)
+    finally:
+        for operator in operators:
+            if not operator.is_registered:
+                register(operator)
+    settings = blender.ops.vividkeys.animate.get_rna_type().properties.keys()
+    assert {"audio_file", "seed", "articulation"} <= set(settings)
 
 
 def test_disable_leaves_nothing_behind_and_enable_brings_it_back(blender, addon):
@@ -50,9 +78,7 @@ def test_uninstall_removes_the_files_and_install_works_again(blender, built_zip)
     try:
         assert addon_utils.check(PACKAGE) == (False, False)
         assert not hasattr(blender.types.Scene, "vividkeys")
-        import os
-
-        assert not os.path.exists(folder)
+        assert not Path(folder).exists()
     finally:
         blender.ops.extensions.package_install_files(
             filepath=str(built_zip), repo="user_default", enable_on_install=True, overwrite=True

@@ -140,7 +140,8 @@ def test_without_points_a_face_that_is_not_found_says_where_to_get_some(
 def test_on_a_whole_body_the_guess_lies_on_the_head(blender, addon, transferring):
     vertices, quads = grid()
     body, body_quads = grid(1.6, 1.5)
-    everything = np.concatenate([vertices + [0, 0, 1.65], body + [0, 0, 0.75]])
+    places = (vertices + np.array([0, 0, 1.65]), body + np.array([0, 0, 0.75]))
+    everything = np.concatenate(places)
     body = new_object(blender, "Leib", everything, [*quads, *(body_quads + len(vertices))])
     choose(blender, body)
     transferring.failure = NO_FACE

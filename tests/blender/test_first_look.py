@@ -212,7 +212,7 @@ def test_each_step_is_undone_as_if_it_had_not_been(
     assert figure.data.shape_keys is None
     for step in ("Create Head", "Make Face Keys", "Animate"):
         choose(blender, blender.data.objects["Figur" if step == "Make Face Keys" else "Kopf"])
-        addon("settings.properties").choose_targets(blender.context, [blender.data.objects["Kopf"]])
+        addon("animation.targets").choose_targets(blender.context, [blender.data.objects["Kopf"]])
         blender.ops.ed.undo_push(message="before")
         assert steps[step]() == {"FINISHED"}
         if step == "Animate":

@@ -23,8 +23,10 @@ def _plan(addon, kind):
         "animate": lambda: addon("animation.baking").BakePlan(
             "Satz", scene, (mesh,), heard=(3, 9), moving_moods=("joy",)
         ),
-        "reconstruct": lambda: addon("jobs.reconstruct").HeadPlan("Kopf", scene, True),
-        "render": lambda: addon("jobs.render").VideoPlan("Satz", "Kopf", scene, is_preview=True),
+        "reconstruct": lambda: addon("jobs.kinds.reconstruct").HeadPlan("Kopf", scene, True),
+        "render": lambda: addon("jobs.kinds.render").VideoPlan(
+            "Satz", "Kopf", scene, is_preview=True
+        ),
         "transfer": lambda: addon("heads.face_keys").CharacterPlan(
             "Figur", scene, (piece,), had_points=True
         ),
@@ -148,8 +150,23 @@ def test_a_backend_that_does_no_such_jobs_is_the_reason_unless_it_still_loads(
     assert addon("interface.availability").blocking_reason(blender.context, operator) == ""
 
 
+def test_each_operator_that_sends_a_job_needs_a_backend_that_does_it(blender, addon):
+    job_operator = addon("operators.job_operator").JobOperator
+    senders = {
+        registered.bl_idname.removeprefix("vividkeys.")
+        for registered in addon("registration").classes()
+        if issubclass(registered, job_operator)
+    }
+    named = {name for kind in addon("jobs.kinds").KINDS.values() for name in kind.operators}
+    # A job that is fetched was sent already, whatever its kind.
+    assert senders - {"fetch"} == named
+    for name in named:
+        reason = addon("interface.availability").blocking_reason(blender.context, name)
+        assert reason == "Start the local backend or connect to one first"
+
+
 def test_each_kind_is_a_module_of_its_name(blender, addon):
     kinds = addon("jobs.kinds").KINDS
     assert sorted(kinds) == sorted(KINDS)
     for name, kind in kinds.items():
-        assert addon(f"jobs.{name}").KIND is kind and kind.name == name
+        assert addon(f"jobs.kinds.{name}").KIND is kind and kind.name == name

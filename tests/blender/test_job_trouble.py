@@ -33,7 +33,7 @@ def test_a_failure_of_the_backend_is_told_with_its_next_step(
     blender, addon, connected, backend, head, voice
 ):
     backend.failure = ("bad_audio", "'Satz ß.wav' holds no sound.", "Choose another file.")
-    with pytest.raises(RuntimeError, match="holds no sound. Choose another file."):
+    with pytest.raises(RuntimeError, match=r"holds no sound. Choose another file."):
         blender.ops.vividkeys.animate(audio_file=str(voice))
     assert connected.notice.is_error
     assert connected.notice.sentences == ("'Satz ß.wav' holds no sound.",)

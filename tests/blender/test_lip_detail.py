@@ -181,7 +181,7 @@ def test_they_come_out_of_glb_and_fbx_with_their_curves(
 
 
 def test_a_plan_of_an_earlier_session_keeps_the_choice(addon, detailed, make_plan):
-    animate = addon("jobs.animate")
+    animate = addon("jobs.kinds.animate")
     values = animate.plan_to_json(make_plan(detailed, lip_detail=False))
     assert animate.plan_from_json(values).lip_detail is False
     del values["lip_detail"]

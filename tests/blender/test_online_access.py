@@ -33,12 +33,12 @@ def go_online(blender, online: bool) -> None:
 
 def test_another_computer_is_refused(blender, addon, preferences):
     work = addon("jobs.work").state()
-    with pytest.raises(RuntimeError, match="may not go online.*Allow Online Access"):
+    with pytest.raises(RuntimeError, match=r"may not go online.*Allow Online Access"):
         blender.ops.vividkeys.connect_address()
     with pytest.raises(addon("shared.errors").VividKeysError) as caught:
         work.connect("192.0.2.1", Path(preferences.key_file), 0.0)
     assert caught.value.kind == "offline"
-    assert not work.backend.connected and not work.connecting
+    assert not work.backend.connected and not work.backend.connecting
     assert not blender.app.timers.is_registered(addon("jobs.timer").tick)
 
 
@@ -74,7 +74,8 @@ def test_the_check_takes_no_step_outside(blender, addon, preferences, backend):
     assert all(step.ok for step in addon("jobs.work").state().checks[:3])
 
 
-def test_with_online_access_it_is_tried(blender, addon, preferences):
+def test_with_online_access_it_is_tried(blender, addon, preferences, monkeypatch):
+    monkeypatch.setattr(addon("connection.link"), "_WELCOME_SECONDS", 0.2)
     go_online(blender, True)
     with pytest.raises(RuntimeError, match="No backend answers"):
         blender.ops.vividkeys.connect_address()

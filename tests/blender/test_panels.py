@@ -59,7 +59,7 @@ class Recorder:
     def template_list(self, kind: str, _id: str, *_: Any, **__: Any) -> None:
         assert hasattr(self.bpy.types, kind)
 
-    def progress(self, factor: float, type: str, text: str) -> None:  # noqa: A002
+    def progress(self, factor: float, type: str, text: str) -> None:
         self.root.bars.append((factor, text))
 
     def template_icon(self, icon_value: int, **_: Any) -> None:
@@ -219,7 +219,7 @@ def test_a_job_under_way_shows_its_progress_and_a_cancel_button(
 ):
     work = _connect(addon, monkeypatch)
     work.job = addon("jobs.job").Job(
-        "1" * 32, addon("jobs.animate").KIND, "voice", None, 0.4, "Listening ..."
+        "1" * 32, addon("jobs.kinds.animate").KIND, "voice", None, 0.4, "Listening ..."
     )
     shown = draw()
     assert shown.bars == [(0.4, "Listening ...")]

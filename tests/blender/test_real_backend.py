@@ -64,7 +64,7 @@ def local(blender, addon):
 @pytest.fixture
 def held(blender, addon, monkeypatch):
     """The same with a backend that holds the performance of a voice of more than a minute."""
-    module = addon("jobs.work")
+    module = addon("connection.backend")
     command = ("-m", "tests.backend.server.run_child", os.environ["HOME"])
     process = partial(
         module.BackendProcess, command=(*command, "modules=tests.backend.server.held_jobs")

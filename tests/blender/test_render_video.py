@@ -55,7 +55,7 @@ def test_a_photo_of_its_own_is_used_and_a_missing_one_is_said(blender, backend, 
     blender.ops.vividkeys.render_video()
     assert backend.submits[0].params["image_name"] == "Berta.png"
     other.unlink()
-    with pytest.raises(RuntimeError, match="There is no file 'Berta.png'"):
+    with pytest.raises(RuntimeError, match=r"There is no file 'Berta.png'"):
         blender.ops.vividkeys.render_video()
     assert len(backend.submits) == 1
 

@@ -253,7 +253,7 @@ def test_the_first_picture_is_taken_for_the_panel_and_leaves_nothing_in_the_file
 
 
 def test_a_plan_survives_as_json(addon):
-    render, targets = addon("jobs.render"), addon("animation.targets")
+    render, targets = addon("jobs.kinds.render"), addon("animation.targets")
     plan = render.VideoPlan(
         "Satz", "Kopf", targets.Reference("scenes", targets.NO_UID, "Scene"), 7, 29.97, "mov",
         Path("/x/y.wav"), True, True, False, True, ("a note",),

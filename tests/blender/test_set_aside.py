@@ -86,7 +86,7 @@ def test_what_was_edited_by_hand_is_kept_and_said(blender, addon, head, bake, ed
         "Keys in 'VividKeys speech' were changed by hand: it is kept as the Action "
         "'VividKeys speech (edited by hand)'."
     ]
-    assert any("To have it back" in sentence for sentence in report.sentences)
+    assert any("To get it back" in sentence for sentence in report.sentences)
     # The way back.
     for owner, values in ((keys, edited[0]), (head, edited[1])):
         owner.animation_data.action = action
@@ -108,7 +108,7 @@ def test_another_line_leaves_the_first_one_in_the_file(blender, addon, head, bak
     assert _names(blender) == ["VividKeys first", "VividKeys second"]
     assert first.use_fake_user and head.data.shape_keys.animation_data.action == second
     assert "The earlier performance is kept as the Action 'VividKeys first'." in report.sentences
-    assert any("To have it back" in sentence for sentence in report.sentences)
+    assert any("To get it back" in sentence for sentence in report.sentences)
     keys = head.data.shape_keys
     keys.animation_data.action = first
     keys.animation_data.action_slot = first.slots[0]
@@ -147,7 +147,7 @@ def test_what_the_user_protects_or_uses_is_not_touched(blender, addon, head, bak
 
 
 def test_the_users_own_curves_in_our_action_go_along(blender, addon, head, bake):
-    first, _ = bake()
+    _first, _ = bake()
     keys = head.data.shape_keys
     mine = head.shape_key_add(name="my smirk", from_mix=False)
     for frame, value in ((1, 0.0), (7, 0.8), (300, 0.1)):

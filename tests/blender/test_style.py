@@ -174,7 +174,7 @@ def test_a_script_turns_a_dial_for_one_call(blender, addon, animated):
 
 
 def test_a_plan_of_an_earlier_session_keeps_its_style(blender, addon, animated, make_plan):
-    animate = addon("jobs.animate")
+    animate = addon("jobs.kinds.animate")
     dials = addon("shared.performance.style").StyleDials(joy=0.5, jaw=2.0)
     values = animate.plan_to_json(make_plan(animated, style=dials))
     assert animate.plan_from_json(values).style == dials

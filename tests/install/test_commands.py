@@ -36,7 +36,7 @@ def empty_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("install.py", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "shared").mkdir()
-    for name in ("version.py", "backend_location.py"):
+    for name in ("version.py", "backend_location.py", "whole_files.py"):
         shutil.copy(ROOT / "shared" / name, folder / "shared")
     return folder
 

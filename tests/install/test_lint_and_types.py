@@ -35,20 +35,21 @@ def test_mypy(beside: Beside) -> None:
         pytest.fail(complaint, pytrace=False)
 
 
-def test_mypy_is_strict_in_shared(tmp_path: Path) -> None:
-    """The settings bite: an unannotated function is refused in shared/, and only there."""
-    for package in ("shared", "backend"):
+def test_mypy_is_strict_everywhere(tmp_path: Path) -> None:
+    """The settings bite: an unannotated function is refused in every part."""
+    packages = ("shared", "backend", "blender_addon", "installer")
+    for package in packages:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text(
             "def double(x):\n    return 2 * x\n", "utf-8"
         )
     settings = str(ROOT / "pyproject.toml")
     answer = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", settings, "shared", "backend"],
+        [sys.executable, "-m", "mypy", "--config-file", settings, *packages],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert answer.returncode == 1
-    assert "shared/__init__.py:1: error: Function is missing a type annotation" in (
-        answer.stdout.replace("\\", "/")
-    )
-    assert "backend/__init__.py" not in answer.stdout
+    for package in packages:
+        assert f"{package}/__init__.py:1: error: Function is missing a type annotation" in (
+            answer.stdout.replace("\\", "/")
+        )

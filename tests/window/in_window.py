@@ -265,7 +265,7 @@ def main() -> None:
         facts["error"] = error
         temporary = FOLDER / "result.json.tmp"
         temporary.write_text(json.dumps(facts, indent=1))
-        os.replace(temporary, FOLDER / "result.json")
+        temporary.replace(FOLDER / "result.json")
         bpy.ops.wm.quit_blender()
 
     def tick() -> float | None:

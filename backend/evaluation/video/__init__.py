@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rendered video is worth: against real clips, against its Take, against its photo."""
+"""The quality of rendered videos: against real clips, their Takes and their photos."""

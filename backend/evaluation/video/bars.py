@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the videos must reach, and whether they do."""
+"""The quality targets of the videos, and whether they are met."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from backend.evaluation.video.lip_sync import VideoFigures
 from backend.evaluation.video.methods import WARP, WHOLE
@@ -20,9 +21,7 @@ SHARPNESS = 0.9
 
 @dataclass(frozen=True)
 class Bar:
-    """One thing that must be reached, and what was measured. `reached` is None where nothing
-    could be measured.
-    """
+    """A target and what was measured; `reached` is None where nothing could be measured."""
 
     what: str
     wanted: str
@@ -32,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a likeness; `error` is what would be zero if both pictures were equal."""
+    """One figure of a likeness; `error` is a form of it that is zero for equal pictures."""
 
     name: str
     value: Callable[[Likeness], float]
@@ -41,7 +40,7 @@ class Measure:
 
 
 MEASURES = (
-    # Decibels have no zero: a gain in percent is one of the error that they stand for.
+    # Decibels have no zero: gains in percent are of the root mean square error they stand for.
     Measure("PSNR", lambda row: row.psnr, True, lambda row: 255.0 * 10.0 ** (-row.psnr / 20.0)),
     Measure("SSIM", lambda row: row.ssim, True, lambda row: 1.0 - row.ssim),
     Measure("gradient error", lambda row: row.gradient, False, lambda row: row.gradient),
@@ -55,13 +54,13 @@ def region_of(figures: MethodFigures, region: str) -> Likeness:
 
 def clip_values(
     clips: Sequence[ClipFigures], method: str, region: str, value: Callable[[Likeness], float]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+) -> Float64[np.ndarray, " clips"]:
     """A figure of every clip."""
     return np.array([value(region_of(clip.of(method), region)) for clip in clips])
 
 
 def clip_bars(clips: Sequence[ClipFigures]) -> list[Bar]:
-    """Self-reenactment: better than the plain warp, sharp, steady."""
+    """Self-reenactment: better than the plain warp, sharp, without flicker."""
     bars: list[Bar] = []
     known = {figures.method for figures in clips[0].methods} if clips else set()
     if not {WARP, WHOLE} <= known:
@@ -103,7 +102,7 @@ def clip_bars(clips: Sequence[ClipFigures]) -> list[Bar]:
 
 
 def video_bars(videos: Sequence[VideoFigures]) -> list[Bar]:
-    """Lips that follow the Take, at the head's natural motion."""
+    """Lips follow the Take, with the head moving naturally."""
     if not videos:
         return []
     lags = [abs(video.aperture.lag) for video in videos]
@@ -123,7 +122,7 @@ def video_bars(videos: Sequence[VideoFigures]) -> list[Bar]:
 
 
 def pose_bars(videos: Sequence[VideoFigures]) -> list[Bar]:
-    """Heads that follow swings of each axis."""
+    """Heads follow swings about each axis."""
     if not videos:
         return []
     bars = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well one curve in time follows another, how late it is, and which closures it keeps."""
+"""How well one curve follows another in time, its lag, and which closures it keeps."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from dataclasses import dataclass
 from math import ceil, floor, nan
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float
 
 from backend.evaluation.phones import BILABIAL, SILENCE, VOWELS, Phone
 from shared.lips import CLOSED
 
-Floats = NDArray[np.float64]
-
 MOST_LAG = 6
-# As in `lip_metric`: a closure may lie this far beside its phone, and one next to a silence
-# proves nothing, seconds.
+# As in `lip_metric`, seconds: a closure may lie this far outside its phone, and a phone this close
+# to a silence is not counted.
 _REACH, _BESIDE_SILENCE = 0.02, 0.03
-# Without phones an opening is anything above this share of the widest one.
+# Without phones the mouth counts as open above this share of its widest opening.
 _OPEN_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Following:
-    """Of a curve against the one that it should follow.
+    """How a curve follows the one that it should follow.
 
-    correlation  at no lag; peak: at the best lag
-    lag          frames, positive when the curve is late; between frames by a parabola
+    correlation  at lag 0; peak: at the best lag
+    lag          frames, positive if the curve is late; interpolated by a parabola
     """
 
     correlation: float
@@ -36,8 +34,10 @@ class Following:
     lag: float
 
 
-def following(curve: Floats, wanted: Floats, most: int = MOST_LAG) -> Following:
-    """Both [T]; lags of up to `most` frames are tried. nan for a curve that does not move."""
+def following(
+    curve: Float[np.ndarray, " T"], wanted: Float[np.ndarray, " T"], most: int = MOST_LAG
+) -> Following:
+    """How `curve` follows `wanted`, with lags of up to `most` frames; nan for a constant curve."""
     most = min(most, max(len(curve) // 4, 1))
     values = np.array([_correlation_at(curve, wanted, lag) for lag in range(-most, most + 1)])
     if not np.isfinite(values).all():
@@ -53,7 +53,9 @@ def following(curve: Floats, wanted: Floats, most: int = MOST_LAG) -> Following:
     return Following(float(values[most]), min(peak, 1.0), best - most + shift)
 
 
-def _correlation_at(curve: Floats, wanted: Floats, lag: int) -> float:
+def _correlation_at(
+    curve: Float[np.ndarray, " T"], wanted: Float[np.ndarray, " T"], lag: int
+) -> float:
     late = curve[max(lag, 0) : len(curve) + min(lag, 0)]
     early = wanted[max(-lag, 0) : len(wanted) - max(lag, 0)]
     if np.ptp(late) < 1e-12 or np.ptp(early) < 1e-12:
@@ -61,8 +63,8 @@ def _correlation_at(curve: Floats, wanted: Floats, lag: int) -> float:
     return float(np.corrcoef(late, early)[0, 1])
 
 
-def gain(curve: Floats, wanted: Floats) -> float:
-    """How many times as far the curve goes as the wanted one: the slope of the regression."""
+def gain(curve: Float[np.ndarray, " T"], wanted: Float[np.ndarray, " T"]) -> float:
+    """The amplitude of the curve relative to the wanted one: the slope of the regression."""
     away = wanted - wanted.mean()
     total = float(away @ away)
     return float(away @ (curve - curve.mean())) / total if total > 0 else nan
@@ -70,10 +72,10 @@ def gain(curve: Floats, wanted: Floats) -> float:
 
 @dataclass(frozen=True)
 class Closures:
-    """Closures that the mesh makes and the video shows.
+    """Lip closures of the mesh and of the video.
 
     asked    p, b and m inside speech; without phones, the closures of the mesh
-    made     those that the mesh closes; kept: those of them that are closed in the video too
+    made     those at which the mesh closes; kept: those of them that also close in the video
     """
 
     asked: int
@@ -82,16 +84,19 @@ class Closures:
 
     @property
     def share(self) -> float:
-        """Of the mesh's closures, those that stay closed."""
+        """The share of the mesh's closures that also close in the video."""
         return self.kept / self.made if self.made else nan
 
 
 def closures(
-    seen: Floats, wanted: Floats, fps: float, phones: Sequence[Phone] | None = None
+    seen: Float[np.ndarray, " T"],
+    wanted: Float[np.ndarray, " T"],
+    fps: float,
+    phones: Sequence[Phone] | None = None,
 ) -> Closures:
-    """Gaps [T] between the lips as the video shows them, and as the mesh makes them.
+    """Closures in the gap between the lips: `seen` in the video, `wanted` on the mesh.
 
-    Closed is less than a quarter of the clip's usual opening (at vowels), of each curve's own.
+    Lips count as closed below a quarter of the usual opening (at vowels) of the same curve.
     """
     shown = seen < CLOSED * usual_gap(seen, fps, phones)
     meant = wanted < CLOSED * usual_gap(wanted, fps, phones)
@@ -122,7 +127,9 @@ def inner_bilabials(phones: Sequence[Phone], seconds: float) -> list[Phone]:
     ]
 
 
-def usual_gap(gap: Floats, fps: float, phones: Sequence[Phone] | None = None) -> float:
+def usual_gap(
+    gap: Float[np.ndarray, " T"], fps: float, phones: Sequence[Phone] | None = None
+) -> float:
     """The median gap at vowels; without phones, of the frames in which the mouth is open."""
     inside = np.zeros(len(gap), np.bool_)
     for phone in phones or ():
@@ -134,14 +141,14 @@ def usual_gap(gap: Floats, fps: float, phones: Sequence[Phone] | None = None) ->
 
 
 def _span(start: float, end: float, fps: float, frames: int) -> slice:
-    """Frames that a time touches, at least one, inside the clip."""
+    """The frames that an interval overlaps, at least one, inside the clip."""
     first = min(max(floor(start * fps + 1e-9), 0), frames - 1)
     last = min(max(ceil(end * fps - 1e-9), first + 1), frames)
     return slice(first, last)
 
 
-def _runs(closed: NDArray[np.bool_]) -> list[slice]:
-    """Closures between openings: those at the ends are pauses."""
+def _runs(closed: Bool[np.ndarray, " T"]) -> list[slice]:
+    """Closures between openings; those at the ends are pauses and left out."""
     edges = np.flatnonzero(np.diff(np.r_[0, closed.astype(np.int8), 0]))
     pairs = zip(edges[::2], edges[1::2], strict=True)
     return [slice(int(a), int(b)) for a, b in pairs if a > 0 and b < len(closed)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flicker: what changes from picture to picture where nothing should."""
+"""Flicker: what changes from frame to frame where nothing should."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, UInt8
 
-from backend.evaluation.video.pictures import Grey, Pixels, Region, luminance
+from backend.evaluation.video.pictures import luminance
 from backend.evaluation.video.regions import background_region, in_plane_fit, rigid_region
 
-Floats = NDArray[np.float64]
-
-# A region of fewer pixels says nothing.
+# Smaller regions are not measured, pixels.
 _FEWEST = 50
 
 
-def flicker(pictures: Sequence[Grey], region: Region) -> float:
-    """Mean absolute second difference in time of luminances [H,W] within a region, levels.
+def flicker(
+    pictures: Sequence[Float32[np.ndarray, "H W"]], region: Bool[np.ndarray, "H W"]
+) -> float:
+    """Mean absolute second difference in time of luminances within a region, levels.
 
-    A still picture has none, and neither has one that brightens evenly; noise that is new in
-    every picture, with standard deviation s, has about 1.95 s. nan for fewer than three pictures
-    or a region of a few pixels.
+    It is 0 for a still picture and for one that brightens evenly; noise that is independent in
+    every picture, with standard deviation s, gives about 1.95 s. nan for fewer than three pictures
+    or a very small region.
     """
     if len(pictures) < 3 or np.count_nonzero(region) < _FEWEST:
         return float("nan")
@@ -31,20 +31,27 @@ def flicker(pictures: Sequence[Grey], region: Region) -> float:
     return float(np.abs(values[2:] - 2.0 * values[1:-1] + values[:-2]).mean())
 
 
-def background_flicker(frames: Sequence[Pixels], landmarks: Floats) -> float:
-    """Flicker beside the head, frames uint8 [H,W,3] with landmarks [T,478,3]."""
+def background_flicker(
+    frames: Sequence[UInt8[np.ndarray, "H W 3"]], landmarks: Float64[np.ndarray, "T 478 3"]
+) -> float:
+    """Flicker of the background around the head."""
     region = background_region(landmarks, frames[0].shape[:2])
     return flicker([luminance(frame) for frame in frames], region)
 
 
-def skin_flicker(frames: Sequence[Pixels], landmarks: Floats, rigidity: Floats) -> float:
-    """Flicker of the skin over bone once the head's motion in the picture is taken out.
+def skin_flicker(
+    frames: Sequence[UInt8[np.ndarray, "H W 3"]],
+    landmarks: Float64[np.ndarray, "T L 3"],
+    rigidity: Float64[np.ndarray, " V"],
+) -> float:
+    """Flicker of the skin over bone once the head's motion in the picture is removed.
 
-    The same landmarks [T,478,3] have to be given for videos that are compared.
+    Videos that are compared need the same landmarks. `rigidity` weights the landmarks of the
+    template by how little they move relative to the skull.
     """
     height, width = frames[0].shape[:2]
     target = landmarks[0]
-    # The frame may leave the picture's edge; only what is always there counts.
+    # Stabilised frames may leave the picture; only what is always visible counts.
     region = rigid_region(target, (height, width))
     steady = []
     for frame, face in zip(frames, landmarks, strict=True):

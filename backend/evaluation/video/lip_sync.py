@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Videos of Takes, tracked again: do lips and head do what the mesh does, is it still the person?
+"""Rendered Takes, tracked again: do lips and head follow the mesh, is it still the same person?
 
-What should be seen is measured on the driven mesh itself, after the limits that the renderer
-keeps; what is seen, by the face tracker in the rendered frames.
+The reference is measured on the driven mesh, after the renderer has limited its motion; the video,
+by the face tracker in the rendered frames.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, UInt8
 
 from backend.audio_to_mesh.animate import animate
 from backend.audio_to_mesh.motion_model import MotionModel
@@ -20,7 +20,6 @@ from backend.evaluation.phones import Phone
 from backend.evaluation.video.curves import Closures, Following, closures, following, gain
 from backend.evaluation.video.flicker import background_flicker, skin_flicker
 from backend.evaluation.video.people import Speech
-from backend.evaluation.video.pictures import Pixels
 from backend.evaluation.video.reenact import face_sharpness
 from backend.evaluation.video.regions import face_width
 from backend.evaluation.video.tracked import AXES, bone_distance, look_again, motion_of
@@ -30,14 +29,12 @@ from backend.face.template import load_template
 from shared.landmarks import LANDMARK_COUNT
 from shared.take import Take
 
-Floats = NDArray[np.float64]
-
 FPS = 25.0
-# The swing of the head that is measured: up to this, each axis in turn, and once this long.
+# Amplitude of the swing about each axis in turn, and the duration of one swing.
 SWING_DEGREES, SWING_SECONDS = 20.0, 3.0
-# The photo is shown this often first, so that the tracker has settled on it.
+# Copies of the photo in front of the video, on which the tracker settles.
 _STILLS = 5
-# Frames out of a video whose identity is looked at.
+# Frames of a video in which the identity is measured.
 _IDENTITY_FRAMES = 8
 
 
@@ -45,24 +42,21 @@ _IDENTITY_FRAMES = 8
 class Video:
     """A rendered Take.
 
-    photo    uint8 [H,W,3]; landmarks [478,3] of its face
-    frames   T pictures of the photo's size
-    driven   [T,468,3] what the mesh does, in the photo's pixels
+    landmarks  of the face in the photo, in its pixels
+    driven     the landmarks of the mesh in each frame, in the photo's pixels
     """
 
     name: str
     fps: float
-    photo: Pixels
-    landmarks: Floats
-    frames: tuple[Pixels, ...]
-    driven: Floats
+    photo: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
+    frames: tuple[UInt8[np.ndarray, "H W 3"], ...]
+    driven: Float64[np.ndarray, "T 468 3"]
 
 
 @dataclass(frozen=True)
 class AxisFigures:
-    """One axis of the head: correlation with the mesh, mean error in degrees, and how many times
-    as far it turns.
-    """
+    """One axis of the head against the mesh: correlation, mean error in degrees, and gain."""
 
     axis: str
     correlation: float
@@ -74,16 +68,17 @@ class AxisFigures:
 class VideoFigures:
     """One rendered Take.
 
-    aperture, aperture_gain  of the lips' gap against the mesh's
+    aperture, aperture_gain  of the gap between the lips against the mesh's
     pose        per axis
-    away        of bone in the picture from where the mesh has it, mean over frames once what is
-                the same in all of them is taken out: percents of the outer eye corners' distance
+    away        mean distance of bone in the picture from the mesh, without the constant offset of
+                each landmark: percent of the distance between the outer eye corners
     found       share of frames in which a face is found
-    bone        millimetres between bones of photo and video, and what they sway by within it
+    bone, bone_sway  distance of bone between photo and video, and its variation within the video,
+                millimetres
     identity    distance from the photo's face in `identity_coordinates`, mean over frames
-    sharpness   CPBD of the face, over the photo's; energy: mean squared slope, over the photo's
+    sharpness   CPBD of the face, relative to the photo's; energy: mean squared slope, likewise
     background, skin  flicker in levels
-    worst       frames in which the lips' gap is furthest from the mesh's
+    worst       frames in which the gap between the lips differs most from the mesh's
     """
 
     name: str
@@ -105,19 +100,19 @@ class VideoFigures:
 
 
 def speech_takes(speeches: Sequence[Speech]) -> list[Take]:
-    """A Take of each recording by the shipped network, on the average face."""
+    """A Take of each recording, made by the shipped network on the average face."""
     model = MotionModel.load()
     return [animate(speech.audio, model, AnimateSettings()) for speech in speeches]
 
 
 def swinging(take: Take) -> Take:
-    """The Take's beginning with the head swinging by pitch, roll and yaw in turn."""
+    """The beginning of the Take with the head swinging in pitch, roll and yaw in turn."""
     count = round(SWING_SECONDS * take.fps)
     swing = np.sin(2.0 * np.pi * np.arange(count) / count) * np.radians(SWING_DEGREES)
     rotation = np.zeros((3 * count, 3), np.float32)
     for axis in range(3):
         rotation[axis * count : (axis + 1) * count, axis] = swing
-    # A short recording is repeated: only the head counts here.
+    # A short recording is repeated: only the head matters here.
     place = np.arange(3 * count) % take.frame_count
     return replace(
         take,
@@ -132,7 +127,7 @@ def swinging(take: Take) -> Take:
 def video_figures(video: Video, phones: Sequence[Phone] | None = None) -> VideoFigures:
     """Track a rendered Take and compare it with its mesh and its photo.
 
-    Raises VividKeysError(no_face) where not even the photo shows a face to the tracker.
+    Raises VividKeysError(no_face) if the tracker does not even find a face in the photo.
     """
     stills = [video.photo] * _STILLS
     track = look_again([*stills, *video.frames], video.fps, video.name)
@@ -164,8 +159,10 @@ def video_figures(video: Video, phones: Sequence[Phone] | None = None) -> VideoF
     )
 
 
-def axis_figures(shown: Floats, meant: Floats) -> tuple[AxisFigures, ...]:
-    """Angles [T,3] in degrees that were seen, against those that were meant."""
+def axis_figures(
+    shown: Float[np.ndarray, "T 3"], meant: Float[np.ndarray, "T 3"]
+) -> tuple[AxisFigures, ...]:
+    """The head's angles in the video against those of the mesh, degrees."""
     rows = []
     for axis, name in enumerate(AXES):
         one, other = shown[:, axis], meant[:, axis]
@@ -181,23 +178,27 @@ def axis_figures(shown: Floats, meant: Floats) -> tuple[AxisFigures, ...]:
     return tuple(rows)
 
 
-def _apart_in_picture(tracked: Floats, driven: Floats) -> float:
-    """Distance of bone [T,>=468,3] in the picture, in distances of the outer eye corners."""
+def _apart_in_picture(
+    tracked: Float64[np.ndarray, "T _ 3"], driven: Float64[np.ndarray, "T _ 3"]
+) -> float:
+    """Distance of bone in the picture, relative to that between the outer eye corners."""
     bone = load_template().rigidity[:LANDMARK_COUNT]
     away = (tracked[:, :LANDMARK_COUNT] - driven[:, :LANDMARK_COUNT])[..., :2]
     away = np.linalg.norm(away - np.median(away, axis=0), axis=2) @ (bone / bone.sum())
     return float(away.mean() / np.median([face_width(face) for face in driven]))
 
 
-def _identity(landmarks: Floats, still: Floats) -> float:
-    """Mean distance of faces [T,478,3] from the photo's [478,3], see `identity_coordinates`."""
+def _identity(
+    landmarks: Float64[np.ndarray, "T 478 3"], still: Float64[np.ndarray, "478 3"]
+) -> float:
+    """Mean distance of faces from the photo's, see `identity_coordinates`."""
     chosen = np.unique(np.linspace(0, len(landmarks) - 1, _IDENTITY_FRAMES).round().astype(int))
     shapes = [fit_photo(face).vertices for face in (still, *landmarks[chosen])]
     places = identity_coordinates(np.array(shapes))
     return float(np.linalg.norm(places[1:] - places[0], axis=1).mean())
 
 
-def people_apart(landmarks: Sequence[Floats]) -> float:
+def people_apart(landmarks: Sequence[Float64[np.ndarray, "478 3"]]) -> float:
     """Mean distance between different people, as a scale for `VideoFigures.identity`."""
     if len(landmarks) < 2:
         return float("nan")
@@ -206,7 +207,7 @@ def people_apart(landmarks: Sequence[Floats]) -> float:
     return float(away[np.triu_indices(len(places), 1)].mean())
 
 
-def _worst(away: Floats, most: int = 3) -> tuple[int, ...]:
+def _worst(away: Float64[np.ndarray, " T"], most: int = 3) -> tuple[int, ...]:
     chosen: list[int] = []
     for frame in np.argsort(-away):
         if all(abs(int(frame) - other) > 4 for other in chosen):

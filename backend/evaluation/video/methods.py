@@ -21,5 +21,5 @@ LABELS: dict[str, str] = {STILL: "photo held still", WARP: "geometric warp", WHO
 
 
 def label(method: str) -> str:
-    """How the table calls a method."""
+    """The name of a method in the table."""
     return LABELS.get(method, method)

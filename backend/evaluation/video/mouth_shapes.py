@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses a video has to survive: fifteen mouth shapes, and heads that turn and nod."""
+"""Test poses for videos: fifteen mouth shapes, and heads that turn and nod."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.face.template import load_template
 from shared.arkit import INDEX
 from shared.take import Take
 
-# Oculus' fifteen visemes as ARKit weights, as strong as clear speech makes them; a name without
-# side stands for its left and its right shape. The add-on knows the same shapes by their keys.
+# Oculus' fifteen visemes as ARKit weights, as strong as in clear speech; a name without a side
+# stands for both its left and its right shape. The add-on knows the same shapes by their keys.
 VISEMES: dict[str, dict[str, float]] = {
     "sil": {},
     "PP": {"jawOpen": 0.1, "mouthClose": 0.1, "mouthPress": 0.35, "mouthRollLower": 0.25,
@@ -36,12 +36,12 @@ TURNS: dict[str, tuple[float, float, float]] = {
     **{f"pitch {angle:+d}": (float(angle), 0.0, 0.0) for angle in (-20, -10, 10, 20)},
     **{f"roll {angle:+d}": (0.0, float(angle), 0.0) for angle in (-20, 20)},
 }
-# What the mouth does while the head turns: the interior has to turn with it.
+# The mouth shape while the head turns: the interior has to turn with it.
 _WHILE_TURNING = "E"
 
 
-def shape_weights(pose: dict[str, float]) -> NDArray[np.float32]:
-    """The 52 weights of a pose by names."""
+def shape_weights(pose: dict[str, float]) -> Float32[np.ndarray, " 52"]:
+    """The weights of a pose given by names."""
     weights = np.zeros(len(INDEX), np.float32)
     for name, value in pose.items():
         for full in (name,) if name in INDEX else (f"{name}Left", f"{name}Right"):
@@ -50,9 +50,11 @@ def shape_weights(pose: dict[str, float]) -> NDArray[np.float32]:
 
 
 def poses_take(
-    weights: NDArray[np.float32], degrees: NDArray[np.float32] | None = None, fps: float = 25.0
+    weights: Float32[np.ndarray, "T 52"],
+    degrees: Float32[np.ndarray, "T 3"] | None = None,
+    fps: float = 25.0,
 ) -> Take:
-    """A Take of still poses: weights [T,52] and angles (pitch, roll, yaw) [T,3]."""
+    """A Take of still poses: ARKit weights and angles (pitch, roll, yaw)."""
     template = load_template()
     turned = np.zeros((len(weights), 3), np.float32) if degrees is None else np.radians(degrees)
     return Take(
@@ -71,7 +73,7 @@ def viseme_take() -> Take:
 
 
 def turning_take() -> Take:
-    """One frame at rest, then one per entry of `TURNS`, the mouth half open."""
+    """One frame at rest, then one per entry of `TURNS` with the mouth half open."""
     open_mouth = shape_weights(VISEMES[_WHILE_TURNING])
     weights = np.stack([np.zeros_like(open_mouth), *[open_mouth] * len(TURNS)])
     degrees = np.array([(0.0, 0.0, 0.0), *TURNS.values()], np.float32)

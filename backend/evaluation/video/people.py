@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Photos of people, and what they say: what videos are rendered from to be measured."""
+"""The photos and recordings from which test videos are rendered."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ COMPOSITES = Path("faces/london/composite")
 NEUTRAL = Path("faces/london/neutral")
 PORTRAITS = Path("faces/portraits_cc0")
 RECORDINGS = Path("speech")
-# Of three photos in turn: faces of nobody first, they may be shown.
+# The folders photos are taken from in turn; composites of no real person first: they may be shown.
 _TURNS = (COMPOSITES, NEUTRAL, COMPOSITES, PORTRAITS)
 
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """What is said; `phones` is None where nobody wrote down when."""
+    """A recording; `phones` is None if it has no phone labels."""
 
     name: str
     audio: Audio
@@ -30,7 +30,7 @@ class Speech:
 
 
 def photos(data: Path, most: int) -> list[Path]:
-    """Up to `most` photos, evenly out of the folders that DATA has; the sample without any."""
+    """Up to `most` photos, spread over the folders that DATA has; the sample if there are none."""
     found = {folder: sorted((data / folder).glob("*.jpg")) for folder in set(_TURNS)}
     places = dict.fromkeys(found, 0)
     chosen: list[Path] = []
@@ -39,7 +39,7 @@ def photos(data: Path, most: int) -> list[Path]:
         for folder in _TURNS:
             files, place = found[folder], places[folder]
             if len(chosen) < most and place < len(files):
-                # A step through the folder that meets every file once.
+                # A stride through the folder that visits every file once.
                 chosen.append(files[(place * _step(len(files))) % len(files)])
                 places[folder] += 1
         if len(chosen) == before:
@@ -48,7 +48,7 @@ def photos(data: Path, most: int) -> list[Path]:
 
 
 def _step(count: int) -> int:
-    """Near 0.38 of the files, and without a divisor in common with their number."""
+    """A stride near 0.38 of the number of files, and coprime to it."""
     step = max(round(0.38 * count), 1)
     while np.gcd(step, count) != 1:
         step += 1
@@ -56,7 +56,7 @@ def _step(count: int) -> int:
 
 
 def recordings(data: Path, most: int, seconds: float) -> list[Speech]:
-    """The sample, then recordings with phones, each cut to `seconds`."""
+    """The sample, then recordings with phone labels, each cut to `seconds`."""
     found = [Speech(SPEECH.stem, cut(load_audio(SPEECH), seconds), None)]
     for wave in sorted((data / RECORDINGS).glob("*.wav")):
         labels = wave.with_suffix(".phones.json")

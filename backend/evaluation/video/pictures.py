@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How alike two pictures are within a region: PSNR, SSIM and the error of their gradients.
-
-Pictures are uint8 [H,W,3] of one size, regions bool [H,W].
-"""
+"""The similarity of two pictures within a region: PSNR, SSIM and the error of their gradients."""
 
 from __future__ import annotations
 
@@ -10,13 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, UInt8
 
-Pixels = NDArray[np.uint8]
-Grey = NDArray[np.float32]
-Region = NDArray[np.bool_]
-
-# Equal pictures would have an endless PSNR; a mean needs a number.
+# The PSNR of equal pictures is infinite; a mean needs a finite value.
 HIGHEST_PSNR = 100.0
 _BT601 = np.array((0.299, 0.587, 0.114), np.float32)
 # Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to
@@ -27,8 +20,11 @@ _C1, _C2 = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 
 @dataclass(frozen=True)
 class Likeness:
-    """psnr [dB, higher is better], ssim [-1..1, higher is better], gradient: mean absolute
-    difference of the luminance's slopes [levels per pixel, lower is better].
+    """Figures of one region.
+
+    psnr      dB, higher is better
+    ssim      -1..1, higher is better
+    gradient  mean absolute difference of the luminance's slopes, levels per pixel, lower is better
     """
 
     psnr: float
@@ -36,13 +32,17 @@ class Likeness:
     gradient: float
 
 
-def luminance(pixels: Pixels) -> Grey:
-    """Levels 0..255 [H,W] of a picture, weights of BT.601."""
+def luminance(pixels: UInt8[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
+    """Luminance of a picture, 0..255, with the weights of BT.601."""
     return np.asarray(pixels[..., :3].astype(np.float32) @ _BT601)
 
 
-def psnr(one: Pixels, other: Pixels, region: Region) -> float:
-    """Over the three colours, dB; at most `HIGHEST_PSNR`."""
+def psnr(
+    one: UInt8[np.ndarray, "H W 3"],
+    other: UInt8[np.ndarray, "H W 3"],
+    region: Bool[np.ndarray, "H W"],
+) -> float:
+    """Over the three channels, dB; at most `HIGHEST_PSNR`."""
     away = one[region].astype(np.float64) - other[region].astype(np.float64)
     error = float((away**2).mean())
     if error <= 0.0:
@@ -50,10 +50,12 @@ def psnr(one: Pixels, other: Pixels, region: Region) -> float:
     return min(10.0 * float(np.log10(255.0**2 / error)), HIGHEST_PSNR)
 
 
-def similarity_map(one: Grey, other: Grey) -> Grey:
-    """SSIM at every pixel [H,W] of two luminances."""
+def similarity_map(
+    one: Float32[np.ndarray, "H W"], other: Float32[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W"]:
+    """SSIM at every pixel of two luminances."""
 
-    def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def blurred(values: Float64[np.ndarray, "H W"]) -> Float64[np.ndarray, "H W"]:
         window = (_WINDOW, _WINDOW)
         soft = cv2.GaussianBlur(values, window, _SIGMA, borderType=cv2.BORDER_REFLECT)
         return np.asarray(soft, np.float64)
@@ -69,19 +71,25 @@ def similarity_map(one: Grey, other: Grey) -> Grey:
     return np.asarray(above / below, np.float32)
 
 
-def slopes(grey: Grey) -> Grey:
-    """Central differences [H,W,2] of a luminance along x and y, levels per pixel."""
+def slopes(grey: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 2"]:
+    """Central differences of a luminance along x and y, levels per pixel."""
     down, right = np.gradient(grey)
     return np.stack([right, down], axis=2)
 
 
-def gradient_map(one: Grey, other: Grey) -> Grey:
-    """Absolute difference of the slopes at every pixel [H,W], mean of both directions."""
+def gradient_map(
+    one: Float32[np.ndarray, "H W"], other: Float32[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W"]:
+    """Absolute difference of the slopes at every pixel, mean of both directions."""
     return np.asarray(np.abs(slopes(one) - slopes(other)).mean(axis=2))
 
 
-def likeness(one: Pixels, other: Pixels, regions: dict[str, Region]) -> dict[str, Likeness]:
-    """All figures in every region. What lies around a region's edge is seen by its windows."""
+def likeness(
+    one: UInt8[np.ndarray, "H W 3"],
+    other: UInt8[np.ndarray, "H W 3"],
+    regions: dict[str, Bool[np.ndarray, "H W"]],
+) -> dict[str, Likeness]:
+    """All figures in every region, whose windows reach slightly beyond its edge."""
     grey, grey_other = luminance(one), luminance(other)
     similar, steep = similarity_map(grey, grey_other), gradient_map(grey, grey_other)
     return {

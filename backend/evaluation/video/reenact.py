@@ -1,40 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Self-reenactment: one frame of a real clip, driven by the clip's own motion, against the clip."""
+"""Self-reenactment: a frame of a real clip, driven by the clip's own motion, against the clip."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, UInt8
 
 from backend.evaluation.video.clips import RealClip
 from backend.evaluation.video.flicker import background_flicker, skin_flicker
 from backend.evaluation.video.methods import METHODS
-from backend.evaluation.video.pictures import Likeness, Pixels, Region, likeness, luminance
+from backend.evaluation.video.pictures import Likeness, likeness, luminance
 from backend.evaluation.video.regions import face_box, face_region, mouth_region
 from backend.evaluation.video.sharpness import cpbd, gradient_energy
 from backend.face.template import load_template
 from backend.mesh_to_video.settings import Parts
 
-Floats = NDArray[np.float64]
-
 FACE, MOUTH = "face", "mouth"
-# The bar: every figure better than the warp's, and by this share on the mouth.
+# The target: every figure better than the warp's, and by this share on the mouth.
 MOUTH_GAIN = 0.05
-# Sharpness is looked at in this many frames of a clip.
+# Frames of a clip in which sharpness is measured.
 _SHARPNESS_FRAMES = 12
-# As many of the worst frames are kept to be looked at.
+# How many of the worst frames are drawn.
 WORST_KEPT = 3
 
 
-class Renders(Protocol):
-    """Makes frames of a clip with some parts of the pipeline, or holds the photo still."""
-
-    def __call__(self, parts: Parts | None, frames: Sequence[int]) -> Iterator[Pixels]: ...
+# Renders frames of a clip with some parts of the pipeline; for None, holds the photo still.
+Renders = Callable[[Parts | None, Sequence[int]], Iterator[UInt8[np.ndarray, "H W 3"]]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ class ClipFigures:
 
 
 def compared_frames(clip: RealClip, step: int = 1) -> list[int]:
-    """Frames that are compared: the face was seen, and it is not the photo itself."""
+    """The frames to compare: the face was found, and it is not the photo itself."""
     return [int(k) for k in np.flatnonzero(clip.seen) if k != clip.photo][::step]
 
 
@@ -125,9 +120,12 @@ def clip_figures(
 
 
 def method_figures(
-    name: str, clip: RealClip, frames: Sequence[int], made: Sequence[Pixels]
+    name: str,
+    clip: RealClip,
+    frames: Sequence[int],
+    made: Sequence[UInt8[np.ndarray, "H W 3"]],
 ) -> MethodFigures:
-    """Compare the made frames of a clip with the real ones."""
+    """Compare the rendered frames of a clip with the real ones."""
     faces = clip.landmarks[list(frames)]
     fitted = [same_size(picture, clip.size) for picture in made]
     rows = []
@@ -147,18 +145,22 @@ def method_figures(
     )
 
 
-def regions(landmarks: Floats, size: tuple[int, int]) -> dict[str, Region]:
-    """Where the figures are taken: around the real frame's face, whatever the method drew."""
+def regions(
+    landmarks: Float64[np.ndarray, "478 3"], size: tuple[int, int]
+) -> dict[str, Bool[np.ndarray, "H W"]]:
+    """The regions of the figures: around the face in the real frame, whatever the method drew."""
     return {FACE: face_region(landmarks, size), MOUTH: mouth_region(landmarks, size)}
 
 
 def mean_likeness(rows: Sequence[Likeness]) -> Likeness:
-    """Means of the figures; of PSNR the mean of the decibels, as is usual."""
+    """Means of the figures; for PSNR, as usual, the mean of the decibels."""
     values = np.array([(row.psnr, row.ssim, row.gradient) for row in rows]).mean(axis=0)
     return Likeness(*(float(value) for value in values))
 
 
-def face_sharpness(pictures: Sequence[Pixels], landmarks: Floats) -> tuple[float, float]:
+def face_sharpness(
+    pictures: Sequence[UInt8[np.ndarray, "H W 3"]], landmarks: Float64[np.ndarray, "T 478 3"]
+) -> tuple[float, float]:
     """CPBD and mean squared slope of the face, means over a few frames."""
     chosen = np.unique(np.linspace(0, len(pictures) - 1, _SHARPNESS_FRAMES).round().astype(int))
     seen, energy = [], []
@@ -172,8 +174,10 @@ def face_sharpness(pictures: Sequence[Pixels], landmarks: Floats) -> tuple[float
     return float(np.mean(known)) if known else float("nan"), float(np.mean(energy))
 
 
-def same_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """A frame in the size of the clip: video files want even sides, so a row may lack."""
+def same_size(
+    picture: UInt8[np.ndarray, "H W 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame in the size of the clip: video files need even sides, so a row may be missing."""
     height, width = picture.shape[:2]
     if (height, width) == size:
         return picture
@@ -185,7 +189,7 @@ def same_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def worst_frames(figures: MethodFigures, most: int = WORST_KEPT) -> list[int]:
-    """Frames that a method loses most on, at the mouth, worst first and not beside each other."""
+    """The frames with a method's worst mouths, worst first, none close to another."""
     chosen: list[int] = []
     for row in sorted(figures.frames, key=lambda row: row.mouth.ssim):
         if all(abs(row.frame - other) > 4 for other in chosen):

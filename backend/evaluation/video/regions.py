@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where in a picture the face, the mouth and what should hold still are, from its landmarks.
+"""Regions of a picture from its landmarks: face, mouth, background and rigid skin.
 
-Landmarks are [478,3] (or the first 468 of them) in pixels: right, down, away from the camera.
-Regions are bool [H,W].
+Landmarks (478, or the first 468 of them) are in pixels: right, down, away from the camera.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
-from backend.evaluation.video.pictures import Region
 from shared.landmarks import CHIN, FACE_OVAL, OUTER_EYE_CORNERS, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
-Floats = NDArray[np.float64]
 Size = tuple[int, int]
 
-# The oval of the landmarks runs inside the outline of the face; a seam would lie on the outline.
+# The oval of landmarks runs inside the outline of the face, where a seam would be.
 _FACE_GROWN = 1.12
 _MOUTH_GROWN = 1.6
-# The box of closed lips is flat, but the chin below moves with them.
+# The box of closed lips is flat, but the chin below moves with them: the least height per width.
 _FLATTEST_MOUTH = 0.6
-# Hair and ears lie within this, in sizes of the oval around its middle; the rest is background.
+# Hair and ears lie within the oval enlarged by this factor; the rest is background.
 _HEAD_GROWN = 1.9
 # Skin over bone that speech hardly moves: forehead, bridge of the nose, cheekbones.
 _RIGID_PATCHES = (
@@ -33,13 +30,13 @@ _RIGID_PATCHES = (
 )
 
 
-def face_region(landmarks: Floats, size: Size) -> Region:
-    """Inside the oval of the face and a little beyond; `size` is (height, width)."""
+def face_region(landmarks: Float64[np.ndarray, "L 3"], size: Size) -> Bool[np.ndarray, "H W"]:
+    """The oval of the face, slightly enlarged; `size` is (height, width)."""
     return _filled(_grown(landmarks[list(FACE_OVAL), :2], _FACE_GROWN), size)
 
 
-def mouth_region(landmarks: Floats, size: Size) -> Region:
-    """The box of the lips, enlarged around its middle."""
+def mouth_region(landmarks: Float64[np.ndarray, "L 3"], size: Size) -> Bool[np.ndarray, "H W"]:
+    """The box of the lips, enlarged about its centre."""
     lips = landmarks[[*OUTER_LIP_UPPER, *OUTER_LIP_LOWER], :2]
     low, high = lips.min(axis=0), lips.max(axis=0)
     half = _MOUTH_GROWN * (high - low) / 2
@@ -50,15 +47,17 @@ def mouth_region(landmarks: Floats, size: Size) -> Region:
     return region
 
 
-def face_box(landmarks: Floats, size: Size) -> tuple[slice, slice]:
+def face_box(landmarks: Float64[np.ndarray, "L 3"], size: Size) -> tuple[slice, slice]:
     """Rows and columns of the face."""
     return box(_grown(landmarks[list(FACE_OVAL), :2], _FACE_GROWN), size)
 
 
-def background_region(landmarks: Floats, size: Size) -> Region:
-    """What no head of landmarks [T,478,3] ever comes near, beside and above it: shoulders move.
+def background_region(
+    landmarks: Float64[np.ndarray, "T L 3"], size: Size
+) -> Bool[np.ndarray, "H W"]:
+    """The picture beside and above the head, away from where it is in any of the frames.
 
-    Around the head as it was seen in any of the frames; may be empty.
+    Nothing below the chin belongs to it: shoulders move. It may be empty.
     """
     region = np.ones(size, np.bool_)
     for face in landmarks:
@@ -69,7 +68,7 @@ def background_region(landmarks: Floats, size: Size) -> Region:
     return region
 
 
-def rigid_region(landmarks: Floats, size: Size) -> Region:
+def rigid_region(landmarks: Float64[np.ndarray, "L 3"], size: Size) -> Bool[np.ndarray, "H W"]:
     """Skin over bone that speech hardly moves."""
     region = np.zeros(size, np.bool_)
     for patch in _RIGID_PATCHES:
@@ -77,27 +76,31 @@ def rigid_region(landmarks: Floats, size: Size) -> Region:
     return region
 
 
-def in_plane_fit(landmarks: Floats, target: Floats, rigidity: Floats) -> Floats:
-    """The turn, size and shift [2,3] in the picture that moves rigid landmarks onto `target`."""
+def in_plane_fit(
+    landmarks: Float64[np.ndarray, "N 3"],
+    target: Float64[np.ndarray, "L 3"],
+    rigidity: Float64[np.ndarray, " V"],
+) -> Float64[np.ndarray, "2 3"]:
+    """The rotation, scale and shift in the picture that move rigid landmarks onto `target`."""
     share = rigidity[: len(target)] / rigidity[: len(target)].sum()
     source, wanted = landmarks[: len(target), :2], target[:, :2]
     centre, goal = share @ source, share @ wanted
     away, there = source - centre, wanted - goal
-    # Complex numbers: a turn and a size in one factor.
+    # Complex numbers: rotation and scale in one factor.
     one, two = away @ (1, 1j), there @ (1, 1j)
     factor = (share * np.conj(one) * two).sum() / (share * np.abs(one) ** 2).sum()
     turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.concatenate([turn, (goal - turn @ centre)[:, None]], axis=1)
 
 
-def face_width(landmarks: Floats) -> float:
-    """Distance of the outer eye corners in the picture, pixels."""
+def face_width(landmarks: Float64[np.ndarray, "L 3"]) -> float:
+    """Distance between the outer eye corners in the picture, pixels."""
     right, left = OUTER_EYE_CORNERS
     return float(np.hypot(*(landmarks[left, :2] - landmarks[right, :2])))
 
 
-def box(points: Floats, size: Size) -> tuple[slice, slice]:
-    """Rows and columns around points [N,2] (x, y), inside the picture."""
+def box(points: Float64[np.ndarray, "N 2"], size: Size) -> tuple[slice, slice]:
+    """Rows and columns around points (x, y), inside the picture."""
     low = np.floor(points.min(axis=0)).astype(int)
     high = np.ceil(points.max(axis=0)).astype(int)
     height, width = size
@@ -106,13 +109,13 @@ def box(points: Floats, size: Size) -> tuple[slice, slice]:
     return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
-def _grown(points: Floats, factor: float) -> Floats:
+def _grown(points: Float64[np.ndarray, "N 2"], factor: float) -> Float64[np.ndarray, "N 2"]:
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     return np.asarray(middle + factor * (points - middle))
 
 
-def _filled(points: Floats, size: Size) -> Region:
-    """Inside of the hull of points [N,2]; pixel centres are at +0.5."""
+def _filled(points: Float64[np.ndarray, "N 2"], size: Size) -> Bool[np.ndarray, "H W"]:
+    """The inside of the points' convex hull; pixel centres are at +0.5."""
     hull = cv2.convexHull((points - 0.5).astype(np.float32))
     picture = np.zeros(size, np.uint8)
     cv2.fillConvexPoly(picture, np.round(hull).astype(np.int32), 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames out of the pipeline, for those who measure them."""
+"""Frames rendered by the pipeline, to be measured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 
 from backend.evaluation.video.clips import RealClip
-from backend.evaluation.video.pictures import Pixels
 from backend.mesh_to_video.frame.performance import (
     Performance,
     take_performance,
@@ -25,13 +24,11 @@ from backend.models import FOLDER
 from shared.landmarks import LANDMARK_COUNT
 from shared.take import Take
 
-Floats = NDArray[np.float64]
-
 _THREADS = 2
 
 
 def networks(parts: Parts, weights: Path | None = None) -> VideoNetworks:
-    """Those of a folder, or the shipped ones; its warnings say which are not there."""
+    """The networks in a folder, or the shipped ones; its warnings say which are missing."""
     return load_networks(parts, weights or FOLDER)
 
 
@@ -45,8 +42,10 @@ class ClipRenders:
         )
         self.performance: Performance = tracked_performance(self.portrait, clip.landmarks, clip.fps)
 
-    def __call__(self, parts: Parts | None, frames: Sequence[int]) -> Iterator[Pixels]:
-        """The wanted frames in order; without parts the photo itself."""
+    def __call__(
+        self, parts: Parts | None, frames: Sequence[int]
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The requested frames in order; without parts the photo itself."""
         if parts is None:
             photo = self._clip.frames[self._clip.photo]
             return iter([photo] * len(frames))
@@ -60,8 +59,8 @@ def take_renders(
     fps: float,
     parts: Parts | None = None,
     weights: Path | None = None,
-) -> tuple[Floats, list[Pixels]]:
-    """What the driven head does, landmarks [T,468,3] in the photo's pixels, and its pictures."""
+) -> tuple[Float64[np.ndarray, "T 468 3"], list[UInt8[np.ndarray, "H W 3"]]]:
+    """The driven head's landmarks, in the photo's pixels, and the rendered frames."""
     performance = take_performance(portrait, take, fps)
     settings = RenderSettings(fps=fps, parts=parts or Parts())
     frames = range(performance.frame_count)
@@ -69,8 +68,8 @@ def take_renders(
     return driven, list(rendered(portrait, performance, settings, frames, weights))
 
 
-def driven_landmarks(performance: Performance, frame: int) -> Floats:
-    """[468,3] of a driven head: the first vertices of our heads."""
+def driven_landmarks(performance: Performance, frame: int) -> Float64[np.ndarray, "468 3"]:
+    """The landmarks of a driven head: the first vertices of our heads."""
     return np.asarray(performance.vertices(frame)[:LANDMARK_COUNT], np.float64)
 
 
@@ -80,16 +79,17 @@ def rendered(
     settings: RenderSettings,
     frames: Sequence[int],
     weights: Path | None = None,
-) -> Iterator[Pixels]:
-    """Frames in the order asked for, made by two threads; `weights` is a folder with others than
-    those that are shipped.
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Frames in the order requested, rendered by two threads.
+
+    `weights` is a folder with other networks than the shipped ones.
     """
     renderer = FrameRenderer(portrait, settings, networks(settings.parts, weights))
 
-    def make(frame: int) -> Pixels:
+    def make(frame: int) -> UInt8[np.ndarray, "H W 3"]:
         return np.asarray(renderer.frame(performance.vertices(frame))[..., :3])
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        # A few at a time, so that a long film does not wait in memory.
+        # A few at a time, so that a long film does not pile up in memory.
         for start in range(0, len(frames), 4 * _THREADS):
             yield from pool.map(make, frames[start : start + 4 * _THREADS])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evaluate video`: everything about rendered videos in a few tables."""
+"""`evaluate video`: the quality of rendered videos in a few tables."""
 
 from __future__ import annotations
 
@@ -41,16 +41,22 @@ Report = Callable[[float, str], None]
 
 CLIPS, LIPS, POSE = "clips", "lips", "pose"
 PARTS = (CLIPS, LIPS, POSE)
-# People and recordings of the rendered Takes, and how long each of those is.
+# Number of people and recordings for the rendered Takes, the length of a recording in seconds, and
+# the number of people for swinging heads and for the contact sheets.
 _RECORDINGS, _SECONDS, _SWINGING, _SHEET_PEOPLE = 6, 8.0, 4, 5
 _QUICK_STEP, _QUICK_RECORDINGS, _QUICK_SWINGING = 2, 3, 2
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is measured: `parts` out of `PARTS`, at most `clips` clips (0: all), `sheet` a folder
-    for pictures, `quick`: every second frame, without ablations, fewer videos; `weights` a folder
-    with other networks than the shipped ones.
+    """What to measure.
+
+    parts    out of `PARTS`
+    clips    at most this many clips; 0 for all
+    quick    every second frame, no ablations, fewer videos
+    workers  processes for clips
+    sheet    a folder for contact sheets, if wanted
+    weights  a folder with other networks than the shipped ones
     """
 
     parts: tuple[str, ...] = PARTS
@@ -62,7 +68,7 @@ class Wanted:
 
 
 def evaluate_video(data: Path, wanted: Wanted, report: Report) -> VideoTable:
-    """Measure what DATA has; a remark says what it lacks."""
+    """Measure what DATA contains; remarks say what is missing."""
     remarks: list[str] = list(networks(Parts(), wanted.weights).warnings)
     clips: list[ClipFigures] = []
     if CLIPS in wanted.parts:
@@ -111,7 +117,7 @@ def _spread_out(
     if workers <= 1 or len(files) < 2:
         yield from map(job, files)
         return
-    # Threads of a network do not survive a fork.
+    # The networks' threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(job, files)
@@ -120,7 +126,7 @@ def _spread_out(
 def measured_clip(
     path: Path, methods: Sequence[str], step: int, wanted: Wanted
 ) -> ClipFigures | str:
-    """One clip's figures, or the sentence that says why there are none."""
+    """One clip's figures, or a sentence that says why there are none."""
     try:
         clip = read_clip(path)
         figures = clip_figures(clip, ClipRenders(clip, wanted.weights), methods, step)
@@ -139,7 +145,7 @@ def _people(data: Path, remarks: list[str]) -> list[tuple[str, Portrait]]:
         except VividKeysError as error:
             remarks.append(f"{path.name} is skipped: {error}")
     if len(people) == 1:
-        remarks.append(f"'{data}' has no photos in faces/, so the sample portrait speaks alone.")
+        remarks.append(f"'{data}' has no photos in faces/, so only the sample portrait is used.")
     return people
 
 
@@ -153,7 +159,9 @@ def _videos(
     count = _QUICK_RECORDINGS if wanted.quick else _RECORDINGS
     speeches = recordings(data, count if LIPS in wanted.parts else 1, _SECONDS)
     if len(speeches) == 1 and LIPS in wanted.parts:
-        remarks.append(f"'{data}' has no recordings with phones in speech/: only the sample.")
+        remarks.append(
+            f"'{data}' has no recordings with phones in speech/, so only the sample is used."
+        )
     takes = speech_takes(speeches)
     speech: list[VideoFigures] = []
     swings: list[VideoFigures] = []
@@ -200,7 +208,7 @@ def _within(report: Report, low: float, high: float, share: float, sentence: str
 
 
 def run(data: Path, wanted: Wanted, *, as_json: bool = False) -> int:
-    """Print the tables; the exit code is 0 whatever they say."""
+    """Print the tables; the exit code is always 0."""
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading", total=1.0)
         table = evaluate_video(
@@ -212,7 +220,7 @@ def run(data: Path, wanted: Wanted, *, as_json: bool = False) -> int:
         print(json.dumps(as_dict(table), indent=1))
         return 0
     console = Console()
-    if not console.is_terminal:  # a pipe has no width; do not break the lines
+    if not console.is_terminal:  # a pipe has no width: do not wrap lines
         console = Console(width=200)
     for view in rich_tables(table):
         console.print(view)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How sharp a picture is, without another one to compare it with.
+"""The sharpness of a picture, without a reference.
 
 `cpbd` is the cumulative probability of blur detection of Narvekar and Karam, "A no-reference
 image blur metric based on the cumulative probability of blur detection (CPBD)", IEEE Transactions
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, UInt8
 
-from backend.evaluation.video.pictures import Grey, Region, slopes
+from backend.evaluation.video.pictures import slopes
 
-# A block is looked at when this share of its pixels lies on edges.
+# A block counts if more than this share of its pixels lies on edges.
 BLOCK, _EDGE_SHARE = 64, 0.002
-# Up to this contrast within a block, widths up to the first count as sharp, above it the second.
+# The width at which blur is just noticed, in blocks up to and above this contrast; levels, pixels.
 _LOW_CONTRAST, _WIDTH_LOW, _WIDTH_HIGH = 50.0, 5.0, 3.0
 _BETA = 3.6
 # Blur is just noticed with this probability: 1 - 1/e.
@@ -27,10 +27,10 @@ _JUST_NOTICED = 0.63
 _CANNY = (50.0, 130.0)
 
 
-def cpbd(grey: Grey, region: Region | None = None) -> float:
-    """0 (blurred) .. 1 (sharp) of a luminance [H,W] 0..255; nan where there is no edge.
+def cpbd(grey: Float32[np.ndarray, "H W"], region: Bool[np.ndarray, "H W"] | None = None) -> float:
+    """0 (blurred) .. 1 (sharp) for a luminance of 0..255; nan if there are no edges.
 
-    `region` bool [H,W]: only the edges inside of it count.
+    Only edges inside `region` count.
     """
     widths, low_contrast = edge_widths(grey, region)
     if not len(widths):
@@ -42,19 +42,20 @@ def cpbd(grey: Grey, region: Region | None = None) -> float:
 
 
 def edge_widths(
-    grey: Grey, region: Region | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Widths in pixels of all upright edges in blocks that have edges, and whether their block has
-    little contrast.
+    grey: Float32[np.ndarray, "H W"], region: Bool[np.ndarray, "H W"] | None = None
+) -> tuple[Float64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """Widths of all upright edges in blocks with edges, pixels.
+
+    The second array says whether an edge's block has low contrast.
     """
-    # In whole levels: the faint ends of a ramp are nothing that anybody sees.
+    # In whole levels: nobody sees the faint ends of a ramp.
     levels = np.clip(np.round(grey), 0, 255).astype(np.uint8)
     edges = cv2.Canny(levels, *_CANNY, L2gradient=True) > 0
     if region is not None:
         edges &= region
     across = cv2.Sobel(grey.astype(np.float32), cv2.CV_32F, 1, 0)
     along = cv2.Sobel(grey.astype(np.float32), cv2.CV_32F, 0, 1)
-    # The width is taken along the row, so only edges that are nearly upright have one.
+    # The width is measured along the row, so only nearly upright edges have one.
     upright = edges & (np.abs(across) > np.abs(along) * 2.4)
     width = _widths(levels, np.sign(across))
     found, low = [], []
@@ -69,7 +70,7 @@ def edge_widths(
             found.append(here)
             contrast = float(np.ptp(grey[block]))
             low.append(np.full(len(here), contrast <= _LOW_CONTRAST))
-    if not found:  # an even picture
+    if not found:  # a picture without edges
         return np.zeros(0), np.zeros(0, np.bool_)
     return np.concatenate(found), np.concatenate(low)
 
@@ -78,15 +79,18 @@ def _corners(length: int) -> range:
     return range(0, max(length - BLOCK, 0) + 1, BLOCK)
 
 
-def _widths(grey: NDArray[np.uint8], sign: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Pixels [H,W] from the extreme left of each place to the one right of it, along the row,
-    where brightness goes the way `sign` says.
+def _widths(
+    grey: UInt8[np.ndarray, "H W"], sign: Float32[np.ndarray, "H W"]
+) -> Float64[np.ndarray, "H W"]:
+    """Distance along the row between the local extremes left and right of each pixel, pixels.
+
+    Brightness rises (`sign` 1) or falls (-1) from left to right.
     """
     step = np.diff(grey.astype(np.int16), axis=1)
     total = np.zeros(grey.shape)
     for direction in (1.0, -1.0):
         goes_on = direction * step > 0
-        # How many steps in a row go this way up to, and from, each pixel.
+        # The number of consecutive steps in this direction up to, and from, each pixel.
         before, after = np.zeros(grey.shape), np.zeros(grey.shape)
         for column in range(1, grey.shape[1]):
             before[:, column] = np.where(goes_on[:, column - 1], before[:, column - 1] + 1, 0)
@@ -96,7 +100,9 @@ def _widths(grey: NDArray[np.uint8], sign: NDArray[np.float32]) -> NDArray[np.fl
     return total
 
 
-def gradient_energy(grey: Grey, region: Region | None = None) -> float:
+def gradient_energy(
+    grey: Float32[np.ndarray, "H W"], region: Bool[np.ndarray, "H W"] | None = None
+) -> float:
     """Mean squared slope, levels² per pixel²; falls with blur and rises with noise."""
     energy = (slopes(grey) ** 2).sum(axis=2)
     return float((energy if region is None else energy[region]).mean())

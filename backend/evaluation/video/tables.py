@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from rich.table import Table
 
 from backend.evaluation.video.bars import MEASURES, Bar, clip_values, region_of
@@ -19,7 +20,7 @@ from backend.evaluation.video.reenact import FACE, MOUTH, ClipFigures
 
 @dataclass(frozen=True)
 class VideoTable:
-    """All that was measured. `people` is how far different people are apart, for `identity`."""
+    """Everything measured. `people` is the distance between different people, for `identity`."""
 
     clips: tuple[ClipFigures, ...]
     speech: tuple[VideoFigures, ...]
@@ -30,7 +31,7 @@ class VideoTable:
 
 
 def rich_tables(table: VideoTable) -> list[Table]:
-    """Self-reenactment, rendered Takes, and what must be reached."""
+    """Self-reenactment, rendered Takes, and the targets."""
     tables = []
     if table.clips:
         tables += [_methods(table.clips), _each_clip(table.clips)]
@@ -39,7 +40,7 @@ def rich_tables(table: VideoTable) -> list[Table]:
     if table.swings:
         tables.append(_videos("Heads swinging by 20 degrees", table.swings, table.people))
     if table.bars:
-        view = Table("must reach", "wanted", "measured", "", title="What must be reached")
+        view = Table("target", "wanted", "measured", "", title="Targets")
         for bar in table.bars:
             word = {True: "reached", False: "missed", None: ""}[bar.reached]
             view.add_row(bar.what, bar.wanted, bar.measured, word)
@@ -52,8 +53,8 @@ def _methods(clips: Sequence[ClipFigures]) -> Table:
     view = Table(
         title=f"Self-reenactment: {len(clips)} clips, {frames} frames",
         caption=(
-            "Means over clips ± their spread. Gradient error, flicker: levels. Flicker against "
-            "the real frames' own."
+            "Means over clips ± standard deviation. Gradient error, flicker: levels. Compare "
+            "flicker with that of the real frames."
         ),
         caption_justify="left",
     )
@@ -84,7 +85,7 @@ def _methods(clips: Sequence[ClipFigures]) -> Table:
 
 
 def _each_clip(clips: Sequence[ClipFigures]) -> Table:
-    """Where the whole pipeline wins and loses against the warp, clip by clip."""
+    """Where the whole pipeline is better or worse than the warp, clip by clip."""
     names = [figures.method for figures in clips[0].methods]
     view = Table("clip", title=f"{label(WHOLE)} against {label(WARP)}, clip by clip")
     if not {WARP, WHOLE} <= set(names):
@@ -110,7 +111,7 @@ def _each_clip(clips: Sequence[ClipFigures]) -> Table:
 def _videos(title: str, videos: Sequence[VideoFigures], people: float) -> Table:
     caption = (
         "Pose: correlation, mean error in degrees, gain. Off: bone in the "
-        "picture, % of the eyes' distance. Sharpness: CPBD over the photo's."
+        "picture, % of the eye distance. Sharpness: CPBD relative to the photo's."
     )
     if math.isfinite(people):
         caption += f" Different people are {people:.1f} apart in identity."
@@ -139,7 +140,7 @@ def _videos(title: str, videos: Sequence[VideoFigures], people: float) -> Table:
     return view
 
 
-def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]], name: str) -> str:
+def _spread(values: Float64[np.ndarray, " clips"], name: str) -> str:
     digits = 3 if name == "SSIM" else 2
     return f"{values.mean():.{digits}f} ±{values.std():.{digits}f}"
 

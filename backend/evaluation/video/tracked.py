@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a face tracker sees in frames, in the same measures as what a mesh does."""
+"""Motion of a face seen by a tracker, in the same measures as the motion of a mesh."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, UInt8
 
-from backend.evaluation.video.pictures import Pixels
 from backend.face.pose import head_angles
 from backend.face.template import face_size, load_template
 from backend.training.capture.measure import lip_gap
@@ -18,37 +17,37 @@ from backend.training.capture.read_video import Picture
 from backend.training.capture.track import Track, track_face
 from shared.landmarks import LANDMARK_COUNT
 
-Floats = NDArray[np.float64]
-
 AXES = ("pitch", "roll", "yaw")
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What a face does in T frames.
+    """The motion of a face in T frames.
 
-    gap     [T] between the lips, in distances of the outer eye corners
-    angles  [T,3] pitch, roll and yaw of the head against its middle pose, degrees
-    shape   [468,3] metres: the usual place of every landmark without the head's pose
-    apart   [T] how far bone is from where it usually is, millimetres (root mean square)
+    gap     between the lips, relative to the distance between the outer eye corners
+    angles  pitch, roll and yaw of the head relative to its median pose, degrees
+    shape   median position of every landmark without the head's pose, metres
+    apart   root mean square distance of bone from `shape`, millimetres
     """
 
-    gap: Floats
-    angles: Floats
-    shape: Floats
-    apart: Floats
+    gap: Float64[np.ndarray, " T"]
+    angles: Float64[np.ndarray, "T 3"]
+    shape: Float64[np.ndarray, "468 3"]
+    apart: Float64[np.ndarray, " T"]
 
 
-def look_again(frames: Sequence[Pixels], fps: float, name: str) -> Track:
-    """Track made frames; raises VividKeysError(no_face) where no frame shows a face."""
+def look_again(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float, name: str) -> Track:
+    """Track rendered frames; raises VividKeysError(no_face) if no frame shows a face."""
     return track_face((Picture(p, k / fps) for k, p in enumerate(frames)), name)
 
 
-def motion_of(landmarks: Floats, shape: Floats | None = None) -> Motion:
-    """Measures of landmarks [T,>=468,3] in pixels, tracked or of a driven head.
+def motion_of(
+    landmarks: Float64[np.ndarray, "T L 3"], shape: Float64[np.ndarray, "468 3"] | None = None
+) -> Motion:
+    """Measures of landmarks in pixels, tracked or of a driven head (468 or more).
 
-    The head's pose is found against `shape` [468,3] metres, or against the face's own usual one:
-    a tracker's idea of a face is not quite the mesh's, and both are taken as they are.
+    The head's pose is fitted to `shape`, metres, or to the face's own median shape: the tracker's
+    faces differ slightly from the mesh's, and each is measured against itself.
     """
     template = load_template()
     bone = template.rigidity[:LANDMARK_COUNT]
@@ -62,16 +61,16 @@ def motion_of(landmarks: Floats, shape: Floats | None = None) -> Motion:
     )
 
 
-def bone_distance(one: Floats, other: Floats) -> float:
-    """Millimetres between the bones of two shapes [468,3] metres, root mean square."""
+def bone_distance(one: Float64[np.ndarray, "468 3"], other: Float64[np.ndarray, "468 3"]) -> float:
+    """Root mean square distance of bone between two shapes (metres), millimetres."""
     bone = load_template().rigidity[:LANDMARK_COUNT]
     fits = fit_heads(one[None], other, bone)
     away = ((fits.aligned[0] - other) ** 2).sum(axis=1)
     return 1000.0 * float(np.sqrt(away @ bone / bone.sum()))
 
 
-def _angles(fits: HeadFits) -> Floats:
-    """[T,3] degrees against the clip's middle frame in the sense of its angles."""
+def _angles(fits: HeadFits) -> Float64[np.ndarray, "T 3"]:
+    """Degrees, relative to the median of each angle."""
     angles = np.array([head_angles(rotation) for rotation in fits.rotation])
     angles = np.degrees(np.unwrap(angles, axis=0))
     return np.asarray(angles - np.median(angles, axis=0))

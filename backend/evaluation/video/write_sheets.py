@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the poses of the contact sheets and writes them; and a clip's worst frames."""
+"""Renders and writes the contact sheets: poses, a clip's worst frames, whole videos."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from backend.evaluation.video.clips import RealClip
 from backend.evaluation.video.methods import METHODS, WARP, WHOLE, label
 from backend.evaluation.video.mouth_shapes import TURNS, VISEMES, turning_take, viseme_take
-from backend.evaluation.video.pictures import Pixels
 from backend.evaluation.video.reenact import ClipFigures, same_size, worst_frames
 from backend.evaluation.video.renders import ClipRenders, take_renders
 from backend.evaluation.video.sheets import (
@@ -24,14 +24,14 @@ from backend.evaluation.video.sheets import (
 )
 from backend.mesh_to_video.frame.portrait import Portrait
 
-# Frames of a watched video: side in pixels, and how many in a row.
+# Frames of a whole video: side in pixels, and how many per row.
 _FRAME, _ACROSS = 160, 12
 
 
 def write_people(
     people: Sequence[tuple[str, Portrait]], folder: Path, weights: Path | None = None
 ) -> list[Path]:
-    """Mouth shapes (whole heads, and mouths near by) and turned heads of all people."""
+    """Mouth shapes (whole heads, and mouths close up) and turned heads of all people."""
     heads, mouths, turned = [], [], []
     for name, portrait in people:
         size = portrait.pixels.shape[:2]
@@ -51,12 +51,12 @@ def write_people(
 def write_worst(
     clip: RealClip, figures: ClipFigures, folder: Path, weights: Path | None = None
 ) -> Path:
-    """The frames on which the whole pipeline loses most, beside the real ones and the warp's."""
+    """The frames on which the whole pipeline is worst, beside the real ones and the warp's."""
     frames = worst_frames(figures.of(WHOLE))
     renders = ClipRenders(clip, weights)
     made = {name: list(renders(METHODS[name], frames)) for name in (WARP, WHOLE)}
     photo = clip.frames[clip.photo]
-    rows: list[tuple[str, list[Pixels]]] = []
+    rows: list[tuple[str, list[UInt8[np.ndarray, "H W 3"]]]] = []
     for place, frame in enumerate(frames):
         real, face = clip.frames[frame], clip.landmarks[frame]
         warp, whole = (same_size(made[name][place], clip.size) for name in (WARP, WHOLE))
@@ -67,8 +67,10 @@ def write_worst(
     return save(sheet(rows, names), folder / f"worst_{clip.name}.png")
 
 
-def write_video(name: str, frames: Sequence[Pixels], folder: Path, every: int = 5) -> Path:
-    """Frames of a video in rows of twelve, to watch it on paper."""
+def write_video(
+    name: str, frames: Sequence[UInt8[np.ndarray, "H W 3"]], folder: Path, every: int = 5
+) -> Path:
+    """Every fifth frame of a video, in rows of twelve."""
     chosen = range(0, len(frames), every)
     height, width = frames[0].shape[:2]
     middle = np.array([width / 2, height / 2])

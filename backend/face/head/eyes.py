@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from shared.landmarks import (
@@ -18,8 +19,6 @@ from shared.landmarks import (
 
 from .parts import Part, still, strip_triangles
 
-Floats = NDArray[np.float64]
-
 RADIUS = 0.0125  # metres on the template; an adult's eyeball has 12 mm
 IRIS_RADIUS = 0.0059
 # Angles from the front at which the cap has rings, degrees; the iris ends at about 28.
@@ -28,35 +27,40 @@ SEGMENTS = 24
 EDGE = 102.0  # degrees; where the texture tile ends
 # The cornea bulges over the iris: up to this angle, by this much in its middle, metres.
 CORNEA, BULGE = 33.0, 0.0006
-# The ball gives way while the lids close over it, as it does in life, metres.
+# The ball retracts while the lids close over it, as in life, metres.
 RETREAT = 0.0030
 # The ball stays this far behind the edges of the lids, metres.
 CLEARANCE = 0.0004
-# Full look shapes, degrees.
+# Rotation of the full look shapes, degrees.
 LOOK = {"Up": 26.0, "Down": 28.0, "In": 34.0, "Out": 34.0}
 
 
 @dataclass(frozen=True, eq=False)
 class Eyeball:
-    """Centre [3] and radius in metres."""
+    """Centre and radius in metres."""
 
-    centre: Floats
+    centre: Float64[np.ndarray, " 3"]
     radius: float
 
 
 def lid_ring(side: str) -> list[int]:
-    """The landmarks around one eye, once round."""
+    """The landmarks around one eye, in order around its opening."""
     upper, lower = (
         (LEFT_LID_UPPER, LEFT_LID_LOWER) if side == "left" else (RIGHT_LID_UPPER, RIGHT_LID_LOWER)
     )
     return [*upper, *lower[-2:0:-1]]
 
 
-def place_eyeball(landmarks: Floats, iris: Floats, side: str, scale: float) -> Eyeball:
-    """The ball that fills an eye's opening from behind.
+def place_eyeball(
+    landmarks: Float64[np.ndarray, "468 3"],
+    iris: Float64[np.ndarray, " 3"],
+    side: str,
+    scale: float,
+) -> Eyeball:
+    """Fit the ball that fills an eye's opening from behind; all in metres.
 
-    `iris` [3] is the tracked centre of the iris; it moves the ball a little off the middle of
-    the opening, so that an eye at rest looks straight ahead and sits as it does in the photo.
+    `iris` is the tracked centre of the iris; it moves the ball slightly off the middle of the
+    opening, so that an eye at rest looks straight ahead and sits as it does in the photo.
     """
     upper, lower = (
         (LEFT_LID_UPPER, LEFT_LID_LOWER) if side == "left" else (RIGHT_LID_UPPER, RIGHT_LID_LOWER)
@@ -71,14 +75,16 @@ def place_eyeball(landmarks: Floats, iris: Floats, side: str, scale: float) -> E
     x = middle[0] + np.clip(iris[0] - middle[0], -near, near)
     z = height + np.clip(iris[2] - height, -near / 2, near)
     away = np.clip(radius**2 - (ring[:, 0] - x) ** 2 - (ring[:, 2] - z) ** 2, 0, None)
-    # Points beside the ball do not limit how far it comes forward.
+    # Points beside the ball do not limit how far forward it can be.
     beside = away < (0.35 * radius) ** 2
     depth = np.where(beside, -np.inf, ring[:, 1] + np.sqrt(away))
     return Eyeball(np.array([x, depth.max() + CLEARANCE * scale, z]), radius)
 
 
-def eye_parts(landmarks: Floats, ball: Eyeball, side: str, scale: float) -> list[Part]:
-    """The ball of one eye and the inner edge of its lids."""
+def eye_parts(
+    landmarks: Float64[np.ndarray, "468 3"], ball: Eyeball, side: str, scale: float
+) -> list[Part]:
+    """Build the ball of one eye and the inner edge of its lids."""
     return [_ball(ball, side, scale), _lid_edge(landmarks, ball, side)]
 
 
@@ -123,11 +129,11 @@ def _ball(ball: Eyeball, side: str, scale: float) -> Part:
                 extra, name=f"{side}_eye", tile=f"{side}_eye")  # fmt: skip
 
 
-def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
+def _lid_edge(landmarks: NDArray[np.float64], ball: Eyeball, side: str) -> Part:
     """A rim from the lids back to the ball, so that no gap shows between them."""
     ring = lid_ring(side)
     edge = landmarks[ring]
-    # Back around the ball; in the corners, which lie beside it, this is the flesh that closes
+    # Back around the ball; at the corners, which lie beside it, this is the tissue that closes
     # the gap.
     away = edge - ball.centre + np.array((0.0, 0.42, 0.0)) * ball.radius
     back = ball.centre + 0.97 * ball.radius * away / np.linalg.norm(away, axis=1, keepdims=True)
@@ -141,13 +147,13 @@ def _lid_edge(landmarks: Floats, ball: Eyeball, side: str) -> Part:
                 np.zeros(len(ring)), name=f"{side}_lid_edge")  # fmt: skip
 
 
-def _turn_x(degrees: float) -> Floats:
-    """Turn about +X; a positive angle lifts a gaze along -Y."""
+def _turn_x(degrees: float) -> NDArray[np.float64]:
+    """Rotation about +X; a positive angle raises a gaze along -Y."""
     a = np.radians(-degrees)
     return np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
 
 
-def _turn_z(degrees: float) -> Floats:
-    """Turn about +Z; a positive angle moves a gaze along -Y to +X."""
+def _turn_z(degrees: float) -> NDArray[np.float64]:
+    """Rotation about +Z; a positive angle turns a gaze along -Y towards +X."""
     a = np.radians(degrees)
     return np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])

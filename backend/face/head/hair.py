@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hair as a cap: the scalp moved out to the outline that the head has in the photo."""
+"""Hair as a cap: the scalp moved out to the head's outline in the photo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -18,21 +19,23 @@ from .head_grid import head_grid
 from .head_shape import load_shell
 from .photo_outline import outward, reach_of_person
 
-Floats = NDArray[np.float64]
-
 # Middle of the skull on the template, metres.
 MIDDLE = np.array((0.0, 0.030, 0.045))
-# The outline of the hair against the bare skull.
+# Limits of the hair's outline relative to the bare skull.
 HAIR_RANGE = (1.0, 1.28)
-# The hair rises from nothing to its thickness within these distances, metres: from the face,
-# from the ears, and above the nape.
+# The hair goes from nothing to full thickness over these distances, metres: from the face, from
+# the ears, and above the nape.
 FROM_FACE = (0.008, 0.065)
 FROM_EARS = (0.004, 0.045)
 ABOVE_NAPE = (-0.035, 0.040)
 
 
-def with_hair(landmarks: Floats, shell: Floats, crop: PhotoCrop | None) -> Floats:
-    """The shell [count,3] around a face [468,3] with the volume of the hair in the photo."""
+def with_hair(
+    landmarks: Float64[np.ndarray, "468 3"],
+    shell: Float64[np.ndarray, "N 3"],
+    crop: PhotoCrop | None,
+) -> Float64[np.ndarray, "N 3"]:
+    """Give the shell around a face the volume of the hair in the photo; metres."""
     if crop is None:
         return shell
     thick = hair_volume(landmarks, shell, crop)
@@ -40,14 +43,15 @@ def with_hair(landmarks: Floats, shell: Floats, crop: PhotoCrop | None) -> Float
     return np.asarray(shell + (shell - middle) * ((thick - 1.0) * scalp())[:, None])
 
 
-def _middle(landmarks: Floats) -> Floats:
+def _middle(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     rim = list(FACE_OVAL)
-    return MIDDLE + landmarks[rim].mean(axis=0) - load_template().vertices[rim].mean(axis=0)
+    moved = MIDDLE + landmarks[rim].mean(axis=0) - load_template().vertices[rim].mean(axis=0)
+    return np.asarray(moved)
 
 
 @lru_cache(maxsize=1)
-def scalp() -> Floats:
-    """How much each vertex of the shell is scalp, [count] 0..1."""
+def scalp() -> Float64[np.ndarray, " N"]:
+    """How much each vertex of the shell is scalp, 0..1."""
     grid, shell = head_grid(), load_shell()
     rim = load_template().vertices[list(FACE_OVAL)]
     ears = np.concatenate([shell[ring[1] - LANDMARK_COUNT] for ring, _ in grid.ears])
@@ -59,14 +63,16 @@ def scalp() -> Floats:
     return result
 
 
-def _rise(value: Floats, between: tuple[float, float]) -> Floats:
+def _rise(value: NDArray[np.float64], between: tuple[float, float]) -> NDArray[np.float64]:
     low, high = between
     t = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def hair_volume(landmarks: Floats, shell: Floats, crop: PhotoCrop) -> Floats:
-    """How much larger than the bare skull the head's outline is in the photo, [count].
+def hair_volume(
+    landmarks: Float64[np.ndarray, "468 3"], shell: Float64[np.ndarray, "N 3"], crop: PhotoCrop
+) -> Float64[np.ndarray, " N"]:
+    """How much larger the head's outline in the photo is than the bare skull, as a factor.
 
     Only above the ears: below, long hair, neck and collar hide the head's own outline.
     """
@@ -87,14 +93,18 @@ def hair_volume(landmarks: Floats, shell: Floats, crop: PhotoCrop) -> Floats:
     flat = shell[:, [0, 2]] - middle
     angle = np.arctan2(flat[:, 1], flat[:, 0]) % (2 * np.pi)
     own = np.interp(angle, np.append(ways, 2 * np.pi), np.append(volume, volume[0]))
-    # Seen from behind all ways meet in the middle, so the hair is as thick as on average there.
+    # Seen from behind all directions meet in the middle, so the hair has average thickness there.
     upper = volume[(ways > 0.3) & (ways < np.pi - 0.3)].mean()
     out_there = np.clip(np.linalg.norm(flat, axis=1) / 0.06, 0, 1) ** 2
     return np.asarray(upper + (own - upper) * out_there)
 
 
-def _radius_by_way(flat: Floats, ways: Floats, choose: Callable[[Floats], float]) -> Floats:
-    """Distance from the middle of points [N,2] by direction; gaps are filled from beside."""
+def _radius_by_way(
+    flat: NDArray[np.float64],
+    ways: NDArray[np.float64],
+    choose: Callable[[NDArray[np.float64]], float],
+) -> NDArray[np.float64]:
+    """Distance of points [N,2] from the middle, by direction; gaps are interpolated."""
     angle, size = np.arctan2(flat[:, 1], flat[:, 0]), np.linalg.norm(flat, axis=1)
     found = np.full(len(ways), np.nan)
     for k, way in enumerate(ways):

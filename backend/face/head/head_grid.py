@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The grid of quads around the face: skull, neck and ears, without their places in space.
+"""The grid of quads around the face: skull, neck and ears, as topology only.
 
-A hood: row 0 is the rim of the face, each further row is a ring a step further back, the last
-one is the collar; columns run from the rim to the collar, column 0 over the crown and down the
-nape, column 18 from the chin down the throat. On both sides a block of cells is left out, and
-an ear sits in it: rings of 24 from the block's border over the back of the auricle and its outer
-edge into the concha. The collar is closed by rings of its own.
+It is a hood: row 0 is the rim of the face, each further row is a ring one step further back, and
+the last one is the collar. Columns run from the rim to the collar, column 0 over the crown and
+down the nape, column 18 from the chin down the throat. On both sides a block of cells is left out
+for an ear: rings of 24 from the block's border over the back of the auricle and its outer edge
+into the concha. The collar is closed by further rings.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Int32
 from numpy.typing import NDArray
 
 from shared.landmarks import FACE_OVAL, LANDMARK_COUNT
-
-Indices = NDArray[np.int32]
 
 COLUMNS = len(FACE_OVAL)
 ROWS = 21  # rings after the rim; the last is the collar
@@ -39,29 +38,31 @@ _ABSENT = -1
 
 @dataclass(frozen=True, eq=False)
 class HeadGrid:
-    """Which vertex is where. Numbers below 468 are landmarks, the grid's own follow from 468.
+    """Vertex indices: below 468 they are landmarks, the grid's own follow from 468.
 
-    rows       [ROWS+1,36]; -1 in the ears' blocks
-    ears       (left, right): rings [EAR_RINGS+1,24], ring 0 the block's border, and the middle
-    floor      rings [FLOOR_RINGS+1,36], ring 0 the collar, and the middle
-    triangles  [F,3], outward; two after another are one quad wherever there is one
-    count      how many vertices are the grid's own
-    mirror     [count] number (from 0) of each own vertex's partner on the other side
-    part       name of each own vertex's part, by part: own numbers from 0
+    rows       the rim and `ROWS` rings; -1 in the ears' blocks
+    ears       (left, right): rings, of which ring 0 is the block's border, and the middle
+    floor      rings, of which ring 0 is the collar, and the middle
+    triangles  facing outward; the two triangles of a quad are consecutive
+    count      number of the grid's own vertices
+    mirror     index (from 0) of each own vertex's partner on the other side
+    part       indices (from 0) of each part's own vertices, by part name
     """
 
-    rows: Indices
-    ears: tuple[tuple[Indices, int], tuple[Indices, int]]
-    floor: tuple[Indices, int]
-    triangles: Indices
+    rows: Int32[np.ndarray, "rows 36"]
+    ears: tuple[
+        tuple[Int32[np.ndarray, "ear_rings 24"], int], tuple[Int32[np.ndarray, "ear_rings 24"], int]
+    ]
+    floor: tuple[Int32[np.ndarray, "floor_rings 36"], int]
+    triangles: Int32[np.ndarray, "F 3"]
     count: int
-    mirror: Indices
-    part: dict[str, Indices]
+    mirror: Int32[np.ndarray, " N"]
+    part: dict[str, Int32[np.ndarray, " _"]]
 
 
 @lru_cache(maxsize=1)
 def head_grid() -> HeadGrid:
-    """The grid; it is the same for all heads."""
+    """Build the grid, which is the same for all heads."""
     rows = np.full((ROWS + 1, COLUMNS), _ABSENT, np.int32)
     rows[0] = FACE_OVAL
     (top, bottom), (first, last) = EAR_ROWS, EAR_COLUMNS
@@ -73,7 +74,7 @@ def head_grid() -> HeadGrid:
     rows[own] = LANDMARK_COUNT + np.arange(own.sum())
     following = LANDMARK_COUNT + int(own.sum())
     border = _border(rows)
-    ears: list[tuple[Indices, int]] = []
+    ears: list[tuple[NDArray[np.int32], int]] = []
     # The right ear's border is the left one's mirror image, so its numbering runs as on the left.
     for ring in (border, _border(rows[:, _other_column(np.arange(COLUMNS))])):
         inner = following + np.arange(EAR_RINGS * EAR_SEGMENTS).reshape(EAR_RINGS, EAR_SEGMENTS)
@@ -82,7 +83,7 @@ def head_grid() -> HeadGrid:
         following += 1
     below = following + np.arange(FLOOR_RINGS * COLUMNS).reshape(FLOOR_RINGS, COLUMNS)
     following += below.size
-    floor: Indices = np.concatenate([rows[-1:], below]).astype(np.int32)
+    floor: NDArray[np.int32] = np.concatenate([rows[-1:], below]).astype(np.int32)
     middle = following
     count = following + 1 - LANDMARK_COUNT
     left, right = ears
@@ -102,15 +103,12 @@ def head_grid() -> HeadGrid:
     )
 
 
-def _other_column(column: Indices | NDArray[np.int64]) -> NDArray[np.int64]:
+def _other_column(column: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(-column % COLUMNS)
 
 
-def _border(rows: Indices) -> Indices:
-    """Border of the left ear's block [24]: up its front first, then over the top, back, below.
-
-    Counter-clockwise as seen from the character's left, whose front is then on the left hand.
-    """
+def _border(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The border [24] of the left ear's block, counter-clockwise from the character's left."""
     (top, bottom), (first, last) = EAR_ROWS, EAR_COLUMNS
     front = rows[top, first:last]
     below = rows[top:bottom, last]
@@ -120,12 +118,12 @@ def _border(rows: Indices) -> Indices:
 
 
 def _quad(a: int, b: int, c: int, d: int, falling: bool) -> list[tuple[int, int, int]]:
-    """The cell a b over c d as seen from its front, cut from b to c or (falling) from a to d."""
+    """Split the cell a b over c d, seen from its front, along b-c or (falling) along a-d."""
     return [(a, c, d), (a, d, b)] if falling else [(a, c, b), (b, c, d)]
 
 
-def _grid_triangles(rows: Indices, hole: NDArray[np.bool_]) -> Indices:
-    """Cells of the hood; seen from outside, rows run to the right where columns run down."""
+def _grid_triangles(rows: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Cells of the hood; seen from outside, rows run to the right and columns run down."""
     faces = []
     for row in range(ROWS):
         for column in range(COLUMNS):
@@ -146,8 +144,8 @@ def _in_block(row: int, column: int) -> bool:
     return top <= row < bottom and first <= left < last
 
 
-def _ring_triangles(rings: Indices, middle: int) -> Indices:
-    """Rings one inside the other and a fan to the middle."""
+def _ring_triangles(rings: NDArray[np.int32], middle: int) -> NDArray[np.int32]:
+    """Triangles between nested rings, and a fan to the middle."""
     faces = []
     count = rings.shape[1]
     for outer, inner in pairwise(rings):
@@ -161,13 +159,13 @@ def _ring_triangles(rings: Indices, middle: int) -> Indices:
 
 
 def _mirror(
-    rows: Indices,
-    left: tuple[Indices, int],
-    right: tuple[Indices, int],
-    floor: Indices,
+    rows: NDArray[np.int32],
+    left: tuple[NDArray[np.int32], int],
+    right: tuple[NDArray[np.int32], int],
+    floor: NDArray[np.int32],
     middle: int,
     count: int,
-) -> Indices:
+) -> NDArray[np.int32]:
     partner = np.arange(count, dtype=np.int32)
     for ring in (*rows[1:], *floor[1:]):
         there = ring >= 0
@@ -181,12 +179,12 @@ def _mirror(
 
 
 def _parts(
-    rows: Indices,
-    left: tuple[Indices, int],
-    right: tuple[Indices, int],
-    floor: Indices,
+    rows: NDArray[np.int32],
+    left: tuple[NDArray[np.int32], int],
+    right: tuple[NDArray[np.int32], int],
+    floor: NDArray[np.int32],
     middle: int,
-) -> dict[str, Indices]:
+) -> dict[str, NDArray[np.int32]]:
     row, column = np.nonzero(rows[1:] >= 0)
     number = rows[1:][row, column] - LANDMARK_COUNT
     first, last = UNDER_JAW

@@ -7,21 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from safetensors.numpy import load_file
 
 from shared.errors import ErrorKind, VividKeysError
-
-Floats = NDArray[np.float64]
 
 SHELL_PATH = Path(__file__).parents[2] / "models" / "head_shell.safetensors"
 
 
 @lru_cache(maxsize=1)
-def load_shell() -> Floats:
-    """The shell's own vertices on the template [count,3], metres."""
+def load_shell() -> Float64[np.ndarray, "N 3"]:
+    """Read the shell's own vertices on the template, metres."""
     try:
-        return load_file(SHELL_PATH)["vertices"].astype(np.float64)
+        return np.asarray(load_file(SHELL_PATH)["vertices"], np.float64)
     except Exception as problem:
         raise VividKeysError(
             ErrorKind.BAD_FILE,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Skull, neck and ears around a face: the shipped shape, fitted to the face's outline.
 
-The shape is stretched as the face is wide and high, then what is left at the landmarks is carried
-on over the skin as a thin plate would, dying away towards the back of the head and the collar, so
-that there is no kink at the rim. Ears are moved and scaled as a whole.
+The shape is stretched to the width and height of the face. What remains at the landmarks is spread
+over the skin as by a thin plate, fading towards the back of the head and the collar, so that there
+is no kink at the rim. Ears are moved and scaled as a whole.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64, Int32
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
@@ -25,29 +26,31 @@ from .head_grid import COLUMNS, NECK_ROW, ROWS, head_grid
 from .head_shape import load_shell
 from .parts import Part
 
-Floats = NDArray[np.float64]
-
-# From these rows on the skin rests while the face moves, and while it is fitted to a face: by
-# column from the crown (0) over the ears to the chin (18).
+# From these rows on the skin stays still while the face moves: by column from the crown (0) over
+# the ears to the chin (18).
 MOTION_ENDS = (5, 7, 17)
-# Stretches beyond these are not a head's.
+# Limits of the stretch, relative to the face's size.
 STRETCH = (0.82, 1.25)
-# Landmarks further inside the face than this (metres along the skin) are of no account behind it.
+# Landmarks further inside the face than this (metres along the skin) do not affect the shell.
 RIM_WIDTH = 0.035
 
 
 @dataclass(frozen=True, eq=False)
 class Operators:
-    """Shares [N,468] of each landmark's offset that the shell's vertices take over: when the
-    face moves (`motion`) and when another face is fitted (`fitting`).
+    """Shares of each landmark's offset that the shell's vertices follow.
+
+    motion   when the face moves
+    fitting  when the shell is fitted to another face
     """
 
-    motion: Floats
-    fitting: Floats
+    motion: Float64[np.ndarray, "N 468"]
+    fitting: Float64[np.ndarray, "N 468"]
 
 
-def shell_parts(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> list[Part]:
-    """Skull, ears and neck around a face [468,3]."""
+def shell_parts(
+    landmarks: Float64[np.ndarray, "468 3"], crop: PhotoCrop | None, scale: float
+) -> list[Part]:
+    """Build skull, ears and neck around a face."""
     grid = head_grid()
     bare = fitted_shell(landmarks, scale)
     vertices = with_hair(landmarks, bare, crop)
@@ -65,13 +68,15 @@ def shell_parts(landmarks: Floats, crop: PhotoCrop | None, scale: float) -> list
     ]
 
 
-def fitted_shell(landmarks: Floats, scale: float) -> Floats:
-    """The bare head around a face [468,3], [count,3]; `scale` is the face's size to the mean."""
+def fitted_shell(
+    landmarks: Float64[np.ndarray, "468 3"], scale: float
+) -> Float64[np.ndarray, "N 3"]:
+    """Fit the bare head to a face, metres; `scale` is its size relative to the mean face."""
     template = load_template().vertices
     shell = load_shell()
     rim = list(FACE_OVAL)
     size = np.ptp(landmarks[rim], axis=0) / np.ptp(template[rim], axis=0)
-    # Depth is what a photo tells least about.
+    # A photo says least about depth.
     size = np.array((size[0], (size[0] + scale) / 2, (size[2] + scale) / 2))
     size = np.clip(size, scale * STRETCH[0], scale * STRETCH[1])
     pivot, goal = template[list(EARS)].mean(axis=0), landmarks[list(EARS)].mean(axis=0)
@@ -85,7 +90,7 @@ def fitted_shell(landmarks: Floats, scale: float) -> Floats:
         own = np.append(rings[1:].ravel(), middle) - LANDMARK_COUNT
         centre, place = shell[border].mean(axis=0), result[border].mean(axis=0)
         result[own] = place + (shell[own] - centre) * ear_size
-        # The root lies between.
+        # The ear's root lies between the two.
         root = rings[1] - LANDMARK_COUNT
         with_border = result[border] + (shell[root] - shell[border]) * ear_size
         result[root] = 0.4 * result[root] + 0.6 * with_border
@@ -94,12 +99,12 @@ def fitted_shell(landmarks: Floats, scale: float) -> Floats:
 
 @lru_cache(maxsize=1)
 def operators() -> Operators:
-    """How offsets of the landmarks carry on over the shell."""
+    """How offsets of the landmarks spread over the shell."""
     grid = head_grid()
     rest = np.zeros(grid.count, bool)
     for column in range(COLUMNS):
         ends = np.interp(min(column, COLUMNS - column), (0, 9, 18), MOTION_ENDS)
-        ring = grid.rows[int(round(ends)) :, column]
+        ring = grid.rows[round(ends) :, column]
         rest[ring[ring >= 0] - LANDMARK_COUNT] = True
     far = np.zeros(grid.count, bool)
     collar = grid.rows[ROWS - 1 :]
@@ -116,8 +121,8 @@ def operators() -> Operators:
     return Operators(_carried(rest), _carried(far))
 
 
-def _carried(still: NDArray[np.bool_]) -> Floats:
-    """Least bending of an offset given at the landmarks and nothing at the `still`, [N,468]."""
+def _carried(still: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Spread offsets of the landmarks with least bending; `still` vertices stay, [N,468]."""
     template, grid = load_template(), head_grid()
     triangles = np.concatenate([template.triangles, grid.triangles])
     points = np.concatenate([template.vertices, load_shell()])
@@ -133,8 +138,8 @@ def _carried(still: NDArray[np.bool_]) -> Floats:
     return result
 
 
-def bending(points: Floats, triangles: NDArray[np.int32]) -> csr_matrix:
-    """Each vertex minus the mean of its neighbours, nearer ones counting more, [V,V]."""
+def bending(points: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]) -> csr_matrix:
+    """Each vertex minus the mean of its neighbours, nearer ones counting more, [V,V] sparse."""
     count = len(points)
     edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
     edges = np.unique(np.sort(edges, axis=1), axis=0)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inside of the mouth: the inner lips and the bag behind them, teeth, gums and tongue."""
+"""The inside of the mouth: the inner lips and the bag behind them, teeth, gums and tongue."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from shared.landmarks import (
@@ -16,22 +17,20 @@ from shared.landmarks import (
 from .parts import Part, grid_triangles, still, strip_triangles
 from .teeth import TEETH_BEHIND_LIPS, teeth_parts
 
-Floats = NDArray[np.float64]
-
 # All lengths in metres on the template.
-# The front of the dental arch, for what the lips do to the teeth.
+# The front of the dental arch, for contact between lips and teeth.
 ARCH_HALF_WIDTH = 0.0235
 ARCH_DEPTH = 0.033
 TONGUE_REACH = 0.030  # how far tongueOut brings the tip forward
 
 
 def mouth_ring() -> list[int]:
-    """The landmarks of the lips' inner edge, once round, from the right corner over the top."""
+    """The landmarks of the lips' inner edge, in order from the right corner over the top."""
     return list(INNER_LIP_RING)
 
 
-def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
-    """Everything behind the lips of a face with closed lips."""
+def mouth_parts(landmarks: Float64[np.ndarray, "468 3"], scale: float) -> list[Part]:
+    """Build everything behind the lips of a face with closed lips."""
     return [
         *_bag(landmarks, scale),
         *teeth_parts(_middle(landmarks), scale),
@@ -39,11 +38,11 @@ def mouth_parts(landmarks: Floats, scale: float) -> list[Part]:
     ]
 
 
-def _middle(landmarks: Floats) -> Floats:
+def _middle(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(landmarks[list(LIP_EDGES)].mean(axis=0))
 
 
-def _bag(landmarks: Floats, scale: float) -> list[Part]:
+def _bag(landmarks: NDArray[np.float64], scale: float) -> list[Part]:
     """The inside of the lips in their own colour, then a dark bag that closes at the throat."""
     ring = mouth_ring()
     count = len(ring)
@@ -59,7 +58,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
     follow = still(count)
     follow[np.arange(count), ring] = 1.0
 
-    def row(back: float, rise: float, narrow: float) -> Floats:
+    def row(back: float, rise: float, narrow: float) -> NDArray[np.float64]:
         points = edge + np.array((0.0, back, 0.0)) * scale
         points = points + up * (rise * scale) * (0.35 + 0.65 * inner[:, None])
         points[:, 0] = middle[0] + (points[:, 0] - middle[0]) * narrow
@@ -112,7 +111,7 @@ def _bag(landmarks: Floats, scale: float) -> list[Part]:
     return [lips, bag]
 
 
-def _tongue(landmarks: Floats, scale: float) -> Part:
+def _tongue(landmarks: NDArray[np.float64], scale: float) -> Part:
     """A lump on the floor of the mouth; tongueOut pushes it forward over the lower teeth."""
     middle = _middle(landmarks)
     rows, around = 9, 12

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pieces of a head that are added to the landmark mesh, and how they are put together."""
+"""Pieces of a head that are added to the landmark mesh, and their assembly."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32
 
 from shared.arkit import ARKIT_NAMES, INDEX
 from shared.landmarks import LANDMARK_COUNT
@@ -15,10 +15,7 @@ from ..arkit_basis import hinge_point, jaw_motion
 from ..muscles import MuscleTable, load_table
 from ..template import face_size, load_template
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-
-# All of them show the one texture; they differ in how they shine.
+# All materials share one texture; they differ in how they reflect light.
 MATERIALS = ("skin", "eye", "teeth_and_gums", "mouth_and_tongue")
 # What a head consists of; the landmark mesh is the face.
 PART_NAMES = (
@@ -32,46 +29,49 @@ PART_NAMES = (
 class Part:
     """A piece that follows the landmarks.
 
-    vertices   [N,3] metres
-    uvs        [N,2] in the unit square of the tile; of no meaning where there is none
-    triangles  [F,3]: below 468 a landmark, from 468 on the part's own vertices
+    vertices   metres
+    uvs        in the unit square of the tile; meaningless without one
+    triangles  indices below 468 are landmarks, from 468 on the part's own vertices
     material   one of `MATERIALS`
-    follow     [N,468]: share of each landmark's motion that a vertex takes over
-    jaw        [N]: share of the jaw's own motion
-    extra      further offsets [N,3] by shape name
-    name       one of `PART_NAMES`; regions: own vertices (numbers from 0) with another name
+    follow     share of each landmark's motion that a vertex follows
+    jaw        share of the jaw's own motion
+    extra      further offsets by shape name, metres
+    name       one of `PART_NAMES`
+    regions    own vertices (numbered from 0) that belong to another part name
     tile       the painted part of the texture in which it lies; skin has none
     """
 
-    vertices: Floats
-    uvs: Floats
-    triangles: Triangles
+    vertices: Float64[np.ndarray, "N 3"]
+    uvs: Float64[np.ndarray, "N 2"]
+    triangles: Int32[np.ndarray, "F 3"]
     material: str
-    follow: Floats
-    jaw: Floats
-    extra: dict[str, Floats] = field(default_factory=dict)
+    follow: Float64[np.ndarray, "N 468"]
+    jaw: Float64[np.ndarray, " N"]
+    extra: dict[str, Float64[np.ndarray, "N 3"]] = field(default_factory=dict)
     name: str = "face"
-    regions: dict[str, Triangles] = field(default_factory=dict)
+    regions: dict[str, Int32[np.ndarray, " _"]] = field(default_factory=dict)
     tile: str = ""
 
-    def labels(self) -> Triangles:
-        """Index into `PART_NAMES` of each own vertex [N]."""
+    def labels(self) -> Int32[np.ndarray, " N"]:
+        """Index into `PART_NAMES` of each own vertex."""
         found = np.full(len(self.vertices), PART_NAMES.index(self.name), np.int32)
         for name, own in self.regions.items():
             found[own] = PART_NAMES.index(name)
         return found
 
 
-def still(count: int) -> Floats:
-    """A `follow` matrix of vertices that follow no landmark."""
+def still(count: int) -> Float64[np.ndarray, "N 468"]:
+    """The `follow` matrix of `count` vertices that follow no landmark."""
     return np.zeros((count, LANDMARK_COUNT))
 
 
-def grid_triangles(rows: int, columns: int, closed: bool, start: int = LANDMARK_COUNT) -> Triangles:
-    """Two triangles per cell of a grid of vertices stored row by row, [F,3].
+def grid_triangles(
+    rows: int, columns: int, closed: bool, start: int = LANDMARK_COUNT
+) -> Int32[np.ndarray, "F 3"]:
+    """Two triangles per cell of a grid of vertices stored row by row.
 
-    `closed` joins the last column to the first. The front side is the one from which rows
-    go down and columns go to the right (in the viewer's sense).
+    `closed` joins the last column to the first. Seen from the front side, rows go down and
+    columns go to the right.
     """
     across = columns if closed else columns - 1
     faces = []
@@ -84,8 +84,8 @@ def grid_triangles(rows: int, columns: int, closed: bool, start: int = LANDMARK_
     return np.array(faces, np.int32)
 
 
-def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triangles:
-    """Triangles between two rows of the same length, given as indices, [F,3]."""
+def strip_triangles(first: list[int], second: list[int], closed: bool) -> Int32[np.ndarray, "F 3"]:
+    """Triangles between two rows of the same length, given as vertex indices."""
     count = len(first)
     faces = []
     for column in range(count if closed else count - 1):
@@ -97,22 +97,30 @@ def strip_triangles(first: list[int], second: list[int], closed: bool) -> Triang
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A whole mesh: vertices [V,3], uvs [V,2] in the painted tiles, triangles [F,3], materials [F],
-    shapes [S,V,3], of which the first 52 are those of `ARKIT_NAMES`, and the part of each vertex
-    [V].
+    """A whole mesh.
+
+    vertices           metres
+    uvs                in the unit square of the painted tiles
+    triangle_material  index of `MATERIALS`
+    shapes             offsets in metres; the first 52 are those of `ARKIT_NAMES`
+    vertex_part        index of `PART_NAMES`
     """
 
-    vertices: Floats
-    uvs: Floats
-    triangles: Triangles
-    triangle_material: Triangles
-    shapes: Floats
-    vertex_part: Triangles
+    vertices: Float64[np.ndarray, "V 3"]
+    uvs: Float64[np.ndarray, "V 2"]
+    triangles: Int32[np.ndarray, "F 3"]
+    triangle_material: Int32[np.ndarray, " F"]
+    shapes: Float64[np.ndarray, "K V 3"]
+    vertex_part: Int32[np.ndarray, " V"]
     part_names: tuple[str, ...] = PART_NAMES
 
 
-def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
-    """Join the landmark mesh [468,3] and its shapes [S,468,3] with the parts."""
+def assemble(
+    landmarks: Float64[np.ndarray, "468 3"],
+    basis: Float64[np.ndarray, "K 468 3"],
+    parts: list[Part],
+) -> Assembly:
+    """Join the landmark mesh and its shapes with the parts."""
     template = load_template()
     table = load_table()
     vertices, all_uvs, shapes = [landmarks], [np.zeros((LANDMARK_COUNT, 2))], [basis]
@@ -140,8 +148,13 @@ def assemble(landmarks: Floats, basis: Floats, parts: list[Part]) -> Assembly:
     )
 
 
-def part_shapes(part: Part, landmarks: Floats, basis: Floats, table: MuscleTable) -> Floats:
-    """Offsets [S,N,3] of a part; the first 52 are those of `ARKIT_NAMES`."""
+def part_shapes(
+    part: Part,
+    landmarks: Float64[np.ndarray, "468 3"],
+    basis: Float64[np.ndarray, "K 468 3"],
+    table: MuscleTable,
+) -> Float64[np.ndarray, "K N 3"]:
+    """Offsets of a part in every shape, metres; the first 52 are those of `ARKIT_NAMES`."""
     used = np.flatnonzero(part.follow.any(axis=0))
     shapes = np.einsum("nl,slc->snc", part.follow[:, used], basis[:, used], optimize=True)
     scale = face_size(landmarks) / face_size(load_template().vertices)

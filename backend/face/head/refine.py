@@ -13,6 +13,7 @@ from collections import defaultdict
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Int32
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, identity
 
@@ -22,13 +23,11 @@ from .eyes import lid_ring
 from .mouth import mouth_ring
 from .parts import MATERIALS, PART_NAMES, Assembly
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
 Edge = tuple[int, int]
 
 
 def refine_skin(mesh: Assembly) -> Assembly:
-    """Every skin triangle becomes four; old vertices keep their places in the order."""
+    """Split every skin triangle into four; existing vertices keep their indices."""
     skin = mesh.triangle_material == MATERIALS.index("skin")
     count = len(mesh.vertices)
     operator, middle, triangles = _operators_of(mesh)
@@ -46,26 +45,29 @@ def refine_skin(mesh: Assembly) -> Assembly:
 
 
 def refining(mesh: Assembly) -> csr_matrix:
-    """What `refine_skin` does to any numbers at the vertices, [V2,V]."""
+    """The sparse matrix [V2,V] by which `refine_skin` maps any values at the vertices."""
     return _operators_of(mesh)[0]
 
 
-def _operators_of(mesh: Assembly) -> tuple[csr_matrix, csr_matrix, Triangles]:
+def _operators_of(mesh: Assembly) -> tuple[csr_matrix, csr_matrix, NDArray[np.int32]]:
     skin = mesh.triangle_material == MATERIALS.index("skin")
     old = np.ascontiguousarray(mesh.triangles[skin], np.int32)
     return _skin_operator(old.tobytes(), mesh.vertex_part.tobytes())
 
 
-def _middle_parts(part: Triangles, middle: csr_matrix) -> Triangles:
-    """The part of each edge's middle [E]: between two parts it is not the face's, and otherwise
-    the later one's in the list of parts.
+def _middle_parts(part: NDArray[np.int32], middle: csr_matrix) -> NDArray[np.int32]:
+    """The part of each edge's midpoint [E].
+
+    Between two parts it is the one that comes later in `PART_NAMES`, so never the face.
     """
     ends = middle.indices.reshape(-1, 2)
     return np.asarray(part[ends].max(axis=1), np.int32)
 
 
 @lru_cache(maxsize=2)
-def _skin_operator(triangles: bytes, parts: bytes) -> tuple[csr_matrix, csr_matrix, Triangles]:
+def _skin_operator(
+    triangles: bytes, parts: bytes
+) -> tuple[csr_matrix, csr_matrix, NDArray[np.int32]]:
     """The matrices for a skin; all our faces have the same triangles, so they are kept."""
     part = np.frombuffer(parts, np.int32)
     count = len(part)
@@ -75,8 +77,8 @@ def _skin_operator(triangles: bytes, parts: bytes) -> tuple[csr_matrix, csr_matr
             creases.add((min(a, b), max(a, b)))
     old = np.frombuffer(triangles, np.int32).reshape(-1, 3)
     smooth, middle, new = subdivision(old, count, creases)
-    # Out first, then in: see above. Where the face's large triangles meet the finer ones of the
-    # head this would push the skin into a fold, so around the rim it is only smoothed.
+    # Out first, then in: see the module's docstring. Where the face's large triangles meet the
+    # finer ones of the head this would fold the skin, so the rim is only smoothed.
     head = np.isin(part, [PART_NAMES.index("skull"), PART_NAMES.index("neck")])
     near = np.zeros(count, bool)
     near[list(FACE_OVAL)] = True
@@ -89,12 +91,12 @@ def _skin_operator(triangles: bytes, parts: bytes) -> tuple[csr_matrix, csr_matr
 
 
 def subdivision(
-    triangles: Triangles, count: int, creases: set[Edge]
-) -> tuple[csr_matrix, csr_matrix, Triangles]:
+    triangles: Int32[np.ndarray, "F 3"], count: int, creases: set[Edge]
+) -> tuple[csr_matrix, csr_matrix, Int32[np.ndarray, "4*F 3"]]:
     """Loop's step as matrices.
 
-    Returns all new vertices from the old ones [V+E,V] (old ones first), plain edge middles
-    [E,V], and the new triangles [4F,3]. Borders are creases too.
+    Returns the matrix from the old vertices to all new ones [V+E,V] (old ones first), the one to
+    plain edge midpoints [E,V], and the new triangles. Borders are creases too.
     """
     tips: dict[Edge, list[int]] = defaultdict(list)
     for a, b, c in triangles.tolist():
@@ -136,11 +138,11 @@ def subdivision(
     return smooth, _matrix(middles, (len(tips), count)), faces
 
 
-def _finer(triangles: Triangles, number: dict[Edge, int]) -> Triangles:
+def _finer(triangles: NDArray[np.int32], number: dict[Edge, int]) -> NDArray[np.int32]:
     """Four triangles for each one [4F,3]; `number` is the new vertex of each edge.
 
-    Two triangles after another that share an edge are one cell; it becomes four cells, whose
-    pairs of triangles follow each other again.
+    Two consecutive triangles that share an edge are one quad. It becomes four quads, again of
+    consecutive triangles.
     """
     faces: list[tuple[int, ...]] = []
     old = triangles.tolist()

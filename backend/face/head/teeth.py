@@ -6,21 +6,20 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from shared.landmarks import LANDMARK_COUNT
 
 from .parts import Part, grid_triangles, still
 
-Floats = NDArray[np.float64]
-
 # All lengths in metres on the template.
 TEETH_BEHIND_LIPS = 0.0068
-# The cutting edges against the line of the lips: in open smiles (the upper lip 4.7 mm above that
-# line, the lower one 4.6 mm below, medians of 27 people) the upper teeth fill the opening.
+# The cutting edges relative to the line of the lips. In open smiles (the upper lip 4.7 mm above
+# that line, the lower one 4.6 mm below, medians of 27 people) the upper teeth fill the opening.
 UPPER_EDGE = -0.0044
 LOWER_EDGE = -0.0030
-# How far the teeth draw back from a lip that rolls in.
+# How far the teeth move back behind a lip that rolls in.
 ROOM_FOR_LIPS = 0.0090
 # The lower teeth bite behind the upper ones.
 OVERBITE = 0.0026
@@ -43,14 +42,18 @@ GUM_HEIGHT = 0.0070
 GUM_COLUMNS = 43
 
 
-def teeth_parts(middle: Floats, scale: float) -> list[Part]:
-    """Both rows of teeth and both gums; `middle` [3] is the middle of the line of the lips."""
+def teeth_parts(middle: Float64[np.ndarray, " 3"], scale: float) -> list[Part]:
+    """Build both rows of teeth and both gums around the `middle` of the line of the lips."""
     return [make(middle, scale, upper) for upper in (True, False) for make in (_teeth_row, _gum)]
 
 
-def _arch(share: Floats, inset: Floats) -> tuple[Floats, Floats]:
-    """Points (x, y) [...,2] at shares 0..1 of the arch's length from right to left, `inset`
-    metres inside its outer line, and the direction inward [...,2].
+def _arch(
+    share: NDArray[np.float64], inset: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (x, y) [...,2] of the dental arch and their inward directions [...,2].
+
+    `share` 0..1 is the position along the arch from right to left, `inset` metres inside its
+    outer line.
     """
     angle = np.radians(np.linspace(-ANGLE, ANGLE, 181))
     line = np.stack([HALF_WIDTH * np.sin(angle), DEPTH * (1.0 - np.cos(angle))], axis=-1)
@@ -64,13 +67,13 @@ def _arch(share: Floats, inset: Floats) -> tuple[Floats, Floats]:
     return point, inward
 
 
-def _borders() -> Floats:
+def _borders() -> NDArray[np.float64]:
     """Where the fourteen teeth begin and end along the arch, [15] 0..1."""
     widths = np.array([*WIDTHS, *WIDTHS[::-1]])
     return np.concatenate([[0.0], np.cumsum(widths) / widths.sum()])
 
 
-def _teeth_row(middle: Floats, scale: float, upper: bool) -> Part:
+def _teeth_row(middle: NDArray[np.float64], scale: float, upper: bool) -> Part:
     name = "upper_teeth" if upper else "lower_teeth"
     vertices, place, triangles = _row_of_teeth(upper)
     count = len(vertices)
@@ -87,16 +90,19 @@ def _teeth_row(middle: Floats, scale: float, upper: bool) -> Part:
     )
 
 
-def _retreat(count: int, scale: float) -> dict[str, Floats]:
-    """A lip that rolls in goes over the teeth; unseen, they make room for it."""
+def _retreat(count: int, scale: float) -> dict[str, NDArray[np.float64]]:
+    """Hidden behind a lip that rolls in, the teeth move back to make room for it."""
     back = np.tile((0.0, ROOM_FOR_LIPS * scale, 0.0), (count, 1))
     return {"mouthRollLower": back, "mouthRollUpper": back}
 
 
 @lru_cache(maxsize=2)
-def _row_of_teeth(upper: bool) -> tuple[Floats, Floats, NDArray[np.int32]]:
-    """Fourteen teeth on the template against the middle of the lips: vertices [N,3], places in
-    the unit square [N,2], triangles.
+def _row_of_teeth(
+    upper: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+    """Fourteen teeth on the template: vertices [N,3], texture places [N,2], triangles.
+
+    Vertices are relative to the middle of the lips, places are in the tile's unit square.
     """
     sign, edge = (1.0, UPPER_EDGE) if upper else (-1.0, LOWER_EDGE)
     heights = UPPER_HEIGHTS if upper else LOWER_HEIGHTS
@@ -135,8 +141,8 @@ def _row_of_teeth(upper: bool) -> tuple[Floats, Floats, NDArray[np.int32]]:
     return np.concatenate(vertices), np.concatenate(uvs), triangles
 
 
-def _gum(middle: Floats, scale: float, upper: bool) -> Part:
-    """A band over the roots, scalloped around each tooth, down behind the teeth again."""
+def _gum(middle: NDArray[np.float64], scale: float, upper: bool) -> Part:
+    """A band over the roots, scalloped around each tooth, and down again behind the teeth."""
     sign, edge = (1.0, UPPER_EDGE) if upper else (-1.0, LOWER_EDGE)
     heights = np.array(UPPER_HEIGHTS if upper else LOWER_HEIGHTS)
     heights = np.concatenate([heights, heights[::-1]])
@@ -145,7 +151,7 @@ def _gum(middle: Floats, scale: float, upper: bool) -> Part:
     borders = _borders()
     which = np.clip(np.searchsorted(borders, along, side="right") - 1, 0, 13)
     middles = (borders[:-1] + borders[1:]) / 2
-    # 0 in the middle of a tooth, 1 between two: there the gum reaches down.
+    # 0 in the middle of a tooth, 1 between two, where the gum reaches furthest.
     between = np.abs(along - middles[which]) / (borders[1:] - borders[:-1])[which] * 2
     height = np.interp(along, middles, heights)
     deep = np.interp(along, middles, thick)

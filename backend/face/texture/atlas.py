@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things lie in the one texture: the skin's islands above, a strip of painted tiles below."""
+"""The layout of the texture: the skin's islands above, a strip of painted tiles below."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-Value = TypeVar("Value", np.float32, np.uint8)
+Picture = TypeVar("Picture", NDArray[np.float32], NDArray[np.uint8])
 
 SIDE = 2048
-# Pixels around everything that repeat its border, so that smaller copies of the texture do not
-# mix neighbours.
+# Pixels around each tile that repeat its border, so that neighbours do not mix in mipmaps.
 PADDING = 8
 STRIP = 480
-# How much wider the front is than the sides of the head's map; the back is narrower by as much.
+# How much wider the front is mapped than the sides; the back is narrower by as much.
 FRONT_WIDENED = 0.6
 
 
@@ -42,18 +40,22 @@ class Tile:
         """Height without the padding, pixels."""
         return self.height - 2 * PADDING
 
-    def uv(self, across: Floats, up: Floats) -> Floats:
-        """Texture coordinates [...,2] of points of the tile, both 0..1, `up` from its bottom."""
+    def uv(
+        self, across: Float64[np.ndarray, "*batch"], up: Float64[np.ndarray, "*batch"]
+    ) -> Float64[np.ndarray, "*batch 2"]:
+        """Texture coordinates of points in the tile's unit square, `up` from its bottom."""
         x = self.left + PADDING + np.clip(across, 0, 1) * self.inner_width
         y = self.top + PADDING + (1.0 - np.clip(up, 0, 1)) * self.inner_height
         return np.stack([x / SIDE, 1.0 - y / SIDE], axis=-1)
 
-    def view(self, texture: NDArray[Value]) -> NDArray[Value]:
+    def view(self, texture: Picture) -> Picture:
         """The tile's pixels inside a texture [SIDE,SIDE,...]."""
         return texture[self.top : self.top + self.height, self.left : self.left + self.width]
 
-    def paste(self, texture: Pixels, pixels: Pixels) -> None:
-        """Put a picture of any size into the tile and repeat its border around it."""
+    def paste(
+        self, texture: UInt8[np.ndarray, "side side 3"], pixels: UInt8[np.ndarray, "H W 3"]
+    ) -> None:
+        """Draw a picture of any size into the tile and repeat its border around it."""
         inner = cv2.resize(pixels, (self.inner_width, self.inner_height),
                            interpolation=cv2.INTER_AREA)  # fmt: skip
         self.view(texture)[:] = cv2.copyMakeBorder(
@@ -70,7 +72,7 @@ RIGHT_EAR = Tile(480, _TOP, 304, 368)
 LEFT_EAR = Tile(784, _TOP, 304, 368)
 BELOW = Tile(480, _TOP + 368, 112, 112)
 
-# What is painted, by the names that the parts give.
+# The painted tiles, by the parts' names for them.
 PAINTED = {
     "right_eye": Tile(1088, _TOP, 320, 320),
     "left_eye": Tile(1408, _TOP, 320, 320),
@@ -81,8 +83,8 @@ PAINTED = {
 }
 
 
-def around_head(azimuth: Floats) -> Floats:
-    """Place across the head's map, 0 in front and -0.5..0.5 once round; may go on beyond that.
+def around_head(azimuth: Float64[np.ndarray, "*batch"]) -> Float64[np.ndarray, "*batch"]:
+    """Horizontal position in the head's map: 0 in front, -0.5..0.5 for a full turn, or beyond.
 
     `azimuth` is in radians, 0 in front, + to the character's left.
     """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The skin's texture from one photo.
 
-Every texel looks up the place where it was in the photo: the head with the photo's expression
-and pose, seen by a long lens. What the photo hides comes from the other side of the head, and
-what it shows on neither side is carried on: skin over ears and neck, hair over the skull.
+Every texel samples the photo at its own projection: the head with the photo's expression and pose,
+seen by a long lens. What the photo hides is taken from the other side of the head, and what neither
+side shows is extrapolated: skin over ears and neck, hair over the skull.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
 
 from backend.rasterize import rasterize
@@ -33,26 +34,24 @@ from .shading import (
 )
 from .texels import COARSE, STEP, HeadLayout, enlarged, in_full, mirrored, windows
 
-Floats = NDArray[np.float64]
-Image = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Window = tuple[slice, slice]
 
-# Cosines between the skin and the line of sight from which on the photo counts, and counts fully.
+# Cosines between the skin's normal and the line of sight at which the photo's weight starts, and
+# is full.
 SEEN_FROM, SEEN_WELL = 0.20, 0.50
-# What is this much behind the nearest surface is hidden by it, metres on the template.
+# A texel this far behind the nearest surface is hidden by it, metres on the template.
 HIDDEN_BEHIND = 0.006
-# Side of the picture in which hiding is found, pixels.
+# Side of the depth picture that tells what is hidden, pixels.
 DEPTH_SIDE = 176
-# Landmarks around which skin is skin: forehead, cheeks, nose.
+# Landmarks in the middle of bare skin: forehead, cheeks, nose.
 SKIN_AT = (9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 101, 330, 36, 266, 5, 195, 123, 352)
 # How much darker the hollows of an ear are, per channel.
 HOLLOW = np.array((0.30, 0.42, 0.42))
-# The other side of the head is looked at where it shows this share more of the skin.
+# The other side of the head is used if it shows at least this share more of the skin.
 MIRROR_FROM = 0.02
-# On the scalp what is darker than skin is hair: how much darkness counts there.
+# On the scalp what is darker than skin is hair: the weight of darkness there.
 HAIR_IS_DARK = 1.8
-# How much of the darkening (or glow) of skin that turns away from the camera is taken off.
+# How much of the darkening (or glow) of skin that faces away from the camera is removed.
 RIM_SHARE = 0.85
 
 
@@ -60,21 +59,23 @@ RIM_SHARE = 0.85
 class _Seen:
     """The photo on the texture.
 
-    pieces  the windows of the coarse texture that the photo fills, and in each the photo's
-            pixels uint8 at the texture's resolution
-    coarse  float32 [C,C,3] the same smaller
-    trust   float32 [C,C] how much of it is to be believed
-    facing  float32 [C,C] cosine between the skin and the line of sight
+    pieces  the windows of the coarse texture that the photo fills, each with the photo's pixels
+            at the texture's resolution
+    coarse  the same at the coarse resolution
+    trust   0..1, the photo's weight
+    facing  cosine between the skin's normal and the line of sight
     """
 
-    pieces: list[tuple[Window, Pixels]]
-    coarse: Image
-    trust: Image
-    facing: Image
+    pieces: list[tuple[Window, UInt8[np.ndarray, "_ _ 3"]]]
+    coarse: Float32[np.ndarray, "C C 3"]
+    trust: Float32[np.ndarray, "C C"]
+    facing: Float32[np.ndarray, "C C"]
 
 
-def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
-    """The texture uint8 [SIDE,SIDE,3] of all skin; `posed` [V,3] is the head as in the photo."""
+def bake_skin(
+    crop: PhotoCrop, posed: Float64[np.ndarray, "V 3"], layout: HeadLayout
+) -> UInt8[np.ndarray, "side side 3"]:
+    """Bake the texture of all skin; `posed` is the head with the photo's expression, metres."""
     seen = _look_up(crop, posed, layout)
     model = skin_model(seen.coarse, _sure_skin(layout) * (seen.trust > 0.5))
     likeness = model.likeness(seen.coarse)
@@ -96,7 +97,7 @@ def bake_skin(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> Pixels:
     return _composed(seen, gain, trust, base, coarse)
 
 
-def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
+def _look_up(crop: PhotoCrop, posed: NDArray[np.float64], layout: HeadLayout) -> _Seen:
     view = crop.to_photo.apply(posed)
     facing = -vertex_normals(view, layout.triangles)[:, 1]
     place = layout.spread(np.stack([view[:, 0], -view[:, 2], view[:, 1], facing], axis=1))
@@ -108,7 +109,7 @@ def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
     inside = cv2.remap(person, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
                        borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)  # fmt: skip
     trust *= smooth_step(np.asarray(inside, np.float32), 0.55, 0.9) * layout.covered
-    pieces: list[tuple[Window, Pixels]] = []
+    pieces: list[tuple[Window, NDArray[np.uint8]]] = []
     coarse = np.zeros((COARSE, COARSE, 3), np.float32)
     for window in windows(trust > 0):
         fine = enlarged(at[window])
@@ -120,8 +121,10 @@ def _look_up(crop: PhotoCrop, posed: Floats, layout: HeadLayout) -> _Seen:
     return _Seen(pieces, coarse, trust, place[..., 3])
 
 
-def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -> Image:
-    """1 [C,C] where a texel is the nearest surface in the photo, 0 where something hides it."""
+def _not_hidden(
+    view: NDArray[np.float64], place: NDArray[np.float32], layout: HeadLayout, behind: float
+) -> NDArray[np.float32]:
+    """1 [C,C] where a texel is the nearest surface in the photo, 0 where it is hidden."""
     low, high = view.min(axis=0), view.max(axis=0)
     scale = DEPTH_SIDE / max(high[0] - low[0], high[2] - low[2])
     flat = np.stack([(view[:, 0] - low[0]) * scale, (high[2] - view[:, 2]) * scale, view[:, 1]], 1)
@@ -134,8 +137,8 @@ def _not_hidden(view: Floats, place: Image, layout: HeadLayout, behind: float) -
     return np.asarray(1.0 - hidden, np.float32)
 
 
-def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> Image:
-    """How much [C,C] a texel's colour is on the way from the hair at the face to what is behind."""
+def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> NDArray[np.float32]:
+    """How far [C,C] a texel's colour is mixed from hair towards the background, 0..1."""
     near = (seen.trust > 0.5) & (layout.above_hairline > 0.0) & (layout.above_hairline < 0.03)
     behind = crop.person[::4, ::4] < 0.15
     if near.sum() < 50 or behind.sum() < 50:
@@ -147,29 +150,34 @@ def _shines_through(crop: PhotoCrop, seen: _Seen, layout: HeadLayout) -> Image:
         return np.zeros((COARSE, COARSE), np.float32)
     away = np.asarray(seen.coarse - hair, np.float32)
     share = away @ (way / length**2).astype(np.float32)
-    # Another colour, not a mixture of the two, is as far beside the way as along it.
+    # A colour that is not a mixture of the two lies off the line between them.
     beside = np.linalg.norm(away - share[..., None] * way.astype(np.float32), axis=-1)
     mixed = 1.0 - smooth_step(beside / (np.abs(share) * length + 10.0), 0.4, 0.8)
     return np.asarray(smooth_step(share, 0.22, 0.45) * mixed, np.float32)
 
 
-def _sure_skin(layout: HeadLayout) -> Image:
-    """1 [C,C] around the landmarks that are skin on everybody."""
+def _sure_skin(layout: HeadLayout) -> NDArray[np.float32]:
+    """1 [C,C] around the landmarks that are skin in every face."""
     mask = np.zeros((COARSE, COARSE), np.float32)
     for x, y in layout.at_vertex[list(SKIN_AT)]:
         cv2.circle(mask, (round(x), round(y)), 7, 1.0, -1)
     return mask
 
 
-def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Image) -> Image:
-    """Trust without collars and strands on neck and ears, and with soft borders."""
+def _believable(
+    seen: _Seen,
+    likeness: Float32[np.ndarray, "C C"],
+    layout: HeadLayout,
+    background: Float32[np.ndarray, "C C"],
+) -> NDArray[np.float32]:
+    """Weight [C,C] without collars and strands on neck and ears, and with soft borders."""
     height = layout.spread(layout.template[:, 2:])[..., 0]
     below = layout.template[CHIN, 2] - height
     skin_only = smooth_step(below, -0.002, 0.008)
     away = smooth_step(-seen.facing, -0.7, -0.4) * skin_only
     beyond = (1.0 - layout.face) * smooth_step(-layout.above_hairline, -0.004, 0.004)
     skin_only = np.maximum(skin_only, beyond)
-    # Beside the cheeks hair and background begin; lower there may be a beard.
+    # Hair and background begin beside the cheeks; further down there may be a beard.
     beside = smooth_step(-layout.above_hairline, 0.0, 0.01) * smooth_step(-below, -0.075, -0.055)
     skin_only = np.maximum(skin_only, beside * smooth_step(-seen.facing, -0.72, -0.45))
     trust = seen.trust * (1.0 - skin_only * (1.0 - likeness)) * (1.0 - background)
@@ -177,17 +185,22 @@ def _believable(seen: _Seen, likeness: Image, layout: HeadLayout, background: Im
     ears = np.isin(layout.island, [ISLANDS.index(name) for name in ("left_ear", "right_ear")])
     trust[ears] = 0.0
     trust = trust * (1.0 - smooth_step(layout.folded, 0.2, 0.6))
-    # Shrunken by as much as the blur widens it, so that nothing untrue comes in at the border.
+    # Eroded by as much as the blur widens it, so that nothing wrong enters at the border.
     trust = cv2.erode(trust, np.ones((5, 5), np.uint8))
     soft = cv2.GaussianBlur(np.asarray(trust, np.float32), (0, 0), 2.5)
     return np.asarray(np.minimum(soft, 1.0) * layout.covered, np.float32)
 
 
 def _skin_everywhere(
-    seen: _Seen, layout: HeadLayout, coarse: Image, trust: Image, likeness: Image, hair: Image
-) -> Image:
+    seen: _Seen,
+    layout: HeadLayout,
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
+    likeness: Float32[np.ndarray, "C C"],
+    hair: Float32[np.ndarray, "C C"],
+) -> NDArray[np.float32]:
     """The colour [C,C,3] that skin has or would have everywhere."""
-    # Where skin turns away from the camera it is darker than it would be seen from there.
+    # Skin that faces away from the camera looks darker than it is.
     own = np.maximum(likeness, _lips(layout)) * smooth_step(seen.facing, 0.35, 0.65)
     known = np.ascontiguousarray(trust * own * (1.0 - hair))
     typical = _typical(coarse, known)
@@ -198,24 +211,35 @@ def _skin_everywhere(
     return np.asarray(skin, np.float32)
 
 
-def _rim_gain(seen: _Seen, coarse: Image, skin: Image, lit: Image, is_skin: Image) -> Image:
-    """Factor [C,C,3] that brings skin that turns away from the camera to its colour beyond."""
+def _rim_gain(
+    seen: _Seen,
+    coarse: Float32[np.ndarray, "C C 3"],
+    skin: Float32[np.ndarray, "C C 3"],
+    lit: Float32[np.ndarray, "C C"],
+    is_skin: Float32[np.ndarray, "C C"],
+) -> NDArray[np.float32]:
+    """Factor [C,C,3] that matches skin facing away from the camera to the skin beyond it."""
     ratio = known_mean(skin, lit, 6.0, 100.0) / known_mean(coarse, lit, 6.0, 100.0)
     share = RIM_SHARE * (1.0 - smooth_step(seen.facing, 0.35, 0.75)) * blurred(is_skin, 2.0)
     return np.asarray(np.clip(ratio, 0.6, 1.8) ** share[..., None], np.float32)
 
 
 def _with_hair(
-    layout: HeadLayout, skin: Image, coarse: Image, trust: Image, model: SkinModel, hair: Image
-) -> tuple[Image, float]:
-    """Skin and hair [C,C,3], and how much of a head of hair the photo shows, 0..1."""
+    layout: HeadLayout,
+    skin: Float32[np.ndarray, "C C 3"],
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
+    model: SkinModel,
+    hair: Float32[np.ndarray, "C C"],
+) -> tuple[NDArray[np.float32], float]:
+    """Skin and hair [C,C,3], and how much hair the photo shows, 0..1."""
     scalp = trust * hair
     distance = model.distance(coarse, HAIR_IS_DARK)
     share = float((scalp * smooth_step(distance, 1.6, 2.6)).sum() / max(float(scalp.sum()), 1.0))
     hairy = float(smooth_step(np.array(share), 0.06, 0.22))
     known = scalp
     if hairy > 0 and (scalp > 0.5).sum() > 50:
-        # Hair is what differs most from skin there; between the two lies the hairline.
+        # Hair is what differs most from skin there; the hairline lies between the two.
         most = float(np.percentile(distance[scalp > 0.5], 90))
         known = scalp * (1.0 - hairy * (1.0 - smooth_step(distance, 0.35 * most, 0.65 * most)))
     known = np.ascontiguousarray(known, np.float32)
@@ -228,28 +252,41 @@ def _with_hair(
     return np.asarray(skin + (hairs - skin) * hair[..., None], np.float32), hairy
 
 
-def _lips(layout: HeadLayout) -> Image:
+def _lips(layout: HeadLayout) -> NDArray[np.float32]:
     ring = layout.at_vertex[list(OUTER_LIP_RING)]
     mask = np.zeros((COARSE, COARSE), np.float32)
     cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1.0)
     return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _typical(coarse: Image, weight: Image) -> Floats:
+def _typical(
+    coarse: Float32[np.ndarray, "C C 3"], weight: Float32[np.ndarray, "C C"]
+) -> Float[np.ndarray, " 3"]:
     strong = coarse[weight > 0.5]
     if len(strong) < 20:
         strong = coarse[weight > 0.05]
     return np.asarray(np.median(strong, axis=0) if len(strong) else (150.0, 130.0, 120.0))
 
 
-def _spread_out(layout: HeadLayout, coarse: Image, known: Image, typical: Floats) -> Image:
+def _spread_out(
+    layout: HeadLayout,
+    coarse: Float32[np.ndarray, "C C 3"],
+    known: Float32[np.ndarray, "C C"],
+    typical: Float[np.ndarray, " 3"],
+) -> NDArray[np.float32]:
     local = known_mean(coarse, known, 2.5, typical.astype(np.float32))
     at_vertices = layout.collect(np.dstack([local, known]))
     return layout.spread(carried_on(layout, at_vertices[:, :3], at_vertices[:, 3], typical))
 
 
-def _composed(seen: _Seen, gain: Image, trust: Image, base: Pixels, coarse: Image) -> Pixels:
-    """The photo in its light over the other side's over what is filled in."""
+def _composed(
+    seen: _Seen,
+    gain: NDArray[np.float32],
+    trust: Float32[np.ndarray, "C C"],
+    base: NDArray[np.uint8],
+    coarse: Float32[np.ndarray, "C C 3"],
+) -> NDArray[np.uint8]:
+    """Blend the relit photo over the mirrored photo over the filled base."""
     result = base
     lit = [
         (window, cv2.multiply(photo, enlarged(gain[window]), dtype=cv2.CV_8U))
@@ -260,7 +297,7 @@ def _composed(seen: _Seen, gain: Image, trust: Image, base: Pixels, coarse: Imag
         canvas = np.zeros((atlas.SIDE, atlas.SIDE, 3), np.uint8)
         for window, pixels in lit:
             canvas[in_full(window)] = pixels
-        # The other side is as light as this one where both are known.
+        # The other side gets the brightness of this one where both are known.
         both = np.ascontiguousarray(trust * other_trust)
         ratio = known_mean(coarse, both, 16.0, 100.0) / known_mean(
             mirrored(coarse), both, 16.0, 100.0
@@ -278,8 +315,14 @@ def _composed(seen: _Seen, gain: Image, trust: Image, base: Pixels, coarse: Imag
     return np.asarray(result, np.uint8)
 
 
-def _grained(filled: Image, coarse: Image, trust: Image, hair: Image, layout: HeadLayout) -> Pixels:
-    """What is filled in, at full size and as uneven as the photo is."""
+def _grained(
+    filled: Float32[np.ndarray, "C C 3"],
+    coarse: Float32[np.ndarray, "C C 3"],
+    trust: Float32[np.ndarray, "C C"],
+    hair: Float32[np.ndarray, "C C"],
+    layout: HeadLayout,
+) -> NDArray[np.uint8]:
+    """The filled texture at full size, with the photo's amount of grain."""
     level, smooth = coarse @ LUMINANCE, blurred(coarse @ LUMINANCE, 1.5)
     base = enlarged(np.asarray(filled + 0.5, np.uint8))
     light = filled @ LUMINANCE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The eyeballs' texture: the photo's own eye, painted on to match where lids hide it."""
+"""The eyeballs' texture: the photo's own eye, completed by painting where lids hide it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -15,9 +16,6 @@ from shared.landmarks import LEFT_IRIS, RIGHT_IRIS
 from ..head.eyes import EDGE, IRIS_RADIUS, RADIUS, Eyeball, lid_ring
 from . import atlas
 from .photo_crop import PhotoCrop
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 SIZE = atlas.PAINTED["left_eye"].inner_width
 PUPIL = np.array((14.0, 11.0, 11.0))
@@ -29,16 +27,21 @@ LID_MARGIN = 0.09
 LID_SHADE = 0.45
 
 
-def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball,
-             light: float) -> Pixels:  # fmt: skip
-    """One eyeball's tile uint8 [SIZE,SIZE,3].
+def eye_tile(
+    side: str,
+    crop: PhotoCrop | None,
+    landmarks: Float64[np.ndarray, "468 3"],
+    ball: Eyeball,
+    light: float,
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Make one eyeball's tile.
 
-    landmarks [468,3] and `ball` in metres tell where on the ball each of the photo's pixels is.
+    `landmarks` and `ball` (metres) determine where on the ball each pixel of the photo lies.
     """
     seed = 1 if side == "left" else 2
     if crop is None:
         eye = paint_eye(np.tile(GREY_IRIS, (8, 1)), WHITE * light, seed, glint=True)
-        return np.clip(eye, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(eye, 0, 255), np.uint8)
     ring = LEFT_IRIS if side == "left" else RIGHT_IRIS
     crop = _around(crop, side)
     outline = crop.points[lid_ring(side)]
@@ -53,8 +56,8 @@ def eye_tile(side: str, crop: PhotoCrop | None, landmarks: Floats, ball: Eyeball
     signed = (depth - outside).astype(np.float32)
     within = cv2.remap(signed, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
     inside = np.asarray(within, np.float64) / max(2.0 * float(depth.max()), 3.0)
-    # Lashes belong to the lids, so the photo counts from a little within them; the painted eye
-    # lies in the lids' shade there.
+    # Lashes belong to the lids, so the photo is used from slightly inside them; up to there the
+    # painted eye lies in the lids' shade.
     share = _smooth(inside / LID_MARGIN)[..., None]
     upper = np.linspace(1.0, 0.0, SIZE)[:, None]
     shade = LID_SHADE * (0.35 + 0.65 * upper) * np.exp(-((inside / (1.5 * LID_MARGIN)) ** 2))
@@ -75,16 +78,17 @@ def _around(crop: PhotoCrop, side: str) -> PhotoCrop:
     return replace(
         crop,
         pixels=np.ascontiguousarray(crop.pixels[top:bottom, left:right]),
+        person=crop.person[top:bottom, left:right],
         points=crop.points - (left, top),
     )
 
 
-def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
+def _photo_places(side: str, crop: PhotoCrop, landmarks: NDArray[np.float64], ball: Eyeball,
                   ring: tuple[int, ...]) -> NDArray[np.float32]:  # fmt: skip
-    """Which photo pixel [SIZE,SIZE,2] lies on each point of the tile.
+    """The pixel of the photo [SIZE,SIZE,2] at each point of the tile.
 
-    The photo's iris goes to the middle of the tile even if it looked aside, so that the eye at
-    rest looks straight ahead.
+    The photo's iris is placed in the middle of the tile even if it looked aside, so that the eye
+    at rest looks straight ahead.
     """
     rim = lid_ring(side)
     plane = np.column_stack([landmarks[rim][:, [0, 2]], np.ones(len(rim))])
@@ -98,8 +102,13 @@ def _photo_places(side: str, crop: PhotoCrop, landmarks: Floats, ball: Eyeball,
     return np.asarray(crop.points[ring[0]] + offset @ to_photo[:2], np.float32)
 
 
-def paint_eye(colours: Floats, white: Floats, seed: int, glint: bool) -> Floats:
-    """An eyeball from the front, angle from the middle = radius; `colours` [8,3] of the iris."""
+def paint_eye(
+    colours: Float64[np.ndarray, "8 3"], white: Float64[np.ndarray, " 3"], seed: int, glint: bool
+) -> Float64[np.ndarray, "size size 3"]:
+    """Paint an eyeball from the front, its angle from the middle as radius.
+
+    `colours` are those of the iris from its centre outward, all 0..255.
+    """
     size = SIZE
     at = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(at, at)
@@ -125,29 +134,37 @@ def paint_eye(colours: Floats, white: Floats, seed: int, glint: bool) -> Floats:
     outside = white * (1.0 - far * (0.10, 0.24, 0.24))
     to_white = _smooth((share - 0.97) / 0.09)[..., None]
     eye = inside * (1 - to_white) + outside * to_white
-    # The light of a window, up and to the side.
+    # The reflection of a window, up and to the side.
     spot = _smooth((1.0 - np.hypot((x + 0.075), (y + 0.095)) / 0.050) * 1.6)[..., None]
     spot = 0.85 * spot * glint
     return np.asarray(eye * (1 - spot) + 250.0 * spot)
 
 
-def _smooth(t: Floats) -> Floats:
+def _smooth(t: NDArray[np.float64]) -> NDArray[np.float64]:
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Pixels between the lids: colours [N,3], distance from the middle of the iris in iris
-    radii [N], and distance from the lids in pixels [N].
+    """Pixels between the lids.
+
+    away   distance from the middle of the iris, in radii of the iris
+    depth  distance from the lids, pixels
     """
 
-    colours: Floats
-    away: Floats
-    depth: Floats
+    colours: Float64[np.ndarray, "N 3"]
+    away: Float64[np.ndarray, " N"]
+    depth: Float64[np.ndarray, " N"]
 
     @classmethod
-    def of(cls, crop: PhotoCrop, mask: Pixels, depth: Floats, ring: tuple[int, ...]) -> _Seen:
+    def of(
+        cls,
+        crop: PhotoCrop,
+        mask: NDArray[np.uint8],
+        depth: NDArray[np.float64],
+        ring: tuple[int, ...],
+    ) -> _Seen:
         rows, columns = np.nonzero(mask)
         centre = crop.points[ring[0]]
         radius = np.linalg.norm(crop.points[list(ring[1:])] - centre, axis=1).mean()
@@ -155,13 +172,13 @@ class _Seen:
         return cls(crop.pixels[rows, columns].astype(np.float64), away, depth[rows, columns])
 
 
-def _rings_of_iris(seen: _Seen) -> Floats:
+def _rings_of_iris(seen: _Seen) -> NDArray[np.float64]:
     """Colour of the iris at eight distances from its centre, [8,3]."""
     visible = (seen.depth > 2.0) & (seen.away > 0.45) & (seen.away < 0.9)
     if visible.sum() < 12:
         return np.tile(GREY_IRIS, (8, 1))
     bright = seen.colours @ (0.3, 0.6, 0.1)
-    # Reflections of lamps are not the eye's colour.
+    # Reflections of lights do not show the eye's colour.
     visible &= bright <= np.percentile(bright[visible], 85)
     typical = np.median(seen.colours[visible], axis=0)
     found = np.tile(typical, (8, 1))
@@ -172,8 +189,8 @@ def _rings_of_iris(seen: _Seen) -> Floats:
     return found
 
 
-def _white_of_eye(seen: _Seen, light: float) -> Floats:
-    """Colour of the white of an eye, [3]; small eyes in the photo give an ordinary one."""
+def _white_of_eye(seen: _Seen, light: float) -> NDArray[np.float64]:
+    """Colour of the white of an eye, [3]; an ordinary one if the photo shows too little."""
     ordinary = WHITE * np.clip(light, 0.6, 1.0)
     visible = (seen.depth > 2.0) & (seen.away > 1.2)
     if visible.sum() < 25:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Colours for what the photo does not show: skin and hair carried on over the mesh, and grain.
+"""Colours for what the photo does not show: skin and hair extrapolated over the mesh, and grain.
 
-Carrying on happens on the mesh's vertices, where the texture's cuts do not exist, so nothing
-can be seen of them.
+Colours are extrapolated over the mesh's vertices, where the texture has no seams, so no seams
+become visible.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import splu
@@ -20,12 +21,7 @@ from scipy.spatial import cKDTree
 from . import atlas
 from .texels import HeadLayout
 
-Floats = NDArray[np.float64]
-Image = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-# How firmly a known colour is held, and how weakly the typical one pulls everywhere, against
-# the pull of the neighbours.
+# Weights of a known colour, and of the typical one everywhere, relative to that of neighbours.
 HOLD, PULL = 4.0, 2e-4
 GROUPS, EVENING = 500, 40
 # Rows of strands above the head's map, for its crown.
@@ -41,7 +37,7 @@ def _laplacian(layout: HeadLayout) -> csr_matrix:
     second = np.concatenate([triangles[:, [1, 2, 0]].T.ravel(), triangles.T.ravel()])
     count = len(layout.template)
     graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
-    # Pieces that only touch, like a neck stuck into a head, are neighbours too.
+    # Pieces that only touch, like a neck that is inserted into a head, are neighbours too.
     used = np.unique(triangles)
     tree = cKDTree(layout.template[used])
     _, near = tree.query(layout.template[used], k=4)
@@ -55,12 +51,15 @@ def _laplacian(layout: HeadLayout) -> csr_matrix:
 
 @dataclass(frozen=True, eq=False)
 class _Graph:
-    """The skin's neighbourhoods: `laplacian` [V,V], and in coarse: `groups` [V,G] says which
-    group of neighbours a vertex belongs to.
+    """The skin's neighbourhoods, at two resolutions.
+
+    laplacian  [V,V] sparse, with its `diagonal`
+    groups     [V,G] sparse: the group of neighbours that a vertex belongs to
+    coarse     [G,G] sparse: the Laplacian of the groups
     """
 
     laplacian: csr_matrix
-    diagonal: Floats
+    diagonal: NDArray[np.float64]
     groups: csr_matrix
     coarse: csr_matrix
 
@@ -78,15 +77,20 @@ def _graph(layout: HeadLayout) -> _Graph:
     )
 
 
-def carried_on(layout: HeadLayout, colours: Floats, known: Floats, typical: Floats) -> Floats:
-    """Colours [V,3] of all vertices from those that are known (`known` [V], 0..1).
+def carried_on(
+    layout: HeadLayout,
+    colours: Float64[np.ndarray, "V 3"],
+    known: Float64[np.ndarray, " V"],
+    typical: Float[np.ndarray, " 3"],
+) -> Float64[np.ndarray, "V 3"]:
+    """Extrapolate the colours of the vertices by how well each is known, 0..1.
 
-    Far from all of them it becomes the `typical` colour [3].
+    Far from known vertices the result becomes the `typical` colour.
     """
     graph = _graph(layout)
     hold = HOLD * known + PULL
     right = HOLD * known[:, None] * colours + PULL * typical
-    # Solved for groups of vertices first, then evened out between them.
+    # Solved for groups of vertices first, then smoothed by Jacobi steps on the vertices.
     coarse = graph.coarse + diags(graph.groups.T @ hold)
     found = graph.groups @ splu(coarse.tocsc()).solve(graph.groups.T @ right)
     weight = 1.0 / (graph.diagonal + hold)[:, None]
@@ -97,17 +101,18 @@ def carried_on(layout: HeadLayout, colours: Floats, known: Floats, typical: Floa
 
 @dataclass(frozen=True, eq=False)
 class Grain:
-    """Fine unevenness, uint8 [SIDE,SIDE,3] around 128, `GRAIN_UNIT` for one standard deviation:
-    of skin, and of hair in strands.
+    """Grain of skin, and of hair in strands.
+
+    Both are around 128, with a standard deviation of `GRAIN_UNIT`.
     """
 
-    skin: Pixels
-    hair: Pixels
+    skin: UInt8[np.ndarray, "side side 3"]
+    hair: UInt8[np.ndarray, "side side 3"]
 
 
 @lru_cache(maxsize=1)
 def grain() -> Grain:
-    """The same for all heads."""
+    """Make the grain, which is the same for all heads."""
     noise = np.random.default_rng(11)
     tile = 512
     white = noise.normal(size=(tile, tile)).astype(np.float32)
@@ -122,21 +127,23 @@ def grain() -> Grain:
     return Grain(_as_pixels(pores), _as_pixels(strands))
 
 
-def _as_pixels(field: NDArray[np.floating]) -> Pixels:
+def _as_pixels(field: NDArray[np.floating]) -> NDArray[np.uint8]:
     level = np.clip(128.0 + GRAIN_UNIT * field + 0.5, 0, 255).astype(np.uint8)
     return np.repeat(level[..., None], 3, axis=2)
 
 
-def uneven(pixels: Pixels, texture: Pixels, size: float) -> Pixels:
-    """A picture with a grain added whose standard deviation is `size` (of 255)."""
+def uneven(
+    pixels: UInt8[np.ndarray, "H W 3"], texture: UInt8[np.ndarray, "H W 3"], size: float
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Add grain with a standard deviation of `size` (of 255) to a picture."""
     share = size / GRAIN_UNIT
     return np.asarray(cv2.addWeighted(pixels, 1.0, texture, share, -128.0 * share), np.uint8)
 
 
-def blurred_round(field: Image, down: float, across: float) -> Image:
-    """A field [H,W] after a Gaussian (standard deviations in pixels), as if it went on as it began
-    beyond each border.
-    """
+def blurred_round(
+    field: Float32[np.ndarray, "H W"], down: float, across: float
+) -> Float32[np.ndarray, "H W"]:
+    """Gaussian blur of a periodic field; standard deviations in pixels."""
     reach_down, reach_across = round(4 * down), round(4 * across)
     padded = np.pad(field, ((reach_down, reach_down), (reach_across, reach_across)), mode="wrap")
     smooth = cv2.sepFilter2D(
@@ -154,8 +161,8 @@ def _unit(field: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray((field - field.mean()) / field.std())
 
 
-def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
-    """Strands that run down, a little wavy and in locks."""
+def _strands(noise: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+    """Strands that run down, slightly wavy and in locks."""
     fine = blurred_round(noise.normal(size=(height, width)).astype(np.float32), 22.0, 0.8)
     locks = noise.normal(size=(height // 4, width // 4)).astype(np.float32)
     locks = blurred_round(locks, 24.0, 2.2)
@@ -167,8 +174,8 @@ def _strands(noise: np.random.Generator, height: int, width: int) -> Image:
     return np.asarray(_unit(field[rows, (columns + wave.astype(int)) % width]), np.float32)
 
 
-def _on_crown(field: Image, size: int) -> Image:
-    """The strands of the head's map go on towards the middle of the crown's disc."""
+def _on_crown(field: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Continue the strands of the head's map towards the middle of the crown's disc."""
     at = np.arange(size) + 0.5 - size / 2
     x, y = np.meshgrid(at, at)
     azimuth = np.arctan2(x, y)
@@ -180,8 +187,12 @@ def _on_crown(field: Image, size: int) -> Image:
     return np.asarray(strands * np.clip(away / (0.22 * size), 0.25, 1.0), np.float32)
 
 
-def roughness(image: Image, smooth: Image, weight: Image) -> float:
-    """Typical relative deviation of an image [H,W] from its smooth form where `weight` is."""
+def roughness(
+    image: Float32[np.ndarray, "H W"],
+    smooth: Float32[np.ndarray, "H W"],
+    weight: Float32[np.ndarray, "H W"],
+) -> float:
+    """Typical relative deviation of an image from its smoothed form, weighted."""
     total = float(weight.sum())
     if total < 50:
         return 0.0

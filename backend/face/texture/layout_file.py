@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shipped map of a whole head: where each triangle of the mean head lies in the texture.
+"""The shipped texture layout: where each triangle of the mean head lies in the texture.
 
-It depends on shipped shapes alone and takes a while to find, so it is made once, by
+It depends on shipped shapes alone and takes a while to compute, so it is made once, by
 `python -m backend.training.fits.texture_layout`.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int32
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -21,9 +22,6 @@ from shared.errors import ErrorKind, VividKeysError
 
 from ..head.head_shape import load_shell
 from ..template import load_template
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int32]
 
 LAYOUT_PATH = Path(__file__).parents[2] / "models" / "texture_layout.safetensors"
 MADE_BY = "python -m backend.training.fits.texture_layout"
@@ -34,28 +32,27 @@ EARS = ("right_ear", "left_ear")
 
 @dataclass(frozen=True, eq=False)
 class LayoutFile:
-    """The map, made on the mean head with closed lips; all our heads have its triangles.
+    """The layout, made on the mean head with closed lips; all our heads have its triangles.
 
-    vertices        [V,3] of the mean head, metres
-    vertex_part     [V] index of `PART_NAMES`
-    triangles       [F,3]
-    uvs             [F,3,2] of the triangles' corners, v upwards
-    island          [F] index of `ISLANDS`; all but "painted" are skin
-    above_hairline  [V] metres above the hairline (below: negative)
-    cavity          [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
+    vertices        of the mean head, metres
+    vertex_part     index of `PART_NAMES`
+    uvs             of the triangles' corners, v upwards
+    island          index of `ISLANDS`; all but "painted" are skin
+    above_hairline  metres above the hairline (below: negative)
+    cavity          how hollow an ear is at a vertex, 0..1; 0 elsewhere
     """
 
-    vertices: Floats
-    vertex_part: Integers
-    triangles: Integers
-    uvs: Floats
-    island: Integers
-    above_hairline: Floats
-    cavity: Floats
+    vertices: Float64[np.ndarray, "V 3"]
+    vertex_part: Int32[np.ndarray, " V"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float64[np.ndarray, "F 3 2"]
+    island: Int32[np.ndarray, " F"]
+    above_hairline: Float64[np.ndarray, " V"]
+    cavity: Float64[np.ndarray, " V"]
 
 
 def made_for() -> str:
-    """Which shipped shapes a map fits: a fingerprint of the face template and the head's shell."""
+    """A fingerprint of the shipped shapes that a layout fits: face template and head shell."""
     template = load_template()
     digest = hashlib.sha256()
     for array in (template.vertices, template.triangles, load_shell()):
@@ -64,7 +61,7 @@ def made_for() -> str:
 
 
 def save_layout(layout: LayoutFile, path: Path) -> None:
-    """Write a map in single precision, each place in the texture once."""
+    """Write a layout in single precision, each place in the texture once."""
     places, corners = np.unique(
         layout.uvs.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True
     )
@@ -82,11 +79,12 @@ def save_layout(layout: LayoutFile, path: Path) -> None:
 
 
 def load_layout(path: Path = LAYOUT_PATH) -> LayoutFile:
-    """Read a map. VividKeysError(bad_file) when it is not there or fits other shipped shapes."""
+    """Read a layout; VividKeysError(bad_file) if that fails or it fits other shapes."""
     try:
         with safe_open(path, "np") as stream:
             about = stream.metadata() or {}
-            numbers = {name: stream.get_tensor(name) for name in stream.keys()}
+            names = stream.keys()
+            numbers = {name: stream.get_tensor(name) for name in names}
         layout = LayoutFile(
             numbers["vertices"].astype(np.float64),
             numbers["vertex_part"].astype(np.int32),
@@ -108,9 +106,9 @@ def load_layout(path: Path = LAYOUT_PATH) -> LayoutFile:
 
 
 def made_for_another_head(path: Path = LAYOUT_PATH) -> VividKeysError:
-    """The error for a map that does not fit the head it is to be used on."""
+    """The error for a layout that does not fit the head it is used on."""
     return VividKeysError(
         ErrorKind.BAD_FILE,
-        f"The texture layout {path.name} was made for another shape of the head.",
+        f"The texture layout {path.name} was made for a different head shape.",
         f"Install VividKeys again; if you changed the head's shape, run: {MADE_BY}",
     )

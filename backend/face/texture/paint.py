@@ -6,13 +6,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from . import atlas
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 GUM = np.array((176.0, 96.0, 96.0))
 TOOTH = np.array((228.0, 218.0, 200.0))
@@ -21,8 +19,8 @@ THROAT = np.array((46.0, 16.0, 17.0))
 GREY_SKIN = np.array((168.0, 160.0, 154.0))
 
 
-def paint_mouth(skin: Floats) -> dict[str, Pixels]:
-    """Tiles, by name, of teeth, tongue and throat for a face whose skin has the colour `skin`."""
+def paint_mouth(skin: Float64[np.ndarray, " 3"]) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+    """Paint the tiles of teeth, tongue and throat, by name, in the light on `skin`, 0..255."""
     light = face_light(skin)
     tiles = {
         "upper_teeth": paint_teeth() * light,
@@ -33,19 +31,19 @@ def paint_mouth(skin: Floats) -> dict[str, Pixels]:
     return {name: np.clip(p, 0, 255).astype(np.uint8) for name, p in tiles.items()}
 
 
-def face_light(skin: Floats) -> float:
-    """How brightly the photo is lit, 1 for ordinary: teeth and mouth share the face's light."""
+def face_light(skin: Float64[np.ndarray, " 3"]) -> float:
+    """How brightly the photo is lit, 1 for average: teeth and mouth share the face's light."""
     return float(np.clip(np.dot(skin, (0.3, 0.6, 0.1)) / 165.0, 0.55, 1.1))
 
 
-def _smooth(t: Floats) -> Floats:
+def _smooth(t: NDArray[np.float64]) -> NDArray[np.float64]:
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 @lru_cache(maxsize=1)
-def paint_teeth() -> Floats:
-    """A row of fourteen teeth under their gum, [H,W,3]; the top is the gum's end."""
+def paint_teeth() -> Float64[np.ndarray, "H W 3"]:
+    """Paint a row of fourteen teeth below their gum, 0..255."""
     tile = atlas.PAINTED["upper_teeth"]
     height, width = tile.inner_height, tile.inner_width
     across, down = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
@@ -59,7 +57,7 @@ def paint_teeth() -> Floats:
     tooth = TOOTH * (0.72 + 0.28 * round_)[..., None]
     gap = np.exp(-(((1 - np.abs(place)) / 0.13) ** 2))[..., None]
     tooth = tooth * (1 - 0.45 * gap) + np.array((96.0, 62.0, 54.0)) * 0.45 * gap
-    # Molars lie in the shade of the cheeks.
+    # The cheeks shade the molars.
     tooth = tooth * (1.0 - 0.75 * np.abs(across * 2 - 1) ** 2.2)[..., None]
     border = 0.35 - 0.075 * (1 - place**2)
     to_gum = _smooth((border - down) / 0.035 + 0.5)[..., None]
@@ -68,7 +66,7 @@ def paint_teeth() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _paint_tongue() -> Floats:
+def _paint_tongue() -> NDArray[np.float64]:
     size = atlas.PAINTED["tongue"].inner_height
     across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(1, 0, size))
     grain = gaussian_filter(np.random.default_rng(5).normal(size=(size, size)), 2.5)
@@ -77,7 +75,7 @@ def _paint_tongue() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _paint_throat() -> Floats:
+def _paint_throat() -> NDArray[np.float64]:
     """Dark red, nearly black at the back (bottom of the tile)."""
     size = atlas.PAINTED["tongue"].inner_height
     front = np.linspace(1, 0, size)[:, None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The photo as the texture is baked from it: a piece around the head, and where the person is."""
+"""The part of the photo that the texture is baked from: a crop around the head, and a mask."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
 from shared.landmarks import FACE_OVAL, TRACKED_COUNT
@@ -19,14 +20,11 @@ from ..mediapipe_solutions import load_solution
 from ..neutral import NeutralFace
 from ..pose import Similarity
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-
-# What of the photo is kept around the face, in heights of the face: above, below, beside.
+# Margins of the crop around the face, in heights of the face: above, below, beside.
 ABOVE, BELOW, BESIDE = 0.62, 0.75, 0.95
-# The height of the face in the piece, pixels: larger photos are averaged, small ones enlarged.
+# The height of the face in the crop, pixels: larger photos are averaged, small ones enlarged.
 FACE_PIXELS = (500.0, 1000.0)
-# The segmentation network looks at so many pixels.
+# Side of the segmentation network's input, pixels.
 MASK_SIDE = 256
 
 NO_POSE = Similarity(1.0, np.eye(3), np.zeros(3))
@@ -37,26 +35,29 @@ _segmenter: Any = None
 
 @dataclass(frozen=True, eq=False)
 class PhotoCrop:
-    """A piece of the photo around the head.
+    """A crop of the photo around the head.
 
-    pixels     uint8 [H,W,3]
-    person     float [H,W] 0..1: where the person is; 0 outside the photo
-    points     [478,2] the landmarks in it, pixels right and down
-    skin       [3] typical colour of the skin
-    to_photo   from the head's frame (metres) to the piece: x right, y away, z up in its pixels
-    aligned    [478,3] the tracked points in the head's frame, with the photo's expression
+    person     0..1, where the person is; 0 outside the photo
+    points     the landmarks in the crop, pixels right and down
+    skin       typical colour of the skin, 0..255
+    to_photo   from the head's frame (metres) to the crop: x right, y away, z up in its pixels
+    aligned    the tracked points in the head's frame, with the photo's expression
     """
 
-    pixels: Pixels
-    person: Floats
-    points: Floats
-    skin: Floats
+    pixels: UInt8[np.ndarray, "H W 3"]
+    person: Float64[np.ndarray, "H W"]
+    points: Float64[np.ndarray, "478 2"]
+    skin: Float64[np.ndarray, " 3"]
     to_photo: Similarity = NO_POSE
-    aligned: Floats = field(default_factory=lambda: np.zeros((TRACKED_COUNT, 3)))
+    aligned: Float64[np.ndarray, "478 3"] = field(
+        default_factory=lambda: np.zeros((TRACKED_COUNT, 3))
+    )
 
 
-def crop_photo(photo: Pixels, landmarks: Floats, neutral: NeutralFace) -> PhotoCrop:
-    """The piece of a photo uint8 [H,W,3] around the tracked `landmarks` [478,3]."""
+def crop_photo(
+    photo: UInt8[np.ndarray, "H W 3"], landmarks: Float64[np.ndarray, "478 3"], neutral: NeutralFace
+) -> PhotoCrop:
+    """Crop a photo around the tracked `landmarks`."""
     outline = landmarks[list(FACE_OVAL), :2]
     low, high = outline.min(axis=0), outline.max(axis=0)
     height = max(high[1] - low[1], 1.1 * (high[0] - low[0]))
@@ -79,12 +80,12 @@ def crop_photo(photo: Pixels, landmarks: Floats, neutral: NeutralFace) -> PhotoC
 
 
 def _cut_out(
-    photo: Pixels, corner: Floats, scale: float, size: tuple[int, int]
-) -> tuple[Pixels, Floats]:
+    photo: NDArray[np.uint8], corner: NDArray[np.float64], scale: float, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """A rectangle of the photo enlarged by `scale`, and where it lies within the photo."""
     kernel = cv2.INTER_CUBIC
     if scale < 1.0:
-        # Averaged first, or single pixels of a large photo would be picked.
+        # Averaged first; otherwise single pixels of a large photo would be sampled.
         if scale < 0.8:
             photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), 0.45 / scale), np.uint8)
         kernel = cv2.INTER_LINEAR
@@ -95,8 +96,8 @@ def _cut_out(
     return np.asarray(pixels, np.uint8), there.astype(np.float64)
 
 
-def person_mask(pixels: Pixels) -> Floats:
-    """Soft mask of the person, float [H,W]; all ones where the model is not there."""
+def person_mask(pixels: UInt8[np.ndarray, "H W 3"]) -> Float64[np.ndarray, "H W"]:
+    """Soft mask of the person, 0..1; all ones if the model gives none."""
     global _segmenter
     with _lock, quiet_native_log() if _segmenter is None else nullcontext():
         if _segmenter is None:
@@ -110,15 +111,17 @@ def person_mask(pixels: Pixels) -> Floats:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float64)
 
 
-def _inside_outline(points: Floats, shape: tuple[int, ...]) -> Floats:
+def _inside_outline(points: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """1 inside the landmark outline, 0 outside."""
     mask = np.zeros(shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(points[list(FACE_OVAL)]).astype(np.int32)], 1)
     return mask.astype(np.float64)
 
 
-def skin_colour(pixels: Pixels, points: Floats) -> Floats:
-    """Median colour of forehead and cheeks, [3] 0..255."""
+def skin_colour(
+    pixels: UInt8[np.ndarray, "H W 3"], points: Float64[np.ndarray, "478 2"]
+) -> Float64[np.ndarray, " 3"]:
+    """Median colour of forehead and cheeks, 0..255."""
     around = [9, 151, 108, 337, 50, 280, 205, 425, 101, 330]
     height, width = pixels.shape[:2]
     patches = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each texel of the skin is: its place on the head, known once for all heads.
+"""The place on the head of each texel of the skin, computed once for all heads.
 
-Everything but the photo's own pixels is smooth, so a quarter of the texture's resolution does.
+Everything but the photo's own pixels is smooth, so a quarter of the texture's resolution is enough.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix
@@ -21,14 +22,11 @@ from ..head.parts import PART_NAMES
 from . import atlas
 from .layout_file import ISLANDS, LayoutFile
 
-Floats = NDArray[np.float64]
-Image = NDArray[np.float32]
-Triangles = NDArray[np.int32]
-Value = TypeVar("Value", np.float32, np.uint8)
+Picture = TypeVar("Picture", NDArray[np.float32], NDArray[np.uint8])
 
 STEP = 4
 COARSE = atlas.SIDE // STEP
-# How far the skin is continued beyond the islands, coarse texels.
+# How far the skin is extended beyond the islands, coarse texels.
 REACH = 6
 FOLDS = ("inner_lips", "left_lid_edge", "right_lid_edge")
 _MIRRORED = (atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW)
@@ -36,43 +34,43 @@ _MIRRORED = (atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW)
 
 @dataclass(frozen=True, eq=False)
 class HeadLayout:
-    """The texture's layout on a mesh.
+    """The texture's layout on a mesh. Pictures have the coarse resolution, C = `COARSE` texels.
 
-    uvs        [F,3,2] of all triangles' corners; head_triangles [F,3]
-    triangles  [S,3] of the skin, and skin_uvs [S,3,2] of their corners
-    covered    bool [C,C]: texels on the skin or so near it that it is continued there
-    places     sparse [covered,V]: a texel's value from the vertices' values
-    at_vertex  [V,2] a vertex's place in coarse texels (right, down); NaN off the skin
-    island     int [C,C] index of `ISLANDS`, continued like the skin; -1 elsewhere
-    template   [V,3] the vertices of the head that the layout was made for, metres
-    above_hairline  float32 [C,C] metres above the hairline (below: negative)
-    folded     float32 [C,C] 0..1: inner edges of lips and lids
-    face       float32 [C,C] 0..1: the landmarks' own skin
-    cavity     [V] how hollow an ear is at a vertex, 0..1; 0 elsewhere
+    uvs             of the corners of all triangles
+    triangles       of the skin alone, with skin_uvs of their corners
+    covered         texels on the skin or so near that the skin is extended to them
+    places          sparse [covered,V]: a texel's value from the vertices' values
+    at_vertex       a vertex's position in coarse texels (right, down); NaN off the skin
+    island          index of `ISLANDS`, extended like the skin; -1 elsewhere
+    template        the vertices of the head that the layout was made for, metres
+    above_hairline  metres above the hairline (below: negative)
+    folded          0..1, inner edges of lips and lids
+    face            0..1, the landmarks' own skin
+    cavity          how hollow an ear is at a vertex, 0..1; 0 elsewhere
     """
 
-    uvs: Floats
-    head_triangles: Triangles
-    triangles: Triangles
-    skin_uvs: Floats
-    covered: NDArray[np.bool_]
+    uvs: Float64[np.ndarray, "F 3 2"]
+    head_triangles: Int32[np.ndarray, "F 3"]
+    triangles: Int32[np.ndarray, "skin 3"]
+    skin_uvs: Float64[np.ndarray, "skin 3 2"]
+    covered: Bool[np.ndarray, "C C"]
     places: csr_matrix
-    at_vertex: Floats
-    island: Triangles
-    template: Floats
-    above_hairline: Image
-    folded: Image
-    face: Image
-    cavity: Floats
+    at_vertex: Float64[np.ndarray, "V 2"]
+    island: Int32[np.ndarray, "C C"]
+    template: Float64[np.ndarray, "V 3"]
+    above_hairline: Float32[np.ndarray, "C C"]
+    folded: Float32[np.ndarray, "C C"]
+    face: Float32[np.ndarray, "C C"]
+    cavity: Float64[np.ndarray, " V"]
 
-    def spread(self, values: Floats) -> Image:
-        """Values of the vertices [V,K] at all texels, [C,C,K]; 0 where there is no skin."""
+    def spread(self, values: Float64[np.ndarray, "V K"]) -> Float32[np.ndarray, "C C K"]:
+        """Spread values of the vertices over all texels; 0 where there is no skin."""
         result = np.zeros((COARSE, COARSE, values.shape[1]), np.float32)
         result[self.covered] = self.places @ values.astype(np.float32)
         return result
 
-    def collect(self, image: Image) -> Floats:
-        """Values [V,K] of an image [C,C,K] at the vertices; 0 off the skin."""
+    def collect(self, image: Float32[np.ndarray, "C C K"]) -> Float64[np.ndarray, "V K"]:
+        """Sample an image at the vertices; 0 off the skin."""
         known = np.isfinite(self.at_vertex[:, 0])
         at = np.where(known[:, None], self.at_vertex - 0.5, 0.0).astype(np.float32)
         found = cv2.remap(image, at[:, 0][:, None], at[:, 1][:, None], cv2.INTER_LINEAR)
@@ -81,7 +79,7 @@ class HeadLayout:
 
 
 def head_layout(laid: LayoutFile) -> HeadLayout:
-    """What lies at each texel of a head that is laid out like this."""
+    """Compute what lies at each texel of a head with this layout."""
     triangles, skin_uvs, island, count = _skin(laid)
     flat = np.stack([skin_uvs[..., 0], 1.0 - skin_uvs[..., 1]], axis=-1) * COARSE
     corners = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
@@ -103,7 +101,7 @@ def head_layout(laid: LayoutFile) -> HeadLayout:
     on = np.full((COARSE, COARSE), -1, np.int32)
     on[covered] = island[face]
 
-    def spread(values: NDArray[Any], elsewhere: float) -> Image:
+    def spread(values: NDArray[Any], elsewhere: float) -> NDArray[np.float32]:
         image = np.full((COARSE, COARSE), elsewhere, np.float32)
         image[covered] = places @ values.astype(np.float32)
         return image
@@ -126,30 +124,32 @@ def head_layout(laid: LayoutFile) -> HeadLayout:
     )
 
 
-def _skin(laid: LayoutFile) -> tuple[Triangles, Floats, Triangles, int]:
-    """Triangles [S,3] of the skin, their corners' places [S,3,2] and islands [S]; V."""
+def _skin(
+    laid: LayoutFile,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32], int]:
+    """Triangles [S,3] of the skin, their corners' places [S,3,2] and islands [S]; and V."""
     skin = laid.island != ISLANDS.index("painted")
     return laid.triangles[skin], laid.uvs[skin], laid.island[skin], len(laid.vertices)
 
 
-def _shares(corners: Floats, points: Floats) -> Floats:
+def _shares(corners: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Barycentric coordinates [N,3] of points [N,2] in triangles [N,3,2], also outside them."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     area = _cross(b - a, c - a)
     area = np.where(np.abs(area) < 1e-9, 1e-9, area)
     second = _cross(points - a, c - a) / area
     third = _cross(b - a, points - a) / area
-    # Far outside a thin triangle the plane of it means nothing.
+    # Far outside a thin triangle its plane is meaningless.
     share = np.clip(np.stack([1.0 - second - third, second, third], axis=1), -0.7, 1.7)
     return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 
-def _cross(a: Floats, b: Floats) -> Floats:
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
-def mirrored(image: NDArray[Value]) -> NDArray[Value]:
-    """A texture [N,N,...] as the other side of the head would have it."""
+def mirrored(image: Picture) -> Picture:
+    """Mirror a square texture so that each side of the head gets the other's."""
     scale = len(image) / atlas.SIDE
     result = image.copy()
     for tile, source in (*((tile, tile) for tile in _MIRRORED),
@@ -166,15 +166,15 @@ def _window(tile: atlas.Tile, scale: float) -> tuple[slice, slice]:
     )
 
 
-def enlarged(image: NDArray[Value]) -> NDArray[Value]:
-    """A coarse image [h,w,...] at the texture's resolution."""
+def enlarged(image: Picture) -> Picture:
+    """Enlarge a coarse image [h,w,...] to the texture's resolution."""
     size = (image.shape[1] * STEP, image.shape[0] * STEP)
     large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, image.dtype)
 
 
-def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
-    """Parts of a coarse image, one of the head and one of its crown, that hold a mask [C,C]."""
+def windows(mask: Bool[np.ndarray, "C C"]) -> list[tuple[slice, slice]]:
+    """Parts of a coarse image, one of the head and one of its crown, that contain a mask."""
     found = []
     split = atlas.CROWN.top // STEP
     for rows in (slice(0, split), slice(split, COARSE)):
@@ -193,7 +193,7 @@ def windows(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 
 
 def in_full(window: tuple[slice, slice]) -> tuple[slice, slice]:
-    """A coarse window in the texture."""
+    """Convert a coarse window to the texture's resolution."""
     rows, columns = window
     return (
         slice(rows.start * STEP, rows.stop * STEP),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The writer that a file's name asks for.
+"""The writer that suits a file's name.
 
 .mp4   H.264 and AAC, plays everywhere; no alpha
 .mov   ProRes 4444 and uncompressed sound, for compositing; alpha
-.png   or a folder: one picture for each frame; alpha, no sound
+.png   or a folder: one picture per frame; alpha, no sound
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def output_kind(path: Path) -> OutputKind:
 
 
 def checked_output(path: Path, alpha: bool) -> OutputKind:
-    """The kind of `path`, which can hold what is asked. Raises VividKeysError(bad_request)."""
+    """The kind of `path`, if it can hold such a video. Raises VividKeysError(bad_request)."""
     kind = output_kind(path)
     if alpha and kind == "mp4":
         raise VividKeysError(
@@ -59,23 +59,24 @@ def checked_output(path: Path, alpha: bool) -> OutputKind:
 
 
 def exact_rate(fps: float) -> Fraction:
-    """The frame rate that is meant: 29.97 is 30000/1001, 23.976 is 24000/1001.
+    """The exact frame rate meant by a decimal: 29.97 is 30000/1001, 23.976 is 24000/1001.
 
-    Rates are checked elsewhere; here any finite positive number has a fraction.
+    The allowed range is checked elsewhere; any finite positive number gives a fraction here.
     """
     whole = round(fps)
     if whole > 0 and abs(fps - whole) < 1e-6:
         return Fraction(whole)
     television = Fraction(round(fps * 1.001) * 1000, 1001)
-    # Three decimals are what people write.
+    # People write up to three decimals.
     if television and abs(fps - float(television)) < 6e-3 and television.numerator % 6000 == 0:
         return television
     return Fraction(fps).limit_denominator(1001)
 
 
 def check_writable(path: Path) -> None:
-    """Whether a video may be written at `path`, before any work. Raises VividKeysError(bad_file,
-    disk_full, bad_request).
+    """Check, before any work is done, that a video can be written at `path`.
+
+    Raises VividKeysError(bad_file, disk_full, bad_request).
     """
     kind = output_kind(path)
     if kind == "png" and path.suffix.lower() != ".png":
@@ -85,7 +86,7 @@ def check_writable(path: Path) -> None:
         with told_of_the_disk(path, "render"):
             PartialFile(temporary_beside(path)).remove()
     finally:
-        for folder in made:  # what is made for the video is made with the video
+        for folder in made:  # folders for the video are made together with the video
             with suppress(OSError):
                 folder.rmdir()
 
@@ -98,9 +99,10 @@ def open_writer(
 ) -> MovieWriter:
     """Begin the video at `path` with the writer for its suffix.
 
-    `sound` is any sound file, as a path or as bytes; it starts with the first frame. What cannot
-    be read, is shorter or longer is told in the writer's warnings, except that nobody is told of
-    sound that is `cut_on_purpose`. Raises VividKeysError(bad_request, bad_file, disk_full).
+    `sound` is any sound file, as a path or as bytes; it starts with the first frame. The writer's
+    warnings say if it cannot be read, or is shorter or longer than the video; with
+    `cut_on_purpose` a longer sound is no cause for a warning. Raises
+    VividKeysError(bad_request, bad_file, disk_full).
     """
     kind = checked_output(path, form.alpha)
     if kind == "png":

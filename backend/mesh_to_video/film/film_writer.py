@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MP4 (H.264, AAC) and MOV (ProRes 4444, PCM) by FFmpeg's libraries, picture after picture.
+"""MP4 (H.264, AAC) and MOV (ProRes 4444, PCM), written frame by frame with FFmpeg's libraries.
 
-Pictures and sound both start at 0 and are laid down side by side, so that the muxer never holds
-more than what the encoder looks ahead.
+Pictures and sound both start at 0 and are interleaved as they are written, so that the muxer never
+holds more than the encoder's look-ahead.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
-from numpy.typing import NDArray
+from jaxtyping import UInt8, UInt16
 
 from backend.mesh_to_video.film.movie_writer import MovieForm, MovieWriter
 from backend.mesh_to_video.film.partial_file import (
@@ -27,16 +28,16 @@ from backend.mesh_to_video.film.provenance import tags, top_boxes, xmp_box
 from backend.mesh_to_video.film.sound_track import RATE, NoSoundError, SoundTrack
 from shared.disk_errors import as_disk_error, told_of_the_disk
 
-CRF = 17  # of H.264: hardly to be told from the frames that came
+CRF = 17  # of H.264: almost indistinguishable from the rendered frames
 PRESET = "veryfast"
-# Encoder threads; fixed up to what there is, so that a machine writes the same bytes each time.
+# Most encoder threads; their number is fixed so that a machine writes the same bytes each time.
 _MOST_THREADS = 8
 _AAC_BITS_PER_CHANNEL = 96_000
-# How much of a file that is cut off may be lost, seconds.
+# The most that is lost at the end of a truncated file, seconds.
 _FRAGMENT_SECONDS = 1.0
-# What PyAV raises, its own and the file's; not all of its errors are OSErrors.
+# What PyAV raises, for itself and for the file; not all of its errors are OSErrors.
 _FAILURES = (av.FFmpegError, OSError, ValueError)
-# How colours are brought to a quarter of the pixels; of all ways this one comes back closest.
+# How chroma is subsampled; of all the filters this one reproduces the colours best.
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 
 
@@ -66,8 +67,8 @@ class FilmWriter(MovieWriter):
             self.height += self.height % 2
             if (self.width, self.height) != (form.width, form.height):
                 self.warnings.append(
-                    f"An .mp4 has even sides: its last column or row is repeated, so that the "
-                    f"video has {self.width} by {self.height} pixels."
+                    f"An .mp4 needs even sides: the last column or row is repeated, so the video "
+                    f"is {self.width} by {self.height} pixels."
                 )
         try:
             with told_of_the_disk(path, "render"):
@@ -82,9 +83,9 @@ class FilmWriter(MovieWriter):
             self._file.remove()
             raise
 
-    # What goes in
+    # Input
 
-    def _write(self, pixels: NDArray[np.uint8]) -> None:
+    def _write(self, pixels: UInt8[np.ndarray, "H W C"]) -> None:
         below, right = self.height - pixels.shape[0], self.width - pixels.shape[1]
         if below or right:
             pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -105,12 +106,12 @@ class FilmWriter(MovieWriter):
         frame.time_base = 1 / self.form.fps
         try:
             self._container.mux(self._pictures.encode(frame))
-            self._lay_sound(self.frames + 1)
+            self._add_sound(self.frames + 1)
         except _FAILURES as error:
-            raise self._told(error) from error
+            raise self._reported(error) from error
 
-    def _lay_sound(self, frames: int) -> None:
-        """Lay the sound down up to the end of the first `frames` pictures."""
+    def _add_sound(self, frames: int) -> None:
+        """Write the sound up to the end of the first `frames` pictures."""
         if self._sound is None:
             return
         until = round(frames / self.form.fps * RATE)
@@ -124,7 +125,7 @@ class FilmWriter(MovieWriter):
         self._sound_samples = until
         self._container.mux(self._voice.encode(frame))
 
-    # What comes out
+    # Output
 
     def _finish(self) -> None:
         try:
@@ -135,7 +136,7 @@ class FilmWriter(MovieWriter):
             self._sign()
             self._file.take_place_of(self.path)
         except _FAILURES as error:
-            raise self._told(error) from error
+            raise self._reported(error) from error
         if self._sound is not None:
             self.warnings += self._sound.difference(self._seconds, self._cut_on_purpose)
         self._close_sound()
@@ -144,7 +145,7 @@ class FilmWriter(MovieWriter):
         try:
             if self.form.keep_partial and self.frames:
                 self._keep_what_plays()
-        except Exception:  # the first error is the one to tell
+        except Exception:  # the first error is the one to report
             self.partial = None
         finally:
             self._drop_container()
@@ -152,7 +153,7 @@ class FilmWriter(MovieWriter):
             self._file.remove()
 
     def _keep_what_plays(self) -> None:
-        """End the file here, or after the last whole fragment where the disk is full."""
+        """End the file here, or after the last whole fragment if the disk is full."""
         if self._file.refusal is None:
             try:
                 self._flush()
@@ -184,10 +185,8 @@ class FilmWriter(MovieWriter):
     def _drop_container(self) -> None:
         """Close FFmpeg's side without writing any more."""
         self._file.ignore_writes()
-        try:
+        with suppress(*_FAILURES):
             self._container.close()
-        except _FAILURES:
-            pass
 
     def _close_sound(self) -> None:
         if self._sound is not None:
@@ -197,13 +196,13 @@ class FilmWriter(MovieWriter):
     def _seconds(self) -> float:
         return float(self.frames / self.form.fps)
 
-    def _told(self, error: Exception) -> Exception:
+    def _reported(self, error: Exception) -> Exception:
         """An error of FFmpeg or the disk, as the user sees it."""
         if self._file.refusal is not None:
             return as_disk_error(self._file.refusal, self.path, "render")
         return as_disk_error(error, self.path, "render") if isinstance(error, OSError) else error
 
-    # The form of the file
+    # File format
 
     def _open_container(self) -> None:
         self._container = av.open(
@@ -245,8 +244,7 @@ class FilmWriter(MovieWriter):
             options={
                 "preset": PRESET,
                 "crf": str(CRF),
-                # Each frame in the order in which it is shown: films start at 0, and an editor
-                # finds every frame at once.
+                # No B-frames: films start at 0, and an editor finds every frame at once.
                 "bf": "0",
                 "g": str(keys),
             },
@@ -261,31 +259,31 @@ class FilmWriter(MovieWriter):
             rate=self.form.fps,
             options={"profile": "4444", "vendor": "apl0", "alpha_bits": alpha_bits},
         )
-        # Parts of one frame side by side: threads that take whole frames would hold them back.
+        # Slices of one frame in parallel: threads that take whole frames would delay them.
         stream.codec_context.thread_type = "SLICE"
         stream.codec_context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)
         return stream
 
     def _container_options(self) -> dict[str, str]:
-        # delay_moov: without it a fragmented film does not know of the encoder's run-in, and the
-        # sound comes 21 ms late.
+        # delay_moov: without it a fragmented film does not know the encoder's delay, and the sound
+        # is 21 ms late.
         if self.form.fragmented:
             flags = "frag_keyframe+delay_moov+default_base_moof"
         elif self.form.keep_partial:
-            # Fragments that become an ordinary film at the end; its index stays behind.
+            # Fragments that become an ordinary film at the end, with its index behind the pictures.
             flags = "hybrid_fragmented+frag_keyframe+delay_moov"
         else:
             return {"movflags": "+faststart"}
-        if not self._is_mp4:  # every picture of ProRes is a key frame
+        if not self._is_mp4:  # every frame of ProRes is a key frame
             flags = flags.replace("frag_keyframe+", "").replace("+frag_keyframe", "")
             return {"movflags": flags, "frag_duration": str(round(_FRAGMENT_SECONDS * 1e6))}
         return {"movflags": flags}
 
 
-def _premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Straight alpha [H,W,4] as 16-bit colours over black, the way editors write films.
+def _premultiplied(pixels: UInt8[np.ndarray, "H W 4"]) -> UInt16[np.ndarray, "H W 4"]:
+    """Straight alpha as premultiplied 16-bit colours, the way editors write films.
 
-    Blender, too, takes every film of more than 8 bits for premultiplied.
+    Blender, too, reads every film of more than 8 bits as premultiplied.
     """
     alpha = pixels[:, :, 3:].astype(np.float32)
     out = np.empty(pixels.shape, np.uint16)

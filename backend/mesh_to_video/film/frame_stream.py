@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The frames of a video in their order, made by a few threads a little ahead of who takes them."""
+"""The frames of a video in order, rendered by a few threads slightly ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.watch import UNWATCHED, Watch
 
 WORKERS = 2
-# Frames that are made or wait to be taken: enough that no thread waits, few enough for memory.
+# Frames in progress or waiting to be taken: enough to keep all threads busy, few enough for memory.
 AHEAD = 2 * WORKERS
 
 
 def frames_in_order(
-    make: Callable[[int], NDArray[np.uint8]],
+    make: Callable[[int], UInt8[np.ndarray, "H W C"]],
     count: int,
     watch: Watch = UNWATCHED,
-) -> Iterator[NDArray[np.uint8]]:
-    """`make(0)` to `make(count - 1)`, by `WORKERS` threads.
+) -> Iterator[UInt8[np.ndarray, "H W C"]]:
+    """`make(0)` to `make(count - 1)`, run by `WORKERS` threads.
 
-    Never more than `AHEAD` frames are held. Raises VividKeysError(cancelled), or the first error
-    of `make` in the order of the frames; closing the iterator drops what was not begun.
+    At most `AHEAD` frames are held. Raises VividKeysError(cancelled), or the first error of `make`
+    in frame order; closing the iterator drops frames that were not begun.
     """
     workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="frames")
-    under_way: deque[Future[NDArray[np.uint8]]] = deque()
+    under_way: deque[Future[UInt8[np.ndarray, "H W C"]]] = deque()
     try:
         for frame in range(count):
             watch.check()

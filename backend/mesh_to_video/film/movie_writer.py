@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all writers of a video have in common: pixels in, a finished file out, or nothing."""
+"""What all video writers have in common: frames in, a finished file out, or nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from backend.mesh_to_video.film.provenance import Provenance
 from shared.errors import ErrorKind, VividKeysError
@@ -18,14 +17,14 @@ from shared.errors import ErrorKind, VividKeysError
 
 @dataclass(frozen=True)
 class MovieForm:
-    """How the frames come, and what is asked of the file.
+    """The format of the frames, and what the file should be.
 
     width, height   of the frames in pixels
-    fps             exact; see `exact_rate`
-    frame_count     how many are expected; only the digits in the names of pictures depend on it
-    alpha           frames are [H,W,4] with straight (not premultiplied) alpha, else [H,W,3]
-    fragmented      an MP4 or MOV that plays while it grows, and whatever happens to its end
-    keep_partial    what was written until a failure is kept and plays, as `NAME.partial.mp4`
+    fps             frames per second, exact; see `exact_rate`
+    frame_count     frames expected; it only sets the number of digits in the names of pictures
+    alpha           frames are RGBA with straight (not premultiplied) alpha, otherwise RGB
+    fragmented      an MP4 or MOV that can be played while it is written, or if it is truncated
+    keep_partial    after a failure, keep what was written as a playable `NAME.partial.mp4`
     """
 
     width: int
@@ -45,14 +44,14 @@ class MovieForm:
 class MovieWriter:
     """Takes frames one by one; memory does not grow with their number.
 
-    The file has its name only after `close()`; what had that name before stays until then.
-    As a context manager it closes when all went well and abandons otherwise.
+    The file gets its name in `close()`; an earlier file of that name stays until then.
+    As a context manager it closes after success and abandons after an error.
 
-    path           where the film or the first picture will be
+    path           of the film or its first picture
     width, height  of the pictures in the file, pixels
-    frames         how many were written
+    frames         number written so far
     warnings       sentences for the user, complete after `close()`
-    partial        what `abandon()` has kept, if anything
+    partial        what `abandon()` kept, if anything
     """
 
     def __init__(self, path: Path, form: MovieForm) -> None:
@@ -64,10 +63,11 @@ class MovieWriter:
         self.partial: Path | None = None
         self._open = True
 
-    def write(self, pixels: NDArray[np.uint8]) -> None:
-        """Add one frame, uint8 [H,W,3] or, with alpha, [H,W,4].
+    def write(self, pixels: UInt8[np.ndarray, "H W C"]) -> None:
+        """Add one frame, RGB or, with alpha, RGBA.
 
-        Raises VividKeysError(disk_full, bad_file) when the disk refuses; then abandon.
+        Raises VividKeysError(bad_array) for a frame of another shape or type, and
+        VividKeysError(disk_full, bad_file) when the disk refuses; abandon the video then.
         """
         if not self._open:
             raise RuntimeError("the video is closed")
@@ -85,9 +85,7 @@ class MovieWriter:
             return
         if not self.frames:
             self.abandon()
-            raise VividKeysError(
-                ErrorKind.BAD_REQUEST, f"'{self.path.name}' would have no frame at all."
-            )
+            raise VividKeysError(ErrorKind.BAD_REQUEST, f"'{self.path.name}' would have no frames.")
         try:
             self._finish()
         except BaseException:
@@ -96,12 +94,12 @@ class MovieWriter:
         self._open = False
 
     def abandon(self) -> None:
-        """Leave nothing behind, or with `keep_partial` what plays; never raises."""
+        """Leave nothing behind, or with `keep_partial` the playable part; never raises."""
         if self._open:
             self._open = False
             self._give_up()
 
-    def _write(self, pixels: NDArray[np.uint8]) -> None:
+    def _write(self, pixels: UInt8[np.ndarray, "H W C"]) -> None:
         raise NotImplementedError
 
     def _finish(self) -> None:
@@ -110,7 +108,7 @@ class MovieWriter:
     def _give_up(self) -> None:
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> MovieWriter:
         return self
 
     def __exit__(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rendered video says of itself: that it is generated, by what, and from what.
+"""The metadata of a rendered video: that it is generated, by what, and from what.
 
-A sentence goes into the tags that players show (title, comment, description), the digital source
-type of the IPTC into an XMP packet, where news and photo programs look for it. None of this is
-protection: whoever wants to can remove it. It is there so that nobody is misled by accident.
+A sentence goes into the tags that players show (title, comment, description), the IPTC digital
+source type into an XMP packet, where news and photo programs look for it. None of this is
+protection: anyone can remove it. It is there so that nobody is misled by accident.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from shared.version import __version__
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = "trainedAlgorithmicMedia"
 TITLE = "AI-generated talking-head video"
-XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword under which PNG holds XMP
-# A box of this type anywhere at the top of an MP4 or MOV holds XMP.
+XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword under which PNG stores XMP
+# A top-level box of this type holds the XMP of an MP4 or MOV.
 _XMP_BOX = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 _LARGEST_PACKET = 1 << 20
 
@@ -49,7 +49,7 @@ class Provenance:
 
     @property
     def sentence(self) -> str:
-        """What the comment of the file says."""
+        """The text of the file's comment tag."""
         return (
             f"{TITLE} made by VividKeys {self.version} from Take {self.take}, "
             f"photo {self.photo}. Digital source type: {self.source_type}."
@@ -57,7 +57,7 @@ class Provenance:
 
 
 def take_sha256(take: Take) -> str:
-    """A digest of what is in a Take, the same however and wherever it was saved."""
+    """A digest of a Take's content, the same however and wherever it was saved."""
     digest = hashlib.sha256()
     for name, values in sorted(take_to_arrays(take).items()):
         array = np.ascontiguousarray(values)
@@ -71,13 +71,13 @@ def photo_sha256(image: Path | str | bytes) -> str:
     if isinstance(image, bytes | bytearray | memoryview):
         return hashlib.sha256(image).hexdigest()
     try:
-        with open(image, "rb") as file:
+        with Path(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise VividKeysError(
             ErrorKind.BAD_IMAGE,
             f"The picture {Path(image).name} cannot be opened.",
-            "Check that the file is there and may be read.",
+            "Check that the file exists and can be read.",
         ) from error
 
 
@@ -91,7 +91,7 @@ def tags(provenance: Provenance) -> dict[str, str]:
 
 
 def xmp_packet(provenance: Provenance) -> str:
-    """The same for programs that read XMP."""
+    """The same as an XMP packet."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
@@ -110,28 +110,28 @@ def xmp_packet(provenance: Provenance) -> str:
 
 
 def xmp_box(provenance: Provenance) -> bytes:
-    """The XMP packet as a box that may stand at the end of any MP4 or MOV."""
+    """The XMP packet as a box that can be appended to any MP4 or MOV."""
     packet = xmp_packet(provenance).encode()
     return struct.pack(">I4s", 8 + 16 + len(packet), b"uuid") + _XMP_BOX + packet
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """What an MP4, MOV, PNG or a folder of PNGs says of itself; None when nothing of ours.
+    """The provenance stored in an MP4, MOV, PNG or a folder of PNGs; None if it is not ours.
 
-    Raises VividKeysError(bad_file) when there is no such file or it cannot be read.
+    Raises VividKeysError(bad_file) when the file is missing or cannot be read.
     """
     path = Path(path)
     if path.is_dir():
         pictures = sorted(path.glob("*.png"))
         return read_provenance(pictures[0]) if pictures else None
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             is_picture = file.read(8) == b"\x89PNG\r\n\x1a\n"
         texts = _texts_of_picture(path) if is_picture else _texts_of_film(path)
-    except Exception as error:  # Pillow raises what its many readers come upon
+    except Exception as error:  # Pillow's many readers raise errors of many kinds
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path.name}' is not a video or picture that can be read.",
+            f"'{path.name}' is not a readable video or picture.",
             "Check the path.",
         ) from error
     for text in texts:
@@ -157,11 +157,11 @@ def _texts_of_film(path: Path) -> list[str]:
 
 
 def _xmp_packets(path: Path) -> list[bytes]:
-    """The XMP packets at the top of an MP4 or MOV; reads the headers of boxes only."""
+    """The top-level XMP packets of an MP4 or MOV; reads no other box beyond its header."""
     found = []
     for kind, start, size in top_boxes(path):
         if kind == b"uuid" and 24 <= size <= _LARGEST_PACKET:
-            with open(path, "rb") as file:
+            with path.open("rb") as file:
                 file.seek(start + 8)
                 if file.read(16) == _XMP_BOX:
                     found.append(file.read(size - 24))
@@ -169,10 +169,10 @@ def _xmp_packets(path: Path) -> list[bytes]:
 
 
 def top_boxes(path: Path) -> list[tuple[bytes, int, int]]:
-    """Type, place and size in bytes of the whole boxes at the top of an MP4 or MOV."""
+    """Type, offset and size in bytes of the complete top-level boxes of an MP4 or MOV."""
     boxes = []
     end = path.stat().st_size
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         start = 0
         while start + 8 <= end:
             file.seek(start)

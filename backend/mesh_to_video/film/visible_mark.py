@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small sign in the lower right corner that says that the picture is generated."""
+"""A small label in the lower right corner saying that the picture is AI-generated."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 TEXT = "AI-generated"
-SHORT_TEXT = "AI"  # where the longer one would cover too much
-# Shares of the picture's shorter side, and the smallest letters that can be read, pixels.
+SHORT_TEXT = "AI"  # where the longer text would cover too much
+# Height of the letters as a share of the picture's shorter side, and the least legible one, pixels.
 _LETTERS, _SMALLEST_LETTERS = 0.034, 10
-_DISTANCE = 0.025
+_DISTANCE = 0.025  # from the edges, as a share of the shorter side
 _WIDEST = 0.5  # of the picture's width
-# Drawn larger and brought down, for smooth edges.
+# Drawn larger and scaled down, for smooth edges.
 _OVERSAMPLING = 4
 _PLATE_OPACITY = 0.55
 
 
 class VisibleMark:
-    """The sign for pictures of one size; drawn once, laid over each frame.
+    """The label for pictures of one size; drawn once, composited over each frame.
 
-    White letters on a dark plate that lets a little through: legible on light and dark.
-    `box` is its place as (left, top, right, bottom) in pixels.
+    White letters on a dark, translucent plate: legible on light and dark pictures.
+    `box` is where it is drawn, as (left, top, right, bottom) in pixels.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -38,8 +38,8 @@ class VisibleMark:
         self._opacity = values[:, :, 3:]
         self._colour = values[:, :, :3] * self._opacity  # premultiplied
 
-    def over(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A copy of `pixels`, uint8 [H,W,3] or straight alpha [H,W,4], with the sign on it."""
+    def over(self, pixels: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H W C"]:
+        """A copy of `pixels`, RGB or RGBA with straight alpha, with the label on it."""
         left, top, right, bottom = self.box
         marked = pixels.copy()
         below = pixels[top:bottom, left:right].astype(np.float32) / 255.0
@@ -55,12 +55,12 @@ class VisibleMark:
 
 
 def _drawn(text: str, letters: int) -> Image.Image:
-    """The sign as RGBA, its letters about `letters` pixels high."""
+    """The label as RGBA, its letters about `letters` pixels high."""
     scale = letters * _OVERSAMPLING
     font = ImageFont.load_default(scale)
     left, top, right, bottom = font.getbbox(text)
     side, above = round(0.5 * scale), round(0.32 * scale)
-    # A whole number of pixels after it is brought down.
+    # A whole number of pixels after scaling down.
     width = -(-round(right - left + 2 * side) // _OVERSAMPLING) * _OVERSAMPLING
     height = -(-round(bottom - top + 2 * above) // _OVERSAMPLING) * _OVERSAMPLING
     plate = Image.new("L", (width, height))
@@ -71,7 +71,7 @@ def _drawn(text: str, letters: int) -> Image.Image:
     ImageDraw.Draw(word).text(
         ((width - right - left) / 2, (height - bottom - top) / 2), text, fill=255, font=font
     )
-    # White wherever a letter is, opaque there; black and half opaque on the plate around it.
+    # Opaque white where a letter is, translucent black on the plate around it.
     small = (width // _OVERSAMPLING, height // _OVERSAMPLING)
     plate, word = (layer.resize(small, Image.Resampling.BOX) for layer in (plate, word))
     white = np.asarray(word, np.float32) / 255.0

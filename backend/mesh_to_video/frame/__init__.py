@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One frame of the video: the person in motion over their background."""
+"""Geometry of one frame of the video: the moving person over the background."""

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Person and background of a photo told apart, and what is behind the person guessed."""
+"""Separates the person in a photo from the background, and fills in what is behind the person."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
 from backend.face.texture.photo_crop import person_mask
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-# Radius of the guided filter and how strongly edges of the photo must show, as a share of the
-# face's height and in grey levels of 0..1.
+# Of the guided filter: its radius as a share of the face's height, and the contrast from which an
+# edge of the photo is kept, in grey levels of 0..1.
 GUIDE_RADIUS, GUIDE_EDGE = 0.035, 0.012
-# A person is surely here above, and surely not below.
+# Above the first value of the matte a pixel is all person, below the second all background.
 SURE, NOT = 0.92, 0.08
-# How far beyond the matte hair may stray, in heights of the face.
+# How far stray hair may reach beyond the matte, in heights of the face.
 STRAY = 0.06
 
 
-def person_matte(pixels: Pixels, face_box: tuple[float, float, float, float]) -> Singles:
-    """Where the person is, [H,W] 0..1; `face_box` is left, top, right, bottom of the face.
+def person_matte(
+    pixels: UInt8[np.ndarray, "H W 3"], face_box: tuple[float, float, float, float]
+) -> Float32[np.ndarray, "H W"]:
+    """Where the person is, 0..1; `face_box` is left, top, right, bottom of the face.
 
-    The whole picture is looked at, and once more what is around the head, where it counts.
+    The whole picture is segmented, and then the surroundings of the head once more, in detail.
     """
     height, width = pixels.shape[:2]
     matte = np.asarray(person_mask(pixels), np.float32)
@@ -44,8 +43,10 @@ def person_matte(pixels: Pixels, face_box: tuple[float, float, float, float]) ->
     return np.asarray(matte, np.float32)
 
 
-def _inner_share(shape: tuple[int, ...], fades: tuple[bool, bool, bool, bool]) -> Singles:
-    """1 in the middle of a piece, fading to 0 at those of its sides at which the photo goes on."""
+def _inner_share(
+    shape: tuple[int, ...], fades: tuple[bool, bool, bool, bool]
+) -> Float32[np.ndarray, "h w"]:
+    """1 in the middle of a piece, fading to 0 at the sides beyond which the photo continues."""
     height, width = shape[:2]
     reach = max(4.0, 0.08 * min(height, width))
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
@@ -61,11 +62,19 @@ def _inner_share(shape: tuple[int, ...], fades: tuple[bool, bool, bool, bool]) -
     return np.asarray(np.outer(np.clip(share_y, 0, 1), np.clip(share_x, 0, 1)), np.float32)
 
 
-def guided(guide: Singles, values: Singles, radius: int, edge: float) -> Singles:
-    """He, Sun, Tang, "Guided image filtering", 2013: `values` [H,W] smoothed along `guide`."""
+def guided(
+    guide: Float32[np.ndarray, "H W"],
+    values: Float32[np.ndarray, "H W"],
+    radius: int,
+    edge: float,
+) -> Float32[np.ndarray, "H W"]:
+    """`values` smoothed along the edges of `guide`; `radius` in pixels, `edge` a squared contrast.
+
+    He, Sun, Tang, "Guided image filtering", 2013.
+    """
     size = (2 * radius + 1, 2 * radius + 1)
 
-    def mean(picture: Singles) -> Singles:
+    def mean(picture: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
         return np.asarray(cv2.blur(picture, size, borderType=cv2.BORDER_REFLECT), np.float32)
 
     mean_guide, mean_values = mean(guide), mean(values)
@@ -73,17 +82,19 @@ def guided(guide: Singles, values: Singles, radius: int, edge: float) -> Singles
         mean(guide * guide) - mean_guide**2 + edge
     )
     offset = mean_values - slope * mean_guide
-    return mean(slope) * guide + mean(offset)
+    return np.asarray(mean(slope) * guide + mean(offset))
 
 
-def background_plate(pixels: Pixels, person: Singles, tall: float) -> Pixels:
-    """The photo [H,W,3] without the person [H,W], whose place is filled from around it; `tall` is
-    the height of the face, pixels.
+def background_plate(
+    pixels: UInt8[np.ndarray, "H W 3"], person: Float32[np.ndarray, "H W"], tall: float
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The photo without the person, whose area is filled in from its surroundings.
 
-    Only what a turning head uncovers is ever seen of that.
+    `person` is the matte, 0..1; `tall` the height of the face, pixels. Only the parts that a
+    turning head uncovers are ever seen.
     """
-    # Half-covered pixels are half person, and so are stray hairs that the matte misses: they must
-    # not stay behind when the head moves.
+    # Half-covered pixels and stray hairs that the matte misses belong to the person, too: they
+    # must not stay behind when the head moves.
     size = 2 * max(2, round(STRAY * tall)) + 1
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     covered = cv2.dilate((person > 0.02).astype(np.uint8), around)
@@ -96,14 +107,16 @@ def background_plate(pixels: Pixels, person: Singles, tall: float) -> Pixels:
     return np.clip(plate + 0.5, 0, 255).astype(np.uint8)
 
 
-def filled_from_around(values: Singles, known: Singles) -> Singles:
-    """`values` [H,W,C] where `known` [H,W] is 1, and smoothly carried on where it is 0.
+def filled_from_around(
+    values: Float32[np.ndarray, "H W C"], known: Float32[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W C"]:
+    """`values` where `known` is 1, and smoothly extrapolated where it is 0.
 
-    Averages of ever larger surroundings, the smallest that is known counts (pull and push;
+    Each pixel takes the average over the smallest surroundings that are known (pull-push;
     Gortler et al., "The lumigraph", 1996).
     """
-    sums: list[Singles] = [values * known[..., None]]
-    weights: list[Singles] = [known]
+    sums = [values * known[..., None]]
+    weights = [known]
     while max(weights[-1].shape) > 2:
         size = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
         smaller = cv2.resize(sums[-1], size, interpolation=cv2.INTER_AREA)
@@ -115,7 +128,7 @@ def filled_from_around(values: Singles, known: Singles) -> Singles:
     for total, weight in zip(sums[-2::-1], weights[-2::-1], strict=True):
         size = (weight.shape[1], weight.shape[0])
         coarse = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR).reshape(*weight.shape, -1)
-        # What is known in part counts in part.
+        # Partly known pixels count in part.
         share = np.clip(weight, 0, 1)[..., None]
         guess = coarse * (1 - share) + total / np.maximum(weight, 1e-6)[..., None] * share
     return np.asarray(guess, np.float32)

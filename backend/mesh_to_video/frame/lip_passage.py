@@ -1,37 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of a mouth lips let through that are a little or far apart."""
+"""How much of the inside of the mouth is visible between parted lips."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-
-Singles = NDArray[np.float32]
+from jaxtyping import Float
 
 # Openings that count as narrow and as wide, metres.
 NARROW, WIDE = 0.006, 0.016
-# By how much wider than at rest a mouth is that begins to smile, and how much more a full smile
-# adds, as shares of its width.
+# How much wider than at rest a mouth is when a smile begins, and how much more a full smile adds,
+# as shares of its width at rest.
 EASY_SMILE, FULL_SMILE = 0.03, 0.17
-# Of what is behind lips that are a little apart so much is seen.
+# The share of the inside that is visible between lips that are slightly apart.
 COVER_NARROW = 0.6
-# The edge towards the lips is this soft, in heights of the opening: lips that part a little are
-# round and hide more.
+# Softness of the edge towards the lips, in heights of the opening: slightly parted lips are round
+# and hide more.
 SOFT_NARROW, SOFT_WIDE = 0.18, 0.08
-# Where no light comes flesh is seen in the light that other flesh scatters, and nothing in a mouth
-# is much darker: so bright against the lips.
+# Where no direct light falls, flesh is lit by light scattered from other flesh, and nothing in a
+# mouth is much darker than this, relative to the lips.
 FLESH_NARROW, FLESH_WIDE = 0.8, 0.65
-# A photo whose lips are open by less than the first shows no teeth that could be told apart: what
-# it shows between them is moved with the lips, as long as they are not much further open. From
-# the second on its teeth are its own; metres.
+# In a photo whose lips are open by less than the first value, teeth cannot be told apart: whatever
+# it shows between the lips moves with them, as long as they do not open much further. From the
+# second value on, the photo's own teeth are used; metres.
 LITTLE_OPEN, SHOWS_TEETH = 0.003, 0.006
 
 
 class Passage(NamedTuple):
-    """What lips let through: the softness of their edge in heights of the opening, the share of
-    what is behind them that is seen, and how bright flesh is in there against the lips.
+    """What is visible between the lips.
+
+    edge   softness of their edge, heights of the opening
+    cover  the share of the inside that is visible, 0..1
+    flesh  brightness of flesh inside relative to the lips
     """
 
     edge: float
@@ -40,10 +41,18 @@ class Passage(NamedTuple):
 
 
 def passage_of(
-    corners: Singles, opening: float, metre: float, rest_width: float, photo_gap: float
+    corners: Float[np.ndarray, "2 3"],
+    opening: float,
+    metre: float,
+    rest_width: float,
+    photo_gap: float,
 ) -> Passage:
-    """What lips let through with the corners of the mouth [2,3] and so large an `opening`, both in
-    pixels, of which a metre has `metre`; `photo_gap` is their opening in the photo, metres.
+    """What is visible of the inside at this width and `opening` of the mouth.
+
+    corners, opening  the corners of the mouth and the gap between the lips, pixels
+    metre             pixels per metre
+    rest_width        width of the mouth at rest, metres
+    photo_gap         the gap between the lips in the photo, metres
     """
     width = float(np.linalg.norm(corners[1] - corners[0])) / metre / rest_width
     bare = _bareness(width, opening / metre)
@@ -56,9 +65,9 @@ def passage_of(
 
 
 def _as_in_photo(opening: float, photo_gap: float) -> float:
-    """How well what the photo shows between its lips serves for lips that are open by `opening`,
-    0..1: not where they are much further open, nor where it shows teeth, which must not be
-    stretched.
+    """How far the photo's own pixels between the lips can be used for this `opening`, 0..1.
+
+    Not if the lips are open much further, nor if they show teeth, which must not be stretched.
     """
     if photo_gap <= 0.0:
         return 0.0
@@ -68,9 +77,10 @@ def _as_in_photo(opening: float, photo_gap: float) -> float:
 
 
 def _bareness(width: float, opening: float) -> float:
-    """How freely light and looks pass the lips: 0 while they are a little apart, 1 for a wide open
-    mouth, and for lips that a smile draws tightly over the teeth. The mouth's `width` against that
-    at rest, its `opening` in metres.
+    """How exposed the inside of the mouth is, 0..1.
+
+    0 while the lips are slightly apart, 1 for a wide open mouth and for lips drawn tight over the
+    teeth by a smile. `width` is relative to the mouth at rest, `opening` in metres.
     """
     wide = (opening - NARROW) / (WIDE - NARROW)
     share = float(np.clip(max(wide, (width - 1.0 - EASY_SMILE) / FULL_SMILE), 0, 1))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where in the photo every pixel of a driven frame comes from: exact for the face, smooth beyond.
 
-The face's motion is known, because both meshes are: the driven mesh is drawn with the photo's
-places as its colours. What is not the face follows as `surroundings.py` says.
+The motion of the face is known, because both meshes are: the driven mesh is rasterised with its
+positions in the photo as colours. Everything else follows as described in `surroundings.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.surface import vertex_normals
@@ -30,21 +30,19 @@ from .portrait import Portrait
 from .surroundings import Surroundings
 from .view import View
 
-Singles = NDArray[np.float32]
-
 SKIN = ("face", "left_lid_edge", "right_lid_edge", "inner_lips")
 EYES = ("left_eye", "right_eye")
-# Cosine of the skin and the line of sight in the photo: from here on it shows nothing, from there
-# on all of the skin.
+# Cosine between the skin's normal and the line of sight: up to the first value the photo shows
+# nothing of the skin, from the second on all of it.
 HIDDEN_COSINE, SEEN_COSINE = 0.05, 0.35
-# A vertex is hidden when something is in front of it by more than this, metres.
+# A vertex is hidden if something lies in front of it by more than this, metres.
 IN_FRONT = 0.004
 # The edges of both lips; how far behind them the sheet between them lies, and how far it reaches
-# under them (the lips are finer and rounder than it), metres.
+# beneath them (the lips are finer and rounder), metres.
 LIP_ROWS = [*INNER_LIP_UPPER, *INNER_LIP_LOWER]
 SHEET_BEHIND, SHEET_WIDER = 0.2, 0.0012
-# Width of the band in which the face's motion goes over into that of its surroundings, heights of
-# the face.
+# Width of the band in which the motion of the face blends into that of its surroundings, heights
+# of the face.
 SEAM = 0.035
 
 
@@ -52,32 +50,30 @@ SEAM = 0.035
 class MotionImage:
     """The motion of one frame in a view of H x W pixels.
 
-    from_x, from_y  [H,W] where in the view of the photo a pixel comes from, pixel centres at +0.5
-    seen            [H,W] 0..1 how well the photo shows it
-    face            [H,W] 0..1 the face, soft at its rim
-    face_id         [H,W] the triangle of `MotionField.triangles` that is in front, or -1
-    depth           [H,W] of the face, infinite beside it
-    tile            [H,W,2] the place of an eye in the painted tiles
-    colours         [H,W,C] of what else was asked for, 0 beside the face
+    from_x, from_y  where in the view of the photo a pixel comes from, pixel centres at +0.5
+    seen            how well the photo shows it, 0..1
+    face            mask of the face, soft at its rim, 0..1
+    face_id         the frontmost triangle of `MotionField.triangles`, or -1
+    depth           of the face, pixels; infinite outside the face
+    tile            position in the painted tiles, for eyes
+    colours         the additional attributes, 0 outside the face
     """
 
-    from_x: Singles
-    from_y: Singles
-    seen: Singles
-    face: Singles
-    face_id: NDArray[np.int32]
-    depth: Singles
-    tile: Singles
-    colours: Singles
+    from_x: Float32[np.ndarray, "H W"]
+    from_y: Float32[np.ndarray, "H W"]
+    seen: Float32[np.ndarray, "H W"]
+    face: Float32[np.ndarray, "H W"]
+    face_id: Int32[np.ndarray, "H W"]
+    depth: Float32[np.ndarray, "H W"]
+    tile: Float32[np.ndarray, "H W 2"]
+    colours: Float32[np.ndarray, "H W C"]
 
 
 class CoarsePixels(NamedTuple):
-    """The pixels [h,w] at which the motion beside the face is worked out, by their places in the
-    view.
-    """
+    """Positions in the view at which the motion outside the face is computed."""
 
-    x: Singles
-    y: Singles
+    x: Float32[np.ndarray, "h w"]
+    y: Float32[np.ndarray, "h w"]
 
 
 class MotionField:
@@ -91,8 +87,8 @@ class MotionField:
         rig = portrait.rig
         skin = SKIN if inner_lips else SKIN[:-1]
         drawn = rig.triangles_of(*skin, *EYES)
-        # A sheet spans the opening between the lips, far behind everything: what the photo shows
-        # there is stretched like skin where nothing is drawn before it.
+        # A sheet spans the opening between the lips, far behind everything: where nothing is drawn
+        # in front of it, the photo's pixels are stretched like skin.
         self.triangles = np.concatenate([drawn, len(rig.rest) + _sheet()])
         metre = portrait.axes.scale * view.scale
         self._behind = np.zeros((len(LIP_ROWS), 3), np.float32)
@@ -126,22 +122,22 @@ class MotionField:
 
     @property
     def seam(self) -> int:
-        """Half the width of the band between the face and what is around it, pixels."""
+        """Half the width of the band between the face and its surroundings, pixels."""
         return self._seam
 
     @property
-    def behind(self) -> Singles:
-        """How far from the lips' edges `LIP_ROWS` the sheet between them lies, [22,3] pixels."""
+    def behind(self) -> Float32[np.ndarray, "22 3"]:
+        """Offset of the sheet between the lips from their edges `LIP_ROWS`, pixels."""
         return self._behind
 
     @property
     def coarse(self) -> CoarsePixels:
         return CoarsePixels(self._x, self._y)
 
-    def around(self, vertices: Singles) -> tuple[Singles, Singles]:
-        """Where everything would come from if there were no face, [H,W] twice; `vertices` [V,3]
-        in the photo's pixels.
-        """
+    def around(
+        self, vertices: Float32[np.ndarray, "V 3"]
+    ) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
+        """`from_x` and `from_y` as if there were no face; `vertices` in the photo's pixels."""
         view, scale = self.view, np.float32(self.view.scale)
         moved = self._surroundings.displacement(vertices)
         x, y = self._x / scale + np.float32(view.left), self._y / scale + np.float32(view.top)
@@ -153,14 +149,18 @@ class MotionField:
             flow[..., 1] + (np.arange(view.height, dtype=np.float32) + 0.5)[:, None],
         )
 
-    def with_sheet(self, points: Singles) -> Singles:
-        """Points [V,3] of this view and those of the sheet between the lips, [V+22,3]."""
+    def with_sheet(self, points: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "V+22 3"]:
+        """Points in this view, followed by those of the sheet between the lips."""
         return np.concatenate([points, points[LIP_ROWS] + self._behind])
 
-    def driven(self, vertices: Singles, colours: Singles | None = None) -> MotionImage:
-        """The motion to the driven head [V,3], in the photo's pixels.
+    def driven(
+        self,
+        vertices: Float32[np.ndarray, "V 3"],
+        colours: Float32[np.ndarray, "V+22 C"] | None = None,
+    ) -> MotionImage:
+        """The motion to the driven head `vertices`, in the photo's pixels.
 
-        `colours` [V+22,C] of its vertices (see `with_sheet`) are drawn along.
+        `colours` are additional attributes of its vertices and the sheet's (see `with_sheet`).
         """
         around_x, around_y = self.around(vertices)
         points = self.with_sheet(self.view.points(vertices))
@@ -171,7 +171,9 @@ class MotionField:
         on_face = face_id >= 0
         rim = _soft_inside(on_face, self._seam)
 
-        def within(around: Singles, drawn: Singles) -> Singles:
+        def within(
+            around: Float32[np.ndarray, "H W"], drawn: Float32[np.ndarray, "H W"]
+        ) -> Float32[np.ndarray, "H W"]:
             shown = np.where(on_face, drawn, around)
             return np.asarray(around + rim * (shown - around), np.float32)
 
@@ -182,8 +184,8 @@ class MotionField:
         )
 
 
-def _sheet() -> NDArray[np.int32]:
-    """Triangles [20,3] between the lips' edges; corners are places in `LIP_ROWS`."""
+def _sheet() -> Int32[np.ndarray, "20 3"]:
+    """Triangles between the lips' edges; corners are indices into `LIP_ROWS`."""
     count = len(INNER_LIP_UPPER)
     faces = []
     for k in range(count - 1):
@@ -192,10 +194,10 @@ def _sheet() -> NDArray[np.int32]:
     return np.array(faces, np.int32)
 
 
-def _soft_inside(inside: NDArray[np.bool_], seam: int) -> Singles:
-    """1 well inside of the mask, 0 outside of it, linear in between over `seam` pixels.
+def _soft_inside(inside: Bool[np.ndarray, "H W"], seam: int) -> Float32[np.ndarray, "H W"]:
+    """1 well inside the mask, 0 outside, with a soft edge over `seam` pixels.
 
-    Holes (an open mouth) are inside.
+    Holes (an open mouth) count as inside.
     """
     mask = inside.astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -207,12 +209,15 @@ def _soft_inside(inside: NDArray[np.bool_], seam: int) -> Singles:
 
 
 def _seen_in_photo(
-    portrait: Portrait, source: Singles, view: View, triangles: NDArray[np.int32]
-) -> Singles:
-    """How well the photo shows each vertex [V], 0..1."""
+    portrait: Portrait,
+    source: Float32[np.ndarray, "V 3"],
+    view: View,
+    triangles: Int32[np.ndarray, "F 3"],
+) -> Float32[np.ndarray, " V"]:
+    """How well the photo shows each vertex, 0..1."""
     facing = -vertex_normals(source.astype(np.float64), portrait.rig.triangles)[:, 2]
     seen = np.clip((facing - HIDDEN_COSINE) / (SEEN_COSINE - HIDDEN_COSINE), 0, 1)
-    # Teeth and the eyes' balls may be turned to the viewer and yet be covered.
+    # Teeth and eyeballs may face the viewer and yet be covered.
     size = (view.width, view.height)
     depth = rasterize(source, triangles, size).depth
     column = np.clip(source[:, 0].astype(int), 0, view.width - 1)
@@ -223,8 +228,10 @@ def _seen_in_photo(
     return np.asarray(np.where(hidden & inside, 0.0, seen), np.float32)
 
 
-def _inside_of_lips(portrait: Portrait, source: Singles, inner: NDArray[np.intp]) -> Singles:
-    """Places [N,2] in the photo for the inside of the lips, which a photo hardly shows.
+def _inside_of_lips(
+    portrait: Portrait, source: Float32[np.ndarray, "V 3"], inner: Int64[np.ndarray, " N"]
+) -> Float32[np.ndarray, "N 2"]:
+    """Positions in the photo for the inside of the lips, which a photo hardly shows.
 
     The red of the lips, mirrored at the edge where they meet.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is seen between the lips: teeth and tongue that belong to skull and jaw.
+"""What is visible between the lips: teeth and tongue, attached to skull and jaw.
 
-The photo's own where it shows them, else painted ones, in the photo's light; deeper is darker.
+The photo's own where it shows them, otherwise painted ones in the photo's light; darker with depth.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
 
 from backend.face.head.parts import PART_NAMES
 from backend.rasterize import rasterize_attributes
@@ -23,81 +23,83 @@ from .mouth_light import LARGEST_GAIN, light_of_eyes, lip_colour
 from .painted_tiles import packed_tiles
 from .portrait import Portrait
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
 INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
 RING = list(INNER_LIP_RING)
-# How far behind the lips half of the light is lost: at a closed mouth, and more per metre of its
-# opening; metres.
+# How far behind the lips half of the light is lost: for a closed mouth, in metres, and the increase
+# per metre of its opening.
 DIM_DEPTH, DIM_PER_OPENING = 0.012, 0.6
-# Length of the upper lip's shadow per length behind the lip, at least so long (metres); how much
-# light is in it; and how much is lost in the corners of the mouth.
+# Length of the upper lip's shadow per distance behind the lip, and its least length (metres); the
+# share of light inside it; and the share lost in the corners of the mouth.
 SHADOW_SLOPE, LEAST_SHADOW, IN_SHADOW, CORNER_DARK = 0.8, 0.001, 0.5, 0.5
-# In the light that flesh scatters teeth show less than flesh by this share.
+# Teeth receive this much less of the light scattered by flesh than flesh does.
 TOOTH_BARE = 0.6
 # In speech the tongue does not lie on the floor of the mouth: it rises by this share of the
-# opening, up to one of `WIDEST_RISE`, and comes forward by this much. Lips that speak hide more of
-# the upper teeth than those that smile, after which the head's teeth were made: they sit this much
+# opening, up to an opening of `WIDEST_RISE`, and comes forward by this much. Lips hide more of the
+# upper teeth in speech than in a smile, which the head's teeth are modelled on: they sit this much
 # higher. Metres.
 TONGUE_RISES, WIDEST_RISE, TONGUE_FORWARD, TEETH_HIGHER = 0.4, 0.014, 0.004, 0.002
-# What the photo shows this near to an edge of the lips is lip, not tooth, as a share of the
-# photo's opening.
+# Pixels of the photo this close to an edge of the lips are lip, not tooth; a share of the opening
+# in the photo.
 EDGE_OF_LIPS = 0.15
-# Drawn this many times finer than the picture.
+# Supersampling per axis.
 FINER = 2
-# The least opening that shows anything, pixels.
+# The smallest opening through which anything is visible, pixels.
 LEAST_OPENING = 0.35
-# Fewer pixels of teeth in the photo say nothing.
+# Fewer pixels of teeth in the photo are not a usable sample.
 LEAST_TEETH = 12
 
 
 @dataclass(frozen=True, eq=False)
 class MouthImage:
-    """The inside of the mouth in a box of the view: `left`, `top` and pixels.
+    """The inside of the mouth in a box of the view with its corner at `left`, `top`, pixels.
 
-    colour  float32 [h,w,3] 0..255; cover [h,w] 0..1 where it is in front
+    colour  0..255
+    cover   opacity over what is drawn so far, 0..1
     """
 
     left: int
     top: int
-    colour: Singles
-    cover: Singles
+    colour: Float32[np.ndarray, "h w 3"]
+    cover: Float32[np.ndarray, "h w"]
 
 
 class StillMouth(NamedTuple):
     """What is the same in every frame.
 
-    triangles   [F,3] of what is behind the lips
-    attributes  [V,6] of the head: place in the photo, whether it shows it, place in the tiles,
-                whether it is a tooth
-    tiles, photo  pictures uint8; gain, tooth_gain [3] of the painted colours and of teeth
-    flesh       [3] the colour of the lips; metre: pixels of the view per metre
+    triangles   of everything behind the lips
+    attributes  of the vertices: position in the photo, whether the photo shows it, position in the
+                tiles, whether it is a tooth
+    tiles, photo  the painted tiles, and the photo in this view
+    gain, tooth_gain  factors for all painted colours, and additionally for teeth
+    flesh       the colour of the lips, 0..255
+    metre       pixels of the view per metre
     rest_width  metres between the corners of the mouth at rest
-    photo_gap   the opening of the lips in the photo, metres
-    higher, rises, forward  [V] how far a vertex is moved up and forward, pixels, and up per
-                opening: see `placed`
+    photo_gap   the gap between the lips in the photo, metres
+    higher, rises, forward  how far a vertex is moved up (pixels), up per pixel of the opening, and
+                forward (pixels): see `placed`
     """
 
-    triangles: NDArray[np.int32]
-    attributes: Singles
-    tiles: Pixels
-    photo: Pixels
-    gain: Singles
-    tooth_gain: Singles
-    flesh: Singles
+    triangles: Int32[np.ndarray, "F 3"]
+    attributes: Float32[np.ndarray, "V 6"]
+    tiles: UInt8[np.ndarray, "h w 3"]
+    photo: UInt8[np.ndarray, "H W 3"]
+    gain: Float32[np.ndarray, " 3"]
+    tooth_gain: Float32[np.ndarray, " 3"]
+    flesh: Float32[np.ndarray, " 3"]
     metre: float
     rest_width: float
     photo_gap: float
-    higher: Singles
-    rises: Singles
-    forward: Singles
+    higher: Float32[np.ndarray, " V"]
+    rises: Float32[np.ndarray, " V"]
+    forward: Float32[np.ndarray, " V"]
 
 
 class MouthInterior:
     """Draws what is behind the lips of a portrait, in the view of its motion field."""
 
-    def __init__(self, portrait: Portrait, motion: MotionField, photo: Pixels) -> None:
+    def __init__(
+        self, portrait: Portrait, motion: MotionField, photo: UInt8[np.ndarray, "H W 3"]
+    ) -> None:
         rig, self._view = portrait.rig, motion.view
         self._triangles = rig.triangles_of(*INSIDE)
         self._photo = photo
@@ -136,10 +138,8 @@ class MouthInterior:
             float(self._photo_gap), self._higher, self._rises, self._forward,
         )  # fmt: skip
 
-    def placed(self, points: Singles) -> Singles:
-        """Points [V,3] of a driven head in the view, with teeth and tongue where they are in
-        speech.
-        """
+    def placed(self, points: Float32[np.ndarray, "V 3"]) -> Float64[np.ndarray, "V 3"]:
+        """A driven head in the view, with teeth and tongue moved to their position in speech."""
         up = up_of(points)
         widest = WIDEST_RISE * self._metre
         moved = self._higher + self._rises * np.clip(lip_opening(points), 0.0, widest)
@@ -147,8 +147,10 @@ class MouthInterior:
         points[:, 2] -= self._forward
         return points
 
-    def driven(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
-        """The inside for the driven head [V,3] in the photo's pixels; None for closed lips."""
+    def driven(
+        self, vertices: Float32[np.ndarray, "V 3"], motion: MotionImage
+    ) -> MouthImage | None:
+        """The inside of the mouth of a driven head, in the photo's pixels; None for closed lips."""
         points = self._view.points(vertices)
         opening = lip_opening(points)
         if opening < LEAST_OPENING:
@@ -159,7 +161,7 @@ class MouthInterior:
             return None
         left, top, right, bottom = box
         size = (right - left, bottom - top)
-        # Drawn finer and averaged: gaps between teeth are narrower than pixels.
+        # Supersampled: gaps between teeth are narrower than pixels.
         fine_size = (FINER * size[0], FINER * size[1])
         fine = (points - np.array((left, top, 0), np.float32)) * np.float32(FINER)
         face_id, depth, values = rasterize_attributes(
@@ -177,16 +179,18 @@ class MouthInterior:
         colour = self._colour(values, light, passage.flesh)
         cover = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
         total = cv2.resize(colour * weight[..., None], size, interpolation=cv2.INTER_AREA)
-        mean: Singles = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
-        # An edge of the lips is soft, so some colour is needed a little beyond it.
+        mean = np.asarray(total / np.maximum(cover, 1e-3)[..., None], np.float32)
+        # The edge of the lips is soft, so some colour is needed slightly beyond it.
         mean = _carried_on(mean, cover > 0.02)
-        # Towards the lips their own colour goes over into what is behind.
+        # Towards the lips their colour blends into what is behind.
         blurred = cv2.GaussianBlur(cover, (0, 0), max(0.5, passage.edge * opening))
         soft = np.clip(2 * blurred - 1, 0, 1) * np.clip(cover, 0, 1)
         return MouthImage(left, top, mean, np.asarray(soft * passage.cover, np.float32))
 
-    def _colour(self, values: Singles, light: Singles, flesh: float) -> Singles:
-        """The colours [h,w,3] of what is drawn, in `light` [h,w] and in that of the flesh."""
+    def _colour(
+        self, values: Float32[np.ndarray, "h w 6"], light: Float32[np.ndarray, "h w"], flesh: float
+    ) -> Float32[np.ndarray, "h w 3"]:
+        """The colours of the rasterised attributes, in direct light and in light from flesh."""
         painted = _sampled(self._tiles, values[..., 3], values[..., 4]) * self._gain
         tooth = np.clip(values[..., 5:6], 0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
@@ -200,12 +204,13 @@ class MouthInterior:
             colour = colour + np.clip(seen, 0, 1) * (photo - colour)
         return np.asarray(colour, np.float32)
 
-    def _light(self, depth: Singles, points: Singles, opening: float) -> Singles:
-        """How much light comes to what lies at `depth` [h,w], 0..1.
+    def _light(
+        self, depth: Float32[np.ndarray, "h w"], points: Float64[np.ndarray, "V 3"], opening: float
+    ) -> Float32[np.ndarray, "h w"]:
+        """How much light reaches a point at `depth`, 0..1.
 
-        Less the deeper it lies behind the lips and the nearer to their corners; and light comes
-        from above, so that what lies behind the upper lip is in its shadow, which is the longer
-        the further behind.
+        It falls off with the distance behind the lips and towards their corners. As light comes
+        from above, the upper lip also casts a shadow, which grows longer with that distance.
         """
         metre = np.float32(FINER * self._metre)
         edge = points[list(INNER_LIP_UPPER)]
@@ -223,8 +228,8 @@ class MouthInterior:
         beside = np.clip(np.abs(column - middle) / max(float(reach), 1.0), 0, 1)[None]
         return np.asarray(light * (1 - CORNER_DARK * beside**3), np.float32)
 
-    def _photo_teeth(self, portrait: Portrait, motion: MotionField) -> Singles:
-        """By how much the photo's own teeth are brighter than the painted ones, [3]."""
+    def _photo_teeth(self, portrait: Portrait, motion: MotionField) -> Float32[np.ndarray, " 3"]:
+        """How many times brighter than the painted ones the photo's own teeth are, per channel."""
         image = motion.driven(portrait.source)
         kept = self._attributes
         self._attributes = kept * np.array((1, 1, 0, 1, 1, 1), np.float32)
@@ -243,26 +248,28 @@ class MouthInterior:
         ratio = np.median(shown.colour[teeth], axis=0) / np.maximum(
             np.median(painted.colour[teeth], axis=0), 1.0
         )
-        return np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN).astype(np.float32)
+        return np.asarray(np.clip(ratio, 1 / LARGEST_GAIN, LARGEST_GAIN), np.float32)
 
 
 def up_of(points: Any) -> Any:
-    """The direction from chin to forehead, [...,3] of points [...,V,3]; arrays or tensors."""
+    """The unit vector from chin to forehead, [...,3] of points [...,V,3]; arrays or tensors."""
     up = points[..., FOREHEAD, :] - points[..., CHIN, :]
     return up / ((up * up).sum(-1) ** 0.5)[..., None]
 
 
-def lip_opening(points: Singles) -> float:
-    """The largest gap between the lips' edges, pixels of `points` [V,3]."""
+def lip_opening(points: Float[np.ndarray, "V 3"]) -> float:
+    """The largest gap between the lips' edges, in the pixels of `points`."""
     upper, lower = points[list(INNER_LIP_UPPER)], points[list(INNER_LIP_LOWER)]
     return float((lower[:, 1] - upper[:, 1]).max())
 
 
 def box_around(
-    ring: Singles, width: int, height: int, margin: float = 0.0
+    ring: Float[np.ndarray, "N dims"], width: int, height: int, margin: float = 0.0
 ) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom in pixels around points [N,>=2], within the picture and wider by
-    `margin` of its width; None where nothing of it lies within.
+    """Left, top, right, bottom of a box around points (x, y, ...), clipped to the picture.
+
+    It is larger on every side by a few pixels and `margin` of its width. None where hardly any of
+    it lies in the picture.
     """
     low, high = ring[:, :2].min(axis=0), ring[:, :2].max(axis=0)
     wider = 3 + margin * float(high[0] - low[0])
@@ -271,10 +278,8 @@ def box_around(
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
 
 
-def _well_within(points: Singles) -> NDArray[np.bool_]:
-    """Which of points [V,3] lie between the lips' edges, which are among them, and not close to
-    one.
-    """
+def _well_within(points: Float64[np.ndarray, "V 3"]) -> Bool[np.ndarray, " V"]:
+    """Which of a head's vertices lie between the edges of its lips, and not close to either."""
     ring = np.ascontiguousarray(points[RING, :2], np.float32)
     margin = max(1.0, EDGE_OF_LIPS * lip_opening(points))
     low, high = ring.min(axis=0), ring.max(axis=0)
@@ -286,14 +291,18 @@ def _well_within(points: Singles) -> NDArray[np.bool_]:
     return within
 
 
-def _within_lips(ring: Singles, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _within_lips(
+    ring: Float64[np.ndarray, "N 2"], shape: tuple[int, ...]
+) -> Bool[np.ndarray, "h w"]:
     mask = np.zeros(shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round((ring - 0.5) * 16).astype(np.int32)], 1, shift=4)
     return cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
 
 
-def _carried_on(values: Singles, known: NDArray[np.bool_], reach: int = 2) -> Singles:
-    """Values [h,w,C] where known, and the mean of their known neighbours a little beyond."""
+def _carried_on(
+    values: Float32[np.ndarray, "h w C"], known: Bool[np.ndarray, "h w"], reach: int = 2
+) -> Float32[np.ndarray, "h w C"]:
+    """Values where known, and up to `reach` pixels beyond the mean of their known neighbours."""
     weight = known.astype(np.float32)
     for _ in range(reach):
         total = cv2.blur(values * weight[..., None], (3, 3)).reshape(values.shape)
@@ -306,7 +315,11 @@ def _carried_on(values: Singles, known: NDArray[np.bool_], reach: int = 2) -> Si
     return values
 
 
-def _sampled(picture: Pixels, x: Singles, y: Singles) -> Singles:
-    """Colours [h,w,3] at places whose pixel centres lie at +0.5."""
+def _sampled(
+    picture: UInt8[np.ndarray, "H W 3"],
+    x: Float32[np.ndarray, "h w"],
+    y: Float32[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w 3"]:
+    """Colours at positions in a picture whose pixel centres lie at +0.5."""
     found = cv2.remap(picture, x - 0.5, y - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.astype(np.float32)

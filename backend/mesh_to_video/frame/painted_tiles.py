@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The painted pictures of eyes, teeth, tongue and throat as one, and who lies where in it."""
+"""The painted tiles of eyes, teeth, tongue and throat as one picture, with vertex positions."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 
 from backend.face.head.parts import PART_NAMES
 from backend.face.head_rig import HeadRig
@@ -16,8 +16,10 @@ TILE_OF = {
 }  # fmt: skip
 
 
-def packed_tiles(rig: HeadRig) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """All painted tiles below each other [H,W,3], and each vertex's place in them [V,2]."""
+def packed_tiles(
+    rig: HeadRig,
+) -> tuple[UInt8[np.ndarray, "H W 3"], Float32[np.ndarray, "V 2"]]:
+    """All painted tiles stacked in one picture, and each vertex's position in it, pixels."""
     width = max(tile.shape[1] for tile in rig.tiles.values())
     place = np.zeros((len(rig.rest), 2), np.float32)
     rows, tops, top = [], {}, 0

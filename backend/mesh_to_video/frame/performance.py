@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What moves a portrait: the driven head of every frame, in the photo's pixels."""
+"""What drives a portrait: the head in every frame, in the photo's pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
 from backend.face.fit_photo import expression_weights
@@ -28,29 +28,28 @@ from shared.take import Take, resample_take
 
 from .portrait import Portrait
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
-# Of the photo's expression the upper face stays, and of its smile this share; the mouth speaks.
+# Of the photo's expression the upper face is kept, and this share of its smile; the mouth speaks.
 SMILE_KEPT = 0.5
 KEPT_WHOLE = ("brow", "eyeSquint", "eyeWide", "eyeBlink", "cheekSquint", "noseSneer")
 KEPT_IN_PART = ("mouthSmile", "mouthDimple")
-# Beyond the first angle the head follows less and less, and never further than the second: what
-# the photo does not show cannot be turned to the viewer. Radians; and metres for shifts.
+# Beyond the first angle the head follows less and less, and never past the second: what the photo
+# does not show cannot be turned towards the viewer. Radians, and metres for shifts.
 EASY_TURN, LARGEST_TURN = np.radians(18.0), np.radians(28.0)
-# The same for the head's angles against the camera, the photo's own included.
+# The same for the head's angles relative to the camera, including the pose in the photo.
 EASY_WHOLE, LARGEST_WHOLE = np.radians(22.0), np.radians(34.0)
 EASY_SHIFT, LARGEST_SHIFT = 0.015, 0.035
-# Lips must be able to close: near them nothing is kept of what the fit leaves unexplained, metres.
+# Lips must be able to close: the residual of the fit is dropped within the first distance from them
+# and kept beyond the second, metres.
 LIPS_FREE, LIPS_FADE = 0.004, 0.014
-# Root mean square distance of two faces from which on they are different people, metres.
+# From this root mean square distance on, two faces belong to different people, metres.
 OTHER_FACE = 0.0025
-# The middle of each iris, and the corners between which it looks.
+# The centre of each iris, and the corners of its eye.
 _EYES = ((RIGHT_IRIS_CENTRE, RIGHT_EYE_CORNERS), (LEFT_IRIS_CENTRE, LEFT_EYE_CORNERS))
 
 
+@runtime_checkable
 class Performance(Protocol):
-    """T frames of a head in motion."""
+    """A head in motion, frame by frame."""
 
     @property
     def fps(self) -> float: ...
@@ -58,19 +57,24 @@ class Performance(Protocol):
     @property
     def frame_count(self) -> int: ...
 
-    def vertices(self, frame: int) -> Singles:
-        """The driven head [V,3] in the photo's pixels (right, down, away)."""
+    def vertices(self, frame: int) -> Float32[np.ndarray, "V 3"]:
+        """The driven head in the photo's pixels (right, down, away)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TakePerformance:
-    """A Take on the portrait's own head; `notes` are sentences worth telling."""
+    """A Take on the portrait's own head.
+
+    base   the head at rest, with what the fit leaves unexplained added, metres
+    kept   the weights of the photo's expression that stay
+    notes  warnings for the user
+    """
 
     portrait: Portrait
     take: Take
-    base: Singles
-    kept: Singles
+    base: Float32[np.ndarray, "V 3"]
+    kept: Float32[np.ndarray, " 52"]
     notes: tuple[str, ...]
 
     @property
@@ -81,7 +85,7 @@ class TakePerformance:
     def frame_count(self) -> int:
         return self.take.frame_count
 
-    def vertices(self, frame: int) -> Singles:
+    def vertices(self, frame: int) -> Float32[np.ndarray, "V 3"]:
         rig, take = self.portrait.rig, self.take
         weights = 1.0 - (1.0 - self.kept) * (1.0 - take.weights[frame])
         moved = self.base + np.tensordot(weights.astype(np.float32), rig.shapes, axes=1)
@@ -94,20 +98,20 @@ class TakePerformance:
 
 
 def take_performance(portrait: Portrait, take: Take, fps: float) -> TakePerformance:
-    """The Take at `fps` frames a second on the face of the photo.
+    """The Take at `fps` frames per second on the face of the photo.
 
-    The mouth does what the Take says; the upper face adds to what it does in the photo; the head
-    moves from the photo's pose. A Take that was made for another face is fitted to this one.
+    The mouth follows the Take; the upper face adds to its expression in the photo; the head moves
+    starting from its pose in the photo. A Take made for another face is adapted to this one.
     """
     notes = []
     if _differs(portrait, take):
         notes.append(
-            "The performance was made for another face; it was fitted to the one in the photo."
+            "The performance was made for another face; it was adapted to the one in the photo."
         )
     if np.abs(take.head_rotation).max() > LARGEST_TURN:
         notes.append(
             "The head turns further than one photo can show; "
-            f"it was held within {np.degrees(LARGEST_TURN):.0f} degrees."
+            f"its turns were limited to {np.degrees(LARGEST_TURN):.0f} degrees."
         )
     base = portrait.rig.rest + portrait.rig.carried(portrait.misfit * _away_from_lips()[:, None])
     return TakePerformance(
@@ -115,8 +119,8 @@ def take_performance(portrait: Portrait, take: Take, fps: float) -> TakePerforma
     )
 
 
-def kept_weights(expression: Floats) -> Singles:
-    """The part [52] of a photo's expression that stays while the person speaks."""
+def kept_weights(expression: Float64[np.ndarray, " 52"]) -> Float32[np.ndarray, " 52"]:
+    """The part of a photo's expression that stays while the person speaks."""
     kept = np.zeros(len(ARKIT_NAMES), np.float32)
     for index, name in enumerate(ARKIT_NAMES):
         if name.startswith(KEPT_WHOLE):
@@ -126,19 +130,23 @@ def kept_weights(expression: Floats) -> Singles:
     return kept
 
 
-def softly_limited(values: NDArray[np.floating], easy: float, largest: float) -> Floats:
-    """Values unchanged up to `easy`, then slower and slower towards `largest`."""
+def softly_limited(
+    values: Float[np.ndarray, ...], easy: float, largest: float
+) -> Float64[np.ndarray, ...]:
+    """Values unchanged up to `easy`, beyond it approaching `largest` asymptotically."""
     size = np.abs(np.asarray(values, np.float64))
     room = largest - easy
     beyond = easy + room * np.tanh((size - easy) / room)
     return np.asarray(np.sign(values) * np.where(size > easy, beyond, size))
 
 
-def possible_turn(angles: NDArray[np.floating], in_photo: Floats) -> Floats:
-    """The head's angles [3] as far as a photo allows them whose head has the angles `in_photo`."""
+def possible_turn(
+    angles: Float[np.ndarray, " 3"], in_photo: Float64[np.ndarray, " 3"]
+) -> Float64[np.ndarray, " 3"]:
+    """The head's angles, limited to what a photo with the head at angles `in_photo` can show."""
     limited = softly_limited(angles, EASY_TURN, LARGEST_TURN)
     whole = in_photo + limited
-    # A head that is turned in the photo may come back freely, but hardly turn on.
+    # A head that is turned in the photo may turn back freely, but hardly any further.
     further = np.abs(whole) > np.abs(in_photo)
     held = softly_limited(whole, EASY_WHOLE, LARGEST_WHOLE) - in_photo
     # Where the photo itself is beyond the limit, its own pose stays possible.
@@ -146,8 +154,8 @@ def possible_turn(angles: NDArray[np.floating], in_photo: Floats) -> Floats:
     return np.where(further, held, limited)
 
 
-def _away_from_lips() -> Floats:
-    """0 on the lips to 1 where they are no longer near, [468]."""
+def _away_from_lips() -> Float64[np.ndarray, " 468"]:
+    """0 on the lips, rising to 1 away from them, per landmark."""
     lips = list(LIP_LANDMARKS)
     away = load_template().distances[lips].min(axis=0)
     share = np.clip((away - LIPS_FREE) / (LIPS_FADE - LIPS_FREE), 0, 1)
@@ -155,7 +163,7 @@ def _away_from_lips() -> Floats:
 
 
 def _differs(portrait: Portrait, take: Take) -> bool:
-    """Whether a Take was made for somebody else."""
+    """Whether a Take was made for another person."""
     if len(take.neutral) != LANDMARK_COUNT:
         return True
     weights = load_template().rigidity[:LANDMARK_COUNT]
@@ -168,17 +176,17 @@ def _differs(portrait: Portrait, take: Take) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class TrackedPerformance:
-    """Landmarks [T,478,3] in the photo's pixels as what moves the portrait."""
+    """A portrait driven by tracked landmarks, in the photo's pixels."""
 
     portrait: Portrait
-    landmarks: Floats
+    landmarks: Float64[np.ndarray, "T 478 3"]
     fps: float
 
     @property
     def frame_count(self) -> int:
         return len(self.landmarks)
 
-    def vertices(self, frame: int) -> Singles:
+    def vertices(self, frame: int) -> Float32[np.ndarray, "V 3"]:
         portrait, rig = self.portrait, self.portrait.rig
         template = load_template()
         points = image_to_axes(self.landmarks[frame])
@@ -193,8 +201,8 @@ class TrackedPerformance:
         moved = to_head.inverse().apply(np.asarray(head, np.float64))
         return np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
 
-    def _look(self, aligned: Floats) -> Floats:
-        """Weights [52] of the eight look shapes: where the irises went from the photo's."""
+    def _look(self, aligned: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, " 52"]:
+        """Weights of the eight look shapes, from how far the irises moved since the photo."""
         portrait = self.portrait
         size = face_size(portrait.neutral.vertices) / face_size(load_template().vertices)
         weights = np.zeros(len(ARKIT_NAMES))
@@ -211,6 +219,8 @@ class TrackedPerformance:
         return weights
 
 
-def tracked_performance(portrait: Portrait, landmarks: Floats, fps: float) -> TrackedPerformance:
-    """Tracked landmarks [T,478,3], in the photo's pixels, as what moves the portrait."""
+def tracked_performance(
+    portrait: Portrait, landmarks: Float[np.ndarray, "T 478 3"], fps: float
+) -> TrackedPerformance:
+    """The portrait driven by tracked landmarks, in the photo's pixels."""
     return TrackedPerformance(portrait, np.asarray(landmarks, np.float64), fps)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A frame from the photo and the motion alone: warped, with eyes and mouth laid in.
+"""A frame from the photo and the motion alone: warped, with eyes and mouth composited in.
 
-The person is a layer over the background that was guessed behind them, so that nothing of the
-background moves. The layer is what is left of the photo when the background's share is taken
-away; laid back where it was it gives the photo exactly.
+The person is a premultiplied layer over the filled-in background, so that the background does not
+move. The layer is the photo minus the background's share; composited back unmoved it gives exactly
+the photo.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, UInt8
 
 from backend.face.head.eyes import lid_ring
 from backend.face.head.parts import PART_NAMES
@@ -27,27 +27,23 @@ from .portrait import Portrait
 from .surroundings import Surroundings
 from .view import View
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-
-# Eyes are drawn this many times finer than the rest, in a box this much wider than their lids.
+# Supersampling of the eyes per axis, and the margin of their box in widths of the lids.
 FINER, EYE_MARGIN = 2, 0.25
-# Lids that are open by less than this share of the eye's width shade the ball; in a closed eye it
-# keeps this share of its light.
+# Lids that are open by less than this share of the eye's width shade the eyeball, which keeps the
+# second share of its light in a closed eye.
 SLIT, IN_SLIT = 0.14, 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """The person of one frame in a view, before the background is put behind.
+    """The person of one frame in a view, before they are composited over the background.
 
-    colour  float32 [H,W,3] 0..255, what the person adds to each pixel
-    alpha   [H,W] 0..1: how much of the background they cover
+    colour  premultiplied, 0..255
+    alpha   how much of the background the person covers, 0..1
     """
 
-    colour: Singles
-    alpha: Singles
+    colour: Float32[np.ndarray, "H W 3"]
+    alpha: Float32[np.ndarray, "H W"]
     motion: MotionImage
     mouth: MouthImage | None
 
@@ -55,14 +51,15 @@ class Layers:
 class StillPhoto(NamedTuple):
     """What is the same in every frame.
 
-    layer   float32 [H,W,4]: what the person adds to each pixel, and how much they cover
-    tiles   uint8: the painted eyes; is_eye [F+1]: which triangles show them (the last: none)
-    mouth   what is behind the lips, or None when that is left out
+    layer   the person in the photo: premultiplied colour 0..255 and alpha 0..1
+    tiles   the painted tiles, with the eyes
+    is_eye  which triangles belong to an eye, and False for number -1, no triangle
+    mouth   what is behind the lips, or None where that is switched off
     """
 
-    layer: Singles
-    tiles: Pixels
-    is_eye: NDArray[np.bool_]
+    layer: Float32[np.ndarray, "H W 4"]
+    tiles: UInt8[np.ndarray, "h w 3"]
+    is_eye: Bool[np.ndarray, " F+1"]
     mouth: MouthInterior | None
 
 
@@ -73,9 +70,11 @@ class PhotoWarp:
         self, portrait: Portrait, view: View, surroundings: Surroundings, parts: Parts
     ) -> None:
         self.view = view
-        self.photo: Pixels = np.asarray(view.cut(portrait.pixels), np.uint8)
-        self.plate: Pixels = np.asarray(view.cut(portrait.plate), np.uint8)
-        self.person: Singles = np.clip(view.cut(portrait.person), 0, 1).astype(np.float32)
+        self.photo: UInt8[np.ndarray, "H W 3"] = np.asarray(view.cut(portrait.pixels), np.uint8)
+        self.plate: UInt8[np.ndarray, "H W 3"] = np.asarray(view.cut(portrait.plate), np.uint8)
+        self.person: Float32[np.ndarray, "H W"] = np.clip(view.cut(portrait.person), 0, 1).astype(
+            np.float32
+        )
         behind = (1 - self.person[..., None]) * self.plate
         self._layer = np.dstack([self.photo - behind, self.person]).astype(np.float32)
         self.motion = MotionField(portrait, view, surroundings, inner_lips=parts.mouth)
@@ -84,7 +83,7 @@ class PhotoWarp:
         eyes = [PART_NAMES.index(name) for name in EYES]
         part = portrait.rig.vertex_part
         self._rings = (lid_ring("left"), lid_ring("right"))
-        # The sheet between the lips has corners of its own, which are no eye's.
+        # The sheet between the lips has vertices of its own, which belong to no eye.
         part = np.append(part, np.full(len(LIP_ROWS), -1))
         self._is_eye = np.append(np.isin(part[self.motion.triangles], eyes).all(axis=1), False)
 
@@ -92,14 +91,17 @@ class PhotoWarp:
     def still(self) -> StillPhoto:
         return StillPhoto(self._layer, self._tiles, self._is_eye, self._mouth)
 
-    def draw(self, vertices: Singles) -> Layers:
-        """The person as the driven head [V,3] says, in the photo's pixels."""
+    def draw(self, vertices: Float32[np.ndarray, "V 3"]) -> Layers:
+        """The person moved to the driven head `vertices`, in the photo's pixels."""
         return self.paint(vertices, self.motion.driven(vertices))
 
     def paint(
-        self, vertices: Singles, motion: MotionImage, residual: Singles | None = None
+        self,
+        vertices: Float32[np.ndarray, "V 3"],
+        motion: MotionImage,
+        residual: Float32[np.ndarray, "H W 2"] | None = None,
     ) -> Layers:
-        """The same with the motion given; `residual` [H,W,2] pixels of the view is added to it."""
+        """The same for a given motion, to which `residual` is added, pixels of the view."""
         from_x, from_y = motion.from_x - 0.5, motion.from_y - 0.5
         if residual is not None:
             from_x, from_y = from_x + residual[..., 0], from_y + residual[..., 1]
@@ -120,13 +122,19 @@ class PhotoWarp:
             alpha[box] = np.maximum(alpha[box], mouth.cover)
         return Layers(colour, alpha, motion, mouth)
 
-    def mouth(self, vertices: Singles, motion: MotionImage) -> MouthImage | None:
-        """The inside of the mouth; None for closed lips, and where it is left out."""
+    def mouth(self, vertices: Float32[np.ndarray, "V 3"], motion: MotionImage) -> MouthImage | None:
+        """The inside of the mouth; None for closed lips, or where it is switched off."""
         return self._mouth.driven(vertices, motion) if self._mouth is not None else None
 
-    def _lay_in_eyes(self, vertices: Singles, colour: Singles, residual: Singles | None) -> None:
-        """Both eyes drawn finer, for the sake of the lids' edges; what of their balls lay behind
-        the lids in the photo comes from the painted eyes.
+    def _lay_in_eyes(
+        self,
+        vertices: Float32[np.ndarray, "V 3"],
+        colour: Float32[np.ndarray, "H W 3"],
+        residual: Float32[np.ndarray, "H W 2"] | None,
+    ) -> None:
+        """Draw both eyes supersampled, for the sake of the lids' edges; changes `colour`.
+
+        The parts of the eyeballs that the lids cover in the photo come from the painted eyes.
         """
         points = self.view.points(vertices)
         for ring in self._rings:
@@ -160,8 +168,11 @@ class PhotoWarp:
             part += inner * (small - part)
 
 
-def light_between_lids(ring: Singles) -> float:
-    """How much light the ball gets, 0..1: in a slit there is only the shadow of the lashes."""
+def light_between_lids(ring: Float32[np.ndarray, "N 3"]) -> float:
+    """How much light the eyeball gets, 0..1: a narrow slit lies in the shadow of the lashes.
+
+    `ring` runs from one corner along the upper lid to the other, and back along the lower lid.
+    """
     half = len(ring) // 2
     width = float(np.linalg.norm(ring[0, :2] - ring[half, :2]))
     upper, lower = ring[1:half], ring[half + 1 :][::-1]
@@ -170,8 +181,8 @@ def light_between_lids(ring: Singles) -> float:
     return float(IN_SLIT + (1 - IN_SLIT) * share * share * (3 - 2 * share))
 
 
-def _towards_middle(shape: tuple[int, ...]) -> Singles:
-    """1, but 0 at the border of a piece [h,w] and going over within a few pixels."""
+def _towards_middle(shape: tuple[int, ...]) -> Float32[np.ndarray, "h w"]:
+    """1 inside a piece, fading to 0 over the few pixels at its border."""
     lines = []
     for length in shape[:2]:
         place = np.arange(length, dtype=np.float32) + 0.5

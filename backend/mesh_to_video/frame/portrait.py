@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that is known about the person in the photo before anything moves."""
+"""Everything known about the person in the photo before anything moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from backend.face.arkit_basis import landmark_basis
 from backend.face.from_photo import photo_notes
@@ -23,40 +23,38 @@ from ..settings import NETWORK_SIDE
 from .background import background_plate, person_matte
 from .view import View
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-# The side of the face crop in heights of the face, and how far its middle lies above the face's.
+# Side of the face crop in heights of the face, and how far its centre lies above the face's.
 CROP_SIDE, CROP_ABOVE = 1.9, 0.06
 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """A photo whose person can move.
+    """A photo of a person, ready to be animated.
 
-    pixels     uint8 [H,W,3]; landmarks [478,3] in its pixels (right, down, away)
+    landmarks  in the photo's pixels (right, down, away)
     neutral    the person's face without the photo's pose and expression
     rig        the whole head, V vertices
     axes       from the head's frame (metres) to the photo's axes (x right, y away, z up, pixels)
-    expression [52] ARKit weights of the photo
-    misfit     [468,3] metres: what neutral face and expression leave unexplained of the photo
-    source     [V,3] the head as it is in the photo, in its pixels (right, down, away)
-    person     [H,W] 0..1: where the person is
-    plate      uint8 [H,W,3]: the photo without the person
+    expression ARKit weights of the photo
+    misfit     what neutral face and expression leave unexplained of the photo, metres
+    source     the head as it is in the photo, in its pixels (right, down, away)
+    person     matte of the person, 0..1
+    plate      the photo without the person
     crop       the square around the face that the networks see
+    sha256     of the photo's file, "" without one
+    warnings   sentences for the user
     """
 
-    pixels: Pixels
-    landmarks: Floats
+    pixels: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
     neutral: NeutralFace
     rig: HeadRig
     axes: Similarity
-    expression: Floats
-    misfit: Floats
-    source: Singles
-    person: Singles
-    plate: Pixels
+    expression: Float64[np.ndarray, " 52"]
+    misfit: Float64[np.ndarray, "468 3"]
+    source: Float32[np.ndarray, "V 3"]
+    person: Float32[np.ndarray, "H W"]
+    plate: UInt8[np.ndarray, "H W 3"]
     crop: View
     sha256: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -66,8 +64,8 @@ class Portrait:
         """Height of the face in the photo, pixels."""
         return _face_box(self.landmarks)[3] - _face_box(self.landmarks)[1]
 
-    def in_photo(self, vertices: NDArray[np.floating]) -> Singles:
-        """Points [N,3] of the head's frame (metres) in the photo's pixels, in the photo's pose."""
+    def in_photo(self, vertices: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+        """Points of the head's frame (metres) in the photo's pixels, in the photo's pose."""
         moved = self.axes.apply(np.asarray(vertices, np.float64))
         return np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1).astype(np.float32)
 
@@ -83,12 +81,19 @@ def portrait_from_photo(image: Path | str | bytes) -> Portrait:
     return _portrait(photo.pixels, tracked.landmarks, photo.sha256, notes)
 
 
-def portrait_from_pixels(pixels: Pixels, landmarks: Floats) -> Portrait:
-    """The person in a picture uint8 [H,W,3] whose `landmarks` [478,3] are known."""
+def portrait_from_pixels(
+    pixels: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "478 3"]
+) -> Portrait:
+    """The person in a picture whose landmarks are known, in its pixels."""
     return _portrait(pixels, np.asarray(landmarks, np.float64), "", ())
 
 
-def _portrait(pixels: Pixels, landmarks: Floats, sha256: str, notes: tuple[str, ...]) -> Portrait:
+def _portrait(
+    pixels: UInt8[np.ndarray, "H W 3"],
+    landmarks: Float64[np.ndarray, "478 3"],
+    sha256: str,
+    notes: tuple[str, ...],
+) -> Portrait:
     neutral = neutral_face(landmarks)
     notes = (*notes, *photo_notes(neutral))
     rig = head_rig(neutral, crop_photo(pixels, landmarks, neutral))
@@ -118,15 +123,15 @@ def _portrait(pixels: Pixels, landmarks: Floats, sha256: str, notes: tuple[str, 
     )
 
 
-def _face_box(landmarks: Floats) -> tuple[float, float, float, float]:
+def _face_box(landmarks: Float64[np.ndarray, "478 3"]) -> tuple[float, float, float, float]:
     outline = landmarks[list(FACE_OVAL), :2]
     (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
-    # A face that is turned far is narrow, one that looks down is short.
+    # A face turned far to the side is narrow, one looking down is short.
     height = max(bottom - top, 1.1 * (right - left))
     return float(left), float(bottom - height), float(right), float(bottom)
 
 
-def _face_crop(landmarks: Floats) -> View:
+def _face_crop(landmarks: Float64[np.ndarray, "478 3"]) -> View:
     left, top, right, bottom = _face_box(landmarks)
     side = CROP_SIDE * (bottom - top)
     x, y = (left + right) / 2, (top + bottom) / 2 - CROP_ABOVE * (bottom - top)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lips that are away from where the photo shows them are drawn a little softer.
+"""Lips are slightly blurred when they move away from where the photo shows them.
 
-A camera's exposure softens lips in speech, and how a mesh moves them is right to about that much
-only: an edge that is sharp beside its place looks worse than one that is soft. Lips at rest stay
-as the photo shows them.
+A camera's exposure blurs lips in speech, and the mesh moves them with an error of about that size:
+a sharp edge in the wrong place looks worse than a soft one. Lips at rest stay as the photo shows
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from shared.landmarks import LIP_LANDMARKS, OUTER_LIP_LOWER, OUTER_LIP_UPPER
 
@@ -20,27 +20,25 @@ from .portrait import Portrait
 from .surroundings import Surroundings
 from .view import View
 
-Singles = NDArray[np.float32]
-
 LIPS = list(LIP_LANDMARKS)
 OUTLINE = [*OUTER_LIP_UPPER, *OUTER_LIP_LOWER[::-1]]
-# Width of the blur: this share of how far the lips are from where bone alone would bring them, but
-# never more than this share of the face's height, nor than so many pixels of the video.
+# Width of the blur: this share of the lips' distance from where the rigid head alone would put
+# them, at most this share of the face's height and this many pixels of the video.
 SHARE, MOST, MOST_PIXELS = 0.5, 0.007, 1.0
-# Around the lips it is whole up to the first distance and gone from the second on, in heights of
-# the face.
+# The blur has its full strength up to the first distance from the lips and ends at the second, in
+# heights of the face.
 WHOLE, GONE = 0.1, 0.2
-# A narrower blur changes nothing; pixels.
+# A narrower blur makes no difference; pixels.
 LEAST = 0.2
 
 
 class Softness(NamedTuple):
-    """A blur of `width` pixels where `mask` [h,w] is 1, with its corner at `left`, `top`."""
+    """A blur of `width` pixels where `mask` is 1; the mask's corner is at `left`, `top`."""
 
     left: int
     top: int
     width: float
-    mask: Singles
+    mask: Float32[np.ndarray, "h w"]
 
 
 class SoftLips:
@@ -53,8 +51,8 @@ class SoftLips:
         self._most = min(MOST * tall, MOST_PIXELS)
         self._whole, self._gone = WHOLE * tall, GONE * tall
 
-    def of(self, vertices: Singles) -> Softness | None:
-        """How soft the driven head [V,3], in the photo's pixels, is drawn; None for not at all."""
+    def of(self, vertices: Float32[np.ndarray, "V 3"]) -> Softness | None:
+        """The blur for a driven head, in the photo's pixels; None where it is not needed."""
         by_bone = self._surroundings.head_motion(vertices).apply(self._source)
         away = np.linalg.norm(vertices[LIPS] - by_bone, axis=1).mean() * self._view.scale
         width = min(SHARE * float(away), self._most)
@@ -75,8 +73,10 @@ class SoftLips:
         share = np.clip((self._gone - far) / (self._gone - self._whole), 0, 1)
         return Softness(left, top, width, np.asarray(share * share * (3 - 2 * share), np.float32))
 
-    def soften(self, colour: Singles, vertices: Singles) -> None:
-        """Blur the lips of a frame [H,W,3] of the driven head; changes it."""
+    def soften(
+        self, colour: Float32[np.ndarray, "H W 3"], vertices: Float32[np.ndarray, "V 3"]
+    ) -> None:
+        """Blur the lips of a driven head in a frame, in place."""
         softness = self.of(vertices)
         if softness is None:
             return

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Num
 
 
 @dataclass(frozen=True)
 class View:
-    """The rectangle whose upper left corner is (left, top) in the photo's pixels.
+    """A rectangle whose upper left corner is (left, top) in the photo's pixels.
 
     scale          its pixels per pixel of the photo
     width, height  in its own pixels
@@ -25,18 +24,18 @@ class View:
     width: int
     height: int
 
-    def points(self, points: NDArray[Any]) -> NDArray[np.float32]:
-        """Points [N,2 or 3] of the photo in this view; depth is scaled too."""
+    def points(self, points: Float[np.ndarray, "N dims"]) -> Float32[np.ndarray, "N dims"]:
+        """Points (x, y) or (x, y, depth) of the photo in this view; depth is scaled too."""
         moved = np.array(points, np.float32)
         moved[:, 0] -= self.left
         moved[:, 1] -= self.top
         return moved * np.float32(self.scale)
 
-    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The photo, or anything that lies over it [H,W,...], as this view shows it."""
+    def cut(self, picture: Num[np.ndarray, "H W *C"]) -> Num[np.ndarray, "h w *C"]:
+        """The photo, or anything of the photo's size, as this view shows it."""
         kernel = cv2.INTER_LINEAR if self.scale <= 1.0 else cv2.INTER_CUBIC
         if self.scale < 0.8:
-            # Averaged first, or single pixels of a large photo would be picked.
+            # Blurred first, to avoid aliasing.
             picture = cv2.GaussianBlur(picture, (0, 0), 0.42 / self.scale)
         half = 0.5 * self.scale - 0.5
         move = np.array(
@@ -49,8 +48,8 @@ class View:
             picture, move, (self.width, self.height), flags=kernel, borderMode=cv2.BORDER_REPLICATE
         )
 
-    def into(self, picture: NDArray[Any], other: View) -> NDArray[Any]:
-        """A picture [H,W,...] of this view as `other` shows it, 0 where this one ends."""
+    def into(self, picture: Num[np.ndarray, "H W *C"], other: View) -> Num[np.ndarray, "h w *C"]:
+        """A picture of this view as `other` shows it, 0 outside this view."""
         scale = other.scale / self.scale
         shift_x = (self.left - other.left) * other.scale
         shift_y = (self.top - other.top) * other.scale

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The networks of the video, and what they are shown."""
+"""The networks of the video, and their inputs."""

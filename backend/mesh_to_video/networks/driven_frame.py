@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the networks are told about a frame: everything in the square around the face."""
+"""The input of the networks for a frame: everything in the square around the face."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64, UInt8
 
 from backend.face.head.parts import PART_NAMES
 from shared.landmarks import LANDMARK_COUNT
@@ -19,47 +19,42 @@ from ..frame.view import View
 from ..settings import GEOMETRY_ONLY, MOTION_SIDE, NETWORK_SIDE, PAINTED_CORNER, PAINTED_SIDE
 from .projection_texture import coordinate_code, lip_maps
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, eq=False)
 class DrivenFrame:
-    """One frame in the face crop, S = `NETWORK_SIDE`, all float32.
+    """One frame in the face crop; S = `NETWORK_SIDE`, M = `MOTION_SIDE`, L = `LIP_MAPS`.
 
-    flow   [S,S,2] where in the photo's crop a pixel comes from, minus its own place, pixels
-    seen   [S,S] 0..1 how well the photo shows it
-    face   [S,S] 0..1 the inner face
-    code   [S,S,3] 0..1 normalised coordinate code of the driven mesh, 0 outside of the face
-    inside [S,S,4] the drawn inside of the mouth: RGB 0..1 and its cover 0..1
-    lips   [M,M,L] maps of the lips, driving minus photo
-
-    M = `MOTION_SIDE`, L = `LIP_MAPS`.
+    flow   where in the photo's crop a pixel comes from, minus its own position, pixels
+    seen   how well the photo shows it, 0..1
+    face   mask of the inner face, 0..1
+    code   normalised coordinate code of the driven mesh, 0..1, 0 outside the face
+    inside the rendered inside of the mouth: RGB 0..1 and opacity 0..1
+    lips   maps of the lips, driving minus photo
     """
 
-    flow: Singles
-    seen: Singles
-    face: Singles
-    code: Singles
-    inside: Singles
-    lips: Singles
+    flow: Float32[np.ndarray, "S S 2"]
+    seen: Float32[np.ndarray, "S S"]
+    face: Float32[np.ndarray, "S S"]
+    code: Float32[np.ndarray, "S S 3"]
+    inside: Float32[np.ndarray, "S S 4"]
+    lips: Float32[np.ndarray, "M M L"]
 
 
 class FaceCrop:
     """The square around a portrait's face, as the networks see it.
 
-    photo   uint8 [S,S,3]; person [S,S] 0..1
-    code    [S,S,3] and face [S,S]: coordinate code and face of the photo itself
-    view, motion_view: the square S and `MOTION_SIDE` pixels wide
-    painted_view, large_view: what of it is painted in, and the same twice as large
+    photo, person  the photo and the matte of the person, 0..1
+    code, face     coordinate code and mask of the face in the photo itself
+    view, motion_view  the square at S and at `MOTION_SIDE` pixels
+    painted_view, large_view  the part that is repainted, and the same at twice the resolution
     """
 
     def __init__(self, portrait: Portrait, surroundings: Surroundings | None = None) -> None:
         self._portrait = portrait
         around = surroundings or Surroundings(portrait)
         self.warp = PhotoWarp(portrait, portrait.crop, around, GEOMETRY_ONLY)
-        self.photo: Pixels = self.warp.photo
-        self.person: Singles = self.warp.person
+        self.photo: UInt8[np.ndarray, "S S 3"] = self.warp.photo
+        self.person: Float32[np.ndarray, "S S"] = self.warp.person
         own = portrait.rig.vertex_part == PART_NAMES.index("face")
         self._face = np.flatnonzero(own)
         self._reference = self._landmarks(portrait.source)
@@ -76,8 +71,8 @@ class FaceCrop:
         )
         self.large_view = _resized(self.painted_view, 2 * PAINTED_SIDE)
 
-    def frame(self, vertices: Singles) -> DrivenFrame:
-        """What the networks see of the driven head [V,3], in the photo's pixels."""
+    def frame(self, vertices: Float32[np.ndarray, "V 3"]) -> DrivenFrame:
+        """The networks' input for a driven head, in the photo's pixels."""
         motion, side = self.warp.motion.driven(vertices, self._colours(vertices)), NETWORK_SIDE
         own = np.arange(side, dtype=np.float32) + 0.5
         flow = np.stack([motion.from_x - own, motion.from_y - own[:, None]], axis=-1)
@@ -90,28 +85,28 @@ class FaceCrop:
         return DrivenFrame(flow, motion.seen, _shown(motion), motion.colours, inside, lips)
 
     @property
-    def members(self) -> NDArray[np.intp]:
-        """The vertices of the face, over which its code goes from 0 to 1."""
+    def members(self) -> Int64[np.ndarray, " N"]:
+        """Indices of the face's vertices, over which the code runs from 0 to 1."""
         return self._face
 
     @property
-    def reference(self) -> Singles:
-        """The photo's landmarks [468,2] in pixels of the lip maps."""
+    def reference(self) -> Float32[np.ndarray, "468 2"]:
+        """The photo's landmarks in pixels of the lip maps."""
         return self._reference
 
-    def _landmarks(self, vertices: Singles) -> Singles:
-        """The landmarks [468,2] in pixels of the lip maps."""
+    def _landmarks(self, vertices: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "468 2"]:
+        """The landmarks in pixels of the lip maps."""
         points = self._portrait.crop.points(vertices[:LANDMARK_COUNT])
         return points[:, :2] * np.float32(MOTION_SIDE / NETWORK_SIDE)
 
-    def _colours(self, vertices: Singles) -> Singles:
-        """The coordinate code of every vertex that is drawn, [V+22,3]."""
+    def _colours(self, vertices: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "V+22 3"]:
+        """The coordinate code of every vertex that is drawn."""
         points = self.warp.motion.with_sheet(self.warp.view.points(vertices))
         return coordinate_code(points, self._face)
 
 
-def _shown(motion: MotionImage) -> Singles:
-    """1 where the face is drawn, 0 beside it."""
+def _shown(motion: MotionImage) -> Float32[np.ndarray, "H W"]:
+    """1 where the face is drawn, 0 elsewhere."""
     return (motion.face_id >= 0).astype(np.float32)
 
 

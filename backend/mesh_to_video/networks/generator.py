@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator: paints what the moved photo cannot show, refines mouth and lids.
+"""The generator: paints what the warped photo cannot show, refines mouth and eyelids.
 
     photo ─▶ features at 128, 64, 32 (once per video)
-    per frame: features moved by the motion, the moved photo with the mouth's interior laid in
+    per frame: features warped by the motion, the warped photo with the mouth's interior laid in
                (the "composite"), occlusion, texture ─▶ small U-Net ─▶ composite + gate * residual
 
-What it is given, all float32 and 256 wide:
+Its inputs, all 256 wide:
 
-    photo       [N, 3] the face crop, 0..1
-    photo_code  [N, 3] its projection texture
-    flow        [N, 2] crop pixels, the geometry's and the motion-VAE's together
-    occlusion   [N, 1] 1 where the moved photo shows the right thing
-    composite   [N, 3] the photo moved by the flow, with the mouth's interior laid in; may be a
-                window of the rest
-    code, face  [N, 3], [N, 1] normalised coordinates of the driven mesh, and where it is
-    inside      [N, 4] the mouth's interior and its cover
+    photo       the face crop, 0..1
+    photo_code  its projection texture
+    flow        crop pixels, the sum of the geometry's and the motion-VAE's
+    occlusion   1 where the warped photo is right
+    composite   the photo warped by the flow, with the mouth's interior laid in; may be a window
+                of the crop
+    code, face  normalised coordinates of the driven mesh, and its mask
+    inside      the mouth's interior and its opacity
 
-An untrained generator gives the composite back. The refiner does the same for a picture that is
-twice as large: untrained, it adds what the generator changed to the sharper composite.
+An untrained generator returns the composite. The refiner does the same for a picture at twice the
+resolution: untrained, it adds what the generator changed to the sharper composite.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.mesh_to_video.networks.layers import Residual, activate, conv, double, shrink
 from backend.mesh_to_video.networks.warping import sample, sampling_grid
 
-# Composite in squares of four, occlusion, face, code, cover.
+# Composite in blocks of four pixels, occlusion, face, code, opacity of the mouth's interior.
 _PLANES = 3 * 4 + 1 + 1 + 3 + 1
+# Of the photo at 128, 64 and 32 pixels; of one photo, or of one for each frame.
+Features = tuple[
+    Float[Tensor, "P A 128 128"], Float[Tensor, "P B 64 64"], Float[Tensor, "P C 32 32"]
+]
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,17 @@ class GeneratorShape:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> GeneratorShape:
-        """From what `as_dict` gave, also through JSON. Raises TypeError, ValueError, KeyError."""
+        """The inverse of `as_dict`, also after JSON. Raises TypeError, ValueError, KeyError."""
         photo, frame = values["photo"], values["frame"]
         if not isinstance(photo, list | tuple) or not isinstance(frame, list | tuple):
-            raise TypeError("widths are lists")
+            raise TypeError("widths must be lists")
         a, b, c = (int(width) for width in photo)
         d, e, f = (int(width) for width in frame)
         return GeneratorShape((a, b, c), (d, e, f), int(str(values["refiner"])))
 
 
 class PhotoEncoder(nn.Module):
-    """Features of the photo and its texture, once per video."""
+    """Features of the photo and its texture, computed once per video."""
 
     def __init__(self, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -69,7 +74,9 @@ class PhotoEncoder(nn.Module):
         self.down32 = conv(second, third, stride=2)
         self.at32 = Residual(third)
 
-    def forward(self, photo: Tensor, photo_code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, photo: Float[Tensor, "P 3 256 256"], photo_code: Float[Tensor, "P 3 256 256"]
+    ) -> Features:
         values = functional.pixel_unshuffle(torch.cat([photo, photo_code], dim=1), 2)
         at128 = activate(self.stem(values))
         at64 = self.at64(activate(self.down64(at128)))
@@ -77,7 +84,7 @@ class PhotoEncoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """See the module."""
+    """The U-Net described at the top of this module."""
 
     def __init__(self, shape: GeneratorShape | None = None) -> None:
         super().__init__()
@@ -96,30 +103,34 @@ class Generator(nn.Module):
         self.decode64 = Residual(second)
         self.up128 = conv(second, first, kernel=1)
         self.decode128 = conv(first, first)
-        # Three colours of change and one gate, in squares of four.
+        # Three colours of change and one gate, in blocks of four pixels.
         self.answer = nn.Conv2d(first, 4 * 4, 3, padding=1)
         nn.init.normal_(self.answer.weight, std=0.01)
         nn.init.zeros_(self.answer.weight.data[:12])
         nn.init.zeros_(self.answer.bias)  # type: ignore[arg-type]
 
-    def encode(self, photo: Tensor, photo_code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of the photo at 128, 64 and 32; once per video."""
-        found: tuple[Tensor, Tensor, Tensor] = self.photo(photo, photo_code)
+    def encode(
+        self, photo: Float[Tensor, "P 3 256 256"], photo_code: Float[Tensor, "P 3 256 256"]
+    ) -> Features:
+        """Features of the photo at 128, 64 and 32 pixels; once per video."""
+        found: Features = self.photo(photo, photo_code)
         return found
 
     def forward(
         self,
-        features: tuple[Tensor, Tensor, Tensor],
-        flow: Tensor,
-        occlusion: Tensor,
-        composite: Tensor,
-        code: Tensor,
-        face: Tensor,
-        inside: Tensor,
+        features: Features,
+        flow: Float[Tensor, "N 2 256 256"],
+        occlusion: Float[Tensor, "N 1 256 256"],
+        composite: Float[Tensor, "N 3 h w"],
+        code: Float[Tensor, "N 3 256 256"],
+        face: Float[Tensor, "N 1 256 256"],
+        inside: Float[Tensor, "N 4 256 256"],
         corner: tuple[int, int] = (0, 0),
-    ) -> Tensor:
-        """Pictures [N, 3, h, w] in 0..1: the composite's part of the frame, whose `corner` (left,
-        top) and sides are multiples of 8. One photo's features serve any number of frames.
+    ) -> Float[Tensor, "N 3 h w"]:
+        """Pictures of the composite's window of the frames, 0..1.
+
+        The window's `corner` (left, top) and sides are multiples of 8, in pixels. One photo's
+        features serve any number of frames.
         """
         left, top = corner
         right, bottom = left + composite.shape[-1], top + composite.shape[-2]
@@ -135,16 +146,17 @@ class Generator(nn.Module):
 
     def paint(
         self,
-        features: tuple[Tensor, Tensor, Tensor],
-        grid: Tensor,
-        occlusion: Tensor,
-        composite: Tensor,
-        code: Tensor,
-        face: Tensor,
-        inside: Tensor,
-    ) -> Tensor:
-        """The same for any window of the frame whose corner and side are multiples of 8, without
-        the limits of 0..1. `grid` [N, h/2, w/2, 2] is that window of the sampling grid at 128.
+        features: Features,
+        grid: Float[Tensor, "N half_h half_w 2"],
+        occlusion: Float[Tensor, "N 1 h w"],
+        composite: Float[Tensor, "N 3 h w"],
+        code: Float[Tensor, "N 3 h w"],
+        face: Float[Tensor, "N 1 h w"],
+        inside: Float[Tensor, "N 4 h w"],
+    ) -> Float[Tensor, "N 3 h w"]:
+        """`forward` for inputs already cut to a window, without clamping to 0..1.
+
+        `grid` is the same window of the sampling grid at 128 pixels.
         """
         visible = shrink(occlusion, 2)
         planes = [
@@ -170,12 +182,12 @@ class Generator(nn.Module):
 
 
 class DetailRefiner(nn.Module):
-    """Brings the generator's changes to a picture twice as large and sharpens them there."""
+    """Transfers the generator's changes to a picture of twice the resolution and sharpens them."""
 
     def __init__(self, shape: GeneratorShape | None = None) -> None:
         super().__init__()
         width = (shape or GeneratorShape()).refiner
-        # The large composite in squares of 16, the change and the occlusion in squares of 4.
+        # The large composite in blocks of 16 pixels, the change and the occlusion in blocks of 4.
         self.stem = conv(3 * 16 + 3 * 4 + 4, width)
         self.middle = conv(width, width)
         self.answer = nn.Conv2d(width, 3 * 16, 3, padding=1)
@@ -183,17 +195,26 @@ class DetailRefiner(nn.Module):
         nn.init.zeros_(self.answer.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, large: Tensor, composite: Tensor, generated: Tensor, occlusion: Tensor
-    ) -> Tensor:
-        """[N, 3, 2S, 2S] in 0..1 from the large composite [N, 3, 2S, 2S] and from the composite,
-        the generator's picture and the occlusion [N, ., S, S]; S a multiple of 2.
+        self,
+        large: Float[Tensor, "N 3 large_h large_w"],
+        composite: Float[Tensor, "N 3 h w"],
+        generated: Float[Tensor, "N 3 h w"],
+        occlusion: Float[Tensor, "N 1 h w"],
+    ) -> Float[Tensor, "N 3 large_h large_w"]:
+        """Pictures at twice the resolution, 0..1; h and w are multiples of 2.
+
+        From the composite at both resolutions, the generator's picture and the occlusion.
         """
         return self.paint(large, composite, generated, occlusion).clamp(0.0, 1.0)
 
     def paint(
-        self, large: Tensor, composite: Tensor, generated: Tensor, occlusion: Tensor
-    ) -> Tensor:
-        """`forward` without the limits of 0..1."""
+        self,
+        large: Float[Tensor, "N 3 large_h large_w"],
+        composite: Float[Tensor, "N 3 h w"],
+        generated: Float[Tensor, "N 3 h w"],
+        occlusion: Float[Tensor, "N 1 h w"],
+    ) -> Float[Tensor, "N 3 large_h large_w"]:
+        """`forward` without clamping to 0..1."""
         change = generated - composite
         small = functional.pixel_unshuffle(torch.cat([change, occlusion], dim=1), 2)
         values = torch.cat([functional.pixel_unshuffle(large, 4), small], dim=1)

@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the networks of the video are built from.
+"""Building blocks of the video's networks.
 
-No layer looks at other pictures of a batch or keeps statistics: a frame looks the same alone, in
-a batch, in training and afterwards.
+No layer depends on other pictures of a batch or keeps statistics: a frame comes out the same alone,
+in a batch, in training and in use.
 """
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 SLOPE = 0.2
 
 
-def activate(values: Tensor) -> Tensor:
-    """Leaky ReLU in place: several times quicker on a CPU than smooth ones."""
+def activate(values: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+    """Leaky ReLU, in place: several times faster on a CPU than smooth activations."""
     return functional.leaky_relu(values, SLOPE, inplace=True)
 
 
 def conv(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, gain: float = 1.0
 ) -> nn.Conv2d:
-    """A convolution that keeps the size of values through `activate`, times `gain`."""
+    """A convolution whose initial weights preserve variance through `activate`, times `gain`."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -30,22 +31,23 @@ def conv(
 
 
 class Residual(nn.Module):
-    """Two convolutions added to their input; begins near the identity."""
+    """Two convolutions added to their input; initially close to the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = conv(width, width)
         self.second = conv(width, width, gain=0.2)
 
-    def forward(self, values: Tensor) -> Tensor:
-        return values + self.second(activate(self.first(values)))
+    def forward(self, values: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        change: Tensor = self.second(activate(self.first(values)))
+        return values + change
 
 
-def double(values: Tensor) -> Tensor:
-    """Twice the size."""
+def double(values: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 2*H 2*W"]:
+    """Twice the resolution, by nearest neighbour."""
     return functional.interpolate(values, scale_factor=2.0, mode="nearest")
 
 
-def shrink(values: Tensor, factor: int) -> Tensor:
-    """The mean of each square of `factor` pixels."""
+def shrink(values: Float[Tensor, "N C H W"], factor: int) -> Float[Tensor, "N C h w"]:
+    """The mean of each block of `factor` by `factor` pixels."""
     return functional.avg_pool2d(values, factor)

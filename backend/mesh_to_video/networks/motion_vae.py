@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dual-branch motion-VAE: what the mesh's exact motion misses.
+"""The dual-branch motion-VAE, which adds what the mesh's exact motion misses.
 
     textures of photo and pose, motion, visibility ─▶ face branch ─┐
                                                                    ├▶ latent ─▶ decoder ─▶ residual
     maps of the lips ─▶ hourglass ─▶ lip branch ───────────────────┘     motion, occlusion
 
 The residual motion is added to the geometry's; occlusion says what the photo can show. An
-untrained network adds no motion and passes the geometry's visibility on.
+untrained network adds no motion and passes on the geometry's visibility.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from backend.mesh_to_video.networks.layers import Residual, activate, conv, double, shrink
 from backend.mesh_to_video.networks.warping import warp
 from backend.mesh_to_video.settings import LIP_MAPS, MOTION_SIDE
 
-# Motion in crop pixels times this is near 1 for a face that turns.
+# Brings motion in crop pixels to about 1 for a turning face.
 _FLOW_SCALE = 1.0 / 16.0
 _FACE_PLANES = 3 * 3 + 2 + 1 + 1
 
@@ -39,10 +40,10 @@ class MotionShape:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> MotionShape:
-        """From what `as_dict` gave, also through JSON. Raises TypeError, ValueError, KeyError."""
+        """The inverse of `as_dict`, also after JSON. Raises TypeError, ValueError, KeyError."""
         widths, lip_widths = values["widths"], values["lip_widths"]
         if not isinstance(widths, list | tuple) or not isinstance(lip_widths, list | tuple):
-            raise TypeError("widths are lists")
+            raise TypeError("widths must be lists")
         a, b, c, d = (int(width) for width in widths)
         e, f, g, h = (int(width) for width in lip_widths)
         return MotionShape(
@@ -52,43 +53,43 @@ class MotionShape:
 
 @dataclass(frozen=True)
 class MotionInputs:
-    """What the network sees of N frames, `MOTION_SIDE` wide; `flow` in crop pixels at 256."""
+    """The network's input for N frames, `MOTION_SIDE` wide; `flow` in crop pixels at 256."""
 
-    driven_texture: Tensor  # [N, 3, 64, 64]
-    photo_texture: Tensor  # [N, 3, 64, 64]
-    flow: Tensor  # [N, 2, 64, 64]
-    seen: Tensor  # [N, 1, 64, 64]
-    face: Tensor  # [N, 1, 64, 64]
-    lips: Tensor  # [N, LIP_MAPS, 64, 64]
+    driven_texture: Float[Tensor, "N 3 64 64"]
+    photo_texture: Float[Tensor, "N 3 64 64"]
+    flow: Float[Tensor, "N 2 64 64"]
+    seen: Float[Tensor, "N 1 64 64"]
+    face: Float[Tensor, "N 1 64 64"]
+    lips: Float[Tensor, "N L 64 64"]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What the network answers, and the latent that it answered from.
+    """The network's output and its latent.
 
-    residual    [N, 2, 64, 64] motion in crop pixels at 256, to be added to the geometry's
-    occlusion   [N, 1, 64, 64] 1 where the moved photo shows the right thing, 0 where it cannot
-    lip_motion  [N, 2, 64, 64] the lip branch's share of the residual, before its limit
-    mean, log_variance  [N, Z, 16, 16]
+    residual    motion in crop pixels at 256, to be added to the geometry's
+    occlusion   1 where the warped photo is right, 0 where it cannot be
+    lip_motion  the lip branch's share of the residual, before it is limited
+    mean, log_variance  of the latent
     """
 
-    residual: Tensor
-    occlusion: Tensor
-    lip_motion: Tensor
-    mean: Tensor
-    log_variance: Tensor
+    residual: Float[Tensor, "N 2 64 64"]
+    occlusion: Float[Tensor, "N 1 64 64"]
+    lip_motion: Float[Tensor, "N 2 64 64"]
+    mean: Float[Tensor, "N Z 16 16"]
+    log_variance: Float[Tensor, "N Z 16 16"]
 
 
 def motion_inputs(
-    photo: Tensor,
-    photo_code: Tensor,
-    flow: Tensor,
-    seen: Tensor,
-    face: Tensor,
-    code: Tensor,
-    lips: Tensor,
+    photo: Float[Tensor, "N 3 256 256"],
+    photo_code: Float[Tensor, "N 3 256 256"],
+    flow: Float[Tensor, "N 2 256 256"],
+    seen: Float[Tensor, "N 1 256 256"],
+    face: Float[Tensor, "N 1 256 256"],
+    code: Float[Tensor, "N 3 256 256"],
+    lips: Float[Tensor, "N L 64 64"],
 ) -> MotionInputs:
-    """From what is 256 wide (see the module `generator`; `lips` is 64 wide already).
+    """The inputs at 64 pixels from those at 256 (described in the module `generator`).
 
     Outside the face the driven texture shows the photo as the geometry moves it.
     """
@@ -106,15 +107,18 @@ def motion_inputs(
 
 
 class LipBranch(nn.Module):
-    """An hourglass over the maps of the lips: features, and two-dimensional lip motion."""
+    """An hourglass network over the maps of the lips: features, and two-dimensional lip motion."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
         first, second, third, fourth = widths
         self.stem = conv(LIP_MAPS, first)
         self.down = nn.ModuleList(
-            [conv(first, second, stride=2), conv(second, third, stride=2)]
-            + [conv(third, fourth, stride=2)]
+            [
+                conv(first, second, stride=2),
+                conv(second, third, stride=2),
+                conv(third, fourth, stride=2),
+            ]
         )
         self.middle = Residual(fourth)
         self.up = nn.ModuleList([conv(fourth, third), conv(third, second), conv(second, first)])
@@ -122,8 +126,10 @@ class LipBranch(nn.Module):
         nn.init.zeros_(self.motion.weight)
         nn.init.zeros_(self.motion.bias)  # type: ignore[arg-type]
 
-    def forward(self, lips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at 16 and 32, motion at 64 from maps [N, LIP_MAPS, 64, 64]."""
+    def forward(
+        self, lips: Float[Tensor, "N L 64 64"]
+    ) -> tuple[Float[Tensor, "N A 16 16"], Float[Tensor, "N B 32 32"], Float[Tensor, "N 2 64 64"]]:
+        """Features at 16 and 32 pixels, motion at 64."""
         levels = [activate(self.stem(lips))]
         for layer in self.down:
             levels.append(activate(layer(levels[-1])))
@@ -136,7 +142,7 @@ class LipBranch(nn.Module):
 
 
 class DualBranchMotionVAE(nn.Module):
-    """See the module. `forward` samples the latent in training and takes its mean otherwise."""
+    """See the module; `forward` samples the latent in training and takes its mean otherwise."""
 
     def __init__(self, shape: MotionShape | None = None) -> None:
         super().__init__()
@@ -157,7 +163,7 @@ class DualBranchMotionVAE(nn.Module):
         self.decode_at16 = Residual(third)
         self.decode32 = conv(third + lip_second, second)
         self.decode_at32 = Residual(second)
-        # The geometry itself is seen again, so that the latent need not carry its detail.
+        # The geometry is input again, so that the latent need not carry its detail.
         self.decode64 = conv(second + 4, first)
         self.decode_at64 = conv(first, first)
         self.answer = nn.Conv2d(first, 3, 3, padding=1)
@@ -165,10 +171,15 @@ class DualBranchMotionVAE(nn.Module):
         nn.init.zeros_(self.answer.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, inputs: MotionInputs, lip_branch: bool = True, keep_lips: Tensor | None = None
+        self,
+        inputs: MotionInputs,
+        lip_branch: bool = True,
+        keep_lips: Float[Tensor, " N"] | None = None,
     ) -> Motion:
-        """`lip_branch=False` answers without the lips; `keep_lips` [N] is 0 for samples that are
-        to do without in training.
+        """Residual motion and occlusion.
+
+        `lip_branch=False` leaves out the lip branch; in training, `keep_lips` is 0 for the samples
+        that go without it.
         """
         scaled = inputs.flow * _FLOW_SCALE
         factor = 256 // MOTION_SIDE
@@ -200,10 +211,10 @@ class DualBranchMotionVAE(nn.Module):
         values = activate(self.decode_at64(activate(self.decode64(values))))
         answer = self.answer(values)
         reach = self.shape.reach
-        # Divided before and multiplied after: small motion passes as it is.
+        # Divided before and multiplied after: small motion is left unchanged.
         residual = reach * torch.tanh((answer[:, :2] + lip_motion) / reach)
         seen = inputs.seen.clamp(0.0, 1.0)
-        # An answer of 0 gives what the geometry says, exactly; both ends can be reached.
+        # An answer of 0 gives exactly the geometry's visibility; both 0 and 1 can be reached.
         change = torch.tanh(answer[:, 2:])
         occlusion = seen + torch.where(change > 0.0, (1.0 - seen) * change, seen * change)
         return Motion(residual, occlusion, lip_motion, mean, log_variance)

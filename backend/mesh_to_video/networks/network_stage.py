@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The networks at work: what they add to the motion and to the picture of a frame."""
+"""Runs the networks: what they add to the motion and to the picture of a frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from torch import Tensor
 
 from ..frame.view import View
@@ -19,42 +19,45 @@ from .motion_vae import motion_inputs
 from .projection_texture import projection_texture
 from .weights import VideoNetworks
 
-Singles = NDArray[np.float32]
-
-# Towards the border of what they see what the networks add fades out, as a share of its side.
+# What the networks add fades out towards the border of their picture, over this share of its side.
 FADE = 0.07
-# From this many pixels of the video per pixel of the networks' picture on, the refiner works too.
+# The refiner runs from this many pixels of the video per pixel of the networks' picture on.
 REFINED_FROM = 1.3
-# So far beside the face, in pixels of the networks' picture, what they paint fades out: hair, ears
-# and background are better moved than painted.
+# Outside the face, what the networks paint fades out over this many pixels of their picture: hair,
+# ears and background look better warped than painted.
 BESIDE_FACE = 8
-# The rows and columns of the networks' picture that are painted in.
+# The rows and columns of the networks' picture that are repainted.
 _LEFT, _TOP = PAINTED_CORNER
 PAINTED = slice(_TOP, _TOP + PAINTED_SIDE), slice(_LEFT, _LEFT + PAINTED_SIDE)
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedMotion:
-    """What the motion-VAE adds: pixels of the face crop [M,M,2], and how well the photo shows
-    what is where, [M,M].
+    """What the motion-VAE adds.
+
+    residual   motion in pixels of the face crop
+    occlusion  1 where the warped photo is right, 0 where it cannot be
     """
 
-    residual: Singles
-    occlusion: Singles
+    residual: Float32[np.ndarray, "M M 2"]
+    occlusion: Float32[np.ndarray, "M M"]
 
 
 class Change(NamedTuple):
-    """What the generator adds to the composite of what is painted in, [P,P,3]; and what the
-    refiner goes on from: the occlusion, and where anything may change, [P,P] 0..1.
+    """What the generator changes in the repainted square, P = `PAINTED_SIDE`.
+
+    added      to be added to the composite, -1..1
+    occlusion  as the refiner takes it
+    where      mask of what may change, 0..1
     """
 
-    added: Singles
-    occlusion: Tensor
-    where: Singles
+    added: Float32[np.ndarray, "P P 3"]
+    occlusion: Float32[Tensor, "1 1 P P"]
+    where: Float32[np.ndarray, "P P"]
 
 
 class NetworkStage:
-    """The networks for one portrait. The photo is looked at once; frames are independent."""
+    """The networks for one portrait. The photo is encoded once; frames are independent."""
 
     def __init__(self, crop: FaceCrop, networks: VideoNetworks, parts: Parts) -> None:
         self._networks = networks
@@ -68,7 +71,7 @@ class NetworkStage:
                 self._features = networks.generator.encode(self._photo, self._photo_code)
 
     def motion(self, frame: DrivenFrame) -> LearnedMotion | None:
-        """What is to be added to the geometry's motion; None without the motion-VAE."""
+        """What to add to the geometry's motion; None without the motion-VAE."""
         network = self._networks.motion_vae
         if network is None:
             return None
@@ -87,10 +90,14 @@ class NetworkStage:
         return LearnedMotion(residual * fade(MOTION_SIDE)[..., None], found.occlusion[0, 0].numpy())
 
     def change(
-        self, frame: DrivenFrame, learned: LearnedMotion | None, composite: Singles
+        self,
+        frame: DrivenFrame,
+        learned: LearnedMotion | None,
+        composite: Float32[np.ndarray, "P P 3"],
     ) -> Change | None:
-        """What the generator makes of the composite of what is painted in [P,P,3] (0..1); None
-        without the generator.
+        """What the generator changes in the composite of the repainted square, 0..1.
+
+        None without the generator.
         """
         network = self._networks.generator
         if network is None or self._features is None:
@@ -117,8 +124,13 @@ class NetworkStage:
         where = fade(PAINTED_SIDE) * near_face(frame.face)[PAINTED]
         return Change(added * where[..., None], _plane(occlusion[PAINTED]), where)
 
-    def refined(self, large: Singles, composite: Singles, change: Change) -> Singles:
-        """What is added to the composite at twice the side, `large` [2P,2P,3] 0..1."""
+    def refined(
+        self,
+        large: Float32[np.ndarray, "large large 3"],
+        composite: Float32[np.ndarray, "P P 3"],
+        change: Change,
+    ) -> Float32[np.ndarray, "large large 3"]:
+        """What to add to `large`, the composite at twice the resolution, 0..1."""
         network = self._networks.refiner
         assert network is not None
         with torch.inference_mode():
@@ -133,29 +145,27 @@ class NetworkStage:
         return np.asarray((made[0].permute(1, 2, 0).numpy() - large) * where[..., None])
 
     def refines(self, crop: View, scale: float) -> bool:
-        """Whether a video with `scale` pixels per pixel of the photo is worth the refiner."""
+        """Whether a video with `scale` pixels per pixel of the photo gains from the refiner."""
         return self._networks.refiner is not None and scale / crop.scale >= REFINED_FROM
 
 
-def near_face(face: Singles) -> Singles:
-    """1 on the face [S,S] and 0 further beside it than `BESIDE_FACE` pixels."""
+def near_face(face: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+    """1 on the face, fading to 0 over `BESIDE_FACE` pixels around it."""
     size = (2 * BESIDE_FACE + 1, 2 * BESIDE_FACE + 1)
     return np.asarray(np.minimum(2 * cv2.blur(face, size), 1), np.float32)
 
 
-def fade(side: int) -> Singles:
-    """1 in the middle, 0 at the border, [side,side]."""
+def fade(side: int) -> Float32[np.ndarray, "{side} {side}"]:
+    """1 in the middle, fading to 0 at the border."""
     place = (np.arange(side, dtype=np.float32) + 0.5) / side
     line = np.clip(np.minimum(place, 1 - place) / FADE, 0, 1)
     line = line * line * (3 - 2 * line)
     return np.outer(line, line).astype(np.float32)
 
 
-def _planes(picture: Singles) -> Tensor:
-    """[H,W,C] as [1,C,H,W]."""
+def _planes(picture: Float32[np.ndarray, "H W C"]) -> Float32[Tensor, "1 C H W"]:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32))
 
 
-def _plane(picture: Singles) -> Tensor:
-    """[H,W] as [1,1,H,W]."""
+def _plane(picture: Float32[np.ndarray, "H W"]) -> Float32[Tensor, "1 1 H W"]:
     return torch.from_numpy(np.ascontiguousarray(picture[None, None], np.float32))

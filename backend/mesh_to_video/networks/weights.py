@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights of the video's networks on disk: half precision, with their sizes written beside them.
+"""Weights of the video's networks on disk: half precision, with the networks' sizes as metadata.
 
-A file that is not there leaves the geometry alone to work, with a warning; one that is damaged is
-an error, because somebody meant it to be used.
+Without a file the video is made by geometry alone, with a warning; a damaged file is an error,
+because somebody meant it to be used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REFINER = "refiner."
 
 @dataclass(frozen=True)
 class VideoNetworks:
-    """The networks that are there; None for those that are left out or have no weights."""
+    """The networks that are available; None for those switched off or without weights."""
 
     motion_vae: DualBranchMotionVAE | None
     generator: Generator | None
@@ -47,14 +47,17 @@ def save_weights(
     name: str,
     about: dict[str, str],
 ) -> None:
-    """Write weights in half precision; `path` is replaced at once."""
+    """Write weights in half precision; `path` is replaced atomically.
+
+    Raises VividKeysError(internal) for weights that are not finite in half precision.
+    """
     kept = {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
     for key, value in kept.items():
         if not bool(torch.isfinite(value).all()):
             raise VividKeysError(
                 ErrorKind.INTERNAL,
-                f"The weights '{key}' of {name} have no value that half precision can hold.",
-                "Go on from an earlier checkpoint, or train with a lower learning rate.",
+                f"The weights '{key}' of {name} are not finite in half precision.",
+                "Resume from an earlier checkpoint, or train with a lower learning rate.",
             )
     described = {"name": name, "format": FORMAT, "shape": json.dumps(shape), **about}
     with written_whole(path) as temporary:
@@ -62,12 +65,12 @@ def save_weights(
 
 
 def save_motion_vae(network: DualBranchMotionVAE, path: Path, **about: str) -> None:
-    """Write a motion-VAE as it ships."""
+    """Write a motion-VAE in the form that is shipped."""
     save_weights(network.state_dict(), network.shape.as_dict(), path, name=MOTION_VAE, about=about)
 
 
 def save_generator(generator: Generator, refiner: DetailRefiner, path: Path, **about: str) -> None:
-    """Write a generator and its refiner as they ship."""
+    """Write a generator and its refiner in the form that is shipped."""
     tensors = dict(generator.state_dict())
     tensors |= {_REFINER + name: value for name, value in refiner.state_dict().items()}
     save_weights(tensors, generator.shape.as_dict(), path, name=GENERATOR, about=about)
@@ -103,7 +106,7 @@ def load_generator(path: Path | None = None) -> tuple[Generator, DetailRefiner]:
 def load_networks(parts: Parts, folder: Path = FOLDER) -> VideoNetworks:
     """The networks that `parts` asks for, as far as `folder` has them.
 
-    Raises VividKeysError(bad_file) for a file that is there and cannot be used.
+    Raises VividKeysError(bad_file) for a file that exists but cannot be used.
     """
     warnings: list[str] = []
     motion_vae, generator, refiner = None, None, None
@@ -121,7 +124,7 @@ def load_networks(parts: Parts, folder: Path = FOLDER) -> VideoNetworks:
             warnings.append(_missing(path, "the photo is warped and nothing is painted"))
     for network in (motion_vae, generator, refiner):
         if network is not None:
-            # Convolutions of few channels are a sixth quicker with the channels side by side.
+            # Convolutions of few channels are a sixth faster with interleaved channels.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return VideoNetworks(motion_vae, generator, refiner, tuple(warnings))
 
@@ -130,14 +133,15 @@ _UNUSABLE = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeE
 
 
 def _read(path: Path, name: str) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Weights in single precision and the sizes they are for; one of `_UNUSABLE` if damaged."""
+    """Weights in single precision and the sizes of their network; raises one of `_UNUSABLE`."""
     with safe_open(path, "pt") as stream:
         about = stream.metadata() or {}
         if about.get("name") != name or about.get("format") != FORMAT:
             raise ValueError("weights of another network, or of another version")
-        tensors = {key: stream.get_tensor(key).float() for key in stream.keys()}
+        names: list[str] = stream.keys()
+        tensors = {key: stream.get_tensor(key).float() for key in names}
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
-        raise ValueError("weights that are no numbers")
+        raise ValueError("weights that are not finite")
     return tensors, dict(json.loads(about["shape"]))
 
 
@@ -145,9 +149,9 @@ def _bad_file(path: Path, what: str) -> VividKeysError:
     return VividKeysError(
         ErrorKind.BAD_FILE,
         f"The weights of the {what} in '{path.name}' are missing, damaged, or of another version.",
-        f"Check out the file backend/models/{path.name} again, or train it again.",
+        f"Restore the file backend/models/{path.name}, or train the network again.",
     )
 
 
 def _missing(path: Path, consequence: str) -> str:
-    return f"There are no weights in {path.name}: {consequence}."
+    return f"The weights {path.name} are missing: {consequence}."

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames of a video made several at a time by torch, on a GPU.
+"""Batches of video frames rendered by torch, on a GPU.
 
-What does not change is prepared by the CPU's own classes and moved to the device once; the frames
-are then the CPU's within what rounding and softer edges make of them (a test compares both). All
-of it has been run by torch on a CPU only so far, where it is slower than the CPU's own way:
-neither the speed nor the pictures of a real GPU have been seen. Networks work in single
-precision, because what half precision does to the pictures has not been seen either.
+Everything that does not change is prepared by the CPU classes and moved to the device once; the
+frames match the CPU's up to rounding and slightly softer edges (a test compares both). So far all
+of it has only been run by torch on a CPU, where it is slower than the CPU classes: neither speed
+nor pictures on a real GPU have been checked. Networks run in single precision, because the effect
+of half precision on the pictures has not been checked either.
 """

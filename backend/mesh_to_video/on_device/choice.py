@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On what a video is made: a GPU that torch can use, or the CPU."""
+"""The device that renders a video: a GPU that torch can use, or the CPU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from shared.errors import ErrorKind, VividKeysError
 
 
 def chosen_device(name: str) -> torch.device | None:
-    """The GPU that "auto", "cpu" or a name such as "cuda:0" stands for; None for the CPU, which
-    has its own and quicker way.
+    """The GPU meant by "auto", "cpu" or a name such as "cuda:0"; None for the CPU.
 
-    Raises VividKeysError(bad_request) for a device that is not there.
+    The CPU has a faster implementation of its own. Raises VividKeysError(bad_request) for a device
+    that is not available.
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return None
     if name == "auto":
-        # Torch is not asked which: it would start the GPU, and where that fails, there would be no
-        # video instead of one by the CPU.
+        # Torch is not asked for the current device: that would initialise the GPU, and if it fails
+        # there would be no video instead of one rendered on the CPU.
         return torch.device("cuda", 0)
     there = gpus()
     if name not in there and f"{name}:0" not in there:

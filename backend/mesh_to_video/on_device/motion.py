@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`motion_field` for several frames at once: where every pixel of a view comes from."""
+"""`motion_field` for a batch of frames: where every pixel of a view comes from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,43 +20,47 @@ from shared.landmarks import FACE_OVAL, OUTER_LIP_RING
 
 from .pictures import box_blurred, ellipse, eroded
 
-Singles = NDArray[np.float32]
-
-# What closes the holes of the face lies so far behind it, pixels.
+# How far behind the face the triangles lie that close its holes, pixels.
 FAR_BEHIND = 1e5
 
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """B driven heads in the photo's pixels, on the device and beside it, and how far the grid of
-    `Surroundings` moves with each, [B,2,CELLS+1,CELLS+1].
+    """B driven heads in the photo's pixels.
+
+    vertices      on the device; `host` is a copy in main memory
+    displacement  how far the R by C points of the grid of `Surroundings` move, photo's pixels
     """
 
-    vertices: Tensor
-    host: Singles
-    displacement: Tensor
+    vertices: Float32[Tensor, "B V 3"]
+    host: Float32[np.ndarray, "B V 3"]
+    displacement: Float32[Tensor, "B 2 R C"]
 
-    def points(self, view: View) -> Tensor:
-        """The vertices [B,V,3] in a view."""
+    def points(self, view: View) -> Float32[Tensor, "B V 3"]:
+        """The vertices in a view."""
         corner = torch.tensor((view.left, view.top, 0.0), device=self.vertices.device)
         return (self.vertices - corner.float()) * float(np.float32(view.scale))
 
-    def some(self, view: View, members: list[int]) -> Singles:
-        """A few vertices [B,N,3] in a view, beside the device."""
+    def some(self, view: View, members: list[int]) -> Float32[np.ndarray, "B N 3"]:
+        """The vertices with indices `members` in a view, in main memory."""
         chosen = self.host[:, members]
         return view.points(chosen.reshape(-1, 3)).reshape(chosen.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Motions:
-    """`MotionImage` for B frames; drawn [B,C,H,W] are the attributes asked for besides."""
+    """`MotionImage` for B frames.
 
-    x: Tensor  # [B,H,W]
-    y: Tensor  # [B,H,W]
-    seen: Tensor  # [B,1,H,W]
-    shown: Tensor  # [B,1,H,W]: 1 where the face is in front
-    depth: Tensor  # [B,H,W]
-    drawn: Tensor
+    shown  1 where the face is drawn, 0 elsewhere
+    drawn  the additional attributes
+    """
+
+    x: Float32[Tensor, "B H W"]
+    y: Float32[Tensor, "B H W"]
+    seen: Float32[Tensor, "B 1 H W"]
+    shown: Float32[Tensor, "B 1 H W"]
+    depth: Float32[Tensor, "B H W"]
+    drawn: Float32[Tensor, "B C H W"]
 
 
 class DeviceSurroundings:
@@ -71,8 +75,8 @@ class DeviceSurroundings:
         self._of_rim = torch.from_numpy(still.of_rim).to(device)
         self._rim = torch.from_numpy(np.ascontiguousarray(still.rim)).to(device)
 
-    def poses(self, vertices: Singles | Tensor) -> Poses:
-        """Heads [B,V,3] made ready for all views."""
+    def poses(self, vertices: Float32[np.ndarray, "B V 3"] | Float32[Tensor, "B V 3"]) -> Poses:
+        """Driven heads in the photo's pixels, prepared for all views."""
         if isinstance(vertices, Tensor):
             on_device = vertices.detach().to(self._device, torch.float32)
             host = np.asarray(vertices.detach().cpu().numpy(), np.float32)
@@ -107,8 +111,8 @@ class DeviceMotion:
         self._own_y = (torch.arange(view.height, device=device) + 0.5)[:, None]
         self.triangles = torch.from_numpy(field.triangles).to(device)
         self.attributes = torch.from_numpy(field.attributes).to(device)
-        # A face has holes, between the lips and where lids do not meet their balls, which are
-        # inside of it all the same: far behind it they are closed.
+        # A face has holes, between the lips and where lids do not touch the eyeballs, which still
+        # count as inside: triangles far behind the face close them.
         holes = _closed_holes()
         members, numbers = np.unique(holes, return_inverse=True)
         self._holes = torch.from_numpy(members).to(device)
@@ -119,8 +123,8 @@ class DeviceMotion:
         self._seam = field.seam
         self._ellipse = ellipse(field.seam)
 
-    def driven(self, poses: Poses, besides: Tensor | None = None) -> Motions:
-        """The motion to each head; `besides` [B,V,C] are attributes to be drawn with it."""
+    def driven(self, poses: Poses, besides: Float32[Tensor, "B V C"] | None = None) -> Motions:
+        """The motion to each head; `besides` are additional attributes, see `with_sheet`."""
         around_x, around_y = self._beside(poses)
         size = self.view.width, self.view.height
         found, inside = self._drawn(self.with_sheet(poses.points(self.view)), size)
@@ -129,7 +133,9 @@ class DeviceMotion:
         soft = box_blurred(eroded(inside, self._ellipse), self._seam)
         rim = (soft * inside)[:, 0]
 
-        def within(around: Tensor, drawn: Tensor) -> Tensor:
+        def within(
+            around: Float32[Tensor, "B H W"], drawn: Float32[Tensor, "B H W"]
+        ) -> Float32[Tensor, "B H W"]:
             return around + rim * (torch.where(shown, drawn, around) - around)
 
         x, y = within(around_x, values[..., 0]), within(around_y, values[..., 1])
@@ -139,12 +145,14 @@ class DeviceMotion:
             drawn = on_torch.interpolate(found, self.triangles, besides)
         return Motions(x, y, seen, shown[:, None].float(), found.depth, drawn.permute(0, 3, 1, 2))
 
-    def with_sheet(self, points: Tensor) -> Tensor:
-        """Values [B,V,3] of vertices in this view and those of the sheet between the lips."""
+    def with_sheet(self, points: Float32[Tensor, "B V 3"]) -> Float32[Tensor, "B V+22 3"]:
+        """Points in this view, followed by those of the sheet between the lips."""
         return torch.cat([points, points[:, self._rows] + self._behind], dim=1)
 
-    def _drawn(self, points: Tensor, size: tuple[int, int]) -> tuple[TensorFragments, Tensor]:
-        """The face, and all that is within its outline: 1 in [B,1,H,W]."""
+    def _drawn(
+        self, points: Float32[Tensor, "B V 3"], size: tuple[int, int]
+    ) -> tuple[TensorFragments, Float32[Tensor, "B 1 H W"]]:
+        """The rasterised face, and a mask of everything within its outline."""
         behind = points[:, self._holes]
         behind = torch.cat([behind[..., :2], behind[..., 2:] + FAR_BEHIND], dim=-1)
         found = on_torch.rasterize(torch.cat([points, behind], dim=1), self._all, size)
@@ -156,8 +164,8 @@ class DeviceMotion:
             torch.where(hole[..., None], 0.0, found.barycentric),
         ), inside
 
-    def _beside(self, poses: Poses) -> tuple[Tensor, Tensor]:
-        """Where everything would come from if there were no face, [B,H,W] twice."""
+    def _beside(self, poses: Poses) -> tuple[Float32[Tensor, "B H W"], Float32[Tensor, "B H W"]]:
+        """`x` and `y` as if there were no face."""
         view, grid = self.view, self._around
         count = len(poses.vertices)
         x, y = (value.expand(count, -1, -1) for value in (self._x, self._y))
@@ -180,8 +188,8 @@ class DeviceMotion:
         return flow[:, 0] + self._own_x, flow[:, 1] + self._own_y
 
 
-def _closed_holes() -> NDArray[np.int32]:
-    """Triangles [F,3] over all of the mouth and over both eyes."""
+def _closed_holes() -> Int32[np.ndarray, "F 3"]:
+    """Triangles that cover the mouth and both eyes."""
     faces = []
     mouth = list(OUTER_LIP_RING)
     for ring in (lid_ring("left"), lid_ring("right"), mouth):

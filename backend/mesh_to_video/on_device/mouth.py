@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`mouth_interior` for several frames at once: teeth and tongue behind the lips."""
+"""`mouth_interior` for a batch of frames: teeth and tongue behind the lips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,16 +44,14 @@ from .pictures import (
     sampled,
 )
 
-Singles = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class Mouths:
-    """The inside of B mouths in boxes of the view: colour [B,3,h,w] 0..255, cover [B,1,h,w]."""
+    """The inside of B mouths in boxes of the view: colour 0..255, opacity 0..1."""
 
     boxes: Boxes
-    colour: Tensor
-    cover: Tensor
+    colour: Float32[Tensor, "B 3 h w"]
+    cover: Float32[Tensor, "B 1 h w"]
 
 
 class DeviceMouth:
@@ -76,9 +74,9 @@ class DeviceMouth:
         )
 
     def driven(self, poses: Poses, motions: Motions) -> Mouths | None:
-        """The insides; None where all lips are closed."""
+        """The insides of the mouths; None if all lips are closed."""
         edge = poses.some(self._view, list(RING))
-        # The ring begins with the upper lip and goes back along the lower one.
+        # The ring runs along the upper lip first and back along the lower one.
         openings = np.array([_opening(ring) for ring in edge], np.float32)
         wanted = [bool(opening >= LEAST_OPENING) for opening in openings]
         boxes = boxes_around(edge, wanted, self._view, 0.0, self._device)
@@ -115,7 +113,7 @@ class DeviceMouth:
         cover = functional.avg_pool2d(weight, FINER)
         total = functional.avg_pool2d(colour * weight, FINER)
         mean = _carried_on(total / cover.clamp(min=1e-3), cover > 0.02)
-        # Towards the lips their own colour goes over into what is behind.
+        # Towards the lips their colour blends into what is behind.
         kernels = gaussians(
             [
                 max(0.5, one.edge * opening)
@@ -126,11 +124,13 @@ class DeviceMouth:
         soft = soft.clamp(0, 1) * cover.clamp(0, 1)
         return Mouths(boxes, mean, soft * self._per_frame([one.cover for one in passages]))
 
-    def _per_frame(self, numbers: list[float]) -> Tensor:
+    def _per_frame(self, numbers: list[float]) -> Float32[Tensor, "B 1 1 1"]:
         return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None, None, None]
 
-    def _placed(self, points: Tensor, openings: Singles) -> Tensor:
-        """`MouthInterior.placed` for points [B,V,3]."""
+    def _placed(
+        self, points: Float32[Tensor, "B V 3"], openings: Float32[np.ndarray, " B"]
+    ) -> Float32[Tensor, "B V 3"]:
+        """`MouthInterior.placed` for a batch."""
         rising = np.clip(openings, 0, WIDEST_RISE * self._metre).astype(np.float32)
         opening = torch.from_numpy(rising).to(self._device)[:, None]
         moved = self._higher + self._rises * opening
@@ -138,7 +138,12 @@ class DeviceMouth:
         points[..., 2] -= self._forward
         return points
 
-    def _colour(self, values: Tensor, light: Tensor, flesh: Tensor) -> Tensor:
+    def _colour(
+        self,
+        values: Float32[Tensor, "B 6 h w"],
+        light: Float32[Tensor, "B 1 h w"],
+        flesh: Float32[Tensor, "B 1 1 1"],
+    ) -> Float32[Tensor, "B 3 h w"]:
         painted = sampled(self._tiles, values[:, 3], values[:, 4], "bilinear") * self._gain
         tooth = values[:, 5:6].clamp(0, 1)
         painted = painted * (1 + tooth * (self._tooth_gain - 1))
@@ -149,8 +154,14 @@ class DeviceMouth:
         photo = sampled(self._photo, values[:, 0], values[:, 1], "bilinear")
         return colour + values[:, 2:3].clamp(0, 1) * (photo - colour)
 
-    def _light(self, depth: Tensor, poses: Poses, boxes: Boxes, openings: Singles) -> Tensor:
-        """How much light comes to what lies at `depth` [B,h,w]: [B,1,h,w]; see the CPU's."""
+    def _light(
+        self,
+        depth: Float32[Tensor, "B h w"],
+        poses: Poses,
+        boxes: Boxes,
+        openings: Float32[np.ndarray, " B"],
+    ) -> Float32[Tensor, "B 1 h w"]:
+        """How much light reaches a point at `depth`, 0..1; see `MouthInterior`."""
         metre = FINER * self._metre
         upper = poses.some(self._view, list(INNER_LIP_UPPER))
         upper[..., :2] -= boxes.corners
@@ -175,14 +186,16 @@ class DeviceMouth:
         return (light * (1 - CORNER_DARK * beside**3))[:, None]
 
 
-def _opening(ring: Singles) -> float:
+def _opening(ring: Float32[np.ndarray, "N 3"]) -> float:
     points = np.zeros((max(RING) + 1, 3), np.float32)
     points[list(RING)] = ring
     return lip_opening(points)
 
 
-def _carried_on(values: Tensor, known: Tensor, reach: int = 2) -> Tensor:
-    """Values [B,C,h,w] where known [B,1,h,w], and the mean of known neighbours a little beyond."""
+def _carried_on(
+    values: Float32[Tensor, "B C h w"], known: Bool[Tensor, "B 1 h w"], reach: int = 2
+) -> Float32[Tensor, "B C h w"]:
+    """Values where known, and up to `reach` pixels beyond the mean of their known neighbours."""
     weight = known.float()
     for _ in range(reach):
         total, share = box_blurred(values * weight, 1), box_blurred(weight, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`driven_frame` and `network_stage` for several frames at once."""
+"""`driven_frame` and `network_stage` for a batch of frames."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,30 +40,30 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class DrivenFrames:
-    """`DrivenFrame` for B frames, [B,C,S,S] each (lips [B,L,M,M])."""
+    """`DrivenFrame` for B frames."""
 
-    flow: Tensor
-    seen: Tensor
-    face: Tensor
-    code: Tensor
-    inside: Tensor
-    lips: Tensor
+    flow: Float32[Tensor, "B 2 S S"]
+    seen: Float32[Tensor, "B 1 S S"]
+    face: Float32[Tensor, "B 1 S S"]
+    code: Float32[Tensor, "B 3 S S"]
+    inside: Float32[Tensor, "B 4 S S"]
+    lips: Float32[Tensor, "B L M M"]
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedMotions:
-    """`LearnedMotion` for B frames: residual [B,2,M,M], occlusion [B,1,M,M]."""
+    """`LearnedMotion` for B frames."""
 
-    residual: Tensor
-    occlusion: Tensor
+    residual: Float32[Tensor, "B 2 M M"]
+    occlusion: Float32[Tensor, "B 1 M M"]
 
 
 class Changes(NamedTuple):
-    """`Change` for B frames: added [B,3,P,P], occlusion and where [B,1,P,P]."""
+    """`Change` for B frames."""
 
-    added: Tensor
-    occlusion: Tensor
-    where: Tensor
+    added: Float32[Tensor, "B 3 P P"]
+    occlusion: Float32[Tensor, "B 1 P P"]
+    where: Float32[Tensor, "B 1 P P"]
 
 
 class DeviceCrop:
@@ -81,7 +82,7 @@ class DeviceCrop:
         self._reference = self._dots(reference[None])
 
     def frames(self, poses: Poses) -> DrivenFrames:
-        """What the networks see of each head."""
+        """The networks' input for each head."""
         points = poses.points(self.view)
         motions = self._motion.driven(poses, self._codes(self._motion.with_sheet(points)))
         flow = torch.stack([motions.x - self._own, motions.y - self._own[:, None]], dim=1)
@@ -95,16 +96,16 @@ class DeviceCrop:
         lips = self._dots(driven) - self._reference
         return DrivenFrames(flow, motions.seen, motions.shown, motions.drawn, inside, lips)
 
-    def _codes(self, points: Tensor) -> Tensor:
-        """`coordinate_code` of every head, [B,V,3]."""
+    def _codes(self, points: Float32[Tensor, "B V 3"]) -> Float32[Tensor, "B V 3"]:
+        """`coordinate_code` of every head."""
         own = points[:, self._members]
         least, most = own.amin(dim=1, keepdim=True), own.amax(dim=1, keepdim=True)
         extent = most - least
         scale = torch.where(extent > 0, 1.0 / extent.clamp(min=1e-20), 0.0)
         return ((points - least) * scale).clamp(0, 1)
 
-    def _dots(self, points: Tensor) -> Tensor:
-        """The dots of landmarks [B,K,2]: [B,LIP_MAPS,M,M]."""
+    def _dots(self, points: Float32[Tensor, "B landmarks 2"]) -> Float32[Tensor, "B L M M"]:
+        """The sum of the dots of each map."""
         centres = torch.arange(MOTION_SIDE, device=points.device) + 0.5
         across = torch.exp(-0.5 * ((centres - points[..., :1]) / DOT) ** 2)
         down = torch.exp(-0.5 * ((centres - points[..., 1:2]) / DOT) ** 2)
@@ -132,7 +133,7 @@ class DeviceNetworks:
             self._features = self._generator.encode(self._photo, self._photo_code)
 
     def motion(self, frames: DrivenFrames) -> LearnedMotions | None:
-        """What is to be added to the geometry's motion; None without the motion-VAE."""
+        """What to add to the geometry's motion; None without the motion-VAE."""
         if self._vae is None:
             return None
         count = len(frames.flow)
@@ -149,9 +150,15 @@ class DeviceNetworks:
         return LearnedMotions(found.residual * self._small_fade, found.occlusion)
 
     def change(
-        self, frames: DrivenFrames, learned: LearnedMotions | None, composite: Tensor
+        self,
+        frames: DrivenFrames,
+        learned: LearnedMotions | None,
+        composite: Float32[Tensor, "B 3 P P"],
     ) -> Changes | None:
-        """What the generator makes of the composites of what is painted in [B,3,P,P] 0..1."""
+        """What the generator changes in the composites of the repainted square, 0..1.
+
+        None without the generator.
+        """
         if self._generator is None or self._features is None:
             return None
         flow, occlusion = frames.flow, frames.seen
@@ -165,23 +172,28 @@ class DeviceNetworks:
         where = self._fade * near[..., *PAINTED]
         return Changes((made - composite) * where, occlusion[..., *PAINTED], where)
 
-    def refined(self, large: Tensor, composite: Tensor, change: Changes) -> Tensor:
-        """What is added to the composites at twice the side, `large` [B,3,2P,2P] 0..1."""
+    def refined(
+        self,
+        large: Float32[Tensor, "B 3 large large"],
+        composite: Float32[Tensor, "B 3 P P"],
+        change: Changes,
+    ) -> Float32[Tensor, "B 3 large large"]:
+        """What to add to `large`, the composites at twice the resolution, 0..1."""
         assert self._refiner is not None
-        made = self._refiner(large, composite, composite + change.added, change.occlusion)
+        made: Tensor = self._refiner(large, composite, composite + change.added, change.occlusion)
         where = functional.interpolate(
             change.where, scale_factor=2.0, mode="bilinear", align_corners=False
         )
         return (made - large) * where
 
 
-def _enlarged(values: Tensor) -> Tensor:
+def _enlarged(values: Float32[Tensor, "B C M M"]) -> Float32[Tensor, "B C S S"]:
     size = (NETWORK_SIDE, NETWORK_SIDE)
     return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
 def _moved(network: Network | None, device: torch.device) -> Network | None:
-    """A copy on the device: the given one may go on to work on the CPU."""
+    """A copy on the device: the original may still be used on the CPU."""
     if network is None:
         return None
     moved = copy.deepcopy(network).to(device).eval()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`photo_warp` for several frames at once: the photo moved, with eyes and mouth laid in."""
+"""`photo_warp` for a batch of frames: the photo warped, with eyes and mouth composited in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,12 +22,14 @@ from .pictures import Boxes, as_planes, boxes_around, sampled
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """The person of B frames before the background is put behind: colour [B,3,H,W] 0..255 that
-    they add to each pixel, alpha [B,1,H,W] how much of the background they cover.
+    """The person of B frames, before they are composited over the background.
+
+    colour  premultiplied, 0..255
+    alpha   how much of the background the person covers, 0..1
     """
 
-    colour: Tensor
-    alpha: Tensor
+    colour: Float32[Tensor, "B 3 H W"]
+    alpha: Float32[Tensor, "B 1 H W"]
 
 
 class DevicePhoto:
@@ -42,8 +45,8 @@ class DevicePhoto:
         self._is_eye = torch.from_numpy(still.is_eye).to(device)
         self._rings = [lid_ring(side) for side in ("left", "right")]
 
-    def paint(self, poses: Poses, residual: Tensor | None = None) -> Layers:
-        """The person as the heads say; `residual` [B,2,H,W] pixels is added to their motion."""
+    def paint(self, poses: Poses, residual: Float32[Tensor, "B 2 H W"] | None = None) -> Layers:
+        """The person moved to each head; `residual` is added to the motion, pixels of the view."""
         motions = self.motion.driven(poses)
         x, y = motions.x, motions.y
         if residual is not None:
@@ -55,7 +58,13 @@ class DevicePhoto:
         self._lay_in_mouth(poses, motions, colour, alpha)
         return Layers(colour, alpha)
 
-    def _lay_in_mouth(self, poses: Poses, motions: Motions, colour: Tensor, alpha: Tensor) -> None:
+    def _lay_in_mouth(
+        self,
+        poses: Poses,
+        motions: Motions,
+        colour: Float32[Tensor, "B 3 H W"],
+        alpha: Float32[Tensor, "B 1 H W"],
+    ) -> None:
         mouths = self.mouth.driven(poses, motions) if self.mouth else None
         if mouths is None:
             return
@@ -65,9 +74,13 @@ class DevicePhoto:
         mouths.boxes.put(alpha, covered)
 
     def _lay_in_eye(
-        self, poses: Poses, ring: list[int], colour: Tensor, residual: Tensor | None
+        self,
+        poses: Poses,
+        ring: list[int],
+        colour: Float32[Tensor, "B 3 H W"],
+        residual: Float32[Tensor, "B 2 H W"] | None,
     ) -> None:
-        """One eye of every frame, drawn finer."""
+        """Draw one eye of every frame supersampled; changes `colour`."""
         view, around = self.view, poses.some(self.view, ring)
         boxes = boxes_around(around, [True] * len(around), view, EYE_MARGIN, self._device)
         if boxes is None:
@@ -88,7 +101,7 @@ class DevicePhoto:
         light = np.array([light_between_lids(one) for one in around], np.float32)
         lit = torch.from_numpy(light).to(self._device)[:, None, None, None]
         ball = torch.lerp(painted, drawn, values[:, 2:3]) * lit
-        is_eye = self._is_eye[found.face_id.long()][:, None]  # -1, nothing, is the last
+        is_eye = self._is_eye[found.face_id.long()][:, None]  # -1, no triangle, indexes the last
         drawn = torch.where(is_eye, ball, drawn)
         small = functional.avg_pool2d(drawn, FINER)
         share = functional.avg_pool2d((found.face_id >= 0).float()[:, None], FINER)
@@ -96,8 +109,10 @@ class DevicePhoto:
         boxes.put(colour, torch.lerp(boxes.take(colour), small, inner))
 
 
-def _own_places(boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """Where in the view the pixels of boxes lie that are drawn `FINER` times finer, [B,h,w]."""
+def _own_places(
+    boxes: Boxes,
+) -> tuple[Float32[Tensor, "B h w"], Float32[Tensor, "B h w"]]:
+    """Positions in the view of the pixels of boxes drawn at `FINER` times the resolution."""
     device = boxes.left.device
     across = (torch.arange(FINER * boxes.width, device=device) + 0.5) / FINER
     down = (torch.arange(FINER * boxes.height, device=device) + 0.5) / FINER
@@ -106,8 +121,8 @@ def _own_places(boxes: Boxes) -> tuple[Tensor, Tensor]:
     return x, (boxes.top[:, None] + down)[..., None].expand(shape)
 
 
-def _towards_middle(boxes: Boxes) -> Tensor:
-    """1, but 0 at the border of each picture's own box and beyond, [B,1,h,w]."""
+def _towards_middle(boxes: Boxes) -> Float32[Tensor, "B 1 h w"]:
+    """1 inside each picture's own box, fading to 0 over the few pixels at its border."""
     left, top, right, bottom = (value[:, None] for value in boxes.own.unbind(1))
     columns, rows = boxes.columns() + 0.5, boxes.rows() + 0.5
     across = (torch.minimum(columns - left, right - columns) / 3.0).clamp(0, 1)

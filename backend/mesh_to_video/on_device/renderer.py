@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole frames of the video, several at a time: `frame_renderer` on a device."""
+"""Whole frames of the video in batches: `frame_renderer` on a device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from backend.mesh_to_video.frame.portrait import Portrait
@@ -21,22 +21,19 @@ from .photo import DevicePhoto, Layers
 from .pictures import Placing, as_planes
 from .soft_lips import soften
 
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-# Frames at a time: enough to keep a data-centre GPU at work at 512 pixels.
+# Frames per batch: enough to keep a data-centre GPU busy at 512 pixels.
 BATCH = 16
-# Of larger pictures fewer are made at a time, so that about so many pixels are in work.
+# Batches of larger pictures are smaller, with at most about this many pixels.
 PIXELS_AT_ONCE = 16 * 1024 * 1024
 
 
 class DeviceRenderer:
-    """Renders frames of a portrait in batches; every frame is made from its own vertices alone.
+    """Renders frames of a portrait in batches; each frame depends on its own vertices alone.
 
     size      (width, height) of the video
-    batch     how many frames to give to `frames` at a time
-    on_cpu    the renderer that makes the same frames without the device
-    warnings  sentences about the networks
+    batch     how many frames to pass to `frames` at a time
+    on_cpu    the renderer that makes the same frames on the CPU
+    warnings  sentences for the user
     """
 
     def __init__(
@@ -48,7 +45,7 @@ class DeviceRenderer:
         batch: int = BATCH,
         on_cpu: FrameRenderer | None = None,
     ) -> None:
-        """`on_cpu` is the renderer of the same portrait and settings, where there is one already.
+        """`on_cpu` is the renderer for the same portrait and settings, if there already is one.
 
         Raises VividKeysError(bad_file) when weights are damaged.
         """
@@ -82,8 +79,10 @@ class DeviceRenderer:
                 self._from_painted = Placing(seen_from, view, device)
 
     @torch.inference_mode()
-    def frames(self, vertices: Singles | Tensor) -> Pixels:
-        """The pictures uint8 [B,H,W,3] (4 with alpha) of driven heads [B,V,3]."""
+    def frames(
+        self, vertices: Float32[np.ndarray, "B V 3"] | Float32[Tensor, "B V 3"]
+    ) -> UInt8[np.ndarray, "B H W C"]:
+        """The pictures of driven heads in the photo's pixels, RGB or RGBA."""
         poses = self._around.poses(vertices)
         if self._networks is not None:
             layers = self._with_networks(self._networks, poses)
@@ -103,7 +102,7 @@ class DeviceRenderer:
         return np.asarray(pictures.cpu().numpy(), np.uint8)
 
     def _with_networks(self, networks: DeviceNetworks, poses: Poses) -> Layers:
-        """What the motion and the photo give, moved and painted on by the networks."""
+        """The layers of motion and photo with what the networks move and paint."""
         seen = self._crop.frames(poses)
         learned = networks.motion(seen)
         residual = None

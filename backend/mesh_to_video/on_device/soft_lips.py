@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`soft_lips` for several frames at once: where and how soft is worked out beside the device."""
+"""`soft_lips` for a batch of frames; masks and widths of the blur are computed on the CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from backend.mesh_to_video.frame.soft_lips import SoftLips
@@ -13,8 +14,10 @@ from .motion import Poses
 from .pictures import blurred, gaussians
 
 
-def soften(lips: SoftLips, colour: Tensor, poses: Poses) -> Tensor:
-    """Frames [B,3,H,W] with softened lips."""
+def soften(
+    lips: SoftLips, colour: Float32[Tensor, "B 3 H W"], poses: Poses
+) -> Float32[Tensor, "B 3 H W"]:
+    """Frames with softened lips."""
     found = [lips.of(vertices) for vertices in poses.host]
     there = [one for one in found if one is not None]
     if not there:
@@ -22,7 +25,7 @@ def soften(lips: SoftLips, colour: Tensor, poses: Poses) -> Tensor:
     left, top = min(one.left for one in there), min(one.top for one in there)
     right = max(one.left + one.mask.shape[1] for one in there)
     bottom = max(one.top + one.mask.shape[0] for one in there)
-    # One rectangle for all; a frame that needs none is blurred by anything with no mask.
+    # One rectangle for all frames; one that needs no blur has an empty mask.
     masks = np.zeros((len(found), 1, bottom - top, right - left), np.float32)
     for mask, one in zip(masks, found, strict=True):
         if one is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
 from backend.audio.load import Audio
 from backend.audio_to_mesh.decoder import RATE
@@ -41,23 +41,23 @@ from .sync import (
 )
 from .track import Track, track_face
 
-Floats = NDArray[np.float64]
-
 CONSENT = (
     "This performance was tracked from a film of a person. Animate that person's face, or train "
     "on it, only with their consent."
 )
-# Under this share of pictures with a face the film is worth a second look.
+# Below this share of frames with a face, the film is worth a second look.
 _LITTLE_SEEN = 0.8
-# Lips that stay within this do not speak, millimetres.
+# Lips whose gap varies by less than this are not speaking, millimetres.
 _STILL_LIPS = 0.7
 
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """`neutral` a photo of the actor at rest, instead of the film's calmest frames; `shift`
-    seconds to move the picture later (negative: earlier); `correct_sync` takes back the measured
-    offset as well.
+    """How a film is captured.
+
+    neutral       a photo of the actor at rest, used instead of the film's calmest frames
+    shift         seconds by which to move the picture later (negative: earlier)
+    correct_sync  also undo the measured offset between picture and sound
     """
 
     neutral: Path | None = None
@@ -68,13 +68,13 @@ class CaptureSettings:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is printed and kept beside a Take. Millimetres, degrees, milliseconds."""
+    """What is printed, and stored beside a Take. Millimetres, degrees, milliseconds."""
 
     frames: int
     seconds: float
     source_fps: float
     tracked: float
-    """Share of the film's pictures in which the face was seen."""
+    """Share of the film's frames in which the face was found."""
     residual_mm: float
     """Median distance of a landmark from where the shapes put it."""
     lip_residual_mm: float
@@ -86,7 +86,7 @@ class Figures:
     head_degrees: tuple[float, float, float]
     """Range of pitch, roll and yaw."""
     sync_ms: float | None = None
-    """By how much the picture is late behind the sound, as filmed."""
+    """How far the picture lags behind the sound, as filmed."""
     sync_r: float | None = None
     loudness_r: float | None = None
     shifted_ms: float = 0.0
@@ -97,30 +97,32 @@ class Figures:
 
 @dataclass(frozen=True, eq=False)
 class CapturedClip:
-    """A Take with `valid` [T], where it can be believed, and the measured `gap` [T] between the
-    lips in metres; the sound, and what the shipped network makes of it ([T,52] at 100 Hz).
+    """A Take, with the sound and what the shipped network makes of it (at 100 Hz).
+
+    `valid` marks the frames that can be trusted; `gap` is the measured distance between the lips,
+    metres.
     """
 
     take: Take
-    valid: NDArray[np.bool_]
-    gap: Floats
+    valid: Bool[np.ndarray, " T"]
+    gap: Float64[np.ndarray, " T"]
     audio: Audio | None
-    network: NDArray[np.float32] | None
+    network: Float32[np.ndarray, "N 52"] | None
     figures: Figures
 
 
 @dataclass(frozen=True, eq=False)
 class _Performance:
-    """Everything at the film's own pictures, at `times` [T]."""
+    """Everything at the film's own frames, which are at `times` (seconds)."""
 
-    times: Floats
-    valid: NDArray[np.bool_]
-    weights: Floats
-    rotation: Floats
-    translation: Floats
-    offset_weights: Floats
-    offset_basis: Floats
-    gap: Floats
+    times: Float64[np.ndarray, " T"]
+    valid: Bool[np.ndarray, " T"]
+    weights: Float64[np.ndarray, "T 52"]
+    rotation: Float64[np.ndarray, "T 3"]
+    translation: Float64[np.ndarray, "T 3"]
+    offset_weights: Float64[np.ndarray, "T K"]
+    offset_basis: Float64[np.ndarray, "K 468 3"]
+    gap: Float64[np.ndarray, " T"]
 
 
 def capture_clip(
@@ -129,7 +131,10 @@ def capture_clip(
     settings: CaptureSettings,
     watch: Watch = UNWATCHED,
 ) -> CapturedClip:
-    """Raises VividKeysError(bad_file, no_face, too_large, bad_image, cancelled)."""
+    """Track a film and solve for the performance.
+
+    Raises VividKeysError(bad_file, no_face, too_large, bad_image, cancelled).
+    """
     facts = video_facts(path)
     expected = max(facts.frames, 1)
     track = track_face(
@@ -151,14 +156,16 @@ def capture_clip(
     clip = _on_the_clock(performance, rest, settings, settings.shift)
     warnings = list(audio.warnings) if audio is not None else []
     if figures.tracked < _LITTLE_SEEN:
-        warnings.append(f"The face was seen in only {figures.tracked:.0%} of the pictures.")
+        warnings.append(f"The face was found in only {figures.tracked:.0%} of the frames.")
     if audio is None:
-        warnings.append("The film has no sound, so the Take cannot be trained on.")
+        warnings.append("The film has no sound, so the Take cannot be used for training.")
         return _finished(clip, path, None, None, replace(figures, warnings=tuple(warnings)))
     network = network_weights(audio, model)
     if figures.gap_high_mm - figures.gap_low_mm < _STILL_LIPS:
         # Correlation would compare the tracker's noise with the voice.
-        warnings.append("The lips hardly move; whether picture and sound fit cannot be measured.")
+        warnings.append(
+            "The lips hardly move, so the sync of picture and sound cannot be measured."
+        )
         return _finished(clip, path, audio, network, replace(figures, warnings=tuple(warnings)))
     as_filmed = _on_the_clock(performance, rest, settings, 0.0)
     sync = measure_sync(*_hundred(as_filmed), audio, network)
@@ -182,7 +189,9 @@ def capture_clip(
     return _finished(clip, path, audio, network, figures)
 
 
-def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Performance, Figures]:
+def _perform(
+    track: Track, points: Float64[np.ndarray, "T 478 3"], rest: ActorNeutral
+) -> tuple[_Performance, Figures]:
     fps = track.fps
     fits = fit_heads(points, rest.measured)
     rotation, translation = head_motion_of(fits, (track.width, track.height), fps)
@@ -202,7 +211,7 @@ def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Perform
     lips = list(LIP_LANDMARKS)
     believed = track.valid if track.valid.any() else np.ones(len(gap), np.bool_)
 
-    def median_mm(field: Floats) -> float:
+    def median_mm(field: Float64[np.ndarray, "T V 3"]) -> float:
         return float(1000 * np.median(np.linalg.norm(field[believed], axis=-1)))
 
     low, high = np.percentile(1000 * gap[believed], (5, 95))
@@ -229,16 +238,19 @@ def _perform(track: Track, points: Floats, rest: ActorNeutral) -> tuple[_Perform
 def _on_the_clock(
     seen: _Performance, rest: ActorNeutral, settings: CaptureSettings, shift: float
 ) -> CapturedClip:
-    """On even frames from the first sample on; what lies before the first picture is not valid."""
+    """Resampled to a constant frame rate from the first sample of the sound on.
+
+    Frames before the first picture are not valid.
+    """
     times = seen.times + shift
     fps = 1.0 / float(np.median(np.diff(times))) if len(times) > 1 else 25.0
     even = np.abs(times - np.round(times * fps) / fps).max() < 0.0015 and times[0] > -0.001
-    # Uneven or shifted pictures go straight to the Take's frames, so as to interpolate once.
+    # Uneven or shifted frames go straight to the Take's, so that they are interpolated only once.
     rate = round(fps, 3) if even and fps <= settings.fps else settings.fps
     count = max(math.floor(float(times[-1]) * rate + 1e-3) + 1, 1)
     grid = np.arange(count) / rate
 
-    def even_curves(curves: Floats) -> Floats:
+    def even_curves(curves: Float64[np.ndarray, "P C"]) -> Float64[np.ndarray, "T C"]:
         columns = [np.interp(grid, times, column) for column in curves.T]
         return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
@@ -254,18 +266,18 @@ def _on_the_clock(
     )
     take = resample_take(take, settings.fps)
     clock = np.arange(take.frame_count) / take.fps
-    # A frame is as good as the worse of the two pictures it lies between.
+    # A frame is as reliable as the worse of the two pictures that it lies between.
     after = np.clip(np.searchsorted(times, clock - 1e-6), 0, len(times) - 1)
     before = np.maximum(after - 1, 0)
     near = (clock >= times[0] - 1.0 / fps) & (clock <= times[-1] + 1.0 / fps)
     valid = seen.valid[before] & seen.valid[after] & near
     gap = np.interp(clock, times, seen.gap)
-    nothing = Figures(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (0, 0, 0))
+    nothing = Figures(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, (0.0, 0.0, 0.0))
     return CapturedClip(take, valid, gap, None, None, nothing)
 
 
-def _hundred(clip: CapturedClip) -> tuple[Floats, NDArray[np.bool_]]:
-    """Gap and validity [T] at 100 Hz."""
+def _hundred(clip: CapturedClip) -> tuple[Float64[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+    """Gap (metres) and validity at 100 Hz."""
     fps = clip.take.fps
     count = max(math.floor((clip.take.frame_count - 1) / fps * RATE) + 1, 1)
     clock = np.arange(clip.take.frame_count) / fps
@@ -277,13 +289,13 @@ def _hundred(clip: CapturedClip) -> tuple[Floats, NDArray[np.bool_]]:
 def _sync_warnings(sync: Sync, settings: CaptureSettings) -> list[str]:
     if sync.correlation < LEAST_CORRELATION:
         return [
-            f"Lips and sound hardly agree (r {sync.correlation:.2f}): is this the voice of the "
-            "face that is seen?"
+            f"Lips and sound hardly correlate (r {sync.correlation:.2f}): is this the voice of the "
+            "person in the picture?"
         ]
     if abs(sync.offset) > LARGEST_OFFSET and not settings.correct_sync:
         late = "late" if sync.offset > 0 else "early"
         return [
-            f"The picture is {abs(1000 * sync.offset):.0f} ms {late}. If that is so throughout, "
+            f"The picture is {abs(1000 * sync.offset):.0f} ms {late}. If it is so throughout, "
             "run again with --correct-sync."
         ]
     return []
@@ -293,7 +305,7 @@ def _finished(
     clip: CapturedClip,
     path: Path,
     audio: Audio | None,
-    network: NDArray[np.float32] | None,
+    network: Float32[np.ndarray, "T 52"] | None,
     figures: Figures,
 ) -> CapturedClip:
     meta: dict[str, Any] = {

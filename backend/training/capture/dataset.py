@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int16
 
 from backend.audio.load import SAMPLE_RATE
 from backend.audio.log_mel import frame_count
@@ -23,14 +23,17 @@ from .store import IndexEntry, load_index, read_json
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """One clip: `samples` int16 [N] mono at 16 kHz; `weights` float32 [T,52] in 0..1 at 100 Hz,
-    T = the feature frames of the sound; `valid` bool [T], where a face was seen.
+    """One clip.
+
+    samples  mono at 16 kHz
+    weights  0..1 at 100 Hz; T is the number of feature frames of the sound
+    valid    where a face was found
     """
 
     name: str
-    samples: NDArray[np.int16]
-    weights: NDArray[np.float32]
-    valid: NDArray[np.bool_]
+    samples: Int16[np.ndarray, " N"]
+    weights: Float32[np.ndarray, "T 52"]
+    valid: Bool[np.ndarray, " T"]
 
     @property
     def duration(self) -> float:
@@ -41,11 +44,11 @@ class Capture:
 def load_captures(
     folder: Path, pass_over: Callable[[VividKeysError], None] | None = None
 ) -> list[Capture]:
-    """All clips with sound that the folder's index names, by name.
+    """All clips with sound that the folder's index lists, in order of their names.
 
     A clip that cannot be read raises VividKeysError(bad_file, bad_array, bad_audio) with the
-    file's name; with `pass_over` it is told there and left out. Raises bad_file where there is no
-    index and bad_request where nothing is left to train on.
+    file's name; given `pass_over`, the error goes there and the clip is left out. Raises bad_file
+    where there is no index, and bad_request where nothing is left to train on.
     """
     found = []
     for entry in load_index(folder):
@@ -67,7 +70,7 @@ def load_captures(
 
 
 def load_capture(folder: Path, entry: IndexEntry) -> Capture:
-    """One clip; errors name the file that is bad."""
+    """One clip; errors name the file at fault."""
     assert entry.sound is not None
     samples = _read_wave(folder / entry.sound)
     path = folder / entry.take
@@ -76,7 +79,7 @@ def load_capture(folder: Path, entry: IndexEntry) -> Capture:
     except VividKeysError as error:
         if error.kind is not ErrorKind.BAD_ARRAY:
             raise
-        # What is wrong with an array does not say whose it is.
+        # The error says what is wrong with an array, but not in which file.
         raise VividKeysError(error.kind, f"'{path.name}': {error.sentence}", error.next_step) from (
             error
         )
@@ -88,7 +91,7 @@ def load_capture(folder: Path, entry: IndexEntry) -> Capture:
     valid = np.zeros(frames, np.bool_)
     about = folder / entry.figures
     for start, end in _stretches(read_json(about), about):
-        # Both ends lie inside what was seen.
+        # Rounded inwards: both ends have to lie within the stretch.
         valid[int(np.ceil(start * RATE - 1e-6)) : int(np.floor(end * RATE + 1e-6))] = True
     valid[seen:] = False
     return Capture(entry.name, samples, np.clip(weights, 0.0, 1.0), valid)
@@ -105,25 +108,25 @@ def _stretches(about: dict[str, Any], path: Path) -> list[tuple[float, float]]:
     except (TypeError, ValueError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path}' does not say where the face was seen.",
+            f"'{path}' does not say in which frames the face was found.",
             "Capture the film again.",
         ) from error
     return pairs
 
 
-def _read_wave(path: Path) -> NDArray[np.int16]:
+def _read_wave(path: Path) -> Int16[np.ndarray, " N"]:
     try:
         samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except (OSError, RuntimeError, soundfile.SoundFileError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path}' is missing or is not a sound that can be read.",
+            f"'{path}' is missing or is not a readable sound file.",
             "Capture the film again.",
         ) from error
     if rate != SAMPLE_RATE or samples.shape[1] != 1 or len(samples) == 0:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path}' is not one channel at {SAMPLE_RATE} Hz.",
-            "Capture the film again; do not change its files.",
+            f"'{path}' is not mono at {SAMPLE_RATE} Hz.",
+            "Capture the film again, and leave its files unchanged.",
         )
     return np.ascontiguousarray(samples[:, 0], np.int16)

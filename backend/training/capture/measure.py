@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read off the landmarks directly, without shapes: lips' gap, mouth's width, lids, gaze."""
+"""Measurements taken from the landmarks directly, without shapes: lip gap, lid opening, gaze."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
 from backend.face.head.eyes import LOOK, RADIUS
 from backend.face.template import face_size, load_template
@@ -20,9 +20,7 @@ from shared.landmarks import (
     RIGHT_LID_UPPER,
 )
 
-Floats = NDArray[np.float64]
-
-# The pairs in the middle of the lips; towards the corners the gap says little.
+# The pairs in the middle of the lips; towards the corners the gap carries little information.
 MIDDLE_PAIRS = slice(3, 8)
 LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
     "Left": (LEFT_LID_UPPER, LEFT_LID_LOWER, LEFT_IRIS[0]),
@@ -30,26 +28,28 @@ LIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
 }
 
 
-def lip_gap(points: Floats) -> Floats:
-    """Mean height between the lips' inner edges, points [T,>=468,3] without pose to [T]."""
+def lip_gap(points: Float64[np.ndarray, "T N 3"]) -> Float64[np.ndarray, " T"]:
+    """Mean height between the inner lip edges, from points without head pose; N >= 468."""
     height = points[:, :, 2]
     upper, lower = list(INNER_LIP_UPPER)[MIDDLE_PAIRS], list(INNER_LIP_LOWER)[MIDDLE_PAIRS]
     return np.asarray((height[:, upper] - height[:, lower]).mean(axis=1))
 
 
-def lid_opening(points: Floats, side: str) -> Floats:
-    """Height of an eye's opening [T], in widths of the eye; `side` is Left or Right."""
+def lid_opening(points: Float64[np.ndarray, "T N 3"], side: str) -> Float64[np.ndarray, " T"]:
+    """Height of an eye's opening as a fraction of the eye's width; `side` is Left or Right."""
     upper, lower, _ = LIDS[side]
     width = np.linalg.norm(points[:, upper[0]] - points[:, upper[-1]], axis=1)
     gap = points[:, list(upper[3:6])] - points[:, list(lower[3:6])]
     return np.asarray(np.linalg.norm(gap.mean(axis=1), axis=1) / width)
 
 
-def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
-    """The eight look shapes from the irises, as weights [T,52] that are zero elsewhere.
+def look_weights(
+    points: Float64[np.ndarray, "T 478 3"], calm: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, "T 52"]:
+    """The eight look shapes from the irises, as weights that are zero elsewhere.
 
-    `points` [T,478,3] without pose. Straight ahead is the usual gaze over the `calm` frames [T]:
-    the camera's place is not known. While a lid is closed the gaze before it is kept.
+    `points` are without head pose. Straight ahead is the median gaze over the `calm` frames,
+    because the camera's position is not known. While a lid is closed the gaze is interpolated.
     """
     weights = np.zeros((len(points), 52))
     scale = face_size(np.median(points, axis=0)) / face_size(load_template().vertices)
@@ -63,7 +63,7 @@ def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
         away = _hold(away, shut)
         away = away - np.median(away[calm & ~shut] if (calm & ~shut).any() else away, axis=0)
         turns.append(np.degrees(np.arcsin(np.clip(away / radius, -0.8, 0.8))))
-    # Both eyes look the same way up and nearly so sideways: the mean halves the noise.
+    # Both eyes share their elevation and nearly their azimuth: the mean reduces the noise.
     mean = np.mean(turns, axis=0)
     for side, outward in (("Left", 1.0), ("Right", -1.0)):
         out, up = outward * mean[:, 0], mean[:, 1]
@@ -72,8 +72,10 @@ def look_weights(points: Floats, calm: NDArray[np.bool_]) -> Floats:
     return weights
 
 
-def _hold(curves: Floats, away: NDArray[np.bool_]) -> Floats:
-    """Straight lines over the frames [T] that are `away`, curves [T,C]."""
+def _hold(
+    curves: Float64[np.ndarray, "T C"], away: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, "T C"]:
+    """The curves, interpolated linearly over the frames that are `away`."""
     if away.all() or not away.any():
         return curves
     index = np.arange(len(curves))

@@ -7,48 +7,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
+from backend.face.close_mouth import close_mouth
 from backend.face.landmarks import find_face
 from backend.face.load_image import load_image
-from backend.face.neutral import close_mouth, neutral_face
+from backend.face.neutral import neutral_face
 from backend.face.template import load_template
 from shared.landmarks import LANDMARK_COUNT
 
 from .measure import LIDS, lid_opening, lip_gap
 from .pose import fit_heads
 
-Floats = NDArray[np.float64]
-
-# So many frames make the mean, and at least so many; more would let speech in.
+# Share and least number of frames that are averaged; with more, speech would leak in.
 _CALM_SHARE, _CALM_LEAST = 0.15, 6
-# Lips that the tracker sees this far apart at rest are closed: it is its way of seeing them.
-# From twice as much on the mouth really stood open, metres on the face.
+# The tracker reports closed lips as up to this far apart, metres on the face; from twice as much
+# on, the mouth really was open.
 _TOUCHING = 0.0013
 
 
 @dataclass(frozen=True, eq=False)
 class ActorNeutral:
-    """vertices [468,3] metres, frontal, lips exactly closed: the face that the shapes start from;
-    measured [478,3]: the same face as the tracker sees it, which the displacements start from;
-    calm [T]: the frames it was made of (none for a photo).
+    """The actor's rest shape, frontal, metres.
+
+    vertices  lips exactly closed: the face that the shapes start from
+    measured  the same face as the tracker sees it: what displacements are measured from
+    calm      the frames it was averaged over (none for a photo)
     """
 
-    vertices: Floats
-    measured: Floats
-    calm: NDArray[np.bool_]
+    vertices: Float64[np.ndarray, "468 3"]
+    measured: Float64[np.ndarray, "478 3"]
+    calm: Bool[np.ndarray, " T"]
 
 
-def neutral_from_film(points: Floats, valid: NDArray[np.bool_]) -> ActorNeutral:
+def neutral_from_film(
+    points: Float64[np.ndarray, "T 478 3"], valid: Bool[np.ndarray, " T"]
+) -> ActorNeutral:
     """The median of the calmest frames with the mouth shut and the eyes open.
 
-    `points` [T,478,3] in our axes, any scale, with the head's pose; `valid` [T].
+    `points` are in our axes, at any scale, with the head's pose.
     """
     template = load_template()
     aligned = fit_heads(points, np.concatenate([template.vertices, template.irises])).aligned
     calm = calm_frames(aligned, valid)
     measured = np.median(aligned[calm], axis=0)
-    # The mean of frames that each were laid on the template sits on it a little unevenly.
+    # Frames aligned to the template one by one are not aligned to each other exactly: once more.
     aligned = fit_heads(points[calm], measured).aligned
     measured = _centred(np.median(aligned, axis=0))
     closed = close_mouth(measured[:LANDMARK_COUNT])
@@ -59,7 +62,7 @@ def neutral_from_film(points: Floats, valid: NDArray[np.bool_]) -> ActorNeutral:
 
 
 def neutral_from_photo(photo: Path, frames: int) -> ActorNeutral:
-    """The face of a photo as the rest shape of a film of `frames` pictures.
+    """The face of a photo as the rest shape of a film of `frames` frames.
 
     Raises VividKeysError(bad_image, too_large, no_face).
     """
@@ -68,8 +71,10 @@ def neutral_from_photo(photo: Path, frames: int) -> ActorNeutral:
     return ActorNeutral(face.vertices, measured, np.zeros(frames, np.bool_))
 
 
-def calm_frames(aligned: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Frames [T] with the mouth as shut and as still as it gets, and with open eyes."""
+def calm_frames(
+    aligned: Float64[np.ndarray, "T 478 3"], valid: Bool[np.ndarray, " T"]
+) -> Bool[np.ndarray, " T"]:
+    """The frames with the mouth as shut and as still as it gets, and with open eyes."""
     usable = valid.copy()
     for side in LIDS:
         opening = lid_opening(aligned, side)
@@ -89,14 +94,17 @@ def calm_frames(aligned: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return calm
 
 
-def _places(values: Floats, usable: NDArray[np.bool_]) -> Floats:
-    """Share of the usable frames that lie below each value, [T]."""
+def _places(
+    values: Float64[np.ndarray, " T"], usable: Bool[np.ndarray, " T"]
+) -> Float64[np.ndarray, " T"]:
+    """Quantile rank of each value among the usable frames, 0..1."""
     order = np.sort(values[usable])
     return np.searchsorted(order, values) / max(len(order), 1)
 
 
-def _centred(points: Floats) -> Floats:
-    """Moved sideways onto the person's own middle, as a face from a photo is."""
+def _centred(points: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, "478 3"]:
+    """Moved sideways so that the face's own mid-plane is x = 0, as for a face from a photo."""
     template = load_template()
     middle = (points[:, 0] + points[template.mirror, 0]) / 2
-    return points - (np.average(middle, weights=template.rigidity), 0.0, 0.0)
+    shift = np.array((np.average(middle, weights=template.rigidity), 0.0, 0.0))
+    return np.asarray(points - shift)

@@ -1,43 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the 52 shapes leave over around the lips, as a few fields of vertex offsets."""
+"""The motion around the lips that the 52 shapes miss, as a few fields of vertex offsets."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
 from backend.face.template import load_template
 from shared.landmarks import (
     LIP_LANDMARKS,
 )
 
-Floats = NDArray[np.float64]
-
 MOST_FIELDS = 12
-# Shipped fields are scaled to a weight of about 1; noise must not drive them far beyond.
+# Shipped fields are scaled to weights of about 1; noise must not drive them far beyond that.
 _SHIPPED_RIDGE = 0.02
-# Fields beyond this share of the left-over motion are the tracker's noise.
+# Fields beyond this share of the residual's energy are tracker noise.
 _ENOUGH = 0.92
-# A long film's directions are those of this many of its frames.
+# At most this many frames of a long film are decomposed.
 _ENOUGH_FRAMES = 3000
-# Full effect up to the border of the red, nothing beyond this, metres along the skin.
+# Full effect within `_CORE` of the lips (the vermilion), none beyond `_REACH`; metres along skin.
 _CORE, _REACH = 0.004, 0.026
-# One camera hardly sees depth, so what is left over there is mostly error.
+# One camera hardly sees depth, so the residual along y is mostly error.
 _AXES = (1.0, 0.3, 1.0)
 
 
-def lip_region() -> Floats:
-    """How far each landmark belongs to the lips' surroundings, [468] 0..1."""
+def lip_region() -> Float64[np.ndarray, " 468"]:
+    """How much each landmark belongs to the lip region, 0..1."""
     lips = LIP_LANDMARKS
     away = load_template().distances[list(lips)].min(axis=0)
     share = np.clip((_REACH - away) / (_REACH - _CORE), 0.0, 1.0)
     return np.asarray(share * share * (3.0 - 2.0 * share))
 
 
-def shipped_fields(neutral: Floats) -> Floats | None:
-    """The fields [K,468,3] that the shipped network speaks in, on this face [468,3]; None where
-    this version ships none.
-    """
+def shipped_fields(neutral: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "K 468 3"] | None:
+    """The shipped network's offset fields on this face, metres; None where none are shipped."""
     try:
         from backend.audio_to_mesh.lip_offsets import (  # type: ignore[import-not-found,unused-ignore]
             offset_basis,
@@ -47,8 +43,10 @@ def shipped_fields(neutral: Floats) -> Floats | None:
     return np.asarray(offset_basis(neutral), np.float64)
 
 
-def weights_on(fields: Floats, residual: Floats) -> Floats:
-    """Weights [T,K] with which `fields` [K,468,3] come closest to `residual` [T,468,3]."""
+def weights_on(
+    fields: Float64[np.ndarray, "K 468 3"], residual: Float64[np.ndarray, "T 468 3"]
+) -> Float64[np.ndarray, "T K"]:
+    """The weights with which `fields` approximate `residual` best (ridge regression)."""
     emphasis = (lip_region()[:, None] * np.array(_AXES)).ravel()
     shapes = fields.reshape(len(fields), -1) * emphasis
     target = residual.reshape(len(residual), -1) * emphasis
@@ -57,11 +55,13 @@ def weights_on(fields: Floats, residual: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), shapes @ target.T).T)
 
 
-def offset_fields(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Basis [K,468,3] metres and weights [T,K], K <= 12, of the `residual` motion [T,468,3].
+def offset_fields(
+    residual: Float64[np.ndarray, "T 468 3"], valid: Bool[np.ndarray, " T"]
+) -> tuple[Float64[np.ndarray, "K 468 3"], Float64[np.ndarray, "T K"]]:
+    """Basis (metres) and weights of the `residual` motion, K <= 12.
 
-    The fields are the residual's own main directions over the `valid` frames [T]; weights are
-    scaled to a root mean square of 1. No motion left over gives K = 0.
+    The fields are the residual's principal directions over the `valid` frames; the weights are
+    scaled to a root mean square of 1. A residual of zero gives K = 0.
     """
     local = residual * lip_region()[:, None] * np.array(_AXES)
     frames = len(local)

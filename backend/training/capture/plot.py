@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A picture of a captured clip: what the lips did over the waveform, beside the network's lips."""
+"""A plot of a captured clip: lip motion over the waveform, beside the network's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
 from backend.audio_to_mesh.decoder import RATE
 from shared.arkit import INDEX
@@ -17,13 +17,13 @@ from shared.whole_files import write_whole
 
 from .clip import CapturedClip
 
-# A gap this wide is drawn at the top, metres; beyond it the scale follows the clip.
+# The gap at the top of the scale, metres; a clip with wider ones sets its own scale.
 _WIDE = 0.012
 
 
 def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
     """Write a PNG with the measured gap, jawOpen, mouthPucker, blink and the network's gap."""
-    # Drawn without pyplot, which would look for a screen.
+    # Without pyplot, which would look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -46,7 +46,7 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
         gap = aperture(clip.network.T)
         scale = max(float(gap.max()), 1e-3)
         lips.plot(np.arange(len(gap)) / RATE, gap / scale, "--", color="tab:orange",
-                  label="the network's gap / its largest")  # fmt: skip
+                  label="network's gap / its maximum")  # fmt: skip
     for shape, colour in (
         ("jawOpen", "tab:green"),
         ("mouthClose", "tab:brown"),
@@ -66,15 +66,15 @@ def plot_clip(clip: CapturedClip, name: str, path: Path) -> None:
         axes.legend(loc="upper right", fontsize=8, ncols=3)
     shapes.set_xlim(0, max(take.duration, 0.1))
     memory = io.BytesIO()
-    canvas.print_png(memory)
+    canvas.print_png(memory)  # type: ignore[no-untyped-call]
     with told_of_the_disk(path):
         write_whole(path, memory.getvalue())
 
 
 def _envelope(
-    samples: NDArray[np.float32], rate: int
-) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Time, lowest and highest sample [n] of short pieces, scaled to the loudest."""
+    samples: Float32[np.ndarray, " N"], rate: int
+) -> tuple[Float64[np.ndarray, " P"], Float32[np.ndarray, " P"], Float32[np.ndarray, " P"]]:
+    """Time (seconds), lowest and highest sample of short pieces, relative to the loudest."""
     hop = max(len(samples) // 1500, 1)
     pieces = samples[: len(samples) // hop * hop].reshape(-1, hop)
     loudest = max(float(np.abs(samples).max()), 1e-6)
@@ -82,7 +82,7 @@ def _envelope(
     return time, pieces.min(axis=1) / loudest, pieces.max(axis=1) / loudest
 
 
-def _not_valid(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
+def _not_valid(valid: Bool[np.ndarray, " T"], fps: float) -> list[list[float]]:
     from .store import valid_stretches
 
     return valid_stretches(~valid, fps)

@@ -1,51 +1,54 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the head is in every picture, from the landmarks that are bone; and the face without it."""
+"""The head's pose in every frame, from the bony landmarks, and the face with the pose removed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.signal import savgol_filter
 
 from backend.face.pose import head_angles
 from backend.face.template import load_template
 
-Floats = NDArray[np.float64]
-
-# A landmark this far from where bone should be counts half, metres.
+# A landmark this far from where it should be counts half, metres.
 _DOUBTFUL = 0.002
 _ROUNDS = 6
-# The focal length cannot be known from a film; this is a usual one, in long sides of the picture.
-# It decides only how a change of size is read as metres towards the camera.
+# The focal length cannot be known from a film; this is a typical one, in units of the frame's
+# longer side. It only decides how a change of size translates into metres towards the camera.
 _FOCAL_LENGTH = 1.3
-# Heads have next to nothing above 5 Hz; how near they are is measured worse than the rest.
+# Heads hardly move above 5 Hz; their distance is measured less precisely than the rest.
 _SMOOTH_SECONDS, _SMOOTH_DEPTH_SECONDS = 0.28, 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class HeadFits:
-    """How each frame's points are moved onto a face: `scale` [T] metres per pixel,
-    `rotation` [T,3,3], `shift` [T,3], and the points there, `aligned` [T,N,3] metres.
+    """The similarity that moves each frame's points onto a face, and the result.
+
+    `scale` is in metres per pixel, `shift` and `aligned` in metres.
     """
 
-    scale: Floats
-    rotation: Floats
-    shift: Floats
-    aligned: Floats
+    scale: Float64[np.ndarray, " T"]
+    rotation: Float64[np.ndarray, "T 3 3"]
+    shift: Float64[np.ndarray, "T 3"]
+    aligned: Float64[np.ndarray, "T N 3"]
 
 
-def to_axes(landmarks: Floats) -> Floats:
-    """Picture axes (right, down, away) to ours (x right, y away, z up), [...,3] to [...,3]."""
+def to_axes(landmarks: Float64[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch 3"]:
+    """Picture axes (right, down, away) to ours (x right, y away, z up)."""
     return np.stack([landmarks[..., 0], landmarks[..., 2], -landmarks[..., 1]], axis=-1)
 
 
-def fit_heads(points: Floats, target: Floats, rigidity: Floats | None = None) -> HeadFits:
-    """Move every frame's `points` [T,N,3] onto `target` [N,3] (metres), robustly.
+def fit_heads(
+    points: Float64[np.ndarray, "T N 3"],
+    target: Float64[np.ndarray, "N 3"],
+    rigidity: Float64[np.ndarray, " N"] | None = None,
+) -> HeadFits:
+    """Align every frame's `points` to `target` (metres), robustly.
 
-    `rigidity` [N] says how much a landmark is bone (the template's unless given); landmarks that
-    do not fit, such as a raised brow, lose their say in that frame.
+    `rigidity` weighs each landmark by how firmly it sits on bone (the template's unless given);
+    outliers, such as a raised brow, are weighted down in their frame.
     """
     bone = load_template().rigidity if rigidity is None else rigidity
     weights = np.broadcast_to(bone, points.shape[:2])
@@ -56,8 +59,12 @@ def fit_heads(points: Floats, target: Floats, rigidity: Floats | None = None) ->
     return fits
 
 
-def _fit(points: Floats, target: Floats, weights: Floats) -> HeadFits:
-    """Umeyama's fit for all frames at once; `weights` [T,N]."""
+def _fit(
+    points: Float64[np.ndarray, "T N 3"],
+    target: Float64[np.ndarray, "N 3"],
+    weights: Float64[np.ndarray, "T N"],
+) -> HeadFits:
+    """Umeyama's weighted fit for all frames at once."""
     share = (weights / weights.sum(axis=1, keepdims=True))[:, :, None]
     from_centre = (share * points).sum(axis=1)
     to_centre = (share * target).sum(axis=1)
@@ -73,17 +80,19 @@ def _fit(points: Floats, target: Floats, weights: Floats) -> HeadFits:
     return HeadFits(scale, rotation, shift, turned + shift[:, None])
 
 
-def head_motion_of(fits: HeadFits, size: tuple[int, int], fps: float) -> tuple[Floats, Floats]:
-    """The head's pose relative to the first frame, as that frame's head sees it.
+def head_motion_of(
+    fits: HeadFits, size: tuple[int, int], fps: float
+) -> tuple[Float64[np.ndarray, "T 3"], Float64[np.ndarray, "T 3"]]:
+    """The head's pose relative to the first frame, in the frame of that head.
 
-    Rotation [T,3] (Euler XYZ, radians) and translation [T,3] (metres) in Blender's axes; `size`
-    is (width, height) of the pictures. Lightly smoothed, without delay.
+    Rotation (Euler XYZ, radians) and translation (metres) in Blender's axes; `size` is the
+    (width, height) of the frames in pixels. Lightly smoothed, without delay.
     """
     head = np.swapaxes(fits.rotation, 1, 2)
     relative = head[0].T @ head
     angles = np.array([head_angles(rotation.T) for rotation in relative])
     rotation = smooth(np.unwrap(angles, axis=0), fps, _SMOOTH_SECONDS)
-    # Where the face's origin is before the camera: pixels from the picture's middle in metres.
+    # The face's origin relative to the camera: pixels from the centre of the picture, in metres.
     place = -np.einsum("tij,tj->ti", head, fits.shift)
     place[:, 0] -= fits.scale * size[0] / 2
     place[:, 2] += fits.scale * size[1] / 2
@@ -94,8 +103,10 @@ def head_motion_of(fits: HeadFits, size: tuple[int, int], fps: float) -> tuple[F
     return rotation - rotation[0], translation
 
 
-def smooth(curves: Floats, fps: float, seconds: float, order: int = 2) -> Floats:
-    """Savitzky-Golay over about `seconds` on curves [T, ...]: no delay, peaks nearly kept."""
+def smooth(
+    curves: Float64[np.ndarray, " T *values"], fps: float, seconds: float, order: int = 2
+) -> Float64[np.ndarray, " T *values"]:
+    """Savitzky-Golay filter over about `seconds`: zero phase, peaks nearly preserved."""
     length = round(seconds * fps) // 2 * 2 + 1
     length = min(length, (len(curves) - 1) // 2 * 2 + 1)
     if length <= order:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pictures of a film with the times at which they are shown, and its sound beside them."""
+"""The frames of a film with their presentation times, and its sound."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 from PIL import Image
 
 from backend.audio.load import Audio, load_audio
 from backend.media.containers import UnknownContainerError, open_container
 from shared.errors import ErrorKind, VividKeysError
 
-Pixels = NDArray[np.uint8]
-
-# Faces in larger pictures are tracked no better, only slower.
+# Faces in larger frames are tracked no better, only slower.
 LONGEST_SIDE = 1920
-# All landmarks of a film are held in memory: some 2 GB for this long at 60 pictures a second.
+# All landmarks of a film are held in memory: some 2 GB for this length at 60 fps.
 LONGEST_SECONDS = 600.0
 _MOST_DAMAGED = 200
 _MOST_PIXELS = 40_000_000  # films go up to 8K, which is 33 million
@@ -33,24 +31,25 @@ _OTHER_FILM = (
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Upright pixels uint8 [H,W,3] with square pixels, and when they are shown: seconds from the
-    first sample of the film's sound.
+    """An upright frame with square pixels.
+
+    `time` is when it is shown: seconds from the first sample of the film's sound.
     """
 
-    pixels: Pixels
+    pixels: UInt8[np.ndarray, "H W 3"]
     time: float
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the file says before it is decoded; `frames` is an estimate."""
+    """What the file's header says; `frames` is an estimate."""
 
     fps: float
     frames: int
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Frame rate and length. Raises VividKeysError(bad_file) where there is no picture track."""
+    """Frame rate and length. Raises VividKeysError(bad_file) where there is no video track."""
     with _opened(path) as container:
         stream = _picture_stream(container, path)
         rate = stream.average_rate or stream.guessed_rate or 25
@@ -59,9 +58,9 @@ def video_facts(path: Path) -> VideoFacts:
 
 
 def read_pictures(path: Path) -> Iterator[Picture]:
-    """The film's pictures in the order of their times, one at a time.
+    """The film's frames in order of their times, one at a time.
 
-    Damaged parts are passed over. Raises VividKeysError(bad_file, too_large).
+    Damaged parts are skipped. Raises VividKeysError(bad_file, too_large).
     """
     with _opened(path) as container:
         stream = _picture_stream(container, path)
@@ -74,12 +73,12 @@ def read_pictures(path: Path) -> Iterator[Picture]:
                 continue
             time = float(frame.time) - start
             if time <= last:
-                continue  # two pictures cannot be shown at once
+                continue  # two frames cannot be shown at once
             if time > LONGEST_SECONDS:
                 raise VividKeysError(
                     ErrorKind.TOO_LARGE,
                     f"'{path.name}' is longer than {LONGEST_SECONDS / 60:.0f} minutes.",
-                    "Cut it into parts and capture them one by one.",
+                    "Cut it into parts and capture them separately.",
                 )
             last = time
             yield Picture(_upright(frame, shape), time)
@@ -122,21 +121,21 @@ def _no_film(path: Path) -> VividKeysError:
 
 def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     for stream in container.streams.video:
-        # The cover of a sound file is one still picture and no film.
+        # The cover image of an audio file is a single still, not a film.
         if not stream.disposition & av.stream.Disposition.attached_pic:
             if stream.codec_context.width * stream.codec_context.height > _MOST_PIXELS:
                 raise VividKeysError(
                     ErrorKind.TOO_LARGE,
-                    f"The pictures of '{path.name}' have more than {_MOST_PIXELS // 10**6} million "
+                    f"The frames of '{path.name}' have more than {_MOST_PIXELS // 10**6} million "
                     "pixels.",
                     "Make a smaller copy, for example 1920 pixels wide.",
                 )
             return stream
-    raise VividKeysError(ErrorKind.BAD_FILE, f"'{path.name}' has no picture track.", _OTHER_FILM)
+    raise VividKeysError(ErrorKind.BAD_FILE, f"'{path.name}' has no video track.", _OTHER_FILM)
 
 
 def _sound_start(container: av.container.InputContainer) -> float:
-    """When the first sample sounds, on the clock of the pictures; the film's start without one."""
+    """Time of the first audio sample on the frames' clock; the film's start without sound."""
     tracks = [*container.streams.audio[:1], *container.streams.video[:1]]
     for track in tracks:
         if track.start_time is not None and track.time_base is not None:
@@ -162,7 +161,7 @@ def _frames(
             damaged += 1
 
 
-def _upright(frame: av.VideoFrame, shape: float) -> Pixels:
+def _upright(frame: av.VideoFrame, shape: float) -> UInt8[np.ndarray, "H W 3"]:
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     height, width = pixels.shape[:2]
     across = width * shape if 0.2 < shape < 5 else float(width)

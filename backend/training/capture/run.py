@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Captures one film after the other, prints what came out, and goes on where one is bad."""
+"""Captures one film after another, prints the results, and skips those that fail."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def capture_films(
     plots: Path | None = None,
     watch: Watch = UNWATCHED,
 ) -> tuple[list[tuple[str, Figures]], list[tuple[Path, VividKeysError]]]:
-    """Write every film's files and the index; what worked and what did not.
+    """Write every film's files and the index; returns the successes and the failures.
 
-    A bad film is passed over. Raises VividKeysError(disk_full) at once, and what `--neutral`
-    names wrongly (bad_image, no_face, too_large) before any film is looked at.
+    A film that fails is skipped. Raises VividKeysError(disk_full) at once, and the errors of the
+    `neutral` photo (bad_image, no_face, too_large) before any film is read.
     """
     if settings.neutral is not None:
         from .neutral import neutral_from_photo
@@ -65,10 +65,10 @@ def figures_table(done: Sequence[tuple[str, Figures]]) -> Table:
         "head °",
         title="Captured performances",
         caption="off: median distance of a landmark from where the shapes put it; lips: the same "
-        "there, without and with the offset fields; gap: between the lips, 5th to 95th percentile; "
-        "late: picture behind sound, where the lips agree best (sync r) with the shipped "
-        "network's; round r: correlation of lip rounding with the network's; head: range of "
-        "pitch, roll and yaw",
+        "at the lips, without and with the offset fields; gap: between the lips, 5th to 95th "
+        "percentile; late: picture behind sound, where the lips agree best (sync r) with the "
+        "shipped network's; round r: correlation of lip rounding with the network's; head: range "
+        "of pitch, roll and yaw",
         box=SIMPLE,
         padding=(0, 0),
     )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ARKit weights that explain how the landmarks moved, for all frames at once.
+"""ARKit weights that explain how the landmarks moved, solved for all frames at once.
 
-Bounded least squares: weights in 0..1, lips and lids counted more, the height between them once
-more by itself, depth less (one camera hardly sees it), a small ridge per shape and a light tie
-between neighbouring frames. Exact coordinate descent over the 43 shapes, vectorised over frames;
-even and odd frames take turns, so that the tie in time keeps the descent exact.
+Bounded least squares: weights in 0..1; lips and lids count more, and the gaps between their edges
+are terms of their own; depth counts less (one camera hardly sees it); a small ridge per shape and a
+weak coupling of neighbouring frames. Exact coordinate descent over the 43 shapes, vectorised over
+frames; even and odd frames alternate, so that each step stays exact in spite of the coupling.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from backend.face.template import load_template
@@ -28,14 +29,12 @@ from shared.landmarks import (
 
 from .measure import LIDS
 
-Floats = NDArray[np.float64]
-
 _LIPS, _LIDS, _RIM, _DEPTH = 2.0, 2.0, 0.4, 0.15
-# The gap between a pair of edges, beside the edges themselves.
+# Weights of the gaps between a pair of edges, in addition to the edges themselves.
 _LIP_GAP, _LID_GAP = 5.0, 3.0
-# How reluctantly a shape is believed in, as a share of a typical shape's size squared. What one
-# camera cannot tell from another shape, or hardly sees at all, needs better evidence: lips part
-# mostly because the jaw drops.
+# Ridge penalty, as a share of a typical shape's squared size, and its factor per shape. A shape
+# that one camera cannot tell from another, or hardly sees at all, needs stronger evidence: lips
+# part mostly because the jaw drops.
 _RIDGE = 0.015
 _RELUCTANCE = {
     "jawOpen": 0.3,
@@ -56,22 +55,22 @@ _RELUCTANCE = {
     "cheekSquintRight": 3.0,
     "mouthClose": 1.5,
 }
-# Shapes that are not solved for: looks come from the irises, nobody sees a tongue's landmarks.
+# Shapes that are not solved for: gaze comes from the irises, and the tongue has no landmarks.
 _LOOKS = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
 _UNSEEN = ("tongueOut",)
 SOLVED = tuple(name for name in ARKIT_NAMES if name not in (*_LOOKS, *_UNSEEN))
-# Pull between neighbouring frames at 60 fps, in the unit of the ridge; lips move faster.
+# Coupling of neighbouring frames at 60 fps, in the unit of the ridge; lips move faster.
 _TIE, _TIE_LIPS = 0.012, 0.002
 _SWEEPS, _SETTLED = 120, 2e-4
 
 
-# The part of the rim that goes with the jaw and is seen well.
+# The part of the face oval that moves with the jaw and is clearly visible.
 _CHIN = (CHIN, 148, 377, 176, 400, 149, 378, 150, 379)
 
 
 @lru_cache(maxsize=1)
-def _landmark_weights() -> Floats:
-    """How much each landmark and axis counts, [468,3]."""
+def _landmark_weights() -> Float64[np.ndarray, "468 3"]:
+    """The weight of each landmark and axis."""
     template = load_template()
     count = np.ones(LANDMARK_COUNT)
     lips = list(LIP_LANDMARKS)
@@ -83,8 +82,8 @@ def _landmark_weights() -> Floats:
     return np.stack([count, _DEPTH * count, count], axis=1)
 
 
-def _features(fields: Floats) -> Floats:
-    """What is compared: weighted displacements and gaps, [N,468,3] to [N,F]."""
+def _features(fields: Float64[np.ndarray, "N 468 3"]) -> Float64[np.ndarray, "N features"]:
+    """What is compared: weighted displacements and gaps."""
     parts = [(fields * _landmark_weights()).reshape(len(fields), -1)]
     lids = [(upper, lower, _LID_GAP) for upper, lower, _ in LIDS.values()]
     for upper, lower, weight in ((INNER_LIP_UPPER, INNER_LIP_LOWER, _LIP_GAP), *lids):
@@ -93,17 +92,22 @@ def _features(fields: Floats) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-def solve_weights(basis: Floats, displacements: Floats, looks: Floats, fps: float) -> Floats:
-    """Weights [T,52] with mouthClose <= jawOpen.
+def solve_weights(
+    basis: Float64[np.ndarray, "52 468 3"],
+    displacements: Float64[np.ndarray, "T 468 3"],
+    looks: Float64[np.ndarray, "T 52"],
+    fps: float,
+) -> Float64[np.ndarray, "T 52"]:
+    """ARKit weights with mouthClose <= jawOpen.
 
-    `basis` [52,468,3] the shapes of this face, `displacements` [T,468,3] from its rest shape,
-    both metres; `looks` [T,52] the look shapes as already known.
+    `basis` holds the shapes of this face and `displacements` are from its rest shape, both in
+    metres; `looks` are the weights of the look shapes, already known.
     """
     columns = np.array([INDEX[name] for name in SOLVED])
     fields = basis[columns].copy()
     jaw, close = SOLVED.index("jawOpen"), SOLVED.index("mouthClose")
-    # A jaw that opens behind closed lips, in place of mouthClose: then no weight takes back more
-    # than the jaw opened, whatever the solver does.
+    # mouthClose is replaced by a jaw that opens behind closed lips: no solution can then close the
+    # lips further than the jaw opened them.
     fields[close] += fields[jaw]
     shapes = _features(fields)
     size = len(basis)
@@ -119,21 +123,21 @@ def solve_weights(basis: Floats, displacements: Floats, looks: Floats, fps: floa
     weights = looks.copy()
     weights[:, columns] = found
     weights[:, INDEX["jawOpen"]] = np.minimum(found[:, jaw] + found[:, close], 1.0)
-    return np.clip(weights, 0.0, 1.0)
+    return np.asarray(np.clip(weights, 0.0, 1.0))
 
 
 def bounded_least_squares(
-    gram: Floats,
-    evidence: Floats,
-    ridge: Floats,
-    tie: Floats,
+    gram: Float64[np.ndarray, "N N"],
+    evidence: Float64[np.ndarray, "T N"],
+    ridge: Float64[np.ndarray, " N"],
+    tie: Float64[np.ndarray, " N"],
     shared: tuple[int, int] | None = None,
-) -> Floats:
-    """X [T,n] in 0..1 that minimises, summed over t,
-    x_t' gram x_t / 2 - evidence_t x_t + ridge x_t^2 / 2 + tie (x_t - x_t-1)^2 / 2.
+) -> Float64[np.ndarray, "T N"]:
+    """The x in 0..1 that minimises a quadratic cost with coupled frames.
 
-    `gram` [n,n], `evidence` [T,n], `ridge` and `tie` [n]; the two columns of `shared` together
-    do not pass 1.
+    The cost, summed over t, is
+    x_t' gram x_t / 2 - evidence_t x_t + ridge x_t^2 / 2 + tie (x_t - x_t-1)^2 / 2.
+    The two columns of `shared` sum to at most 1.
     """
     frames, count = evidence.shape
     x = np.zeros((frames, count))
@@ -152,7 +156,7 @@ def bounded_least_squares(
                 pull = evidence[turn, j] - explained[turn, j] + gram[j, j] * here
                 stiffness = gram[j, j] + ridge[j] + tie[j] * neighbours[turn]
                 wanted = (pull + tie[j] * around[turn]) / np.maximum(stiffness, 1e-30)
-                most: float | Floats = 1.0
+                most: float | NDArray[np.float64] = 1.0
                 if shared is not None and j in shared:
                     other = shared[1] if j == shared[0] else shared[0]
                     most = 1.0 - x[turn, other]

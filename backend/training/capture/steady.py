@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes the tracker's shaking out of the face's motion without opening lips that close."""
+"""Removes the tracker's jitter from the face's motion without reopening closed lips."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.face.template import load_template
 from shared.landmarks import (
@@ -19,17 +19,17 @@ from shared.landmarks import (
 from .measure import lip_gap
 from .pose import smooth
 
-Floats = NDArray[np.float64]
-
-# Lips close and lids fall within a tenth of a second; the rest of the face takes its time.
+# Lips close and lids fall within a tenth of a second; the rest of the face is slower.
 _QUICK_SECONDS, _SLOW_SECONDS = 0.12, 0.22
 _QUICK_REACH = 0.012
-# Below this share of the usual opening the lips are taken as they were tracked.
+# Below this share of the usual opening the lips stay as they were tracked.
 _CLOSING, _OPEN = 0.15, 0.4
 
 
-def steady(displacements: Floats, fps: float) -> Floats:
-    """Displacements [T,468,3] with less noise; zero phase, closures as deep as they were."""
+def steady(
+    displacements: Float64[np.ndarray, "T 468 3"], fps: float
+) -> Float64[np.ndarray, "T 468 3"]:
+    """Displacements (metres) with less noise; zero phase, closures as deep as they were."""
     slow = smooth(displacements, fps, _SLOW_SECONDS)
     quick = smooth(displacements, fps, _QUICK_SECONDS)
     gap = lip_gap(displacements)
@@ -43,7 +43,8 @@ def steady(displacements: Floats, fps: float) -> Floats:
     )
 
 
-def _near(points: tuple[int, ...]) -> Floats:
-    """1 at the given landmarks, fading to 0 around them, [468,1]."""
+def _near(points: tuple[int, ...]) -> Float64[np.ndarray, "468 1"]:
+    """1 at the given landmarks, fading to 0 around them."""
     away = load_template().distances[list(points)].min(axis=0)
-    return np.clip(1.5 - 1.5 * away / _QUICK_REACH, 0.0, 1.0).reshape(LANDMARK_COUNT, 1)
+    near = np.clip(1.5 - 1.5 * away / _QUICK_REACH, 0.0, 1.0)
+    return np.asarray(near).reshape(LANDMARK_COUNT, 1)

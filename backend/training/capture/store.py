@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from jaxtyping import Bool, Int16
 
 from backend.audio.load import SAMPLE_RATE
 from backend.training.corpus.utterance import to_int16
@@ -40,7 +40,7 @@ class IndexEntry:
 
 
 def clip_names(videos: Iterable[Path]) -> list[str]:
-    """A name for every film: its file's stem, numbered where two would be the same."""
+    """A name for every film: its file's stem, numbered where two would collide."""
     names: list[str] = []
     taken: set[str] = set()
     for video in videos:
@@ -73,7 +73,7 @@ def save_clip(clip: CapturedClip, name: str, folder: Path) -> IndexEntry:
         "video": take.meta.get("video_name", ""),
         "consent": CONSENT,
         "figures": asdict(clip.figures),
-        # Stretches [start, end) in seconds in which the face was seen.
+        # Intervals [start, end) in seconds in which the face was found.
         "valid": valid_stretches(clip.valid, take.fps),
     }
     write_json(folder / f"{name}.capture.json", about)
@@ -81,7 +81,7 @@ def save_clip(clip: CapturedClip, name: str, folder: Path) -> IndexEntry:
 
 
 def save_index(entries: Iterable[IndexEntry], folder: Path) -> None:
-    """Name all clips of a folder; those of earlier runs stay, unless they were made anew."""
+    """List all clips of a folder; those of earlier runs stay unless they were captured again."""
     found = {entry.name: entry for entry in _earlier(folder)}
     found.update({entry.name: entry for entry in entries})
     clips = [asdict(found[name]) for name in sorted(found)]
@@ -93,7 +93,7 @@ def _earlier(folder: Path) -> list[IndexEntry]:
     try:
         entries = load_index(folder)
     except VividKeysError:
-        return []  # none yet, or a damaged one that is now replaced
+        return []  # there is none yet, or a damaged one, which is now replaced
     return [entry for entry in entries if (folder / entry.take).is_file()]
 
 
@@ -105,20 +105,20 @@ def load_index(folder: Path) -> list[IndexEntry]:
         raise _bad(path, "is not an index of captured clips of this version")
     clips = about.get("clips")
     if not isinstance(clips, list):
-        raise _bad(path, "names no clips")
+        raise _bad(path, "lists no clips")
     return [_entry(item, path) for item in clips]
 
 
 def _entry(item: Any, path: Path) -> IndexEntry:
     if not isinstance(item, dict):
-        raise _bad(path, "names a clip that is no object")
+        raise _bad(path, "lists a clip that is not an object")
     names = {key: item.get(key) for key in ("name", "take", "sound", "figures")}
     for key, value in names.items():
         if key == "sound" and value is None:
             continue
         # A name from a file must not lead out of the folder.
         if not isinstance(value, str) or not value or Path(value).name != value:
-            raise _bad(path, f"names a clip whose '{key}' is not the name of a file")
+            raise _bad(path, f"lists a clip whose '{key}' is not a file name")
     sound = names["sound"]
     return IndexEntry(
         str(names["name"]),
@@ -128,8 +128,8 @@ def _entry(item: Any, path: Path) -> IndexEntry:
     )
 
 
-def valid_stretches(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
-    """Runs of True in [T] as [start, end) in seconds."""
+def valid_stretches(valid: Bool[np.ndarray, " T"], fps: float) -> list[list[float]]:
+    """Runs of True as [start, end) in seconds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(np.int8)))
     return [
         [round(float(start / fps), 5), round(float(end / fps), 5)]
@@ -138,7 +138,7 @@ def valid_stretches(valid: NDArray[np.bool_], fps: float) -> list[list[float]]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """A JSON file, all or nothing; numbers that are none become null."""
+    """Write a JSON file atomically; numbers that are not finite become null."""
     text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
     with told_of_the_disk(path):
         write_whole(path, text)
@@ -155,7 +155,7 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path, next_step: str = "Capture the film again.") -> dict[str, Any]:
-    """The object of a JSON file; VividKeysError(bad_file) names the file."""
+    """The object in a JSON file. Raises VividKeysError(bad_file), naming the file."""
     try:
         value = json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError as error:
@@ -165,7 +165,7 @@ def read_json(path: Path, next_step: str = "Capture the film again.") -> dict[st
     except (OSError, ValueError) as error:
         raise _bad(path, "is damaged or may not be read") from error
     if not isinstance(value, dict):
-        raise _bad(path, "holds no JSON object")
+        raise _bad(path, "does not hold a JSON object")
     return value
 
 
@@ -173,7 +173,7 @@ def _bad(path: Path, what: str) -> VividKeysError:
     return VividKeysError(ErrorKind.BAD_FILE, f"'{path}' {what}.", "Capture the film again.")
 
 
-def _wave(samples: NDArray[np.int16]) -> bytes:
+def _wave(samples: Int16[np.ndarray, " N"]) -> bytes:
     memory = io.BytesIO()
     soundfile.write(memory, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
     return memory.getvalue()

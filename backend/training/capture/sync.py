@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does what is seen fit what is heard, and when? Lips against the network's lips and loudness."""
+"""Audio-visual sync: the measured lip gap against the network's lip gap and against loudness."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64
 
 from backend.audio.load import Audio
 from backend.audio_to_mesh.decoder import RATE, decode
@@ -17,18 +17,18 @@ from shared.arkit import ARKIT_NAMES, INDEX
 from shared.lips import aperture
 from shared.take import Take, resample_take
 
-Floats = NDArray[np.float64]
-
-# Farther apart than this a film is broken in a way that correlation does not find.
+# Larger offsets are not searched for: such a film is broken in ways correlation cannot find.
 _FARTHEST = 0.5
-# Beyond these the film should be looked at before anything is learned from it.
+# Beyond these, somebody should look at the film before anything is learned from it.
 LARGEST_OFFSET, LEAST_CORRELATION = 0.080, 0.2
 
 
 @dataclass(frozen=True)
 class Sync:
-    """`offset` seconds by which the picture is late (negative: early) and the correlation of the
-    measured gap between the lips there, with the shipped network's and with loudness.
+    """The offset at which picture and sound agree best.
+
+    `offset` is in seconds, positive where the picture is late; `correlation` is that of the
+    measured lip gap with the shipped network's, `with_loudness` with the loudness.
     """
 
     offset: float
@@ -38,36 +38,43 @@ class Sync:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A captured Take beside the shipped network on the same sound: correlation over time of the
-    gap between the lips and of rounding (pucker and funnel), without any shift.
+    """Correlation over time of a captured Take with the shipped network on the same sound.
+
+    Of the lip gap and of lip rounding (pucker and funnel), without any shift.
     """
 
     aperture: float
     rounding: float
 
 
-def network_weights(audio: Audio, model: MotionModel) -> NDArray[np.float32]:
-    """What the shipped network makes of a sound: ARKit weights [T,52] at 100 Hz."""
+def network_weights(audio: Audio, model: MotionModel) -> Float32[np.ndarray, "T 52"]:
+    """The ARKit weights that the shipped network infers from a sound, at 100 Hz."""
     return decode(hear(audio.samples, model), model.decoder)[:, : len(ARKIT_NAMES)]
 
 
-def at_times(times: Floats, curves: Floats, rate: float, count: int) -> Floats:
-    """A curve [T] at its own `times` [T], on `count` frames at `rate`; ends are held."""
-    return np.interp(np.arange(count) / rate, times, curves)
+def at_times(
+    times: Float64[np.ndarray, " T"], curves: Float64[np.ndarray, " T"], rate: int, count: int
+) -> Float64[np.ndarray, " N"]:
+    """A curve sampled at `times`, resampled to `count` frames at `rate`; the ends are held."""
+    return np.asarray(np.interp(np.arange(count) / rate, times, curves))
 
 
-def correlation(one: Floats, other: Floats, valid: NDArray[np.bool_]) -> float:
-    """Pearson's r over the valid frames [T]; 0 where a curve does not move."""
+def correlation(
+    one: Float64[np.ndarray, " T"], other: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
+) -> float:
+    """Pearson's r over the valid frames; 0 where a curve is constant."""
     one, other = one[valid], other[valid]
     if len(one) < 3 or one.std() < 1e-9 or other.std() < 1e-9:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def best_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_]) -> tuple[float, float]:
-    """Seconds by which `seen` [T] is late behind `heard` [T], both at 100 Hz, and r there.
+def best_lag(
+    seen: Float64[np.ndarray, " T"], heard: Float[np.ndarray, " T"], valid: Bool[np.ndarray, " T"]
+) -> tuple[float, float]:
+    """Seconds by which `seen` lags behind `heard`, both at 100 Hz, and r at that lag.
 
-    `valid` [T] belongs to `seen`. The peak is refined between the frames by a parabola.
+    `valid` belongs to `seen`. The peak is refined between frames by a parabola.
     """
     farthest = min(round(_FARTHEST * RATE), len(seen) // 3)
     lags = np.arange(-farthest, farthest + 1)
@@ -82,7 +89,12 @@ def best_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_]) -> tuple[flo
     return float(offset / RATE), float(scores[best])
 
 
-def _at_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_], lag: int) -> float:
+def _at_lag(
+    seen: Float64[np.ndarray, " T"],
+    heard: Float[np.ndarray, " T"],
+    valid: Bool[np.ndarray, " T"],
+    lag: int,
+) -> float:
     if lag >= 0:
         size = len(seen) - lag
         return correlation(seen[lag:], heard[:size], valid[lag:])
@@ -91,9 +103,12 @@ def _at_lag(seen: Floats, heard: Floats, valid: NDArray[np.bool_], lag: int) -> 
 
 
 def measure_sync(
-    gap: Floats, valid: NDArray[np.bool_], audio: Audio, network: NDArray[np.float32]
+    gap: Float64[np.ndarray, " T"],
+    valid: Bool[np.ndarray, " T"],
+    audio: Audio,
+    network: Float32[np.ndarray, "N 52"],
 ) -> Sync:
-    """`gap` [T] and `valid` [T] at 100 Hz as seen; `network` [T,52] of `network_weights`."""
+    """Measure the sync of the lip `gap` (at 100 Hz) with the sound and with `network_weights`."""
     count = min(len(gap), len(network))
     heard = aperture(network[:count].T).astype(np.float64)
     offset, peak = best_lag(gap[:count], heard, valid[:count])
@@ -105,9 +120,12 @@ def measure_sync(
 
 
 def agreement(
-    take: Take, valid: NDArray[np.bool_], gap: Floats, network: NDArray[np.float32]
+    take: Take,
+    valid: Bool[np.ndarray, " T"],
+    gap: Float64[np.ndarray, " T"],
+    network: Float32[np.ndarray, "N 52"],
 ) -> Agreement:
-    """Compare; `gap` [T] as measured and `valid` [T] at 100 Hz."""
+    """Compare a Take with the network; `gap` (as measured) and `valid` are at 100 Hz."""
     weights = resample_take(take, float(RATE)).weights
     count = min(len(weights), len(network), len(gap))
     valid = valid[:count]
@@ -118,6 +136,6 @@ def agreement(
     )
 
 
-def _rounding(weights: NDArray[np.float32]) -> Floats:
+def _rounding(weights: Float32[np.ndarray, "T 52"]) -> Float64[np.ndarray, " T"]:
     columns = [INDEX["mouthPucker"], INDEX["mouthFunnel"]]
-    return weights[:, columns].sum(axis=1).astype(np.float64)
+    return np.asarray(weights[:, columns].sum(axis=1), np.float64)

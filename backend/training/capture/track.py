@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One face followed through a film, and what becomes of pictures in which it is not seen."""
+"""One face followed through a film; short gaps in which it is not found are filled."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from backend.face.landmarks import MIN_FACE_PIXELS, FaceTracker, find_face
@@ -15,58 +16,57 @@ from shared.landmarks import LANDMARK_COUNT, TRACKED_COUNT
 
 from .read_video import Picture
 
-Floats = NDArray[np.float64]
-
-# A face that is away for less than this is filled in; lips may do anything in a longer gap.
+# Gaps shorter than this (seconds) are interpolated; in longer ones the lips may do anything.
 LONGEST_FILLED = 0.3
-# The window that is looked at, in widths of the face, and how far the face may leave its middle.
+# The tracker's window, in face widths, and how far the face may move off its centre.
 _WINDOW, _LEEWAY = 3.0, 0.6
-# Fewer pictures than this are no performance; a photo reads as a film of one.
+# Fewer frames than this are not a performance; a photo reads as a film of one frame.
 _FEWEST = 5
-# Between two pictures a face moves by less than this share of its width; more is a cut.
+# Between two frames a face moves by less than this share of its width; more is a cut.
 _LARGEST_STEP = 0.5
-# A face that comes back has about the size it had.
+# A face that comes back has about the size it had before.
 _LARGEST_CHANGE = 1.7
-# The tracker lays its own frame around what it saw last, so a still face drifts at first: it
-# looks at the first picture this often before it counts.
+# The tracker crops around its previous result, so that even a still face drifts at first: it sees
+# the first frame this many times before its result counts.
 _SETTLING = 4
-# A face that is lost is looked for in the whole picture this often, seconds: that takes long.
+# A lost face is searched for in the whole frame at this interval, seconds: that is slow.
 _SEARCH_EVERY = 0.4
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """T pictures of one face.
+    """One face over T frames.
 
-    times      [T] seconds from the first sample of the sound
-    landmarks  [T,478,3] pixels (right, down, away from the camera); filled where not seen
-    seen       [T] where the tracker saw the face
-    valid      [T] where it was seen or filled in over a short gap
-    width, height of the pictures in pixels
+    times      seconds from the first sample of the sound
+    landmarks  pixels (right, down, away from the camera); interpolated where not found
+    seen       where the tracker found the face
+    valid      where it was found, or interpolated over a short gap
+    width, height  of the frames, in pixels
     """
 
-    times: Floats
-    landmarks: Floats
-    seen: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    times: Float64[np.ndarray, " T"]
+    landmarks: Float64[np.ndarray, "T 478 3"]
+    seen: Bool[np.ndarray, " T"]
+    valid: Bool[np.ndarray, " T"]
     width: int
     height: int
 
     @property
     def fps(self) -> float:
-        """Pictures per second: the median, so that a few dropped ones do not count."""
+        """Frames per second: the median, so that a few dropped frames do not count."""
         return float(1.0 / np.median(np.diff(self.times))) if len(self.times) > 1 else 25.0
 
 
 def track_face(
     pictures: Iterable[Picture],
     name: str,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Track:
-    """Follow the face that is largest where it first appears; nobody else is taken for it,
-    unless a cut puts a face of the same size in its place.
+    """Follow the face that is largest in the first frame with one.
 
-    Raises VividKeysError(bad_file) without pictures and no_face where no picture shows a face.
+    Other faces are not mistaken for it, unless a cut replaces it by one of the same size.
+    Raises VividKeysError(bad_file) where there are no frames, and no_face where no frame shows a
+    face.
     """
     follower = _Follower()
     times, faces = [], []
@@ -82,13 +82,13 @@ def track_face(
     if not times:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"No picture of '{name}' could be decoded.",
+            f"No frame of '{name}' could be decoded.",
             "Export the film again, for example as MP4 with H.264.",
         )
     if len(times) < _FEWEST:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{name}' holds only {len(times)} pictures, which is no performance.",
+            f"'{name}' has only {len(times)} frames, too few for a performance.",
             "Choose a film of at least a second in which someone speaks.",
         )
     seen = np.array([face is not None for face in faces])
@@ -105,12 +105,14 @@ def track_face(
 
 
 def fill_gaps(
-    times: Floats, landmarks: Floats, seen: NDArray[np.bool_]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Straight lines over what was not seen, and where that can be believed.
+    times: Float64[np.ndarray, " T"],
+    landmarks: Float64[np.ndarray, "T N 3"],
+    seen: Bool[np.ndarray, " T"],
+) -> tuple[Float64[np.ndarray, "T N 3"], Bool[np.ndarray, " T"]]:
+    """Landmarks interpolated over the frames where none were found, and which frames are valid.
 
-    `times` [T] seconds, `landmarks` [T,N,3]; returns [T,N,3] without gaps and `valid` [T]. Long
-    gaps are filled too, so that curves go on, but count as not valid; so do gaps at the ends.
+    `times` are seconds. Long gaps are filled too, so that curves are continuous, but do not count
+    as valid; nor do gaps at either end.
     """
     here = np.flatnonzero(seen)
     flat = landmarks.reshape(len(times), -1)
@@ -131,16 +133,16 @@ def fill_gaps(
 
 
 class _Follower:
-    """The tracker with the window it looks at and the face it belongs to."""
+    """The tracker, its window, and the face it follows."""
 
     def __init__(self) -> None:
         self._tracker = FaceTracker(most=2)
-        self._face: Floats | None = None
+        self._face: NDArray[np.float64] | None = None
         self._window: tuple[tuple[float, float], float] | None = None
         self._next_search = -np.inf
 
-    def look(self, picture: Picture) -> Floats | None:
-        """The face [478,3] in this picture, or None."""
+    def look(self, picture: Picture) -> Float64[np.ndarray, "478 3"] | None:
+        """The landmarks of the face in this frame, pixels, or None."""
         if self._face is not None and (face := self._follow(picture)) is not None:
             return face
         if picture.time < self._next_search:
@@ -153,19 +155,19 @@ class _Follower:
                 raise
             return None
         if self._face is not None:
-            # Somebody in the background is not the actor who went out of sight.
+            # Somebody in the background is not the actor, who may be out of sight.
             change = _place(found)[1] / _place(self._face)[1]
             if not 1.0 / _LARGEST_CHANGE < change < _LARGEST_CHANGE:
                 return None
         self._face = found
         self._place_window(found, picture)
-        # The tracker's own landmarks differ a little from the finder's: one source for all.
+        # The tracker's landmarks differ slightly from the detector's: all come from the tracker.
         return self._follow(picture)
 
     def close(self) -> None:
         self._tracker.close()
 
-    def _follow(self, picture: Picture) -> Floats | None:
+    def _follow(self, picture: Picture) -> Float64[np.ndarray, "478 3"] | None:
         assert self._window is not None and self._face is not None
         centre, size = _place(self._face)
         best, nearest = None, _LARGEST_STEP * size
@@ -184,7 +186,7 @@ class _Follower:
             self._place_window(best, picture)
         return best
 
-    def _place_window(self, face: Floats, picture: Picture) -> None:
+    def _place_window(self, face: Float64[np.ndarray, "478 3"], picture: Picture) -> None:
         centre, wide = _place(face)
         self._window = ((float(centre[0]), float(centre[1])), _WINDOW * wide)
         self._tracker.forget()
@@ -192,7 +194,7 @@ class _Follower:
             self._tracker.follow(picture.pixels, *self._window)
 
 
-def _place(face: Floats) -> tuple[Floats, float]:
-    """Middle [2] and size of a face in pixels; the size hardly changes when the head turns."""
+def _place(face: Float64[np.ndarray, "478 3"]) -> tuple[Float64[np.ndarray, " 2"], float]:
+    """Centre and size of a face, pixels; the size hardly changes when the head turns."""
     low, high = face[:LANDMARK_COUNT, :2].min(axis=0), face[:LANDMARK_COUNT, :2].max(axis=0)
     return (low + high) / 2, float(max(high - low))

@@ -5,7 +5,7 @@
 
 The acoustic model is English; other languages are spelled with its nearest phones while the labels
 that are kept are their own (see `pronounce`). The work is done in child processes (`align_share`)
-and goes on where it stopped; files that fail are named and left out.
+and resumes where it stopped; files that fail are named and left out.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ def align_folder(
     language: str = "en",
     output: Path | None = None,
 ) -> Path:
-    """Align a whole folder in child processes; the result lines go to `output`, by default
-    `cache`/alignment. Returns that folder. What is aligned already is not done again.
+    """Align a whole folder in child processes; returns the folder of the results.
+
+    Result lines go to `output`, by default `cache`/alignment. Files that are already aligned are
+    not aligned again.
     """
     output = output or cache / "alignment"
     output.mkdir(parents=True, exist_ok=True)
@@ -62,11 +64,11 @@ def align_folder(
                 del crashes[share]
                 continue
             crashes[share] += 1
-            print(f"the aligner ended with {process.returncode} in share {share}; going on")
+            print(f"the aligner ended with {process.returncode} in share {share}; restarting it")
             if crashes[share] > _MOST_CRASHES:
                 raise VividKeysError(
                     ErrorKind.INTERNAL,
-                    f"The aligner keeps ending while it works on {folder}.",
+                    f"The aligner keeps crashing on {folder}.",
                     "Remove the files that the lines above name.",
                 )
     return output
@@ -75,7 +77,7 @@ def align_folder(
 def write_job(recordings: Sequence[Recording], output: Path, language: str) -> Path:
     """The job file of the children: recordings with the names of their words, and the dictionary.
 
-    Recordings with words that cannot be spoken are named and left out.
+    Recordings with words that cannot be pronounced are named and left out.
     """
     spoken = [recording.language or language for recording in recordings]
     dictionary = Dictionary(english=any(s.startswith("en") for s in spoken))
@@ -109,8 +111,8 @@ def write_job(recordings: Sequence[Recording], output: Path, language: str) -> P
 def read_alignment(folder: Path, output: Path, worst_share: float = 0.06) -> list[Utterance]:
     """Utterances from the aligned lines, with the aligner's bias removed.
 
-    The `worst_share` of files by acoustic score per second is dropped: there the text and the
-    recording probably disagree. So is what `has_slipped`. Prints how many were left out, and why.
+    The `worst_share` of files by acoustic score per second is dropped: their text and recording
+    probably disagree. So is what `has_slipped`. Prints how many were left out, and why.
     """
     entries = finished(output)
     recordings = read_recordings(folder)
@@ -163,11 +165,11 @@ def _utterance(recording: Recording, entry: dict[str, Any]) -> Utterance:
 def join_utterances(
     utterances: Sequence[Utterance], shortest: float = 4.0, longest: float = 12.0
 ) -> list[Utterance]:
-    """Consecutive utterances of a speaker in a row until each result lasts `shortest` seconds.
+    """Consecutive utterances of a speaker, joined until each result lasts `shortest` seconds.
 
     Nothing is added between them: recordings bring their own pauses. A result is at most `longest`
-    seconds unless a single utterance is longer. Windows of training clips are then full of speech
-    where the recordings are single words.
+    seconds long unless a single utterance is longer. This fills the windows of training clips with
+    speech even where the recordings are single words.
     """
     groups: list[list[Utterance]] = []
     seconds = 0.0
@@ -203,14 +205,14 @@ def _joined(group: list[Utterance]) -> Utterance:
 def build_corpus(
     folder: Path, cache: Path, name: str, language: str = "en", processes: int = 2
 ) -> list[Utterance]:
-    """Align a folder and save it as the corpus `cache`/`name`; prints what its labels are worth.
+    """Align a folder and save it as the corpus `cache`/`name`; prints how good its labels are.
 
     Returns the utterances. Raises VividKeysError when none is left.
     """
     if not name or Path(name).name != name:
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
-            f"{name!r} cannot be the name of a corpus.",
+            f"{name!r} is not a valid name for a corpus.",
             "Use letters, digits and hyphens.",
         )
     output = align_folder(folder, cache, processes, language, cache / f"alignment-{name}")
@@ -247,7 +249,7 @@ class AlignCommand:
 
 
 def main() -> None:
-    """The command line; an error is a sentence, not a traceback."""
+    """The command line; errors are printed as a sentence, not a traceback."""
     try:
         tyro.cli(AlignCommand).run()
     except VividKeysError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The child process of `align`: forced alignment of a share of the recordings with pocketsphinx.
 
-A child because a strange word or file can end the process without a traceback. It writes one line
-before each file and one after, so that whoever starts it again skips the file that killed it.
+A separate process because an unusual word or file can end it without a traceback. It writes one
+line before each file and one after, so that a restart skips the file that crashed it.
 
     python -m backend.training.corpus.align_share JOB_FILE SHARE SHARES
 """
@@ -51,7 +51,7 @@ def _align_one(
 
 
 def finished(output: Path) -> dict[str, dict[str, Any]]:
-    """The last line about each file in the result files of a folder; torn lines do not count."""
+    """The last line about each file in the result files of a folder; broken lines are ignored."""
     entries: dict[str, dict[str, Any]] = {}
     for path in sorted(output.glob("share*.jsonl")):
         for line in path.read_text("utf-8").splitlines():

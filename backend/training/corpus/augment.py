@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What recordings go through: rooms, microphones, telephones, noise, music, voices, codecs.
+"""Degradations of recordings: rooms, microphones, telephones, noise, music, voices, codecs.
 
-All in the waveform domain and drawn from a seeded generator. The order is that of real life: the
-voice, the room, the noise of the room, the microphone and the line.
+All work on the waveform and are drawn from a seeded generator, in the order of a real signal chain:
+the voice, the room, its noise, the microphone and the line.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 import soxr
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 from backend.training.corpus.line_codecs import random_codec
 from backend.training.corpus.music import music, signal_tones
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_float, to_int16
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def change_speed(utterance: Utterance, factor: float) -> Utterance:
 
 
 def pad_with_silence(utterance: Utterance, before: float, after: float) -> Utterance:
-    """Silence before and after, as recordings have and synthesis has not. Seconds."""
+    """Add silence before and after (seconds), which recordings have and synthesis lacks."""
     lead, tail = int(before * SAMPLE_RATE), int(after * SAMPLE_RATE)
     before, after = lead / SAMPLE_RATE, tail / SAMPLE_RATE
     phones = [Phone(p.start + before, p.end + before, p.label) for p in utterance.phones]
@@ -63,8 +61,8 @@ def pad_with_silence(utterance: Utterance, before: float, after: float) -> Utter
     return replace(utterance, samples=samples, phones=tuple(phones))
 
 
-def room_response(random: np.random.Generator) -> Samples:
-    """A made-up room: direct path, a few early reflections, a decaying tail, lows last longer."""
+def room_response(random: np.random.Generator) -> Float32[np.ndarray, " N"]:
+    """A synthetic room: direct path, a few early reflections, and a tail with long lows."""
     decay = random.uniform(0.12, 0.9)
     length = int(SAMPLE_RATE * min(decay, 0.6))
     time = np.arange(length) / SAMPLE_RATE
@@ -77,11 +75,11 @@ def room_response(random: np.random.Generator) -> Samples:
     ratio = 10 ** (random.uniform(-4.0, 18.0) / 20)
     response = tail / max(float(np.sqrt((tail**2).sum())), 1e-9) / ratio
     response[0] += 1.0
-    return response.astype(np.float32)
+    return np.asarray(response, np.float32)
 
 
-def coloured_noise(length: int, random: np.random.Generator) -> Samples:
-    """Noise with a random spectral slope, sometimes swelling, sometimes with hum; unit power."""
+def coloured_noise(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
+    """Noise with a random spectral slope, sometimes amplitude-modulated or with hum; unit power."""
     size = scipy.fft.next_fast_len(length, real=True)
     spectrum = scipy.fft.rfft(random.standard_normal(size, np.float32))
     frequency = scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE).astype(np.float32)
@@ -96,10 +94,12 @@ def coloured_noise(length: int, random: np.random.Generator) -> Samples:
         hum = random.choice([50.0, 60.0, 100.0, 120.0])
         tones = sum(np.sin(2 * np.pi * hum * k * time) / k for k in range(1, 6))
         noise = noise + random.uniform(0.3, 3.0) * noise.std() * tones
-    return (noise / max(float(noise.std()), 1e-9)).astype(np.float32)
+    return np.asarray(noise / max(float(noise.std()), 1e-9), np.float32)
 
 
-def babble(length: int, voices: Sequence[Utterance], random: np.random.Generator) -> Samples:
+def babble(
+    length: int, voices: Sequence[Utterance], random: np.random.Generator
+) -> Float32[np.ndarray, " N"]:
     """Two to five other voices at once; unit power."""
     total = np.zeros(length, np.float32)
     for _ in range(int(random.integers(2, 6))):
@@ -111,7 +111,9 @@ def babble(length: int, voices: Sequence[Utterance], random: np.random.Generator
     return total / max(float(total.std()), 1e-9)
 
 
-def _equalise(samples: Samples, recipe: AugmentRecipe, random: np.random.Generator) -> Samples:
+def _equalise(
+    samples: Float32[np.ndarray, " N"], recipe: AugmentRecipe, random: np.random.Generator
+) -> Float32[np.ndarray, " N"]:
     """Microphone and line as one gain over frequency: tilt, bumps, band limits."""
     size = scipy.fft.next_fast_len(len(samples) + SAMPLE_RATE // 10, real=True)
     frequency = np.maximum(scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE), 1.0)
@@ -121,10 +123,10 @@ def _equalise(samples: Samples, recipe: AugmentRecipe, random: np.random.Generat
     decibels += np.interp(octaves, points, random.normal(0.0, 3.0, 8))
     gain = 10 ** (decibels / 20)
 
-    def low(cutoff: float, order: int) -> NDArray[np.float64]:
+    def low(cutoff: float, order: int) -> Float64[np.ndarray, " F"]:
         return np.asarray(1.0 / np.sqrt(1.0 + (frequency / cutoff) ** (2 * order)))
 
-    def high(cutoff: float, order: int) -> NDArray[np.float64]:
+    def high(cutoff: float, order: int) -> Float64[np.ndarray, " F"]:
         return np.asarray(1.0 / np.sqrt(1.0 + (cutoff / frequency) ** (2 * order)))
 
     draw = random.random()
@@ -138,7 +140,9 @@ def _equalise(samples: Samples, recipe: AugmentRecipe, random: np.random.Generat
     return np.asarray(scipy.fft.irfft(spectrum, size)[: len(samples)], np.float32)
 
 
-def _gate_weak_bins(samples: Samples, random: np.random.Generator) -> Samples:
+def _gate_weak_bins(
+    samples: Float32[np.ndarray, " N"], random: np.random.Generator
+) -> Float32[np.ndarray, " N"]:
     """Drop the weak parts of the spectrum, as low-rate codecs do."""
     _, _, spectrum = scipy.signal.stft(samples, SAMPLE_RATE, nperseg=512, noverlap=384)
     size = np.abs(spectrum)
@@ -190,7 +194,7 @@ def degrade(
 
 
 def noise_only(seconds: float, random: np.random.Generator, number: int) -> Utterance:
-    """A clip without a voice: music, sirens and beeps, hiss, hum or nearly nothing.
+    """A clip without a voice: music, sirens and beeps, hiss, hum or near silence.
 
     The mouth stays shut.
     """

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from jaxtyping import Int16
 from numpy.typing import NDArray
 
 from backend.training.corpus.utterance import SAMPLE_RATE, Phone, Utterance, to_int16
@@ -152,7 +153,7 @@ def _library() -> tuple[ctypes.CDLL, int]:
 
 @cache
 def _phone_table(language: str) -> dict[str, tuple[str, ...]]:
-    """Names of phones to labels: the common table, then what this language says otherwise."""
+    """Phone names to labels: the common table, overridden by that of the language."""
     data = json.loads(Path(__file__).with_name("phones_espeak.json").read_text("utf-8"))
     table: dict[str, tuple[str, ...]] = {}
     languages = data["languages"]
@@ -164,7 +165,7 @@ def _phone_table(language: str) -> dict[str, tuple[str, ...]]:
     return table
 
 
-# Stress, length, tie, voicelessness, aspiration, palatalisation and the like: no other lips.
+# Stress, length, tie, voicelessness, aspiration, palatalisation...: they do not affect the lips.
 _STRESS = str.maketrans("", "", "ˈˌ")
 _MARKS = str.maketrans("", "", "ˈˌːˑ'ʲ̪̯̩̺̻̊ʰʱˠˤ͡\u200d%=|^;,\"!.")
 _SILENT = set("-_:*@#?")
@@ -178,9 +179,9 @@ def without_marks(symbol: str) -> str:
 
 
 def phone_labels(symbol: str, language: str = "") -> list[str]:
-    """An espeak-ng phone name as ARPAbet-like labels; [] for a mark without sound.
+    """An espeak-ng phone name as ARPAbet-like labels; [] for a mark without a sound.
 
-    Diphthongs and affricates that have no label of their own are taken apart symbol by symbol.
+    Diphthongs and affricates that have no label of their own are split into their symbols.
     Raises KeyError naming a symbol that `phones_espeak.json` does not know.
     """
     table = _phone_table(language)
@@ -237,11 +238,13 @@ def speak(
     return Utterance(text, f"espeak:{voice}", to_int16(samples), tuple(phones))
 
 
-def _with_closures(phones: list[Phone], raw: NDArray[np.int16], sample_rate: int) -> list[Phone]:
+def _with_closures(
+    phones: list[Phone], raw: Int16[np.ndarray, " N"], sample_rate: int
+) -> list[Phone]:
     """Give the silence before a stop's burst to the stop.
 
-    espeak-ng announces a voiceless stop only after the closure, some 35 ms late, which would leave
-    the closed lips of a p to the vowel before it. The closure is exact silence in `raw` [N].
+    espeak-ng reports a voiceless stop only after the closure, some 35 ms late, which would leave
+    the closed lips of a p to the vowel before it. The closure is exact silence in `raw`.
     """
     result: list[Phone] = []
     for phone in phones:
@@ -250,7 +253,7 @@ def _with_closures(phones: list[Phone], raw: NDArray[np.int16], sample_rate: int
             first = max(0, int((phone.start - _LONGEST_CLOSURE) * sample_rate))
             quiet = np.abs(raw[first : int(phone.start * sample_rate)].astype(np.int32)) <= _SILENCE
             loud = np.flatnonzero(~quiet)
-            # The burst may begin a little before its announcement.
+            # The burst may begin slightly before the reported time.
             slack = int(0.005 * sample_rate)
             loud = loud[loud < len(quiet) - slack]
             start = (first + (int(loud[-1]) + 1 if len(loud) else 0)) / sample_rate

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Speech by the program `festival`, whose voices are cut from recordings of real people.
+"""Speech from the program `festival`, whose voices are built from recordings of real people.
 
-The program is slow to start, so one call speaks many sentences. Which voices are known, the text
-they read and what their phones are called is in `voices_festival.json`.
+The program is slow to start, so one call speaks many sentences. The known voices, the encoding of
+their text and the names of their phones are in `voices_festival.json`.
 """
 
 from __future__ import annotations
@@ -73,8 +73,10 @@ class Voice:
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence to speak; `stretch` > 1 is slower, `pitch` > 1 higher, `tape` > 1 both faster
-    and higher, as a tape that runs too fast (the vocal tract shrinks with it).
+    """One sentence to speak.
+
+    `stretch` > 1 is slower, `pitch` > 1 higher, `tape` > 1 both faster and higher, like a tape that
+    runs too fast (which also shortens the vocal tract).
     """
 
     text: str
@@ -96,13 +98,13 @@ def held_out_voice() -> str:
 
 
 def known_voices() -> dict[str, Voice]:
-    """All voices for which there is a phone table, by name."""
+    """All voices that have a phone table, by name."""
     return {name: Voice(name=name, **entry) for name, entry in _data()["voices"].items()}
 
 
 @cache
 def phone_table(phones: str) -> dict[str, tuple[str, ...]]:
-    """Names of a phone set to labels of the articulation table."""
+    """Phone names of a phone set, mapped to labels of the articulation table."""
     return {
         name: tuple(labels.split())
         for labels, names in _data()["phones"][phones].items()
@@ -113,7 +115,7 @@ def phone_table(phones: str) -> dict[str, tuple[str, ...]]:
 
 @cache
 def installed_voices() -> tuple[Voice, ...]:
-    """The known voices that the program says it has; () where there is no program."""
+    """The known voices that are installed; () without the program."""
     if shutil.which("festival") is None:
         return ()
     command = ["festival", "--batch", "(print (voice.list))"]
@@ -127,7 +129,7 @@ def installed_voices() -> tuple[Voice, ...]:
 
 
 def speak(voice: Voice, lines: Sequence[Line]) -> Iterator[Utterance]:
-    """Speak sentences in one run of the program; those that fail are named and left out."""
+    """Speak sentences in one run of the program; those that fail are printed and left out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "say.scm").write_bytes(_script(voice, lines))
@@ -146,7 +148,7 @@ def speak(voice: Voice, lines: Sequence[Line]) -> Iterator[Utterance]:
         for number, line in enumerate(lines):
             try:
                 complaint = complaints.get(number, "")
-                # A pair of sounds that was never recorded leaves a hole in the speech.
+                # A diphone that was never recorded leaves a gap in the speech.
                 if "using default diphone" in complaint:
                     raise ValueError(complaint)
                 yield _read(folder, number, voice, line)
@@ -157,7 +159,7 @@ def speak(voice: Voice, lines: Sequence[Line]) -> Iterator[Utterance]:
 
 
 def _complaints(errors: str) -> dict[int, str]:
-    """What the program said about which line (its number -> the first sentence)."""
+    """The program's first message about each line, by the line's number."""
     parts = re.split(r"(?m)^line (\d+)$", errors)
     return {
         int(number): words.strip().splitlines()[0]
@@ -180,7 +182,7 @@ def _script(voice: Voice, lines: Sequence[Line]) -> bytes:
 def _read(folder: Path, number: int, voice: Voice, line: Line) -> Utterance:
     samples, rate = soundfile.read(folder / f"{number}.wav", dtype="float32", always_2d=True)
     if len(samples) < rate // 10:
-        raise ValueError("no sound came")
+        raise ValueError("no sound was produced")
     mono = soxr.resample(samples.mean(axis=1), rate * line.tape, SAMPLE_RATE)
     duration = len(mono) / SAMPLE_RATE
     segments = (folder / f"{number}.seg").read_text("latin-1")
@@ -201,7 +203,7 @@ def read_segments(text: str, phones: str, tape: float, duration: float) -> list[
         if len(fields) != 3:
             continue
         if fields[2] not in table:
-            raise KeyError(f"phone {fields[2]!r} of {phones!r} is not known")
+            raise KeyError(f"unknown phone {fields[2]!r} of {phones!r}")
         end = min(float(fields[0]) / tape, duration)
         if end <= start:
             continue
@@ -216,7 +218,7 @@ def read_segments(text: str, phones: str, tape: float, duration: float) -> list[
                 found.append(Phone(left, right, label))
         start = end
     if not any(phone.label != "sil" for phone in found):
-        raise ValueError("no phones came")
+        raise ValueError("no phones were produced")
     if start < duration:
         if found[-1].label == "sil":
             found[-1] = Phone(found[-1].start, duration, "sil")

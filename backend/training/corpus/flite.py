@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Speech by the program `flite`, whose clustergen voices come from recordings of real people."""
+"""Speech from the program `flite`, whose clustergen voices come from recordings of real people."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LABELS = {"pau": "sil", "ax": "ah", "axr": "er", "brth": "sil", "": "sil"}
 
 
 def is_installed() -> bool:
-    """Is the program on the PATH?"""
+    """Whether the program is on the PATH."""
     return shutil.which("flite") is not None
 
 
 def speak(text: str, voice: str, stretch: float = 1.0, pitch: float | None = None) -> Utterance:
     """Speak `text` with a flite voice; `stretch` > 1 is slower, `pitch` in Hz.
 
-    Raises RuntimeError with the program's own words when it fails.
+    Raises RuntimeError with the program's message when it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A user's folder of recordings and what is said in them.
 
-The words may be given in any of these ways; the first that is found counts:
+The words may be given in any of these ways; the first one found is used:
 
 - a table `utterances.csv`, `metadata.csv`, `transcripts.tsv` and the like, with columns such as
   file (path, name) and transcript (text, sentence), and perhaps speaker (client_id), gender and
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from jaxtyping import Float32, Int16
 from numpy.typing import NDArray
 
 from backend.audio.load import load_audio
@@ -64,7 +65,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Recording:
-    """A file, who speaks in it, and what is said. An empty `language` is the caller's default."""
+    """A file, its speaker and its words. An empty `language` means the caller's default."""
 
     path: Path
     speaker: str
@@ -74,8 +75,8 @@ class Recording:
     language: str = ""
 
 
-def read_samples(path: Path) -> NDArray[np.int16]:
-    """Any file that libsndfile or FFmpeg reads, to int16 [N] mono at 16 kHz.
+def read_samples(path: Path) -> Int16[np.ndarray, " N"]:
+    """Any file that libsndfile or FFmpeg reads, as mono at 16 kHz.
 
     Raises VividKeysError (bad_audio, too_large) for one that cannot be read.
     """
@@ -84,7 +85,7 @@ def read_samples(path: Path) -> NDArray[np.int16]:
     return to_int16(load_audio(path).samples)
 
 
-def _read_headerless(path: Path, container: str) -> NDArray[np.float32]:
+def _read_headerless(path: Path, container: str) -> Float32[np.ndarray, " N"]:
     import av
 
     pieces: list[NDArray[np.float32]] = []
@@ -100,12 +101,12 @@ def _read_headerless(path: Path, container: str) -> NDArray[np.float32]:
             ErrorKind.BAD_AUDIO, f"{path.name} could not be decoded: {error}.", "Export it again."
         ) from error
     if not pieces:
-        raise VividKeysError(ErrorKind.BAD_AUDIO, f"{path.name} holds no sound.")
+        raise VividKeysError(ErrorKind.BAD_AUDIO, f"{path.name} contains no sound.")
     samples = np.concatenate(pieces)
     return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
 
 
-def unusable_reason(samples: NDArray[np.int16]) -> str:
+def unusable_reason(samples: Int16[np.ndarray, " N"]) -> str:
     """Why these samples cannot be aligned, or ''."""
     seconds = len(samples) / SAMPLE_RATE
     if seconds > LONGEST_SECONDS:
@@ -120,8 +121,8 @@ def unusable_reason(samples: NDArray[np.int16]) -> str:
 def read_recordings(folder: Path) -> list[Recording]:
     """All recordings of a folder that have words, in the order of the table or by name.
 
-    Files without sound or words are named and left out. Raises VividKeysError when the folder is
-    not there or nothing in it can be used.
+    Files without sound or words are printed and left out. Raises VividKeysError when the folder
+    does not exist or nothing in it can be used.
     """
     if not folder.is_dir():
         raise VividKeysError(
@@ -194,7 +195,7 @@ def _from_table(table: Path, folder: Path, audio: dict[str, Path]) -> Iterator[R
                 row.get("language") or "",
             )
     if table.stem in _TABLES:
-        _name_skipped(f"named in {table.name} but not there", missing)
+        _name_skipped(f"listed in {table.name} but missing", missing)
         _name_skipped("without words", empty)
 
 
@@ -246,8 +247,9 @@ def _from_text_files(folder: Path, audio: dict[str, Path]) -> Iterator[Recording
 
 
 def clean_transcript(text: str) -> str:
-    """Without [remarks] and <marks>; '' when nothing can be said, or only the name of a letter
-    (names of letters differ from what a synthesiser makes of them).
+    """A transcript without [remarks] and <marks>; '' when nothing pronounceable is left.
+
+    A single letter does not count: how its name is read differs from what a synthesiser says.
     """
     text = re.sub(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}", " ", text)
     text = re.sub(r"\s+", " ", text).strip()

@@ -37,7 +37,7 @@ DRAWS = 3
 
 
 def in_a_row(utterances: Sequence[Utterance], name: str) -> Utterance:
-    """Several utterances as one, with their phone times moved along."""
+    """Several utterances as one, with their phone times shifted accordingly."""
     phones: list[Phone] = []
     samples = []
     offset = 0.0
@@ -49,7 +49,7 @@ def in_a_row(utterances: Sequence[Utterance], name: str) -> Utterance:
 
 
 def recordings(utterances: Sequence[Utterance], name: str) -> list[Utterance]:
-    """A speaker's sentences in a row, in as many recordings as their length asks for."""
+    """A speaker's sentences, joined into as many recordings as their length requires."""
     groups: list[list[Utterance]] = [[]]
     length = 0.0
     for utterance in utterances:
@@ -76,7 +76,7 @@ def write_held_out(cache: Path, output: Path) -> None:
     others = sorted(folder.name for folder in cache.glob("*-held-out"))
     for corpus in (*CORPORA, *others):
         if not is_complete(cache / corpus):
-            print(f"{corpus}: not there")
+            print(f"{corpus}: missing")
             continue
         by_speaker: dict[str, list[Utterance]] = defaultdict(list)
         for utterance in load_corpus(cache / corpus):

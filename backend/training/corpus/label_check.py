@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do phone labels fit the sound? Figures per utterance and per corpus.
+"""Whether phone labels fit the sound: figures per utterance and per corpus.
 
-Three signs that need no second opinion: silences are quiet, vowels are loud, and the sound dips
+Three signs that need no reference labels: silences are quiet, vowels are loud, and the sound dips
 where lips meet.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from backend.audio.log_mel import level, log_mel
 from backend.training.corpus.utterance import Utterance, to_float
@@ -26,9 +26,12 @@ _QUIET_DECIBELS = 25.0  # a "vowel" this far below them is not
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """Figures of a corpus. Shares 0..1; `dip` in dB: how far the level falls from the neighbouring
-    vowel to the quietest frame of a bilabial (median), `flat` the share of dips below 3 dB;
-    `chance_dip` and `chance_flat` are the same with the bilabials moved by 0.15 s.
+    """Figures of a corpus; shares are 0..1.
+
+    dip    dB by which the level falls from the neighbouring vowel to the quietest frame of a
+           bilabial (median)
+    flat   share of dips below 3 dB
+    chance_dip, chance_flat  the same with the bilabials moved by 0.15 s
     """
 
     seconds: float
@@ -49,16 +52,16 @@ class LabelCheck:
         )
 
 
-def _decibels(utterance: Utterance) -> NDArray[np.float64]:
+def _decibels(utterance: Utterance) -> Float64[np.ndarray, " T"]:
     features = log_mel(to_float(utterance.samples))
     return np.asarray(level(features) * (10.0 / np.log(10.0)), np.float64)
 
 
 def has_slipped(utterance: Utterance) -> bool:
-    """Do phones and sound disagree, as they do when words were said that the text lacks?
+    """Whether phones and sound disagree, as they do when the text lacks words that were spoken.
 
-    Then speech is parked in silences: more than 6 % of the clip is labelled silent but within
-    20 dB of its loud parts. Or phones are stretched: two or more last over .4 s.
+    The aligner then hides speech in silences (more than 6 % of the clip is labelled silent but
+    within 20 dB of its loud parts) or stretches phones (two or more last over 0.4 s).
     """
     long_phones = sum(p.label != "sil" and p.end - p.start > 0.4 for p in utterance.phones)
     decibels = _decibels(utterance)
@@ -71,9 +74,9 @@ def has_slipped(utterance: Utterance) -> bool:
 
 
 def has_unlabelled_speech(utterance: Utterance, longest: float = 0.08) -> bool:
-    """Does any silence hold more than `longest` seconds that are as loud as speech?
+    """Whether any silence holds more than `longest` seconds that are as loud as speech.
 
-    Stricter than `has_slipped`: one word that the text lacks, parked in a pause, is enough.
+    Stricter than `has_slipped`: a single word that the text lacks, inside a pause, is enough.
     """
     decibels = _decibels(utterance)
     limit = float(np.quantile(decibels, 0.95)) - _LOUD_DECIBELS if len(decibels) else 0.0
@@ -85,7 +88,7 @@ def has_unlabelled_speech(utterance: Utterance, longest: float = 0.08) -> bool:
     return False
 
 
-def _dips(utterance: Utterance, decibels: NDArray[np.float64], moved: float) -> list[float]:
+def _dips(utterance: Utterance, decibels: Float64[np.ndarray, " T"], moved: float) -> list[float]:
     """For each bilabial beside a vowel: the vowel's level minus the lowest within the bilabial."""
     result = []
     phones = utterance.phones

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What telephones, radios and files do to a voice: real codecs, there and back, in memory.
+"""What telephones, radios and files do to a voice: real codecs, encoded and decoded in memory.
 
-Which of them work depends on how FFmpeg was built into PyAV; what is missing is named once. Every
-codec delays the sound; the delay of each setting is measured once with noise and taken out, so that
-phone times stay true.
+Which of them work depends on how PyAV's FFmpeg was built; missing ones are printed once. Every
+codec delays the sound; the delay of each setting is measured once with noise and removed, so that
+phone times stay correct.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 
 import numpy as np
 import soxr
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from backend.media.containers import open_container
 from backend.training.corpus.utterance import SAMPLE_RATE
-
-Samples = NDArray[np.float32]
 
 _LONGEST_DELAY = int(0.15 * SAMPLE_RATE)
 
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder of FFmpeg, the container it is kept in, its sample rate (Hz), and the bit rates
-    (bits per second; 0 = the codec has only one) that are drawn from.
+    """An FFmpeg encoder, its container, its sample rate (Hz) and the bit rates to draw from.
+
+    Bit rates are in bits per second; 0 means that the codec has only one.
     """
 
     encoder: str
@@ -55,8 +55,10 @@ CODECS = (
 )
 
 
-def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
-    """Encode and decode [N] at 16 kHz, with the codec's own delay and length."""
+def _round_trip(
+    samples: Float32[np.ndarray, " N"], codec: Codec, bit_rate: int
+) -> Float32[np.ndarray, " M"]:
+    """Encode and decode sound at 16 kHz; the result has the codec's own delay and length."""
     import av
 
     at_rate = soxr.resample(samples, SAMPLE_RATE, codec.rate) if codec.rate != 16_000 else samples
@@ -74,7 +76,7 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             target.mux(packet)
     buffer.seek(0)
-    pieces: list[Samples] = []
+    pieces: list[NDArray[np.float32]] = []
     rate = codec.rate
     resampler = av.AudioResampler(format="flt", layout="mono")
     with open_container(buffer, codec.container) as source:
@@ -86,7 +88,11 @@ def _round_trip(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     return decoded if rate == SAMPLE_RATE else soxr.resample(decoded, rate, SAMPLE_RATE)
 
 
-def delay_between(reference: Samples, delayed: Samples, longest: int = _LONGEST_DELAY) -> int:
+def delay_between(
+    reference: Float[np.ndarray, " N"],
+    delayed: Float[np.ndarray, " M"],
+    longest: int = _LONGEST_DELAY,
+) -> int:
     """By how many samples `delayed` comes after `reference`, from their cross-correlation."""
     size = len(reference) + len(delayed)
     product = np.fft.rfft(delayed, size) * np.conj(np.fft.rfft(reference, size))
@@ -97,13 +103,13 @@ def delay_between(reference: Samples, delayed: Samples, longest: int = _LONGEST_
 
 @cache
 def _delay(codec: Codec, bit_rate: int) -> int | None:
-    """The delay of a setting in samples at 16 kHz; None when it does not work here."""
+    """The delay of a setting in samples at 16 kHz; None where it does not work."""
     import av
 
     random = np.random.default_rng(0)
     noise = random.normal(0.0, 0.1, SAMPLE_RATE)
     noise *= np.repeat(random.uniform(0.0, 1.0, 100), SAMPLE_RATE // 100)
-    # What all codecs keep: the band of telephones.
+    # The telephone band, which all codecs preserve.
     spectrum = np.fft.rfft(noise)
     spectrum[: len(spectrum) // 40] = 0.0
     spectrum[len(spectrum) // 3 :] = 0.0
@@ -117,19 +123,21 @@ def _delay(codec: Codec, bit_rate: int) -> int | None:
 
 @cache
 def usable_codecs() -> tuple[Codec, ...]:
-    """The codecs that work in this installation; the others are named, once per process."""
+    """The codecs that work in this installation; the others are printed, once per process."""
     return tuple(c for c in CODECS if _delay(c, c.bit_rates[0]) is not None)
 
 
-def through_codec(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
-    """`samples` [N] at 16 kHz after coding and decoding: same length, in place in time.
+def through_codec(
+    samples: Float32[np.ndarray, " N"], codec: Codec, bit_rate: int
+) -> Float32[np.ndarray, " N"]:
+    """`samples` at 16 kHz after encoding and decoding: same length, no delay.
 
-    What cannot be coded (nothing, or a setting that does not work) comes back as it was.
+    Sound that cannot be encoded (too short, or the setting does not work) is returned unchanged.
     """
     delay = _delay(codec, bit_rate)
     if delay is None or len(samples) < SAMPLE_RATE // 10:
         return samples
-    # Codecs swallow the end of the sound that is still inside them.
+    # Codecs drop the end of the sound that is still in their buffers.
     padded = np.pad(samples, (0, _LONGEST_DELAY)).astype(np.float32)
     decoded = _round_trip(padded, codec, bit_rate)
     shifted = decoded[delay:] if delay >= 0 else np.pad(decoded, (-delay, 0))
@@ -137,8 +145,10 @@ def through_codec(samples: Samples, codec: Codec, bit_rate: int) -> Samples:
     return np.pad(shifted, (0, len(samples) - len(shifted))).astype(np.float32)
 
 
-def random_codec(samples: Samples, random: np.random.Generator) -> Samples:
-    """`samples` [N] through a codec and bit rate drawn from those that work here."""
+def random_codec(
+    samples: Float32[np.ndarray, " N"], random: np.random.Generator
+) -> Float32[np.ndarray, " N"]:
+    """`samples` through a random codec and bit rate of those that work here."""
     codecs = usable_codecs()
     if not codecs:
         return samples

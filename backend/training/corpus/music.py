@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Made-up music and signal tones: what a mouth must not move to.
+"""Synthetic music and signal tones, to which the mouth must not move.
 
-Random tempo and key; chords, bass, drums and a melody with vibrato, each there or not. All results
-are float32 [N] at 16 kHz with unit power.
+Random tempo and key; chords, bass, drums and a melody with vibrato, each optional. All results are
+at 16 kHz with unit power.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64
 
 from backend.training.corpus.utterance import SAMPLE_RATE
-
-Samples = NDArray[np.float32]
 
 _MAJOR, _MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 
 
-def _unit_power(samples: NDArray[np.floating]) -> Samples:
+def _unit_power(samples: Float[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
     return (samples / max(float(samples.std()), 1e-9)).astype(np.float32)
 
 
@@ -28,7 +26,7 @@ def _note(
     decay: float,
     random: np.random.Generator,
     vibrato: float = 0.0,
-) -> NDArray[np.float64]:
+) -> Float64[np.ndarray, " N"]:
     """One note with harmonics below 7 kHz; `pitch` in Hz, `decay` per second."""
     time = np.arange(max(int(seconds * SAMPLE_RATE), 1)) / SAMPLE_RATE
     swing = vibrato * np.sin(2 * np.pi * random.uniform(4.0, 7.0) * time)
@@ -39,17 +37,17 @@ def _note(
     total = np.zeros(len(time))
     for harmonic in range(1, min(int(7000 / pitch), 14) + 1):
         total += brightness ** (harmonic - 1) * np.sin(harmonic * phase + random.uniform(0, 6.28))
-    return total * envelope
+    return np.asarray(total * envelope)
 
 
-def _add(total: NDArray[np.float64], start: float, sound: NDArray[np.float64]) -> None:
+def _add(total: Float64[np.ndarray, " N"], start: float, sound: Float64[np.ndarray, " M"]) -> None:
     first = int(start * SAMPLE_RATE)
     if first < len(total):
         part = sound[: len(total) - first]
         total[first : first + len(part)] += part
 
 
-def _drum(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
+def _drum(kind: str, random: np.random.Generator) -> Float64[np.ndarray, " N"]:
     time = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
     noise = random.standard_normal(len(time))
     if kind == "kick":
@@ -61,8 +59,8 @@ def _drum(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(0.5 * np.diff(noise, prepend=0.0) * np.exp(-60.0 * time))
 
 
-def music(length: int, random: np.random.Generator) -> Samples:
-    """A few bars of a made-up piece, [length]."""
+def music(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
+    """A few bars of a random piece, `length` samples."""
     seconds = length / SAMPLE_RATE
     beat = 60.0 / random.uniform(60.0, 180.0)
     scale = _MAJOR if random.random() < 0.5 else _MINOR
@@ -99,8 +97,8 @@ def music(length: int, random: np.random.Generator) -> Samples:
     return _unit_power(total)
 
 
-def signal_tones(length: int, random: np.random.Generator) -> Samples:
-    """A siren, a rising tone or beeps, [length]."""
+def signal_tones(length: int, random: np.random.Generator) -> Float32[np.ndarray, " N"]:
+    """A siren, a rising tone or beeps, `length` samples."""
     time = np.arange(length) / SAMPLE_RATE
     low, high = np.sort(np.exp(random.uniform(np.log(150.0), np.log(4000.0), 2)))
     kind = int(random.integers(3))

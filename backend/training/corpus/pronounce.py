@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How words are pronounced, for an aligner that only knows English phones.
 
-Words of the aligner's English dictionary keep its pronunciation. Everything else is asked of
-espeak-ng, whole sentences at a time, so that numbers are spoken and sounds that meet at word
-borders are what they are in running speech. Each phone then has two names: our label, which is kept
-for training, and the nearest phones of the aligner's acoustic model, only used for finding it.
+Words of the aligner's English dictionary keep its pronunciation. Everything else comes from
+espeak-ng, whole sentences at a time, so that numbers are read out and sounds at word boundaries are
+those of running speech. Each phone then has two names: our label, which is kept for training, and
+the nearest phones of the aligner's acoustic model, used only to locate it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SpokenWord:
 
 @dataclass
 class Dictionary:
-    """The words of a set of recordings under the names that the aligner is given."""
+    """The words of a set of recordings, under the names by which the aligner knows them."""
 
     english: bool
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Dictionary:
     def sentence(self, transcript: str, language: str) -> list[str]:
         """Names of the words of a sentence; new ones enter the dictionary.
 
-        Raises ValueError that names a word which cannot be spoken.
+        Raises ValueError naming a word that cannot be pronounced.
         """
         if not (self.english and language.startswith("en")):
             spoken = speak_words(transcript, language)
@@ -122,7 +122,7 @@ def phoneme_words(text: str, language: str) -> list[list[str]]:
     library, _ = espeak._library()
     code = language.lower().replace("_", "-")
     code = _OTHER_NAMES.get(code, code)
-    # A region that espeak-ng does not tell apart is spoken as the language.
+    # A regional variant that espeak-ng lacks falls back to the language itself.
     candidates = ("en-us",) if code == "en" else (code, code.split("-")[0])
     if all(library.espeak_SetVoiceByName(voice.encode()) != 0 for voice in candidates):
         raise VividKeysError(

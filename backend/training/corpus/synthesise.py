@@ -3,9 +3,9 @@
 
     python -m backend.training.corpus.synthesise CACHE_FOLDER
 
-A sentence that cannot be spoken is named and skipped; the rest goes on. Sentences, voices, speeds
-and pitches follow from the seed. espeak-ng's samples do so up to its own inner noise, which shifts
-a phone by a few milliseconds.
+A sentence that cannot be spoken is printed and skipped. Sentences, voices, speeds and pitches are
+determined by the seed; espeak-ng's samples are so only up to its internal noise, which shifts a
+phone by a few milliseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FLITE_MEAN_HZ = {"slt": 170.0, "awb": 130.0, "rms": 95.0}
 
 
 def _until(seconds: float, name: str, speak: Callable[[], Utterance]) -> Iterator[Utterance]:
-    """Call `speak` until there are `seconds` of speech; what fails is named and left out."""
+    """Call `speak` until there are `seconds` of speech; failures are printed and left out."""
     total = 0.0
     number = failures = 0
     while total < seconds and failures < _FAILURES_IN_A_ROW:
@@ -102,7 +102,7 @@ def festival_utterances(seconds: float, voice: festival.Voice, seed: int) -> Ite
             sentence = text.english_sentence(random)
         else:
             sentence = text.foreign_sentence(voice.language, random)
-        # Voices that do not heed the first two are still varied by the third.
+        # Voices that ignore the first two are still varied by the third.
         stretch, pitch, tape = (
             float(np.exp(random.uniform(np.log(low), np.log(high))))
             for low, high in ((0.75, 1.35), (0.8, 1.25), (0.92, 1.09))
@@ -126,7 +126,7 @@ def festival_utterances(seconds: float, voice: festival.Voice, seed: int) -> Ite
         if _SHORTEST <= utterance.duration <= _LONGEST:
             total += utterance.duration
             yield replace(utterance, name=f"{name}-{number}")
-    print(f"given up: {name}: a whole run gave no sentence")
+    print(f"given up: {name}: a whole run produced no sentence")
 
 
 def _festival_training(seconds: float, seed: int) -> Iterator[Utterance]:
@@ -142,7 +142,7 @@ def _write_festival(cache: Path, seconds: float, seed: int) -> None:
     voices = {voice.name: voice for voice in festival.installed_voices()}
     missing = sorted(set(festival.known_voices()) - set(voices))
     if missing:
-        print(f"festival has not these voices, training goes on without: {', '.join(missing)}")
+        print(f"festival lacks these voices; training continues without: {', '.join(missing)}")
     held_out = festival.held_out_voice()
     if set(voices) - {held_out}:
         _write_once(cache / "festival", _festival_training(seconds, seed))
@@ -171,7 +171,7 @@ def synthesise(
     seed: int = 0,
     festival_seconds: float = 0.0,
 ) -> None:
-    """Write the corpora below `cache`; one that is there already stays as it is.
+    """Write the corpora below `cache`; existing ones are left as they are.
 
     For training `espeak`, `flite` and, if wanted, `festival`; for evaluation only
     `espeak-held-out` (languages that training never hears), `flite-rms` and `festival-held-out`
@@ -187,7 +187,7 @@ def synthesise(
         held_out = flite_utterances(200.0, flite.HELD_OUT_VOICE, seed + 100)
         _write_once(cache / "flite-rms", held_out)
     else:
-        print("flite is not installed: training goes on without its voices")
+        print("flite is not installed: training continues without its voices")
     if festival_seconds > 0:
         _write_festival(cache, festival_seconds, seed)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sentences to be spoken, by a seeded generator. Nothing is downloaded.
+"""Sentences to be spoken, from a seeded generator. Nothing is downloaded.
 
 English ones come from the lists and frames of `words.json`, those of other languages from
 `words_world.json`.
@@ -58,7 +58,7 @@ def _rare_words() -> list[str]:
 
 
 def held_out_languages() -> list[str]:
-    """Languages that no training corpus may hold: how well do the lips read a new language?"""
+    """Languages kept out of all training corpora, to test generalisation to a new language."""
     return list(_world()["held_out"])
 
 
@@ -89,7 +89,7 @@ def english_sentence(random: np.random.Generator) -> str:
 
 
 def foreign_sentence(language: str, random: np.random.Generator) -> str:
-    """Four to nine words of a language in a row, with a comma or two for pauses."""
+    """Four to nine random words of a language, with a comma or two for pauses."""
     known = words(language)
     count = int(random.integers(4, 10))
     chosen = [known[int(random.integers(len(known)))] for _ in range(count)]

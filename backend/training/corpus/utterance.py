@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One spoken sentence with its phone times, and how a set of them is kept on disk."""
+"""One spoken sentence with its phone times, and how a set of them is stored on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Int16
 from numpy.typing import NDArray
 
 from shared.whole_files import write_whole, written_whole
@@ -27,11 +28,11 @@ class Phone:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One sentence: `samples` int16 [N] mono at 16 kHz, `phones` in time order, without gaps."""
+    """One sentence: `samples` mono at 16 kHz, `phones` in time order, without gaps."""
 
     name: str
     speaker: str
-    samples: NDArray[np.int16]
+    samples: Int16[np.ndarray, " N"]
     phones: tuple[Phone, ...]
 
     @property
@@ -40,18 +41,18 @@ class Utterance:
         return len(self.samples) / SAMPLE_RATE
 
 
-def to_int16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Float samples in -1..1 to int16; what lies outside is clipped."""
+def to_int16(samples: Float[np.ndarray, " N"]) -> Int16[np.ndarray, " N"]:
+    """Float samples in -1..1 to int16; values outside are clipped."""
     return np.asarray(np.clip(np.round(samples * 32767.0), -32768, 32767), dtype=np.int16)
 
 
-def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+def to_float(samples: Int16[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
     """int16 samples to float32 in -1..1."""
     return samples.astype(np.float32) / np.float32(32768.0)
 
 
 def save_corpus(utterances: Iterable[Utterance], folder: Path) -> None:
-    """Keep a set of utterances as `samples.npy` (int16, end to end) and `utterances.json`."""
+    """Store a set of utterances as `samples.npy` (int16, end to end) and `utterances.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     pieces: list[NDArray[np.int16]] = []
     entries: list[dict[str, object]] = []
@@ -76,7 +77,7 @@ def save_corpus(utterances: Iterable[Utterance], folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Was this corpus written to the end?"""
+    """Whether this corpus was written completely."""
     return (folder / "utterances.json").is_file() and (folder / "samples.npy").is_file()
 
 

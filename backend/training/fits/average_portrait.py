@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make `backend/samples/portrait.jpg`: a face of nobody, the average of many licensed faces.
+"""Make `backend/samples/portrait.jpg`: nobody's face, the average of many licensed photos.
 
     python -m backend.training.fits.average_portrait PHOTO_DIR [--out FILE]
 
 PHOTO_DIR holds `NNN_03.jpg` of the Face Research Lab London Set (DeBruine and Jones, 2017,
 CC BY 4.0). Every photo is warped so that its landmarks, the outline of hair and shoulders and
-the picture's border lie where they lie on average; then each pixel becomes the mean of its
-middle values, and the whole is sharpened a little.
+the picture's border are at their average positions; then each pixel becomes the trimmed mean over
+the photos, and the result is sharpened slightly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, UInt8
 from PIL import Image
 from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -28,9 +28,7 @@ from backend.face.texture.photo_crop import person_mask
 from shared.landmarks import CHIN, EARS, FOREHEAD, LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-
-# Front photos with hair that leaves the face free, of people from many places.
+# Frontal photos of people of many origins, whose hair leaves the face free.
 PHOTOS = [
     "002",
     "006",
@@ -57,8 +55,8 @@ PHOTOS = [
     "139",
     "144",
 ]
-# Share of the darkest and of the brightest values that a pixel's average leaves out: loose
-# strands of hair and single shadows.
+# Share of the darkest and of the brightest values that the trimmed mean discards: loose strands of
+# hair and individual shadows.
 TRIM = 0.25
 WIDTH, HEIGHT = 640, 768
 # Height of the face (forehead to chin) in the picture, and where its middle lies.
@@ -68,10 +66,16 @@ SHARPEN = 0.9
 QUALITY = 90
 
 
-def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats, Floats, Floats]:
-    """Turn, scale and shift a photo onto the frame of the portrait.
+def upright(
+    landmarks: Float64[np.ndarray, "478 3"],
+    picture: Float64[np.ndarray, "H W 3"],
+    person: Float[np.ndarray, "H W"],
+) -> tuple[
+    Float64[np.ndarray, "478 2"], Float64[np.ndarray, "768 640 3"], Float[np.ndarray, "768 640"]
+]:
+    """Rotate, scale and shift a photo into the frame of the portrait.
 
-    Returns landmarks [478,2], pixels [H,W,3] and the mask of the person [H,W].
+    Returns its landmarks (pixels), its picture and the mask of the person, both 0..1.
     """
     eyes = landmarks[LEFT_EYE_OUTER_CORNER, :2] - landmarks[RIGHT_EYE_OUTER_CORNER, :2]
     angle = np.arctan2(eyes[1], eyes[0])
@@ -92,8 +96,10 @@ def upright(landmarks: Floats, picture: Floats, person: Floats) -> tuple[Floats,
     return points * scale + shift, pixels, mask
 
 
-def outline(points: Floats, person: Floats) -> Floats:
-    """Where rays from the middle of the face leave the person, [RAYS,2]; upward and sideways."""
+def outline(
+    points: Float64[np.ndarray, "478 2"], person: Float[np.ndarray, "768 640"]
+) -> Float64[np.ndarray, "48 2"]:
+    """Where rays from the centre of the face (upward and sideways) leave the person, pixels."""
     centre = points[[FOREHEAD, CHIN, *EARS]].mean(axis=0)
     angles = np.radians(np.linspace(-200, 20, RAYS))
     steps = np.arange(60.0, 700.0, 1.0)
@@ -109,16 +115,16 @@ def outline(points: Floats, person: Floats) -> Floats:
     return np.array(found)
 
 
-def border() -> Floats:
-    """Points on the frame, which stay where they are."""
+def border() -> Float64[np.ndarray, "N 2"]:
+    """Points on the border of the picture, which do not move."""
     across = np.linspace(0, WIDTH - 1, 7)
     down = np.linspace(0, HEIGHT - 1, 8)
     sides = [(x, y) for x in across for y in (0.0, HEIGHT - 1.0)]
     return np.array(sides + [(x, y) for y in down[1:-1] for x in (0.0, WIDTH - 1.0)])
 
 
-def average(folder: Path) -> NDArray[np.uint8]:
-    """The average face of the photos in a folder, uint8 [HEIGHT,WIDTH,3]."""
+def average(folder: Path) -> UInt8[np.ndarray, "768 640 3"]:
+    """The average face of the photos in a folder."""
     faces = []
     for number in PHOTOS:
         photo = load_image(folder / f"{number}_03.jpg").pixels
@@ -126,7 +132,7 @@ def average(folder: Path) -> NDArray[np.uint8]:
         faces.append(upright(find_face(photo).landmarks, picture, person_mask(photo)))
     shapes = np.stack([points for points, _, _ in faces])
     outlines = np.stack([outline(points, mask) for points, _, mask in faces])
-    # A face of nobody is symmetric: nobody's habit decides.
+    # The average is made symmetric, so that no individual's asymmetry shows.
     mirror = load_template().mirror
     mean = shapes.mean(axis=0)
     flipped = mean[mirror] * (-1, 1) + (2 * FACE_MIDDLE[0], 0)
@@ -150,8 +156,8 @@ def average(folder: Path) -> NDArray[np.uint8]:
     return _finished(warped[leave : len(faces) - leave].mean(axis=0, dtype=np.float64))
 
 
-def _finished(picture: Floats) -> NDArray[np.uint8]:
-    """Sharpened at two sizes, with a little more contrast."""
+def _finished(picture: Float64[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Sharpened at two scales, with slightly more contrast."""
     for radius, amount in ((1.2, SHARPEN), (4.0, 0.25)):
         smooth = np.stack([gaussian_filter(picture[..., c], radius) for c in range(3)], axis=-1)
         picture = picture + amount * (picture - smooth)

@@ -3,14 +3,13 @@
 
     python -m backend.training.fits.head ICT_FACEKIT.npz ARKIT52_ON_LANDMARKS468.npz MPFB.npz
 
-The heads are brought onto the face template by their landmarks; then the grid of
+The heads are aligned to the face template by their landmarks; then the grid of
 `backend.face.head.head_grid` is laid over the first one, relaxed on its surface, moved to the mean
-of both and made symmetric. The ears' relief is read off the first head as seen from the side. What
-is written are places on those surfaces that our own grid chose; no vertex of theirs is copied.
+of both and made symmetric. The ears' relief is sampled from a side view of the first head. The file
+contains points on those surfaces at which our own grid samples them; no vertex of theirs is copied.
 
-The whole takes half a minute of one core, too long for a test: its steps and the ear have tests.
-Whoever changes them should run it and compare what it writes with what shipped (the same to
-1e-8 m).
+The fit takes half a minute on one core, too long for a test: its steps and the ear have tests.
+After changing it, run it and compare the result with the shipped file (the same to 1e-8 m).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int, Int32
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import spsolve
@@ -37,49 +36,46 @@ from shared.whole_files import written_whole
 
 from .ear import Ear, fit_ear
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-
 ICT_SKIN = 11_248  # its first vertices are face, head and neck
-# Share of the first head in the mean shape; its neck and shoulders alone are used below this
-# height, where the two stand differently.
+# Share of the first head in the mean shape; below this height it is used alone, because the two
+# heads' necks and shoulders are posed differently.
 FIRST_HEAD = 0.6
 NECK_FROM, NECK_TO = -0.055, -0.025
-# How far the face's outline pulls the heads' surface with it, metres.
+# How far the template's outline pulls the heads' surface along, metres.
 PULL_REACH = 0.040
 # Height of the collar, metres: middle of the back, sides, middle of the front.
 COLLAR = (-0.110, -0.106, -0.130)
 COLLAR_AXIS = 0.044
 COLLAR_HALF_WIDTH = 0.094
-# Rows that are bent to run smoothly out of the face: at the crown, the ears, the chin.
+# Rows that are faired to continue the face smoothly: at the crown, the ears, the chin.
 FAIR_ROWS = (1, 1, 2)
-# How strongly the first rows draw together below the temples, by row; all others by 1.
+# Spring strength between the first rows below the temples, by row; 1 elsewhere.
 FIRST_PULLS = {0: 0.40, 1: 0.50, 2: 0.65, 3: 0.8}
-# Rounds of relaxing the grid on the surface.
+# Rounds of relaxation of the grid on the surface.
 ROUNDS = 400
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A head's skin: vertices [N,3] metres in our axes, triangles [F,3]."""
+    """A head's skin: vertices in metres in our axes."""
 
-    vertices: Floats
-    triangles: Triangles
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
 
 
-def to_axes(points: Floats) -> Floats:
-    """From +Y up and looking along +Z to our axes."""
+def to_axes(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+    """From a head with +Y up that looks along +Z to our axes."""
     return np.asarray(points[:, [0, 2, 1]] * (1, -1, 1), np.float64)
 
 
-def split_quads(quads: NDArray[np.integer]) -> Triangles:
-    """Quads [N,4] as triangles; -1 as the fourth corner marks one."""
+def split_quads(quads: Int[np.ndarray, "N 4"]) -> Int32[np.ndarray, "F 3"]:
+    """Quads as triangles; a fourth corner of -1 marks a triangle."""
     whole = quads[quads[:, 3] >= 0]
     return np.concatenate([quads[:, :3], whole[:, [0, 2, 3]]]).astype(np.int32)
 
 
-def read_ict(path: Path, places: Path) -> tuple[Head, Floats]:
-    """The ICT head and its surface points of the landmarks [468,3]."""
+def read_ict(path: Path, places: Path) -> tuple[Head, Float64[np.ndarray, "468 3"]]:
+    """The ICT head, and the landmarks on its surface, metres."""
     with np.load(path, allow_pickle=False) as file:
         vertices = to_axes(file["neutral"].astype(np.float64)) / 100.0
         faces = file["faces"]
@@ -99,7 +95,7 @@ def read_mpfb(path: Path) -> Head:
     return Head(vertices, triangles[near[triangles].all(axis=1)])
 
 
-def samples(head: Head, spacing: float = 0.0012) -> Floats:
+def samples(head: Head, spacing: float = 0.0012) -> Float64[np.ndarray, "N 3"]:
     """Points all over a head's surface, about `spacing` metres apart."""
     a, b, c = (head.vertices[head.triangles[:, k]] for k in range(3))
     longest = np.maximum(np.linalg.norm(b - a, axis=1), np.linalg.norm(c - a, axis=1))
@@ -114,8 +110,13 @@ def samples(head: Head, spacing: float = 0.0012) -> Floats:
     return np.concatenate(points)
 
 
-def pulled(points: Floats, sources: Floats, offsets: Floats, reach: float) -> Floats:
-    """`points` moved by the offsets at `sources`, blended by nearness and dying away."""
+def pulled(
+    points: Float64[np.ndarray, "N 3"],
+    sources: Float64[np.ndarray, "M 3"],
+    offsets: Float64[np.ndarray, "M 3"],
+    reach: float,
+) -> Float64[np.ndarray, "N 3"]:
+    """`points` moved by the offsets at `sources`, blended by distance and fading out."""
     result = points.copy()
     for start in range(0, len(points), 4000):
         part = slice(start, start + 4000)
@@ -125,8 +126,8 @@ def pulled(points: Floats, sources: Floats, offsets: Floats, reach: float) -> Fl
     return result
 
 
-def onto_template(head: Head, landmarks: Floats) -> Head:
-    """The head moved and scaled so that its face is on the template's, rim included."""
+def onto_template(head: Head, landmarks: Float64[np.ndarray, "468 3"]) -> Head:
+    """The head moved and scaled so that its face lies on the template's, rim included."""
     template = load_template()
     move = fit_similarity(landmarks, template.vertices, template.rigidity[:LANDMARK_COUNT])
     return to_rim(Head(move.apply(head.vertices), head.triangles))
@@ -135,8 +136,8 @@ def onto_template(head: Head, landmarks: Floats) -> Head:
 def to_rim(head: Head) -> Head:
     """The head with its skin brought to the template's outline.
 
-    Landmarks slide along the outline, so they tell how far out the skin is there and not which
-    point of it they are.
+    Landmarks on the outline slide along it: they say how far out the skin is, but not which point
+    of it they mark.
     """
     vertices, rim = head.vertices, load_template().vertices[list(FACE_OVAL)]
     for _ in range(6):
@@ -147,7 +148,7 @@ def to_rim(head: Head) -> Head:
 
 
 def register(head: Head, target: Head) -> Head:
-    """`head` moved, turned and scaled onto `target` by nearest points of the upper head."""
+    """`head` aligned to `target` by iterative closest points of the upper head."""
     vertices = head.vertices.copy()
     shift = target.vertices[:, 2].max() - vertices[:, 2].max()
     vertices += (0.0, np.median(target.vertices[:, 1]), shift)
@@ -166,15 +167,15 @@ def register(head: Head, target: Head) -> Head:
 
 
 def without(head: Head, ear: Ear, grow: float) -> Head:
-    """The head without what lies within the ears' outline times `grow`, on both sides."""
+    """The head without the triangles within the ears' outlines scaled by `grow`."""
     beside = head.vertices.copy()
     beside[:, 0] = np.abs(beside[:, 0])
     inside = ear.inside(beside, grow)
     return Head(head.vertices, head.triangles[~inside[head.triangles].all(axis=1)])
 
 
-def middle_line(head: Head) -> tuple[Floats, Floats]:
-    """The outline in the middle from rim to collar, over the crown and down the throat."""
+def middle_line(head: Head) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "M 3"]]:
+    """The mid-sagittal outline from rim to collar: over the crown, and down the throat."""
     points = samples(head, 0.001)
     points = points[np.abs(points[:, 0]) < 0.0012]
     rim = load_template().vertices
@@ -183,9 +184,14 @@ def middle_line(head: Head) -> tuple[Floats, Floats]:
     return over, under
 
 
-def _traced(points: Floats, centre: tuple[float, float, float], start: Floats, low: float,
-            backward: bool) -> Floats:  # fmt: skip
-    """Points of the middle outline in the order of a walk from `start` down to `low`."""
+def _traced(
+    points: Float64[np.ndarray, "N 3"],
+    centre: tuple[float, float, float],
+    start: Float64[np.ndarray, " 3"],
+    low: float,
+    backward: bool,
+) -> Float64[np.ndarray, "M 3"]:
+    """Points of the mid-sagittal outline, ordered from `start` down to the height `low`."""
     side = points[:, 1] > 0.055 if backward else points[:, 1] < 0.055
     if backward:
         side |= points[:, 2] > start[2] - 0.002
@@ -210,14 +216,16 @@ def _traced(points: Floats, centre: tuple[float, float, float], start: Floats, l
     return np.array(kept)
 
 
-def along(path: Floats, shares: Floats) -> Floats:
-    """Points at given shares of the length of a polyline."""
+def along(
+    path: Float64[np.ndarray, "N 3"], shares: Float64[np.ndarray, " M"]
+) -> Float64[np.ndarray, "M 3"]:
+    """Points at given fractions of the length of a polyline."""
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     return np.stack([np.interp(shares * length[-1], length, path[:, k]) for k in range(3)], axis=-1)
 
 
-def collar_ring(head: Head) -> Floats:
-    """Where the neck ends, [36,3], column 0 at the back."""
+def collar_ring(head: Head) -> Float64[np.ndarray, "36 3"]:
+    """Where the neck ends; column 0 is at the back."""
     angle = 2 * np.pi * np.arange(COLUMNS) / COLUMNS
     back, side, front = COLLAR
     middle = np.where(np.cos(angle) > 0, back, front)
@@ -242,8 +250,8 @@ def collar_ring(head: Head) -> Floats:
     return ring
 
 
-def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
-    """Mean of the neighbours along rows and columns, of all vertices that the hood has."""
+def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, Bool[np.ndarray, " V"]]:
+    """The matrix that averages grid neighbours, and which vertices have any."""
     size = LANDMARK_COUNT + grid.count
     pairs: list[tuple[int, int]] = []
     strength: list[float] = []
@@ -252,7 +260,7 @@ def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
             here = int(grid.rows[row, column])
             sides = [(int(grid.rows[row, (column + 1) % COLUMNS]), 1.0)]
             if row < ROWS:
-                # The face's triangles are large; the first cells behind it should be as well.
+                # The face's triangles are large; the first cells behind it should be large as well.
                 low = np.clip((min(column, COLUMNS - column) - 6) / 4, 0, 1)
                 pull = 1.0 + low * (FIRST_PULLS.get(row, 1.0) - 1.0)
                 sides.append((int(grid.rows[row + 1, column]), pull))
@@ -267,8 +275,8 @@ def neighbour_mean(grid: HeadGrid) -> tuple[csr_matrix, NDArray[np.bool_]]:
     return csr_matrix(scale @ matrix), degree > 0
 
 
-def lay_grid(head: Head, ear: Ear) -> Floats:
-    """The hood on a head's surface, [468+count,3]; ears and floor are not set yet."""
+def lay_grid(head: Head, ear: Ear) -> Float64[np.ndarray, "V 3"]:
+    """The grid on a head's surface after the 468 landmarks; ears and floor are not set yet."""
     grid = head_grid()
     points = np.zeros((LANDMARK_COUNT + grid.count, 3))
     points[:LANDMARK_COUNT] = load_template().vertices
@@ -295,27 +303,29 @@ def lay_grid(head: Head, ear: Ear) -> Floats:
     points[free] = np.asarray(spsolve(system[free][:, free].tocsc(), right))
     surface = samples(bare)
     tree = cKDTree(surface)
-    # The middle columns may slide along the middle now.
+    # From now on the middle columns may slide along the middle.
     for ring in (grid.rows[1:-1, 0], grid.rows[1:-1, middle]):
         free[ring] = True
     for _ in range(ROUNDS):
         points[free] += 0.6 * ((mean @ points) - points)[free]
-        # Outward is where the head is, wherever the sheet has sunk in.
+        # Back onto the surface, wherever the sheet has sunk in.
         points[free] = surface[tree.query(points[free])[1]]
         points = symmetric(points, grid)
     return points
 
 
-def symmetric(points: Floats, grid: HeadGrid) -> Floats:
-    """Both sides averaged."""
+def symmetric(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
+    """The points with both sides averaged."""
     own = points[LANDMARK_COUNT:]
     result = points.copy()
     result[LANDMARK_COUNT:] = (own + own[grid.mirror] * (-1, 1, 1)) / 2
     return result
 
 
-def smoothed(points: Floats, grid: HeadGrid, rounds: int) -> Floats:
-    """A little fairing of the hood inside its borders, without shrinking (Taubin)."""
+def smoothed(
+    points: Float64[np.ndarray, "V 3"], grid: HeadGrid, rounds: int
+) -> Float64[np.ndarray, "V 3"]:
+    """The grid faired inside its borders without shrinking (Taubin smoothing)."""
     mean, used = neighbour_mean(grid)
     free = used.copy()
     free[:LANDMARK_COUNT] = False
@@ -329,8 +339,10 @@ def smoothed(points: Floats, grid: HeadGrid, rounds: int) -> Floats:
     return result
 
 
-def mean_of_heads(points: Floats, other: Head, ear: Ear) -> Floats:
-    """Move the hood along its normals towards the second head."""
+def mean_of_heads(
+    points: Float64[np.ndarray, "V 3"], other: Head, ear: Ear
+) -> Float64[np.ndarray, "V 3"]:
+    """Move the grid along its normals towards the second head."""
     grid = head_grid()
     surface = samples(without(other, ear, 1.15), 0.0015)
     tree = cKDTree(surface)
@@ -351,8 +363,8 @@ def mean_of_heads(points: Floats, other: Head, ear: Ear) -> Floats:
     return points + normals * amount[:, None]
 
 
-def fair_rim(points: Floats, grid: HeadGrid) -> Floats:
-    """The first rows behind the face and around the ears bent as little as possible."""
+def fair_rim(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
+    """The first rows behind the face, solved for minimal bending."""
     triangles = np.concatenate([load_template().triangles, grid.triangles])
     free = np.zeros(len(points), bool)
     for column in range(COLUMNS):
@@ -366,8 +378,8 @@ def fair_rim(points: Floats, grid: HeadGrid) -> Floats:
     return result
 
 
-def close_collar(points: Floats, grid: HeadGrid) -> Floats:
-    """The edge of the collar and the floor that closes it."""
+def close_collar(points: Float64[np.ndarray, "V 3"], grid: HeadGrid) -> Float64[np.ndarray, "V 3"]:
+    """Set the edge of the collar and the floor that closes it."""
     rings, middle = grid.floor
     ring = points[rings[0]]
     centre = ring.mean(axis=0)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make `backend/models/face_identity.safetensors`: in which ways neutral faces differ.
+"""Make `backend/models/face_identity.safetensors`: the principal components of neutral faces.
 
     python -m backend.training.fits.identity NEUTRAL_DIR SMILING_DIR
 
-NEUTRAL_DIR holds front photos of many people at rest, the ones that made the template; SMILING_DIR
-of the same people smiling, whose mean motion is kept so that a smile is not taken for a face. Every
-face is tracked, straightened and scaled onto the template, its mouth closed, its two sides
-averaged; what is left is described by principal components. Only these averages are written:
-no face can be told from them.
+NEUTRAL_DIR holds frontal photos of many people at rest, those that the template was made from;
+SMILING_DIR photos of the same people smiling, whose mean motion is kept so that a smile is not
+mistaken for a trait. Every face is tracked, made frontal and aligned to the template, its mouth
+closed, its two sides averaged; the rest is described by principal components. Only these averages
+are written: no individual face can be recovered from them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from safetensors.numpy import save_file
 
 from backend.audio_to_mesh.speaker import IDENTITY_SIZE
@@ -30,11 +30,9 @@ from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
 
-
-def neutral_faces(photos: Iterable[Path]) -> Iterator[Floats]:
-    """Landmarks [468,3] of each photo on the template; a photo without a face is named."""
+def neutral_faces(photos: Iterable[Path]) -> Iterator[Float64[np.ndarray, "468 3"]]:
+    """Landmarks of each photo, aligned to the template; photos without a face are printed."""
     for photo in photos:
         try:
             neutral = straightened_face(find_face(load_image(photo).pixels).landmarks)
@@ -44,10 +42,12 @@ def neutral_faces(photos: Iterable[Path]) -> Iterator[Floats]:
         yield aligned_landmarks(neutral)
 
 
-def symmetric_modes(faces: Floats, count: int) -> tuple[Floats, Floats]:
-    """Modes [count,468,3] of one standard deviation each, and their shares of the variance.
+def symmetric_modes(
+    faces: Float64[np.ndarray, "N 468 3"], count: int
+) -> tuple[Float64[np.ndarray, "K 468 3"], Float64[np.ndarray, " K"]]:
+    """Modes (metres), of one standard deviation each, and their shares of the variance.
 
-    `faces` [N,468,3] on the template. Every mode is its own mirror image, and lips that meet in
+    `faces` are aligned to the template. Every mode is its own mirror image, and lips that meet in
     all faces meet in the modes as well.
     """
     partner = load_template().mirror[:LANDMARK_COUNT]
@@ -56,7 +56,7 @@ def symmetric_modes(faces: Floats, count: int) -> tuple[Floats, Floats]:
     _, sizes, directions = np.linalg.svd(away, full_matrices=False)
     deviations = sizes[:count] / np.sqrt(len(faces))
     modes = deviations[:, None] * directions[:count]
-    # The sign of a component is free: the larger motion goes away from the viewer or up.
+    # A component's sign is arbitrary: its largest coordinate is made positive.
     signs = np.sign(modes[np.arange(count), np.abs(modes).argmax(axis=1)])
     shares = sizes[:count] ** 2 / (sizes**2).sum()
     return (signs[:, None] * modes).reshape(count, LANDMARK_COUNT, 3), shares

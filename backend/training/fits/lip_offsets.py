@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make `backend/models/lip_offsets.safetensors`: the main ways in which driven lips differ from
-what ARKit weights alone do.
+"""Make `backend/models/lip_offsets.safetensors`: the offset fields of driven lips.
 
     python -m backend.training.fits.lip_offsets
 
-Random faces say random strings of sounds in random styles; the principal components of what is
-left are the fields. Nothing is recorded or read. Afterwards other faces say other strings, and
-the errors with and without the fields are printed.
+The fields are the main ways in which driven lips differ from what ARKit weights alone do. Random
+faces say random strings of sounds in random styles; the principal components of the residual are
+the fields. Nothing is recorded or read. Afterwards other faces say other strings, and the errors
+with and without the fields are printed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -34,10 +35,8 @@ from backend.training.teacher.manner import random_style
 from shared.landmarks import LANDMARK_COUNT
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-
 SENTENCES, CHECKED = 400, 100
-# Frames in which lips meet count more: there an error is a visible slit.
+# Frames in which lips meet count more: there an error shows as a slit.
 _CONTACT_COUNTS = 4.0
 _OTHER_SEED = 77
 
@@ -75,8 +74,10 @@ def random_lesson(random: np.random.Generator) -> Lesson:
     return teach(phones, loudness.astype(np.float32), random_style(random))
 
 
-def fit(faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator) -> Floats:
-    """Fields [K,468,3] in metres on the mean face, each as large as its weight's deviation."""
+def fit(
+    faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator
+) -> Float64[np.ndarray, "K 468 3"]:
+    """Fields in metres on the mean face, scaled to weights with a standard deviation of 1."""
     size = 3 * len(lip_region())
     moments = np.zeros((size, size))
     sums, squares, frames = np.zeros(size), np.zeros((size, size)), 0
@@ -89,7 +90,7 @@ def fit(faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator
         moments += away.T @ (counts * away)
         sums, squares, frames = sums + away.sum(axis=0), squares + away.T @ away, frames + len(away)
     covariance = squares / frames - np.outer(sums, sums) / frames**2
-    # Principal components in the metric: whiten by its root, analyse, come back.
+    # Principal components in the metric: whiten by its root, decompose, transform back.
     root = np.linalg.cholesky(lip_metric()).T
     _, directions = np.linalg.eigh(root @ moments @ root.T)
     modes = np.linalg.solve(root, directions[:, ::-1][:, :OFFSET_COUNT])
@@ -104,9 +105,12 @@ def fit(faces: Sequence[DrivenFace], sentences: int, random: np.random.Generator
 
 @dataclass(frozen=True)
 class OffsetFigures:
-    """Over frames in which the mouth is not at rest, millimetres: error of the lip vertices (mean
-    and largest per frame) by weights alone and with offsets; on p b m the largest gap; the
-    deepest crossing; share of the error that offsets take away.
+    """Errors by weights alone and with offsets, over frames with the mouth not at rest; mm.
+
+    mean, max  error of the lip vertices: mean, and largest per frame
+    gap        the largest on p, b and m
+    crossing   the deepest interpenetration of the lips
+    reduction  share of the error that the offsets remove
     """
 
     alone_mean: float
@@ -130,8 +134,8 @@ class OffsetFigures:
 
 
 def measure(cases: Sequence[tuple[DrivenFace, Lesson]]) -> OffsetFigures:
-    """Figures of some faces and what they say."""
-    errors: list[list[Floats]] = [[], [], [], []]
+    """Figures over pairs of a face and what it says."""
+    errors: list[list[NDArray[np.float64]]] = [[], [], [], []]
     slits: list[list[float]] = [[], [], []]
     depths: list[list[float]] = [[], [], []]
     for face, lesson in cases:
@@ -158,7 +162,7 @@ def measure(cases: Sequence[tuple[DrivenFace, Lesson]]) -> OffsetFigures:
 
 
 def main() -> None:
-    """Fit, write, measure on faces and strings that were not used."""
+    """Fit, write, and evaluate on held-out faces and strings."""
     fields = fit(face_pool(), SENTENCES, np.random.default_rng(1))
     numbers = {"basis": (fields * 1000.0).astype(np.float16)}
     with written_whole(OFFSETS_PATH) as temporary:

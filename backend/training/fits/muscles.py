@@ -3,10 +3,10 @@
 
     python -m backend.training.fits.muscles REFERENCE.npz [--pulls 7]
 
-Each shape becomes, where it moves the jaw, one turn of the jaw and then a handful of pulls,
-found one after the other: the pull that explains most of what is left joins, then all are
-solved together and their places and reaches are refined (orthogonal matching pursuit; Pati,
-Rezaiifar and Krishnaprasad, 1993). The reference itself is not kept.
+Each shape becomes a rotation of the jaw, where it moves it, and a handful of pulls, found one by
+one: the pull that explains most of the residual is added, then all are solved together and their
+anchors and reaches are refined (orthogonal matching pursuit; Pati, Rezaiifar and Krishnaprasad,
+1993). The reference itself is not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from scipy.optimize import minimize
 
 from backend.face.arkit_basis import jaw_motion
@@ -37,14 +37,12 @@ from shared.landmarks import (
     OUTER_LIP_UPPER,
 )
 
-Floats = NDArray[np.float64]
-
 HINGE = (0.0, -12.0, 0.0)  # the jaw joint lies about 12 mm before the ear's tragus
 REACHES = (8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0, 64.0, 90.0)
 ENOUGH = 0.022  # stop when the rms error is this share of the largest motion
-# Long pulls that cancel each other fit well and read badly.
+# Penalises long pulls that cancel each other, which fit well but are hard to edit.
 RIDGE = 0.012
-# Errors at the lips are seen first.
+# Errors at the lips are the most visible.
 LIP_WEIGHT = 1.7
 # Shapes that need more pulls than the others.
 MORE_PULLS = {"jawOpen": 5, "mouthClose": 3}
@@ -85,14 +83,14 @@ HEAD = """# SPDX-License-Identifier: GPL-3.0-or-later
 
 @dataclass
 class Fitted:
-    """Pulls of one shape: landmark and reach per pull, and their moves [n,3] in mm."""
+    """Pulls of one shape: landmark and reach per pull, and their moves in mm."""
 
     atoms: list[tuple[int, float]]
-    moves: Floats
+    moves: Float64[np.ndarray, "N 3"]
 
 
 class Dictionary:
-    """All candidate pulls; for shapes of the middle each comes with its mirror image."""
+    """All candidate pulls; for symmetric shapes each includes its mirror image."""
 
     def __init__(self, template: Template, middle: bool) -> None:
         self.template, self.middle = template, middle
@@ -106,8 +104,8 @@ class Dictionary:
         self.columns = self.weight * np.stack([self.columns_of(a, r) for a, r in self.atoms])
         self.norms = (self.columns**2).sum(axis=1)
 
-    def columns_of(self, anchor: int, reach: float) -> Floats:
-        """Weights of a unit pull along x, y, z, [468,3]: the mirror image has the other x."""
+    def columns_of(self, anchor: int, reach: float) -> Float64[np.ndarray, "468 3"]:
+        """Weights of a unit pull along x, y and z; its mirror image has the opposite x."""
         weight = fade(self.distances[anchor], reach)
         columns = np.repeat(weight[:, None], 3, axis=1)
         if self.middle:
@@ -119,14 +117,16 @@ class Dictionary:
                 columns += other[:, None] * (-1.0, 1.0, 1.0)
         return columns
 
-    def best(self, residual: Floats) -> tuple[int, float]:
-        """The atom that takes most off a residual [468,3]."""
+    def best(self, residual: Float64[np.ndarray, "468 3"]) -> tuple[int, float]:
+        """The atom that reduces a residual most."""
         inner = np.einsum("nvc,vc->nc", self.columns, self.weight * residual)
         gain = (inner**2 / np.maximum(self.norms, 1e-9)).sum(axis=1)
         return self.atoms[int(gain.argmax())]
 
 
-def solve(dictionary: Dictionary, atoms: list[tuple[int, float]], target: Floats) -> Fitted:
+def solve(
+    dictionary: Dictionary, atoms: list[tuple[int, float]], target: Float64[np.ndarray, "468 3"]
+) -> Fitted:
     """Least-squares moves of given pulls, rounded as they will be written."""
     columns = dictionary.weight * np.stack([dictionary.columns_of(*atom) for atom in atoms])
     target = dictionary.weight * target
@@ -141,14 +141,16 @@ def solve(dictionary: Dictionary, atoms: list[tuple[int, float]], target: Floats
     return Fitted(atoms, np.round(moves, 2))
 
 
-def rebuild(dictionary: Dictionary, fitted: Fitted) -> Floats:
-    """The field [468,3] that the pulls make."""
+def rebuild(dictionary: Dictionary, fitted: Fitted) -> Float64[np.ndarray, "468 3"]:
+    """The field that the pulls produce, mm."""
     columns = np.stack([dictionary.columns_of(*atom) for atom in fitted.atoms])
     return np.asarray((columns * fitted.moves[:, None]).sum(axis=0))
 
 
-def fit_pulls(dictionary: Dictionary, target: Floats, most: int, largest: float) -> Fitted:
-    """At most `most` pulls for a field [468,3] in mm."""
+def fit_pulls(
+    dictionary: Dictionary, target: Float64[np.ndarray, "468 3"], most: int, largest: float
+) -> Fitted:
+    """At most `most` pulls for a field in mm."""
 
     def error(fitted: Fitted) -> float:
         return float(((dictionary.weight * (rebuild(dictionary, fitted) - target)) ** 2).sum())
@@ -164,9 +166,12 @@ def fit_pulls(dictionary: Dictionary, target: Floats, most: int, largest: float)
 
 
 def refine(
-    dictionary: Dictionary, fitted: Fitted, target: Floats, error: Callable[[Fitted], float]
+    dictionary: Dictionary,
+    fitted: Fitted,
+    target: Float64[np.ndarray, "468 3"],
+    error: Callable[[Fitted], float],
 ) -> Fitted:
-    """Try neighbouring landmarks and other reaches for each pull as long as that helps."""
+    """Try neighbouring landmarks and other reaches for each pull while that reduces the error."""
     best = error(fitted)
     for _ in range(3):
         before = best
@@ -191,19 +196,25 @@ def refine(
     return fitted
 
 
-def fit_jaw(target: Floats, template: Template, turns: bool, middle: bool) -> JawMotion:
-    """Turn, slide and region of the jaw that explain most of a field [468,3] in mm."""
+def fit_jaw(
+    target: Float64[np.ndarray, "468 3"], template: Template, turns: bool, middle: bool
+) -> JawMotion:
+    """Rotation, slide and region of the jaw that explain most of a field in mm."""
     hinge = template.vertices[list(EARS)].mean(axis=0) * (0, 1, 1) + np.array(HINGE) / 1000
     best: tuple[float, JawMotion] | None = None
     for at in (200, 199, 18, LOWER_LIP):
         distance = template.distances[at] * 1000.0
 
-        def motion(p: Floats, at: int = at) -> JawMotion:
+        def motion(p: Float64[np.ndarray, " 6"], at: int = at) -> JawMotion:
             slide = (0.0 if middle else float(p[1]), float(p[2]), float(p[3]))
             core = float(abs(p[4]))
             return JawMotion(float(p[0]) * turns, slide, at, core, core + float(abs(p[5])) + 5)
 
-        def cost(p: Floats, at: int = at, distance: Floats = distance) -> float:
+        def cost(
+            p: Float64[np.ndarray, " 6"],
+            at: int = at,
+            distance: Float64[np.ndarray, " 468"] = distance,
+        ) -> float:
             jaw = motion(p, at)
             share = fade(distance, jaw.reach, jaw.core)
             field = share[:, None] * jaw_motion(jaw, template.vertices, hinge, 1.0) * 1000
@@ -220,18 +231,18 @@ def fit_jaw(target: Floats, template: Template, turns: bool, middle: bool) -> Ja
     return JawMotion(round(jaw.degrees, 1), slide, jaw.at, round(jaw.core), round(jaw.reach))
 
 
-def targets(path: Path, template: Template) -> dict[str, Floats]:
+def targets(path: Path, template: Template) -> dict[str, Float64[np.ndarray, "468 3"]]:
     """Reference motions in mm by table entry: middle shapes symmetric, sided ones for the left.
 
-    The reference's right rim was sampled off its place, so there the left alone counts.
+    The reference's right rim was sampled at the wrong positions, so only its left is used.
     """
     _, offsets, names = read_reference(path)
     fields = dict(zip(names, offsets * 1000.0, strict=True))
     partner = template.mirror[:LANDMARK_COUNT]
     rim = template.vertices[:, 1] > -0.035
 
-    def flip(field: Floats) -> Floats:
-        return field[partner] * (-1, 1, 1)
+    def flip(field: Float64[np.ndarray, "468 3"]) -> Float64[np.ndarray, "468 3"]:
+        return np.asarray(field[partner] * (-1, 1, 1))
 
     found = {}
     for name in ARKIT_NAMES:
@@ -248,7 +259,7 @@ def targets(path: Path, template: Template) -> dict[str, Floats]:
 
 
 def nearest_name(landmark: int, template: Template) -> str:
-    """The named landmark closest to one, for the comments of the table."""
+    """The named landmark closest to a landmark, for the comments of the table."""
     distance = template.distances[landmark]
     return min(NAMED_LANDMARKS, key=lambda name: float(distance[NAMED_LANDMARKS[name]]))
 

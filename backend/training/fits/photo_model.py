@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make `backend/models/face_fit.safetensors`: who people are and how they look into a camera.
+"""Make `backend/models/face_fit.safetensors`: a model of identity and of photo expressions.
 
     python -m backend.training.fits.photo_model NEUTRAL_DIR SMILING_DIR PORTRAITS_DIR
 
-NEUTRAL_DIR and SMILING_DIR hold the same people at rest and smiling, told apart by the start of
-the file name. Their difference is what a photo smile does and how else one person's photos vary;
-the neutral ones decide what a face at rest is. PORTRAITS_DIR holds other people, whose faces at
-rest are found with the model so far and add variety. Every face counts together with its mirror
-image. Only these averages and components are written: no face can be told from them.
+NEUTRAL_DIR and SMILING_DIR hold the same people at rest and smiling, matched by the start of the
+file name. Their difference shows what a photo smile does and how else one person's photos vary; the
+neutral ones define the face at rest. PORTRAITS_DIR holds other people, whose faces at rest are
+estimated with the model so far and add variety. Every face is used together with its mirror image.
+Only averages and components are written: no individual face can be recovered from them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
 from backend.face.close_mouth import close_mouth
@@ -39,25 +39,22 @@ from shared.errors import VividKeysError
 from shared.face import FaceMesh
 from shared.landmarks import LANDMARK_COUNT
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
-
 MODES, HABITS = 60, 35
-# How much the portraits weigh together in the modes, the pairs being 1: their smiles are guessed.
+# Total weight of the portraits in the modes, relative to the pairs: their smiles are guessed.
 OTHERS_SHARE = 0.3
-# Share of the unexplained rest that comes again in a person's next photo.
+# Share of the unexplained residual that recurs in a person's next photo.
 KEPT = 0.5
-# How many times less sure depth is than the picture, by yaw in degrees.
+# How many times less certain depth is than the image plane, by yaw in degrees.
 DEPTH_YAW, DEPTH = (0.0, 20.0, 45.0), (1.5, 2.0, 3.0)
 # Degrees at which heads are drawn; pixels and metres of the pictures.
 YAWS = (-45.0, -37.5, -30.0, -22.5, -15.0, 15.0, 22.5, 30.0, 37.5, 45.0)
 DRAWN_SIZE, DRAWN_HEIGHT = 512, 0.34
-# Every which neutral photo is drawn.
+# Only every n-th neutral photo is drawn.
 DRAWN_EVERY = 3
 
 
-def bony(landmarks: Floats) -> Floats:
-    """Tracked landmarks [478,3] on the template by their bony points, robustly, metres."""
+def bony(landmarks: Float64[np.ndarray, "478 3"]) -> Float64[np.ndarray, "478 3"]:
+    """Tracked landmarks aligned to the template by their bony points, robustly, metres."""
     template = load_template()
     target = np.concatenate([closed_template(), template.irises])
     points = image_to_axes(landmarks)
@@ -69,44 +66,54 @@ def bony(landmarks: Floats) -> Floats:
     return aligned
 
 
-def mirrored(faces: Floats) -> Floats:
-    """Faces or offsets [...,478,3] as a mirror shows them."""
+def mirrored(faces: Float64[np.ndarray, "*batch 478 3"]) -> Float64[np.ndarray, "*batch 478 3"]:
+    """The mirror images of faces or offsets."""
     return np.asarray(faces[..., load_template().mirror, :] * np.array((-1, 1, 1)))
 
 
-def with_mirror(faces: Floats) -> Floats:
+def with_mirror(faces: Float64[np.ndarray, "N 478 3"]) -> Float64[np.ndarray, "2*N 478 3"]:
+    """The faces, followed by their mirror images."""
     return np.concatenate([faces, mirrored(faces)])
 
 
-def components(offsets: Floats, count: int) -> Floats:
-    """Principal components [count,478,3] of offsets [N,478,3], one standard deviation each."""
+def components(
+    offsets: Float64[np.ndarray, "N 478 3"], count: int
+) -> Float64[np.ndarray, "K 478 3"]:
+    """At most `count` principal components of offsets, one standard deviation each."""
     flat = offsets.reshape(len(offsets), -1)
     _, sizes, directions = np.linalg.svd(flat, full_matrices=False)
     scaled = directions[:count] * sizes[:count, None] / np.sqrt(len(flat))
     signs = np.sign(scaled[np.arange(len(scaled)), np.abs(scaled).argmax(axis=1)])
-    return (scaled * signs[:, None]).reshape(-1, *offsets.shape[1:])
+    return np.asarray((scaled * signs[:, None]).reshape(-1, *offsets.shape[1:]))
 
 
-def outside(offsets: Floats, fields: Floats) -> Floats:
-    """What of offsets [N,478,3] no combination of `fields` [F,478,3] makes."""
+def outside(
+    offsets: Float64[np.ndarray, "N 478 3"], fields: Float64[np.ndarray, "K 478 3"]
+) -> Float64[np.ndarray, "N 478 3"]:
+    """The part of the offsets that is orthogonal to all `fields`."""
     flat = offsets.reshape(len(offsets), -1)
     axes, _ = np.linalg.qr(fields.reshape(len(fields), -1).T)
-    return (flat - (flat @ axes) @ axes.T).reshape(offsets.shape)
+    return np.asarray((flat - (flat @ axes) @ axes.T).reshape(offsets.shape))
 
 
-def closed(faces: Floats) -> Floats:
+def closed(faces: Float64[np.ndarray, "N 478 3"]) -> Float64[np.ndarray, "N 478 3"]:
+    """The faces with their mouths closed."""
     result = faces.copy()
     for face in result:
         face[:LANDMARK_COUNT] = close_mouth(face[:LANDMARK_COUNT])
     return result
 
 
-def learned(neutral: Floats, smiling: Floats, others: Floats | None = None,
-            turned: Floats | None = None) -> PhotoModel:  # fmt: skip
-    """The model of the same people's faces [N,478,3] at rest and smiling, on the template.
+def learned(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"] | None = None,
+    turned: Float64[np.ndarray, "2 478 3"] | None = None,
+) -> PhotoModel:
+    """The model of the same people's faces at rest and smiling, aligned to the template, metres.
 
-    `others` [M,478,3]: more faces at rest, which together weigh OTHERS_SHARE of the pairs';
-    `turned` [2,478,3] as in PhotoModel.
+    `others` are more faces at rest; together they weigh OTHERS_SHARE of what the pairs weigh.
+    `turned` is as in PhotoModel.
     """
     at_rest = with_mirror(closed(neutral))
     mean = at_rest.mean(axis=0)
@@ -132,11 +139,13 @@ def learned(neutral: Floats, smiling: Floats, others: Floats | None = None,
     )  # fmt: skip
 
 
-def drawn_turned(photos: list[Path]) -> tuple[Floats, Floats]:
-    """Reconstructed heads drawn at YAWS and tracked: yaw in radians [N], and what the tracker
-    sees more than before the head straight ahead [N,478,3], in the head's frame, metres.
+def drawn_turned(
+    photos: list[Path],
+) -> tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, "N 478 3"]]:
+    """Reconstructed heads drawn at YAWS and tracked: yaws (radians) and the tracker's errors.
 
-    Here the truth about the pose is known.
+    An error is the difference from the landmarks of the frontal view, in the head's frame, metres:
+    of drawn heads the true pose is known.
     """
     angles, errors = [], []
     for photo in photos:
@@ -150,15 +159,18 @@ def drawn_turned(photos: list[Path]) -> tuple[Floats, Floats]:
     return np.array(angles), np.array(errors)
 
 
-def _drawn_landmarks(head: FaceMesh, yaw: float) -> Floats:
-    """Tracked landmarks [478,3] of a drawn head in metres before the camera."""
+def _drawn_landmarks(head: FaceMesh, yaw: float) -> Float64[np.ndarray, "478 3"]:
+    """Tracked landmarks of a drawn head, metres, in the camera's axes."""
     picture = draw_face(head, yaw=yaw, size=DRAWN_SIZE, view_height=DRAWN_HEIGHT, shaded=False)
     return image_to_axes(find_face(picture).landmarks) * (DRAWN_HEIGHT / DRAWN_SIZE)
 
 
-def turned_fields(angles: Floats, errors: Floats) -> Floats:
-    """Odd and even field [2,478,3] of the tracker's errors [N,478,3] about heads turned by
-    `angles` [N]; where a head is along the line of sight is no error.
+def turned_fields(
+    angles: Float64[np.ndarray, " N"], errors: Float64[np.ndarray, "N 478 3"]
+) -> Float64[np.ndarray, "2 478 3"]:
+    """The odd and the even field of the tracker's errors on heads turned by `angles` (radians).
+
+    A shift of the whole head is not counted as an error.
     """
     errors = errors.copy()
     bone = load_template().rigidity
@@ -170,8 +182,12 @@ def turned_fields(angles: Floats, errors: Floats) -> Floats:
     return np.asarray(found.reshape(2, *errors.shape[1:]))
 
 
-def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
-    """Aligned faces [N,478,3] less what the tracker usually gets wrong at their yaw."""
+def without_turn(
+    faces: Float64[np.ndarray, "N 478 3"],
+    landmarks: Float64[np.ndarray, "N 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> Float64[np.ndarray, "N 478 3"]:
+    """Aligned faces, corrected for the tracker's usual error at their yaw."""
     result = []
     for face, points in zip(faces, landmarks, strict=True):
         move = fit_similarity(image_to_axes(points), face, np.ones(len(face)))
@@ -180,9 +196,15 @@ def without_turn(faces: Floats, landmarks: Floats, turned: Floats) -> Floats:
     return np.array(result)
 
 
-def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places) -> float:
-    """Share of the smiling photos [P,478,3] of `people` [P] whose neutral mesh is nearest to that
-    of the same person's neutral photo among all `neutral` ones [N,478,3].
+def rank_one(
+    smiling: Float64[np.ndarray, "P 478 3"],
+    neutral: Float64[np.ndarray, "N 478 3"],
+    model: PhotoModel,
+    people: Int64[np.ndarray, " P"],
+) -> float:
+    """Rank-1 rate: share of smiling photos whose neutral mesh is nearest to the same person's.
+
+    It is compared with the meshes of all `neutral` photos, of which `people` are the right ones.
     """
     known = identity_coordinates(at_rest(neutral, model), model)
     asked = identity_coordinates(at_rest(smiling, model), model)
@@ -190,13 +212,20 @@ def rank_one(smiling: Floats, neutral: Floats, model: PhotoModel, people: Places
     return float((away.argmin(axis=1) == people).mean())
 
 
-def at_rest(landmarks: Floats, model: PhotoModel) -> Floats:
-    """Neutral meshes [N,468,3] of tracked photos [N,478,3]."""
+def at_rest(
+    landmarks: Float64[np.ndarray, "N 478 3"], model: PhotoModel
+) -> Float64[np.ndarray, "N 468 3"]:
+    """The neutral meshes of tracked photos, metres."""
     return np.array([fit_photo(points, model).vertices for points in landmarks])
 
 
-def held_out_rank_one(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> float:
-    """Rank-1 of each half of the people with a model of the other half; tracked landmarks."""
+def held_out_rank_one(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> float:
+    """Mean rank-1 rate of each half of the people with a model of the other half."""
     halves = np.arange(len(neutral)) % 2
     scores = []
     for half in (0, 1):
@@ -206,8 +235,13 @@ def held_out_rank_one(neutral: Floats, smiling: Floats, others: Floats, turned: 
     return float(np.mean(scores))
 
 
-def full_model(neutral: Floats, smiling: Floats, others: Floats, turned: Floats) -> PhotoModel:
-    """The model of tracked pairs [N,478,3] and other people [M,478,3]."""
+def full_model(
+    neutral: Float64[np.ndarray, "N 478 3"],
+    smiling: Float64[np.ndarray, "N 478 3"],
+    others: Float64[np.ndarray, "M 478 3"],
+    turned: Float64[np.ndarray, "2 478 3"],
+) -> PhotoModel:
+    """The model of tracked pairs and of other people."""
     first, second = (
         without_turn(np.array([bony(points) for points in photos]), photos, turned)
         for photos in (neutral, smiling)
@@ -219,16 +253,18 @@ def full_model(neutral: Floats, smiling: Floats, others: Floats, turned: Floats)
     return learned(first, second, more, turned)
 
 
-def _rest_of(landmarks: Floats, model: PhotoModel) -> Floats:
-    """A photo's face at rest with irises, [478,3]; what the modes cannot say is half kept."""
+def _rest_of(
+    landmarks: Float64[np.ndarray, "478 3"], model: PhotoModel
+) -> Float64[np.ndarray, "478 3"]:
+    """A photo's face at rest with irises; half of the residual of the modes is kept."""
     fit = fit_photo(landmarks, model)
     modelled = model.mean + np.tensordot(fit.identity, model.modes, axes=1)
     modelled[:LANDMARK_COUNT] = fit.vertices
     return np.asarray(modelled)
 
 
-def tracked_people(folder: Path) -> tuple[list[Path], Floats]:
-    """Photos with a face and their landmarks [N,478,3]; the others are named."""
+def tracked_people(folder: Path) -> tuple[list[Path], Float64[np.ndarray, "N 478 3"]]:
+    """The photos with a face, and their landmarks; the others are printed."""
     photos, faces = [], []
     for photo in sorted(folder.glob("*.jpg")):
         try:
@@ -241,7 +277,7 @@ def tracked_people(folder: Path) -> tuple[list[Path], Floats]:
 
 
 def main(arguments: list[str]) -> None:
-    """Track, learn, draw turned heads, learn again, write, print the figures."""
+    """Track, fit, draw turned heads, fit again, write, print the figures."""
     if len(arguments) != 3:
         raise SystemExit(__doc__)
     folders = [tracked_people(Path(folder)) for folder in arguments]
@@ -268,7 +304,7 @@ def main(arguments: list[str]) -> None:
     print(f"rank-1, held out: {100 * held_out:.1f} %")
 
 
-def _rms(offsets: Floats) -> str:
+def _rms(offsets: Float64[np.ndarray, "*batch 3"]) -> str:
     return f"{1000 * np.sqrt((offsets**2).sum(axis=-1).mean()):.2f}"
 
 

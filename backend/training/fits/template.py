@@ -3,9 +3,9 @@
 
     python -m backend.training.fits.template NEUTRAL_DIR SMILING_DIR REFERENCE.npz
 
-NEUTRAL_DIR holds front photos of many people at rest, SMILING_DIR of smiling ones (they tell
-which landmarks move and which are bone), REFERENCE.npz the landmark positions of a head that
-looks straight ahead (they decide which way is up). Only our own averages are written.
+NEUTRAL_DIR holds frontal photos of many people at rest, SMILING_DIR of smiling ones (which show
+the landmarks that move and those on bone), REFERENCE.npz the landmark positions of a head that
+looks straight ahead (which define the upright pose). Only our own averages are written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int32, Int64
 from safetensors.numpy import save_file
 from scipy.optimize import linear_sum_assignment
 
@@ -26,18 +26,16 @@ from backend.face.template import TEMPLATE_PATH
 from shared.landmarks import EARS, LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-
 PUPIL_DISTANCE = 0.063  # metres; the mean of adults is 0.061 to 0.064
-# The origin is where a head turns: below and between the ears, in metres under their landmarks.
+# The origin is the pivot of the head: between the ears, this far below their landmarks, metres.
 PIVOT_BELOW_EARS = 0.02
 
 
-def read_triangles() -> NDArray[np.int32]:
-    """The [852,3] triangles of the landmark mesh from MediaPipe's connection table.
+def read_triangles() -> Int32[np.ndarray, "852 3"]:
+    """The triangles of the landmark mesh, from MediaPipe's connection table.
 
-    The installed table is a set; only its source text keeps the order in which three
-    consecutive edges are one triangle.
+    The installed table is a set; only its source text preserves the order in which three
+    consecutive edges form a triangle.
     """
     from mediapipe.python.solutions import face_mesh_connections
 
@@ -52,9 +50,11 @@ def read_triangles() -> NDArray[np.int32]:
 
 
 def symmetric_triangles(
-    triangles: NDArray[np.int32], vertices: Floats, pairs: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """Where the two sides cut a quad along different diagonals, the left takes the right's."""
+    triangles: Int32[np.ndarray, "F 3"],
+    vertices: Float64[np.ndarray, "V 3"],
+    pairs: Int64[np.ndarray, " V"],
+) -> Int32[np.ndarray, "_ 3"]:
+    """Where the two sides split a quad along different diagonals, the left adopts the right's."""
     known = {tuple(sorted(triangle)) for triangle in triangles.tolist()}
     odd = np.array([tuple(sorted(pairs[t].tolist())) not in known for t in triangles])
     right = vertices[triangles].mean(axis=1)[:, 0] < 0
@@ -62,14 +62,16 @@ def symmetric_triangles(
     return np.concatenate([triangles[~odd | right], mirrored]).astype(np.int32)
 
 
-def tracked(folder: Path) -> Floats:
-    """Landmarks of every photo of a folder in our axes, [photos,478,3]."""
+def tracked(folder: Path) -> Float64[np.ndarray, "N 478 3"]:
+    """Landmarks of every photo of a folder in our axes, pixels."""
     photos = sorted(folder.glob("*.jpg"))
     return np.stack([image_to_axes(find_face(load_image(p).pixels).landmarks) for p in photos])
 
 
-def mean_shape(faces: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Generalised Procrustes mean [478,3] and the aligned faces, pupils 63 mm apart."""
+def mean_shape(
+    faces: Float64[np.ndarray, "N 478 3"], weights: Float64[np.ndarray, " 478"]
+) -> tuple[Float64[np.ndarray, "478 3"], Float64[np.ndarray, "N 478 3"]]:
+    """Generalised Procrustes mean (pupils 63 mm apart), and the faces aligned to it, metres."""
     mean = faces[0] - faces[0].mean(axis=0)
     aligned = faces
     for _ in range(8):
@@ -80,8 +82,8 @@ def mean_shape(faces: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return mean, aligned
 
 
-def mirror_pairs(mean: Floats) -> NDArray[np.int64]:
-    """Index of each landmark's partner on the other side, [478]."""
+def mirror_pairs(mean: Float64[np.ndarray, "478 3"]) -> Int64[np.ndarray, " 478"]:
+    """Index of each landmark's partner on the other side."""
     flipped = mean * (-1, 1, 1)
     pairs = np.arange(len(mean))
     for _ in range(8):
@@ -94,14 +96,16 @@ def mirror_pairs(mean: Floats) -> NDArray[np.int64]:
     return pairs
 
 
-def upright(mean: Floats, reference: Floats) -> Floats:
-    """`mean` turned like the reference head [468,3], made symmetric, with its origin set."""
+def upright(
+    mean: Float64[np.ndarray, "478 3"], reference: Float64[np.ndarray, "468 3"]
+) -> Float64[np.ndarray, "478 3"]:
+    """`mean` rotated like the reference head, made symmetric, with its origin set."""
     middle = np.abs(reference[:, 0]) < 50.0
     turned = fit_similarity(mean[:LANDMARK_COUNT], reference, middle.astype(float)).rotation
     mean = mean @ turned.T
     pairs = mirror_pairs(mean)
     mean[:, 0] -= (mean[:, 0] + mean[pairs, 0]).mean() / 2
-    # A last small turn about the other two axes makes the mirror plane exactly x = 0.
+    # A last small rotation about the other two axes makes the mirror plane exactly x = 0.
     flipped = mean[pairs] * (-1, 1, 1)
     mean = (mean + fit_similarity(flipped, mean, np.ones(len(mean))).apply(flipped)) / 2
     across = mean - mean[pairs]
@@ -131,7 +135,7 @@ def main(arguments: list[str]) -> None:
         mean, aligned = mean_shape(neutral, weights)
         smiles = np.stack([fit_similarity(f, mean, weights).apply(f) for f in smiling])
         aligned = np.stack([fit_similarity(f, mean, weights).apply(f) for f in aligned])
-        # A smile's mean motion and everybody's scatter, both in mm: bone has little of either.
+        # The mean motion of a smile and the scatter over people, in mm: both are small on bone.
         motion = np.linalg.norm(smiles.mean(axis=0) - mean, axis=1) * 1000
         scatter = np.sqrt(((aligned - mean) ** 2).sum(axis=2).mean(axis=0)) * 1000
         weights = 1.0 / (1.0 + motion**2 + 0.25 * scatter**2)

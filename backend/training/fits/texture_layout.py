@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make `backend/models/texture_layout.safetensors`: where a head's skin lies in its texture.
+"""Make `backend/models/texture_layout.safetensors`: the UV layout of a head's skin.
 
 python -m backend.training.fits.texture_layout
 """
@@ -7,7 +7,7 @@ python -m backend.training.fits.texture_layout
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32
 from scipy.sparse import csr_matrix, diags, identity
 
 from backend.face.arkit_basis import landmark_basis
@@ -27,9 +27,6 @@ from backend.face.texture.layout_file import (
 from backend.training.fits.unwrap import corner_uvs, islands
 from shared.whole_files import written_whole
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-
 # Where hair grows, on the template: angle around the head from the front, degrees, and the
 # height above which there is hair, metres.
 HAIRLINE = np.array([
@@ -46,7 +43,7 @@ def mean_head() -> Assembly:
 
 
 def texture_layout(mesh: Assembly) -> LayoutFile:
-    """The map of a whole head; others with its triangles share it."""
+    """The UV layout of a whole head; all heads with the same triangles share it."""
     island = islands(mesh)
     skin = mesh.triangles[island != ISLANDS.index("painted")]
     on_ear = np.isin(np.array(mesh.part_names)[mesh.vertex_part], EARS)
@@ -61,18 +58,20 @@ def texture_layout(mesh: Assembly) -> LayoutFile:
     )
 
 
-def _cavity(vertices: Floats, triangles: Triangles) -> Floats:
-    """How far each vertex [V] lies behind its wider surroundings, 0..1."""
+def _cavity(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, " V"]:
+    """How far each vertex lies behind its wider surroundings, 0..1."""
     mean = _neighbour_mean(len(vertices), triangles)
     smooth = vertices
     for _ in range(10):
         smooth = mean @ smooth
     behind = ((smooth - vertices) * vertex_normals(vertices, triangles)).sum(axis=1)
-    return np.clip(behind / 0.004, 0.0, 1.0)
+    return np.asarray(np.clip(behind / 0.004, 0.0, 1.0))
 
 
-def _neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
-    """The mean of a vertex's neighbours and, as half of it, its own value, [V,V]."""
+def _neighbour_mean(count: int, triangles: Int32[np.ndarray, "F 3"]) -> csr_matrix:
+    """The matrix that averages a vertex (half the weight) with the mean of its neighbours."""
     first, second = triangles.T.ravel(), triangles[:, [1, 2, 0]].T.ravel()
     graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
     graph = graph.maximum(graph.T)
@@ -80,8 +79,12 @@ def _neighbour_mean(count: int, triangles: Triangles) -> csr_matrix:
     return csr_matrix(0.5 * (diags(share) @ graph) + 0.5 * identity(count))
 
 
-def _above_hairline(vertices: Floats, triangles: Triangles, on_ear: NDArray[np.bool_]) -> Floats:
-    """How high each vertex [V] lies above the hairline, metres; no hair grows on ears."""
+def _above_hairline(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    on_ear: Bool[np.ndarray, " V"],
+) -> Float64[np.ndarray, " V"]:
+    """Height of each vertex above the hairline, metres; negative on ears, which have no hair."""
     angle = np.degrees(np.arctan2(np.abs(vertices[:, 0]), -(vertices[:, 1] - 0.014)))
     above = vertices[:, 2] - np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
     above = np.where(on_ear, -0.03, np.clip(above, -0.06, 0.06))
@@ -92,7 +95,7 @@ def _above_hairline(vertices: Floats, triangles: Triangles, on_ear: NDArray[np.b
 
 
 def main() -> None:
-    """Make the map of the shipped head and write it."""
+    """Make the layout of the shipped head and write it."""
     layout = texture_layout(mean_head())
     with written_whole(LAYOUT_PATH) as temporary:
         save_layout(layout, temporary)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Texture coordinates of a whole head.
 
-The face and the skull are laid out as seen from the middle of the head (a globe's map) with the
-front widened, cut at the back; the neck the same way from its axis; the top of the skull and what
+Face and skull are projected from the centre of the head (latitude and longitude), with the front
+enlarged and the seam at the back; the neck likewise from its axis. The crown and the surface that
 closes the mesh below are discs of their own, so that nothing is pinched at a pole; an ear is
-flattened like a drum skin within its root. The inner edges of lips and lids, which a map hides,
-are folded out into the openings of mouth and eyes.
+flattened within its root by a Tutte embedding. The inner edges of lips and lids, which the
+projection hides, are folded out into the openings of mouth and eyes.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components, dijkstra
@@ -25,32 +26,27 @@ from backend.face.texture.layout_file import EARS, ISLANDS
 from shared.arkit import INDEX
 from shared.landmarks import CHIN, NOSE_TIP
 
-Floats = NDArray[np.float64]
-Triangles = NDArray[np.int32]
-Indices = NDArray[np.int64]
-
-# The painted tile of each part that is not skin.
+# The painted tile of each part other than skin.
 TILE_OF_PART = {
     "right_eye": "right_eye", "left_eye": "left_eye", "tongue": "tongue", "mouth_bag": "mouth",
     "upper_teeth": "upper_teeth", "upper_gum": "upper_teeth",
     "lower_teeth": "lower_teeth", "lower_gum": "lower_teeth",
 }  # fmt: skip
 
-# The middle of the head, from which it is mapped, metres on the template.
+# The centre of the projection, metres on the template.
 MIDDLE = np.array((0.0, 0.014, 0.020))
-# Heights at which the map of the head ends, degrees: above, and below in front and behind.
+# Latitudes at which the head island ends, degrees: above, and below in front and behind.
 CROWN_FROM = 51.0
 NECK_FROM = (-58.0, -44.0)
-# Lips that meet have no room between them for their inner edges, so the map is made with them
-# apart.
+# Closed lips leave no room for their inner edges, so the layout is made with the lips apart.
 PARTED = {"mouthUpperUpLeft": 0.9, "mouthUpperUpRight": 0.9,
           "mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0}  # fmt: skip
 
 
-def islands(mesh: Assembly) -> NDArray[np.int32]:
-    """Which of `ISLANDS` each triangle [F] lies on."""
+def islands(mesh: Assembly) -> Int32[np.ndarray, " F"]:
+    """Which of `ISLANDS` each triangle belongs to."""
     result = np.full(len(mesh.triangles), ISLANDS.index("head"), np.int32)
-    # Where a triangle's corners belong to different parts, most of them decide, or the middle one.
+    # Where a triangle's corners belong to different parts, the majority decides, else the median.
     part = np.sort(mesh.vertex_part[mesh.triangles], axis=1)[:, 1]
     centre = mesh.vertices[mesh.triangles].mean(axis=1)
     height = np.degrees(_globe(centre)[:, 1])
@@ -61,7 +57,7 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
         if name in TILE_OF_PART:
             result[mine] = ISLANDS.index("painted")
         elif name in EARS:
-            # Whatever touches an ear is laid out with it, so that its border runs along a ring.
+            # Triangles touching an ear are laid out with it, so that its border runs along a ring.
             ear = (mesh.vertex_part[mesh.triangles] == index).any(axis=1)
             result[ear] = ISLANDS.index(name)
         elif name == "neck":
@@ -69,7 +65,7 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
             closing |= mine & lower_half & (normal[:, 2] < -0.6)
         elif name == "skull":
             result[mine & (result == 0) & (height > CROWN_FROM)] = ISLANDS.index("crown")
-    # Far below, the map of the head would become narrow, and a neck is not seen from its middle.
+    # Far below, the projection would become narrow, and it does not see the neck.
     azimuth = _globe(centre)[:, 0]
     low = (result == ISLANDS.index("head")) & (height < _neck_begins(azimuth))
     result[low] = ISLANDS.index("neck")
@@ -77,11 +73,11 @@ def islands(mesh: Assembly) -> NDArray[np.int32]:
     return result
 
 
-def corner_uvs(mesh: Assembly) -> Floats:
-    """Texture coordinates [F,3,2] of all triangles' corners, v upwards.
+def corner_uvs(mesh: Assembly) -> Float64[np.ndarray, "F 3 2"]:
+    """Texture coordinates of all triangles' corners, v upwards.
 
-    The map is made for one head and used for all with the same triangles, so that every texel
-    is the same place on each of them.
+    The layout is made for one head and used for all with the same triangles, so that every texel
+    is the same point on each of them.
     """
     island = islands(mesh)
     uvs = np.zeros((len(mesh.triangles), 3, 2))
@@ -109,7 +105,7 @@ def corner_uvs(mesh: Assembly) -> Floats:
     return uvs
 
 
-def _painted(mesh: Assembly, triangles: Triangles) -> Floats:
+def _painted(mesh: Assembly, triangles: Int32[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3 2"]:
     uvs = np.zeros((len(triangles), 3, 2))
     part = mesh.vertex_part[triangles[:, 0]]
     for index, name in enumerate(mesh.part_names):
@@ -120,23 +116,23 @@ def _painted(mesh: Assembly, triangles: Triangles) -> Floats:
     return uvs
 
 
-def _triangle_normals(mesh: Assembly) -> Floats:
+def _triangle_normals(mesh: Assembly) -> Float64[np.ndarray, "F 3"]:
     a, b, c = (mesh.vertices[mesh.triangles[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
 
 
-def _globe(points: Floats) -> Floats:
-    """Azimuth (0 in front, + to the character's left) and height [N,2] in radians."""
+def _globe(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 2"]:
+    """Azimuth (0 in front, + to the character's left) and elevation in radians."""
     away = points - MIDDLE
     out = np.hypot(away[:, 0], away[:, 1])
     return np.stack([np.arctan2(away[:, 0], -away[:, 1]), np.arctan2(away[:, 2], out)], axis=1)
 
 
-def _once_round(azimuth: Floats) -> Floats:
-    """Corners' azimuths [F,3] without a jump inside a triangle that lies across the cut."""
+def _once_round(azimuth: Float64[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3"]:
+    """Corners' azimuths, without a jump inside triangles that cross the seam."""
     cut = np.ptp(azimuth, axis=1) > np.pi
-    # As many to either side of the cut, for the map to be symmetric.
+    # Equally many go to either side of the seam, to keep the layout symmetric.
     left = np.where(azimuth < 0, azimuth + 2 * np.pi, azimuth)
     right = left - 2 * np.pi
     to_left = left.mean(axis=1) < np.pi
@@ -144,21 +140,25 @@ def _once_round(azimuth: Floats) -> Floats:
     return np.where(cut[:, None], there, azimuth)
 
 
-def _laid_into(tile: atlas.Tile, flat: Floats, bounds: Floats) -> Floats:
-    """Points [...,2] (across, up) of a range (low [2], high [2]) as texture coordinates."""
+def _laid_into(
+    tile: atlas.Tile, flat: Float64[np.ndarray, "*batch 2"], bounds: Float64[np.ndarray, "2 2"]
+) -> Float64[np.ndarray, "*batch 2"]:
+    """Points (across, up) within `bounds` (low, high) as texture coordinates of the tile."""
     low, high = bounds
     share = (flat - low) / (high - low)
     return tile.uv(share[..., 0], share[..., 1])
 
 
-def _head(vertices: Floats, triangles: Triangles) -> Floats:
+def _head(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "F 3 2"]:
     globe = _globe(vertices)
     flat = np.stack([around_head(globe[:, 0]), globe[:, 1]], axis=1)
     folds = [
         _fold_out(flat, vertices, triangles, ring)
         for ring in (mouth_ring(), lid_ring("left"), lid_ring("right"))
     ]
-    # Where the surface is not seen from the middle of the head (nose wings), it is smoothed out.
+    # Where the centre of the head does not see the surface (wings of the nose), it is unfolded.
     front = np.abs(globe[:, 0]) < 2.4
     front[np.concatenate(folds)] = False
     # Azimuth and height in one unit.
@@ -171,15 +171,19 @@ def _head(vertices: Floats, triangles: Triangles) -> Floats:
     return _laid_into(atlas.HEAD, corners, _symmetric_bounds(corners))
 
 
-def _neck_begins(azimuth: Floats) -> Floats:
+def _neck_begins(azimuth: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
     front, back = NECK_FROM
     return np.asarray((front + back) / 2 + (front - back) / 2 * np.cos(azimuth))
 
 
-def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
-    """Around by azimuth, down evenly from the border to the head (vertices `above`) to the lower.
+def _neck(
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    above: Int64[np.ndarray, " N"],
+) -> Float64[np.ndarray, "F 3 2"]:
+    """Across by azimuth, down harmonically from the border with the head (`above`) to the lower.
 
-    A collar may run outward rather than down, so a height in space would not do.
+    A collar may run outward rather than down, so the height in space would not do.
     """
     azimuth = _globe(vertices)[:, 0]
     border = np.concatenate(_borders(triangles))
@@ -194,21 +198,23 @@ def _neck(vertices: Floats, triangles: Triangles, above: Indices) -> Floats:
     return _laid_into(atlas.NECK, corners, _symmetric_bounds(corners))
 
 
-def _symmetric_bounds(corners: Floats) -> Floats:
+def _symmetric_bounds(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, "2 2"]:
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     side = max(-low[0], high[0])
     return np.array([(-side, low[1]), (side, high[1])])
 
 
-def _disc(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
-    """A cap seen from above (or below), equal distances from its pole; the front is below."""
+def _disc(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
+) -> Float64[np.ndarray, "F 3 2"]:
+    """A cap in azimuthal projection from above (or below), equidistant; the front is below."""
     used = np.unique(triangles)
     globe = _globe(vertices)
     above = globe[used, 1].mean() > 0
     if above:
         away = np.pi / 2 - globe[:, 1]
     else:
-        # What closes a neck is flat.
+        # The surface that closes a neck is flat.
         away = np.hypot(vertices[:, 0], vertices[:, 1] - vertices[used, 1].mean())
     azimuth = globe[:, 0]
     if not above:
@@ -218,16 +224,18 @@ def _disc(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
     return _laid_into(tile, flat[triangles], np.array([(-reach, -reach), (reach, reach)]))
 
 
-def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
-    """An ear is a sack over its root: the root's outline becomes the tile's rim.
+def _ear(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], tile: atlas.Tile
+) -> Float64[np.ndarray, "F 3 2"]:
+    """An ear is a pouch over its root: the root's outline becomes the tile's rim.
 
-    Every other vertex lies in the middle of its neighbours (Tutte, "How to draw a graph", 1963),
+    Every other vertex lies at the mean of its neighbours (Tutte, "How to draw a graph", 1963),
     so nothing overlaps. Neighbours weigh more the smaller the triangles would become.
     """
     root = _outer_loop(vertices, triangles)
     centre = vertices[root].mean(axis=0)
     side = 1.0 if centre[0] > 0 else -1.0
-    # From the ear's own side its front is on the left hand for a left ear.
+    # Seen from its own side, a left ear has its front on the left.
     seen = (vertices[root] - centre)[:, [1, 2]] * (side, 1.0)
     turn = np.unwrap(np.arctan2(seen[:, 1], seen[:, 0]))
     way = np.sign(turn[-1] - turn[0])
@@ -237,7 +245,7 @@ def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
     angle = turn[0] + way * along * 2 * np.pi
     flat = np.zeros((len(vertices), 2))
     flat[root] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    weights: Floats | None = None
+    weights: NDArray[np.float64] | None = None
     for _ in range(EAR_ROUNDS):
         flat = _drum_skin(flat, triangles, root, weights)
         weights = _evened(flat, vertices, triangles, weights)
@@ -247,8 +255,13 @@ def _ear(vertices: Floats, triangles: Triangles, tile: atlas.Tile) -> Floats:
 EAR_ROUNDS = 8
 
 
-def _evened(flat: Floats, vertices: Floats, triangles: Triangles, before: Floats | None) -> Floats:
-    """Weights of the triangles' edges [F,3] that give crowded triangles more room.
+def _evened(
+    flat: Float64[np.ndarray, "V 2"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    before: Float64[np.ndarray, "F 3"] | None,
+) -> Float64[np.ndarray, "F 3"]:
+    """Edge weights per triangle that give compressed triangles more room.
 
     Follows Yoshizawa, Belyaev, Seidel, "A fast and simple stretch-minimizing mesh
     parameterization", 2004: what is stretched too little pulls less.
@@ -261,25 +274,32 @@ def _evened(flat: Floats, vertices: Floats, triangles: Triangles, before: Floats
     return np.asarray(weights / weights.mean())
 
 
-def _areas(corners: Floats) -> Floats:
+def _areas(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, " F"]:
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return np.asarray(np.linalg.norm(cross, axis=1) / 2)
 
 
-def _signed_areas(corners: Floats) -> Floats:
+def _signed_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, " F"]:
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2)
 
 
-def _edges(triangles: Triangles) -> tuple[Indices, Indices]:
-    """Both ends of every triangle's three edges, [3F] each."""
+def _edges(
+    triangles: Int32[np.ndarray, "F 3"],
+) -> tuple[Int64[np.ndarray, " E"], Int64[np.ndarray, " E"]]:
+    """Both ends of every triangle's three edges."""
     first = triangles.T.ravel().astype(np.int64)
     second = triangles[:, [1, 2, 0]].T.ravel().astype(np.int64)
     return first, second
 
 
-def _drum_skin(flat: Floats, triangles: Triangles, held: Indices, weights: Floats | None) -> Floats:
-    """Move all but the `held` vertices into the weighted middle of their neighbours, [V,2]."""
+def _drum_skin(
+    flat: Float64[np.ndarray, "V 2"],
+    triangles: Int32[np.ndarray, "F 3"],
+    held: Int64[np.ndarray, " N"],
+    weights: Float64[np.ndarray, "F 3"] | None,
+) -> Float64[np.ndarray, "V 2"]:
+    """Move all but the `held` vertices to the weighted mean of their neighbours."""
     first, second = _edges(triangles)
     value = np.ones(len(first)) if weights is None else weights.T.ravel()
     count = len(flat)
@@ -294,19 +314,21 @@ def _drum_skin(flat: Floats, triangles: Triangles, held: Indices, weights: Float
     return result
 
 
-def _outer_loop(vertices: Floats, triangles: Triangles) -> Indices:
-    """The longest closed border of a piece of mesh, once round."""
+def _outer_loop(
+    vertices: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Int64[np.ndarray, " N"]:
+    """The longest boundary loop of a piece of mesh."""
     loops = _borders(triangles)
 
-    def length(loop: Indices) -> float:
+    def length(loop: Int64[np.ndarray, " N"]) -> float:
         ring = vertices[np.append(loop, loop[0])]
         return float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
 
     return max(loops, key=length)
 
 
-def _borders(triangles: Triangles) -> list[Indices]:
-    """Closed borders of a piece of mesh, each once round."""
+def _borders(triangles: Int32[np.ndarray, "F 3"]) -> list[Int64[np.ndarray, " _"]]:
+    """The boundary loops of a piece of mesh."""
     first, second = _edges(triangles)
     there = set(zip(first.tolist(), second.tolist(), strict=True))
     following = {a: b for a, b in there if (b, a) not in there}
@@ -322,15 +344,18 @@ def _borders(triangles: Triangles) -> list[Indices]:
 
 
 def _fold_out(
-    flat: Floats, vertices: Floats, triangles: Triangles, ring: list[int]
-) -> NDArray[np.int64]:
-    """Lay what runs inward from a ring of landmarks into the opening that the ring encloses.
+    flat: Float64[np.ndarray, "V 2"],
+    vertices: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    ring: list[int],
+) -> Int64[np.ndarray, " N"]:
+    """Lay the skin that runs inward from a ring of landmarks into the opening that it encloses.
 
-    Changes `flat` [V,2] in place; returns the vertices that it has laid.
+    Changes `flat` in place; returns the vertices that were laid.
     """
     first, second = _edges(triangles)
     count = len(vertices)
-    # Pieces of skin need not be wound the same way, so an edge may come twice.
+    # Pieces of skin may differ in winding order, so an edge may occur twice.
     once = np.unique(first * count + second)
     first, second = once // count, once % count
     length = np.linalg.norm(vertices[first] - vertices[second], axis=1)
@@ -347,7 +372,7 @@ def _fold_out(
     if not len(fold):
         return fold
     own = triangles[np.isin(triangles, fold).any(axis=1)]
-    # A fan closes the opening: its tip stands for the middle and keeps the folds apart.
+    # A fan of triangles closes the opening: its apex is the centre and keeps the folds apart.
     tip = count
     closing = [
         (b, a, tip)
@@ -362,7 +387,7 @@ def _fold_out(
 
 
 def _along(graph: csr_matrix, ring: list[int]) -> list[int]:
-    """The vertices on the shortest way along the edges from landmark to landmark, once round."""
+    """The vertices on the shortest path along the edges from landmark to landmark of the ring."""
     _, before = dijkstra(graph, indices=ring, return_predecessors=True, limit=0.05)
     way: list[int] = []
     for k, end in enumerate(ring[1:] + ring[:1]):
@@ -373,8 +398,12 @@ def _along(graph: csr_matrix, ring: list[int]) -> list[int]:
     return way
 
 
-def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) -> Floats:
-    """Smooth a map [V,2] around triangles that lie on their back, until none does."""
+def _unfolded(
+    flat: Float64[np.ndarray, "V 2"],
+    triangles: Int32[np.ndarray, "F 3"],
+    movable: Bool[np.ndarray, " V"],
+) -> Float64[np.ndarray, "V 2"]:
+    """Smooth a layout around flipped triangles until there are none."""
     first, second = _edges(triangles)
     count = len(flat)
     graph = csr_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
@@ -397,6 +426,6 @@ def _unfolded(flat: Floats, triangles: Triangles, movable: NDArray[np.bool_]) ->
     return flat
 
 
-def _turn_of(flat: Floats, triangles: Triangles) -> float:
-    """+1 where triangles mostly turn counter-clockwise in the map, else -1."""
+def _turn_of(flat: Float64[np.ndarray, "V 2"], triangles: Int32[np.ndarray, "F 3"]) -> float:
+    """+1 where most triangles are counter-clockwise in the layout, else -1."""
     return float(np.sign(np.sum(np.sign(_signed_areas(flat[triangles])))))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`train head-pose` from folders to weights: read, lay over speech, train, report."""
+"""`train head-pose`, from folders to weights: read, combine with speech, train, report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(
         f"{len(used)} tracks",
         flush=True,
     )
-    # Streams of both kinds, in turn, to fit the gain on.
+    # Streams of both kinds, for fitting the gain.
     mixed = levels[:: max(len(levels) // 24, 1)]
     trainer = train(windows, mixed, out, recipe)
     others = [path for path in paths if path.stem in held_out]
@@ -74,7 +74,7 @@ def run(
 def report(
     trainer: HeadPoseTrainer, paths: Sequence[Path], label: str, largest_spread: float
 ) -> None:
-    """Print how well codes stand for the windows of tracks as they are, and how many are used."""
+    """Print how well codes reconstruct the windows of unvaried tracks, and how many are used."""
     motion = torch.from_numpy(
         np.concatenate([plain_windows(steady(read_track(path), largest_spread)) for path in paths])
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -33,7 +34,7 @@ from backend.watch import Watch
 
 @dataclass(frozen=True)
 class HeadPoseRecipe:
-    """Everything a run depends on beside its data."""
+    """Everything that a run depends on apart from its data."""
 
     codebook_steps: int = 4000
     mapping_steps: int = 4000
@@ -47,21 +48,21 @@ class HeadPoseRecipe:
     code_decay: float = 0.99
     revive_every: int = 50
     least_use: float = 0.3
-    """Codes that fewer than this many of a batch choose are replaced, in the first two thirds."""
+    """Codes chosen by fewer samples of a batch are replaced, in the first two thirds."""
     still_units: float = 0.012
-    """Motion per step (in units of 3 degrees) below which errors do not count for more."""
+    """Motion per step (in units of 3 degrees) below which relative errors grow no further."""
     forget: float = 0.06
-    """Share of examples in which a window before is hidden, or the pose is shaken."""
+    """Share of examples in which an earlier window is hidden."""
     pose_noise: float = 0.15
     livelier: float = 1.065
-    """On the fitted gain: at the fit itself the quickest 5 % stay slower than those of tracks."""
+    """Factor on the fitted gain, at which the fastest 5 % would stay slower than in the tracks."""
     save_every: int = 500
     shape: HeadPoseShape = field(default_factory=HeadPoseShape)
     windows: WindowRecipe = field(default_factory=WindowRecipe)
 
 
 class HeadPoseTrainer(Run):
-    """One run of two phases, each with a schedule of its own: the codebook's, the mapping's."""
+    """One run of two phases, codebook and mapping, each with a schedule of its own."""
 
     weights = "head_pose.safetensors"
 
@@ -69,9 +70,9 @@ class HeadPoseTrainer(Run):
         self,
         windows: Windows,
         recipe: HeadPoseRecipe,
-        levels: Sequence[NDArray[np.float32]] = (),
+        levels: Sequence[Float32[np.ndarray, " _"]] = (),
     ) -> None:
-        """`levels`: streams of loudness that the gain is fitted on in the end."""
+        """Set up both networks; the gain is fitted on `levels`, streams of loudness, at the end."""
         schedule = Schedule(
             steps=recipe.codebook_steps + recipe.mapping_steps,
             seed=recipe.seed,
@@ -99,7 +100,7 @@ class HeadPoseTrainer(Run):
         super().__init__(schedule, modules, {"codebook": ("vae",), "mapping": ("mapping",)})
 
     def rate(self) -> float:
-        """Each phase's rate rises and falls for itself."""
+        """The learning rate; each phase has its own warm-up and decay."""
         recipe = self.recipe
         if self.step < recipe.codebook_steps:
             return self.schedule.rate(self.step, self.step / recipe.codebook_steps)
@@ -116,10 +117,10 @@ class HeadPoseTrainer(Run):
             self.apply("mapping", total)
         return {"total": float(total.detach()), **parts}
 
-    def _codebook_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Reconstruction of motion and its steps, and the encoder's commitment to its codes.
+    def _codebook_loss(self, rows: Int64[Tensor, " B"]) -> tuple[Tensor, dict[str, float]]:
+        """Reconstruction of motion and of its steps, and the encoder's commitment to its codes.
 
-        Errors count relative to how much a window moves: a calm window is not noise.
+        Errors are relative to how much a window moves, so that calm windows count too.
         """
         recipe, motion = self.recipe, self.motion[rows]
         z = self.vae.encode(motion)
@@ -135,13 +136,13 @@ class HeadPoseTrainer(Run):
         parts = {"error": float(errors.detach()), "commitment": float(commitment.detach())}
         return total, parts
 
-    def codes_of(self, motion: Tensor) -> Tensor:
-        """Codes [N, 2] of windows [N, WINDOW, 6]."""
+    def codes_of(self, motion: Float32[Tensor, "N window 6"]) -> Int64[Tensor, "N 2"]:
+        """The two codes of each window."""
         with torch.no_grad():
             chosen: Tensor = self.vae.codebook(self.vae.encode(motion))[0]
         return chosen
 
-    def _mapping_loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _mapping_loss(self, rows: Int64[Tensor, " B"]) -> tuple[Tensor, dict[str, float]]:
         recipe = self.recipe
         if self.chosen is None:
             self.chosen = self.codes_of(self.motion)
@@ -174,19 +175,21 @@ class HeadPoseTrainer(Run):
         export(self.vae, self.mapping, settings, path, "2")
 
 
-def relative_error(decoded: Tensor, motion: Tensor, still: float) -> Tensor:
-    """Squared error of windows [B, WINDOW, 6] and of their steps, against the windows' own size."""
+def relative_error(
+    decoded: Float32[Tensor, "B window 6"], motion: Float32[Tensor, "B window 6"], still: float
+) -> Float32[Tensor, ""]:
+    """Squared error of windows and of their steps, relative to the windows' own motion."""
     steps = torch.diff(motion, dim=1, prepend=torch.zeros_like(motion[:, :1]))
     found = torch.diff(decoded, dim=1, prepend=torch.zeros_like(decoded[:, :1]))
     size = steps.square().mean((1, 2)) + still**2
     error = (found - steps).square().mean((1, 2)) / size
-    # A window goes about as far as three of its steps, were each in a direction of its own.
+    # A window travels about as far as sqrt(10) of its steps, if those point in random directions.
     placed = (decoded - motion).square().mean((1, 2)) / (10.0 * size)
     return (error + placed).mean()
 
 
-def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
-    """How many of `codes` codes are in use, counted by entropy: e ^ H; `chosen` [N]."""
+def perplexity(chosen: Int64[np.ndarray, " N"], codes: int) -> float:
+    """The effective number of codes in use: exp of the entropy of `chosen`."""
     share = np.bincount(chosen, minlength=codes) / max(len(chosen), 1)
     share = share[share > 0]
     return float(np.exp(-np.sum(share * np.log(share))))
@@ -195,13 +198,13 @@ def perplexity(chosen: NDArray[np.int64], codes: int) -> float:
 def fitting_settings(
     vae: HeadPoseVae,
     mapping: HeadPoseMapping,
-    levels: Sequence[NDArray[np.float32]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
     windows: Windows,
 ) -> HeadPoseSettings:
-    """Gain and expansion with which generated heads are as quick as what they were learned from,
-    at the median and at the 95th percentile of the speed.
+    """Gain and expansion that match the speed of generated heads to the training data's.
 
-    Two windows share each moment; where they disagree their mean is slower than either.
+    The median and the 95th percentile of the speed are matched. Two windows overlap at each moment;
+    where they disagree, their mean is slower than either.
     """
     wanted = _speeds(np.diff(windows.motion[:, :, :3] * UNITS[0], axis=1))
     settings = HeadPoseSettings()
@@ -222,8 +225,8 @@ def fitting_settings(
     return settings
 
 
-def _speeds(steps: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Logarithms of the median and the 95th percentile of the lengths of steps [..., 3]."""
+def _speeds(steps: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, " 2"]:
+    """Logarithms of the median and the 95th percentile of the lengths of steps."""
     lengths = np.linalg.norm(steps, axis=-1)
     result: NDArray[np.floating] = np.log(np.percentile(lengths, [50, 95]) + 1e-6)
     return result
@@ -232,7 +235,7 @@ def _speeds(steps: NDArray[np.floating]) -> NDArray[np.floating]:
 def export(
     vae: HeadPoseVae, mapping: HeadPoseMapping, settings: HeadPoseSettings, path: Path, version: str
 ) -> None:
-    """Write shipped weights in half precision; the averages behind the codes stay behind."""
+    """Write shipped weights in half precision, without the codebook's running averages."""
     both = (("vae", vae), ("mapping", mapping))
     tensors = {f"{name}.{k}": v.half() for name, net in both for k, v in net.state_dict().items()}
     about = {
@@ -245,7 +248,7 @@ def export(
 
 
 def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
-    """The sizes of two networks, read off their weights."""
+    """The sizes of the two networks, from their weights."""
     _, codes, code_size = vae.codebook.codes.shape
     first = vae.encoder[0]
     assert isinstance(first, torch.nn.Linear)
@@ -254,12 +257,12 @@ def vae_shape(vae: HeadPoseVae, mapping: HeadPoseMapping) -> HeadPoseShape:
 
 def train(
     windows: Windows,
-    levels: Sequence[NDArray[np.float32]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
     output: Path,
     recipe: HeadPoseRecipe,
     watch: Watch = PRINTED,
 ) -> HeadPoseTrainer:
-    """Run both phases, or go on with the checkpoint found in `output`; export at the end."""
+    """Run both phases, or resume from the checkpoint in `output`; export at the end."""
     trainer = HeadPoseTrainer(windows, recipe, levels)
     run_to_the_end(trainer, output, watch)
     return trainer

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the head-pose codebook learns from: real tracks and a random process, laid over speech.
+"""Training data of the head-pose codebook: real tracks and a random process, combined with speech.
 
-Tracks of people who speak on camera have no sound. So each track is laid over a stretch of speech:
-its time runs on while there is voice and slows down in pauses (as the process in `head_rhythm`
-does, and it widens the speeds too), it is mirrored and scaled at random, and the process' nods
-are added on the stressed beats of that speech. Beside them stands the process itself.
+The tracks of people speaking on camera have no sound. So each track is paired with a stretch of
+speech: its time advances while there is voice and slows down in pauses (as in the process of
+`head_rhythm`, which also widens the range of speeds), it is mirrored and scaled at random, and the
+process's nods are added on the stressed beats of that speech. The rest of the data is the process
+itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from numpy.typing import NDArray
 from scipy import signal
 from scipy.interpolate import CubicSpline
@@ -34,49 +36,54 @@ from shared.errors import ErrorKind, VividKeysError
 
 TRACK_HEADER = "time_s,pitch_deg,yaw_deg,roll_deg"
 TRACK_RATE = 30.0
-_EDGE = GRID  # steps left out at the ends of a stretch, where filters see the border
+_EDGE = GRID  # steps dropped at both ends of a stretch, where filters have edge effects
 
-Array = NDArray[np.float64]
-_Part = tuple[Array, Array, Array, NDArray[np.int64], bool, float]
+_Part = tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], bool, float
+]
 
 
 @dataclass(frozen=True)
 class WindowRecipe:
-    """How much is laid over how much speech, and how it is varied."""
+    """How much motion is paired with how much speech, and how it is varied."""
 
     streams: int = 240
     """Stretches of speech with pauses between the sentences."""
     stream_seconds: float = 60.0
     process_share: float = 0.35
-    """Of the streams, those whose motion is the process alone; the others carry tracks."""
+    """Share of streams whose motion is the process alone; the others carry tracks."""
     scale: tuple[float, float] = (0.7, 1.3)
-    """Tracks are made larger or smaller by a factor between these."""
+    """Range of the random factor on the size of a track's motion."""
     rate: tuple[float, float] = (1.0, 1.5)
-    """And quicker or slower; the middle is above 1 because even short gaps slow a track down."""
+    """Range of the factor on its speed; above 1, because even short gaps slow a track down."""
     process_scale: tuple[float, float] = (0.9, 1.5)
     largest_spread: float = 4.5
-    """Tracks whose spread (root mean square of the axes, degrees) is larger are made smaller."""
+    """Tracks with a larger spread (RMS over the axes, degrees) are scaled down to it."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """`motion` [N, WINDOW, 6] relative to the window's first frame, and `pose` [N, 6] at that
-    frame, in `UNITS`; `heard` [N, HEARD]; `place` [N]: how many windows lie before it in its
-    stretch, without a gap; `tracked` [N]: whether the motion is a track's; `liveliness` [N]: how
-    quick this head is when it does not rest, as a logarithm, 0 for the mean and 1 for 1.5 standard
-    deviations above it.
+    """N windows of motion with the sound features at their time.
+
+    motion      relative to the window's first frame, in `UNITS`
+    pose        at that first frame, in `UNITS`
+    heard       sound features
+    place       how many windows precede it in its stretch, without a gap
+    tracked     whether the motion comes from a track
+    liveliness  log speed of this head while it is not at rest; 0 is the mean, 1 is 1.5 standard
+                deviations above it
     """
 
-    motion: NDArray[np.float32]
-    pose: NDArray[np.float32]
-    heard: NDArray[np.float32]
-    place: NDArray[np.int64]
-    tracked: NDArray[np.bool_]
-    liveliness: NDArray[np.float32]
+    motion: Float32[np.ndarray, "N window 6"]
+    pose: Float32[np.ndarray, "N 6"]
+    heard: Float32[np.ndarray, "N heard"]
+    place: Int64[np.ndarray, " N"]
+    tracked: Bool[np.ndarray, " N"]
+    liveliness: Float32[np.ndarray, " N"]
 
 
-def read_track(path: Path) -> Array:
-    """Degrees [T, 3] (pitch, roll, yaw) at 30 Hz from a CSV; raises VividKeysError(bad_file)."""
+def read_track(path: Path) -> Float64[np.ndarray, "T 3"]:
+    """Degrees (pitch, roll, yaw) at 30 Hz from a CSV. Raises VividKeysError(bad_file)."""
     try:
         with path.open(encoding="utf-8") as file:
             header = file.readline().strip()
@@ -86,31 +93,31 @@ def read_track(path: Path) -> Array:
     except (OSError, ValueError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"'{path.name}' is no head track: {error}.",
+            f"'{path.name}' is not a head track: {error}.",
             "Give a folder with track_*.csv files.",
         ) from error
     time = np.arange(int((rows[-1, 0] - rows[0, 0]) * TRACK_RATE) + 1) / TRACK_RATE + rows[0, 0]
     return np.stack([np.interp(time, rows[:, 0], rows[:, k]) for k in (1, 3, 2)], axis=1)
 
 
-def steady(track: Array, largest_spread: float) -> Array:
-    """A track [T, 3] at 30 Hz without the camera's angle and the tracker's shaking, at `GRID` Hz.
+def steady(track: Float64[np.ndarray, "T 3"], largest_spread: float) -> Float64[np.ndarray, "S 3"]:
+    """A track at 30 Hz, centred, low-passed and resampled to `GRID` Hz; degrees.
 
-    The 5 Hz shaking of the tracker goes first, because the codes should not learn it.
+    The tracker's jitter at 5 Hz is filtered out, because the codes should not learn it.
     """
     low_pass = signal.butter(4, HIGHEST_HZ * 0.87, fs=TRACK_RATE, output="sos")
     calm = signal.sosfiltfilt(low_pass, track - np.median(track, axis=0), axis=0)
     spread = float(np.sqrt(calm.var(axis=0).mean()))
     calm *= min(1.0, largest_spread / max(spread, 1e-6))
     time = np.arange(int(len(calm) / TRACK_RATE * GRID)) / GRID
-    slow: Array = CubicSpline(np.arange(len(calm)) / TRACK_RATE, calm)(time)
+    slow: NDArray[np.float64] = CubicSpline(np.arange(len(calm)) / TRACK_RATE, calm)(time)
     return slow
 
 
 def speech_levels(
     folders: Sequence[Path], recipe: WindowRecipe, random: np.random.Generator
-) -> list[NDArray[np.float32]]:
-    """Loudness at 100 Hz of `recipe.streams` stretches: sentences with pauses between them."""
+) -> list[Float32[np.ndarray, " _"]]:
+    """Loudness at 100 Hz of `recipe.streams` streams: sentences with pauses between them."""
     sentences = []
     for folder in folders:
         if is_complete(folder):
@@ -121,7 +128,7 @@ def speech_levels(
     if not sentences:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            "There is no speech to lay head motion over.",
+            "There is no speech to pair head motion with.",
             "Give --cache the folder in which `train motion` built its corpora.",
         )
     wanted = round(recipe.stream_seconds * LOUDNESS_RATE)
@@ -140,9 +147,12 @@ def speech_levels(
 
 
 def make_windows(
-    tracks: Sequence[Array], levels: Sequence[NDArray[np.float32]], recipe: WindowRecipe, seed: int
+    tracks: Sequence[Float64[np.ndarray, "_ 3"]],
+    levels: Sequence[Float32[np.ndarray, " _"]],
+    recipe: WindowRecipe,
+    seed: int,
 ) -> Windows:
-    """Windows of motion with what is heard. `tracks` [T, 3] are `steady`; deterministic."""
+    """Windows of motion with their sound. `tracks` have gone through `steady`; deterministic."""
     random = np.random.default_rng([seed, 1])
     parts: list[_Part] = []
     for number, level in enumerate(levels):
@@ -181,10 +191,8 @@ def make_windows(
     )
 
 
-def _quickness(rotation: Array, speed: Array) -> float:
-    """Logarithm of how fast a head turns, [T, 3], when time runs at full pace; `speed` [T] is its
-    pace.
-    """
+def _quickness(rotation: Float64[np.ndarray, "T 3"], speed: Float64[np.ndarray, " S"]) -> float:
+    """Logarithm of the RMS angular speed at full pace; `speed` is the pace of each step."""
     if len(rotation) < 2:
         return 0.0
     steps = np.linalg.norm(np.diff(rotation, axis=0), axis=1) / speed[1 : len(rotation)]
@@ -192,26 +200,36 @@ def _quickness(rotation: Array, speed: Array) -> float:
 
 
 def _between(random: np.random.Generator, limits: tuple[float, float]) -> float:
-    """A factor between two, evenly in its logarithm."""
+    """A random factor between two limits, log-uniform."""
     return float(np.exp(random.uniform(*np.log(limits))))
 
 
 def _laid_over(
-    track: Array, speed: Array, recipe: WindowRecipe, random: np.random.Generator
-) -> Array:
-    """A track [T, 3] mirrored, scaled and played at `speed` [cells] until one of them ends."""
+    track: Float64[np.ndarray, "T 3"],
+    speed: Float64[np.ndarray, " cells"],
+    recipe: WindowRecipe,
+    random: np.random.Generator,
+) -> Float64[np.ndarray, "S 3"]:
+    """A track, mirrored, scaled and played at `speed` until one of them ends."""
     time = np.cumsum(speed) * _between(random, recipe.rate)
     time = time[time < len(track) - 1]
-    piece: Array = CubicSpline(np.arange(len(track)), track)(time)
+    piece: NDArray[np.float64] = CubicSpline(np.arange(len(track)), track)(time)
     piece *= _between(random, recipe.scale)
     if random.random() < 0.5:
         piece *= [1.0, -1.0, -1.0]
-    limited: Array = FARTHEST_DEGREES * np.tanh(piece / FARTHEST_DEGREES)
+    limited: NDArray[np.float64] = FARTHEST_DEGREES * np.tanh(piece / FARTHEST_DEGREES)
     return limited
 
 
-def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.0) -> list[_Part]:
-    """The windows of a stretch of `pose` [T, 6] (degrees, metres) that begins `at` a step."""
+def _cut(
+    pose: Float64[np.ndarray, "T 6"],
+    at: int,
+    sound: Float[np.ndarray, "N heard"],
+    *,
+    tracked: bool,
+    quick: float = 0.0,
+) -> list[_Part]:
+    """The windows of a stretch of `pose` (degrees, metres) that begins `at` a step."""
     scaled = pose / np.array(UNITS)
     first = -(-(at + _EDGE) // HOP)
     last = (at + len(pose) - _EDGE - WINDOW - 1) // HOP
@@ -227,8 +245,8 @@ def _cut(pose: Array, at: int, sound: Array, *, tracked: bool, quick: float = 0.
     return [(motion, frames[:, 0], heard_then, place, tracked, quick)]
 
 
-def plain_windows(track: Array) -> NDArray[np.float32]:
-    """Windows [N, WINDOW, 6] of a `steady` track [T, 3] as it is; the sway is zero."""
+def plain_windows(track: Float64[np.ndarray, "T 3"]) -> Float32[np.ndarray, "N window 6"]:
+    """The windows of a `steady` track without variation; translation is zero."""
     pose = np.column_stack([track, np.zeros_like(track)])
     nothing = np.zeros((len(pose) // HOP + 1, 1))
     parts = _cut(pose, 0, nothing, tracked=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights averaged over the last steps of a run: they are better than those of any one step."""
+"""Weights averaged over the last steps of a run, which are better than those of any one step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def copied_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Weights and buffers of modules, as MODULE.NAME, where an average begins."""
+    """Copies of the modules' weights and buffers, as MODULE.NAME: the start of an average."""
     return {name: value.detach().clone() for name, value in _weights(modules).items()}
 
 
@@ -18,8 +18,9 @@ def copied_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 def follow(
     average: dict[str, Tensor], modules: Mapping[str, nn.Module], most: float, step: int
 ) -> None:
-    """Move an exponential average towards the modules, in place; it keeps `most` of itself, and
-    less in the first steps, whose weights are worth little.
+    """Move an exponential average towards the modules, in place.
+
+    Its decay is `most`, and less in the first steps, whose weights are of little use.
     """
     keep = min(most, (1.0 + step) / (10.0 + step))
     for name, value in _weights(modules).items():

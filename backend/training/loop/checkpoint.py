@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a run stands, as one safetensors file.
+"""The state of a run, as one safetensors file.
 
     module.MODULE.NAME                      weights and buffers
     average.MODULE.NAME                     averaged weights
     optimiser.OPTIMISER.PART.MODULE.NAME    AdamW's state of a parameter
     fixed.NAME                              see `Run.fixed`
 
-The metadata `state` is JSON: `step`, `elapsed`, and what the run says `about` itself.
+The metadata entry `state` is JSON: `step`, `elapsed`, and what `Run.about` returns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PARTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(run: Run, path: Path) -> None:
-    """Write everything that is needed to go on."""
+    """Write everything that is needed to resume."""
     tensors = {f"average.{name}": value for name, value in run.average.items()}
     tensors |= {f"fixed.{name}": value for name, value in run.fixed.items()}
     for name, module in run.modules.items():
@@ -43,16 +43,17 @@ def save_checkpoint(run: Run, path: Path) -> None:
 
 
 def load_checkpoint(run: Run, path: Path) -> None:
-    """Let a run go on from there. Raises VividKeysError(bad_file) for what is damaged or of
-    networks of another shape.
+    """Resume a run from a checkpoint.
+
+    Raises VividKeysError(bad_file) when it is damaged or its networks have another shape.
     """
     try:
         _load(run, path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"The checkpoint {path} is damaged, or of a network of another shape.",
-            "Move it away to begin anew, or choose another --out.",
+            f"The checkpoint {path} is damaged, or belongs to a network of another shape.",
+            "Move it away to start afresh, or choose another --out.",
         ) from error
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several processes that train one network together, as torchrun starts them.
 
-Every process draws other batches; gradients are averaged, so all of them keep the same weights.
-Without torchrun there is one process, and nothing here does anything.
+Every process draws different batches; gradients are averaged, so that all keep the same weights.
+Without torchrun there is one process, and these functions do nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.errors import ErrorKind, VividKeysError
 
 @dataclass(frozen=True)
 class Worker:
-    """One process of `count`; number 0 writes the files. `device` is where it computes."""
+    """One process of `count`; the one with rank 0 writes the files."""
 
     device: torch.device
     rank: int = 0
@@ -30,13 +30,14 @@ class Worker:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes have arrived here."""
         if self.count > 1:
             distributed.barrier()
 
     def average(self, parameters: Iterable[Tensor], *numbers: float) -> list[float]:
-        """Replace the gradients by their mean over all processes; returns the means of `numbers`,
-        which are the same everywhere afterwards.
+        """Replace the gradients by their mean over all processes; return the means of `numbers`.
+
+        All processes get the same values.
         """
         if self.count == 1:
             return list(numbers)
@@ -46,19 +47,19 @@ class Worker:
         distributed.all_reduce(flat)
         flat /= self.count
         sizes = [g.numel() for g in gradients]
-        *means, extra = flat.split([*sizes, len(extra)])
+        *means, extra = torch.split(flat, [*sizes, len(extra)])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
         return [float(value) for value in extra]
 
     def leave(self) -> None:
-        """End the group."""
+        """Leave the process group."""
         if self.count > 1:
             distributed.destroy_process_group()
 
 
 def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
-    """`auto`, `cpu` or `cuda` to a device. Raises VividKeysError when there is no such one."""
+    """The device for `auto`, `cpu` or `cuda`. Raises VividKeysError when it is not available."""
     there = torch.cuda.is_available()
     if wanted == "cpu" or (wanted == "auto" and not there):
         return torch.device("cpu")
@@ -72,7 +73,7 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
 
 
 def join_workers(wanted: str = "auto") -> Worker:
-    """This process's place: the only one, or one of those that torchrun started."""
+    """The worker of this process: the only one, or one of those that torchrun started."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(wanted, int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":

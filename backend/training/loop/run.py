@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of a training: its networks, their optimisers, averaged weights, and where it stands.
+"""One training run: its networks, their optimisers, the averaged weights and its progress.
 
-Everything random follows from the seed and the step, so that a resumed run does what the unbroken
-one would have done.
+All randomness is determined by the seed and the step, so that a resumed run does what an
+uninterrupted one would have done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from backend.watch import UNWATCHED, Watch
 
 
 def begin(schedule: Schedule) -> None:
-    """Threads, and the seed that the first weights follow from; before networks are made."""
+    """Set the threads, and seed the initial weights; call it before networks are made."""
     torch.set_num_threads(schedule.threads)
     torch.manual_seed(schedule.seed)
 
@@ -33,11 +33,11 @@ def begin(schedule: Schedule) -> None:
 class Run(ABC):
     """What `run_to_the_end` drives.
 
-    weights   the name of the file that it makes
-    modules   all networks; a checkpoint holds them
-    fixed     what else a checkpoint has to hold, because weights are of no use without it
+    weights   the name of the exported file
+    modules   all networks; they are part of a checkpoint
+    fixed     other tensors that a checkpoint has to hold, because the weights depend on them
     average   the averaged weights, as MODULE.NAME
-    step      how many steps are done, in `elapsed` seconds
+    step      how many steps have been taken, in `elapsed` seconds
     """
 
     weights: str
@@ -50,8 +50,10 @@ class Run(ABC):
         averaged: tuple[str, ...] = (),
         worker: Worker | None = None,
     ) -> None:
-        """`learning`: which modules each optimiser moves, by the optimiser's name, as far as their
-        parameters want gradients; `averaged`: the modules whose weights are averaged.
+        """Move the modules to the worker's device and make an optimiser for each group.
+
+        `learning` maps an optimiser's name to the modules it trains, as far as their parameters
+        require gradients; `averaged` names the modules whose weights are averaged.
         """
         self.schedule = schedule
         self.worker = worker or Worker(torch.device("cpu"))
@@ -82,33 +84,34 @@ class Run(ABC):
 
     @abstractmethod
     def take_step(self) -> dict[str, float]:
-        """Draw a batch and `apply` its losses; returns the parts of this process's loss."""
+        """Draw a batch and `apply` its losses; returns the terms of this process's loss."""
 
     @abstractmethod
     def export(self, path: Path) -> None:
-        """Write the weights as they ship."""
+        """Write the weights in the form that ships."""
 
-    def prepare(self, watch: Watch = UNWATCHED) -> None:
-        """What has to be learnt before the first step; nothing by default."""
+    def prepare(self, _watch: Watch = UNWATCHED, /) -> None:
+        """Do what has to be done before the first step; nothing by default."""
+        return
 
     def judge(self) -> str:
-        """Figures on what is not trained on, as a line to print; none by default."""
+        """Figures on held-out data, as a line to print; none by default."""
         return ""
 
     def rest(self) -> None:
         """Called after every checkpoint; does nothing by default."""
+        return
 
     def close(self) -> None:
-        """Let go of threads and processes; there are none by default."""
+        """Release threads and processes; there are none by default."""
+        return
 
     def about(self) -> dict[str, Any]:
-        """What a checkpoint says beside step and time."""
+        """What a checkpoint's metadata holds besides step and time."""
         return {}
 
     def of_older_runs(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of a checkpoint that an earlier version may have written, by their present
-        names.
-        """
+        """A checkpoint's tensors, renamed from what an earlier version called them."""
         return tensors
 
     def progress(self) -> float:
@@ -120,13 +123,13 @@ class Run(ABC):
         return self.schedule.rate(self.step, self.progress())
 
     def seed_step(self) -> None:
-        """Let everything random in this step follow from its number."""
+        """Seed torch by the number of this step (and the process)."""
         worker = self.worker
         number = self.schedule.seed * 1_000_003 + self.step
         torch.manual_seed(number * worker.count + worker.rank)
 
     def optimise(self) -> dict[str, float]:
-        """One step; returns the parts of this process's loss."""
+        """Take one step; returns the terms of this process's loss."""
         began = time.monotonic()
         rate = self.rate()
         for optimiser in self.optimisers.values():
@@ -136,7 +139,7 @@ class Run(ABC):
         parts = self.take_step()
         follow(self.average, self._averaged, self.schedule.average, self.step)
         self.step += 1
-        # All processes have to agree on the time, because the rate and the end follow it.
+        # All processes have to agree on the time: the learning rate and the end depend on it.
         (taken,) = self.worker.average([], time.monotonic() - began)
         self.elapsed += taken
         return parts
@@ -157,9 +160,9 @@ class Run(ABC):
         return below(self.average, f"{name}.")
 
     def save(self, path: Path) -> None:
-        """Everything needed to go on, in one safetensors file; `path` is replaced at once."""
+        """Write everything needed to resume to one safetensors file, atomically."""
         save_checkpoint(self, path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises VividKeysError(bad_file) when it cannot be used."""
+        """Resume from a checkpoint. Raises VividKeysError(bad_file) when it cannot be used."""
         load_checkpoint(self, path)

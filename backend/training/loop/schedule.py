@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A run ends after `steps` or `minutes`, whichever comes first; the learning rate rises over
-    `warm_up` steps and falls as half a cosine to `final_share` of itself.
+    """Length and learning rate of a run.
+
+    It ends after `steps` or `minutes`, whichever comes first. The learning rate rises linearly over
+    `warm_up` steps and decays along a half cosine to `final_share` of its peak.
     """
 
     steps: int
@@ -20,19 +22,19 @@ class Schedule:
     learning_rate: float
     final_share: float
     warm_up: int = 1
-    # AdamW's weight decay, and how much of its two averages a step keeps.
+    # AdamW's weight decay and betas.
     decay: float
     betas: tuple[float, float] = (0.9, 0.999)
-    # Longer gradients are shortened to this.
+    # Gradients are clipped to this norm.
     clip: float = math.inf
-    # How much of the averaged weights a step keeps; less at the beginning.
+    # Decay of the averaged weights per step; less at the beginning.
     average: float = 0.998
     save_every: int = 250
     report_every: int = 50
     validate_every: int = 500
 
     def progress(self, step: int, elapsed: float) -> float:
-        """How far along a run is after so many steps and seconds, 0..1."""
+        """How far along a run is after so many steps and elapsed seconds, 0..1."""
         return min(max(step / self.steps, elapsed / (self.minutes * 60.0)), 1.0)
 
     def rate(self, step: int, progress: float) -> float:

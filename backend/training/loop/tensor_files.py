@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named tensors in safetensors files, which are replaced at once or not at all."""
+"""Named tensors in safetensors files, which are replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from shared.whole_files import written_whole
 
 
 def write_tensors(tensors: Mapping[str, Tensor], about: dict[str, str], path: Path) -> None:
-    """Write tensors and what is to be known about them; `path` is replaced at once."""
+    """Write tensors and their metadata; `path` is replaced atomically."""
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_whole(path) as temporary:
         save_file(kept, temporary, about)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a file, and what is told about them. Raises OSError or SafetensorError."""
+    """All tensors of a file and its metadata. Raises OSError or SafetensorError."""
     with safe_open(path, "pt") as stream:
         about = dict(stream.metadata() or {})
-        return {name: stream.get_tensor(name) for name in stream.keys()}, about
+        names = stream.keys()  # the stream itself is not iterable
+        return {name: stream.get_tensor(name) for name in names}, about
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose names begin so, by the rest of their names."""
+    """The tensors whose names begin with `prefix`, keyed by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loop of every training: step, tell, save, judge; and go on where a run was broken off."""
+"""The loop of every training: step, report, save, validate; interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.training.loop.run import Run
 from backend.watch import Watch, stopped
 
 
-def _print(fraction: float, sentence: str) -> None:
+def _print(_: float, sentence: str) -> None:
     print(sentence, flush=True)
 
 
@@ -18,9 +18,10 @@ PRINTED = Watch(_print)
 
 
 def run_to_the_end(run: Run, output: Path, watch: Watch = PRINTED) -> Path:
-    """To the end of the schedule, or on from the checkpoint in `output`; returns the weights.
+    """Train to the end of the schedule, resuming from a checkpoint in `output`.
 
-    Raises VividKeysError(cancelled) once a checkpoint was written, and bad_file for a damaged one.
+    Returns the path of the weights. Raises VividKeysError(cancelled) after writing a checkpoint,
+    and bad_file for a damaged one.
     """
     checkpoint, worker = output / CHECKPOINT, run.worker
     if not worker.leads:
@@ -29,7 +30,7 @@ def run_to_the_end(run: Run, output: Path, watch: Watch = PRINTED) -> Path:
         if checkpoint.is_file():
             run.resume(checkpoint)
             watch.progress(run.progress(), f"going on from step {run.step}")
-        # Nobody may write the checkpoint before all have looked for it.
+        # No process may write the checkpoint before all have looked for it.
         worker.wait()
         if run.step == 0:
             run.prepare(watch)
@@ -45,20 +46,21 @@ def run_to_the_end(run: Run, output: Path, watch: Watch = PRINTED) -> Path:
 
 
 def learn(run: Run, watch: Watch, checkpoint: Path | None = None) -> None:
-    """Steps to the end of the schedule, telling their losses and writing the checkpoint now and
-    then. Raises VividKeysError(cancelled) between steps.
+    """Take steps to the end of the schedule, reporting losses and writing checkpoints regularly.
+
+    Raises VividKeysError(cancelled) between steps.
     """
     schedule, worker = run.schedule, run.worker
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     while run.progress() < 1.0:
-        # One process that stopped alone would leave the others waiting for its gradients.
+        # A process that stopped alone would leave the others waiting for its gradients.
         (stop,) = worker.average([], float(watch.cancelled()))
         if stop:
             if checkpoint is not None and worker.leads:
                 run.save(checkpoint)
             raise stopped()
-        # Parts that are not in every step are averaged over those that they are in.
+        # Terms that do not occur in every step are averaged over the steps in which they do.
         for name, value in run.optimise().items():
             sums[name] = sums.get(name, 0.0) + value
             counts[name] = counts.get(name, 0) + 1

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the motion network is prepared for, trained, adapted to an actor and exported."""
+"""Training of the motion network: its data, the run, fine-tuning to an actor, and export."""

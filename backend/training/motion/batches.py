@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random batches: pieces of the prepared set, warped and masked, taught on the fly.
+"""Random batches: excerpts of the prepared set, warped and masked, with targets made on the fly.
 
-Every piece gets a speaker style and a face of its own, so the teacher speaks anew each time.
+Every excerpt gets a speaker style and a face of its own, so the teacher's targets differ each time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from backend.audio.log_mel import COARSE_BANDS, FINE_BANDS, FRAME_RATE, normalise
@@ -34,15 +34,15 @@ from backend.training.teacher.driven_mesh import face_pool, lesson_lips
 from backend.training.teacher.manner import random_style
 from shared.errors import ErrorKind, VividKeysError
 
-# The teacher hears this much on either side of a piece, so that its edges are like its middle.
+# The teacher's context on either side of an excerpt, seconds, to avoid artefacts at its edges.
 _MARGIN = 1.0
-# So many clips may be bad in a row before the set counts as useless.
+# This many unreadable clips in a row mean that the set is unusable.
 _PATIENCE = 200
 
 
 @dataclass(frozen=True)
 class BatchRecipe:
-    """What a batch is made of. `mix` names corpora by the beginning of their names."""
+    """What a batch is made of. `mix` selects corpora by the prefix of their names."""
 
     size: int = 16
     seconds: float = 3.0
@@ -54,33 +54,34 @@ class BatchRecipe:
         ("festival", 0.07),
         ("noise", 0.04),
     )
-    # Short pieces teach the network to do without most of the future, as live use asks for.
+    # Short excerpts teach the network to do without most of the future, as live use requires.
     short: float = 0.2
     short_seconds: float = 1.2
     warp: tuple[float, float] = (0.86, 1.17)
     shift: float = 1.5
     band_mask: float = 0.4
     time_mask: float = 0.2
-    # The share of pieces from the very beginning of a stream; the others have a past.
+    # The share of excerpts that start a stream; the others have a past.
     fresh: float = 0.2
-    # The share of pieces spoken in the usual way, by the average face.
+    # The share of excerpts spoken in the default style, by the mean face.
     plain: float = 0.4
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`features` [B, T, 160], `style` [B, S], `curves` [B, T, C], `phones` and `classes` [B, T]
-    int64, `known` [B, T] 1 where the clip has frames, 0 in the padding behind short ones;
-    `offsets` [B, T, K] of the lip region.
+    """Inputs and targets of B excerpts.
+
+    `known` is 1 where the clip has frames and 0 in the padding after short ones; `offsets` are
+    weights of the lip offset fields.
     """
 
-    features: Tensor
-    style: Tensor
-    curves: Tensor
-    offsets: Tensor
-    phones: Tensor
-    classes: Tensor
-    known: Tensor
+    features: Float32[Tensor, "B T 160"]
+    style: Float32[Tensor, "B style"]
+    curves: Float32[Tensor, "B T C"]
+    offsets: Float32[Tensor, "B T K"]
+    phones: Int64[Tensor, "B T"]
+    classes: Int64[Tensor, "B T"]
+    known: Float32[Tensor, "B T"]
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -89,25 +90,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Piece:
-    """`features` [T, 160] normalised, `lesson` of T frames, `offsets` [T, K]."""
+    """An excerpt: normalised features, the teacher's lesson and the lip offsets."""
 
-    features: NDArray[np.float32]
+    features: Float32[np.ndarray, "T 160"]
     lesson: Lesson
-    offsets: NDArray[np.float32]
+    offsets: Float32[np.ndarray, "T K"]
 
 
 def cut_lesson(
     phones: tuple[Phone, ...],
-    features: NDArray[np.float32],
+    features: Float32[np.ndarray, "T 160"],
     first: int,
     frames: int,
     style: SpeakerStyle,
     face: DrivenFace,
-) -> tuple[Lesson, NDArray[np.float32]]:
-    """The teacher's lesson for `frames` frames from `first` on, in the context of its clip, and
-    the offsets [frames, K] of that face's lips.
+) -> tuple[Lesson, Float32[np.ndarray, "N K"]]:
+    """The teacher's lesson for `frames` frames from `first` on, and the face's lip offsets.
 
-    `features` [T, 160] and `phones` are those of the whole clip.
+    `features` and `phones` are those of the whole clip, which is the context.
     """
     margin = int(_MARGIN * FRAME_RATE)
     begin, end = max(first - margin, 0), min(first + frames + margin, len(features))
@@ -129,14 +129,14 @@ def cut_lesson(
 
 
 def _piece(
-    clip: tuple[NDArray[np.float32], tuple[Phone, ...]],
+    clip: tuple[Float32[np.ndarray, "T 160"], tuple[Phone, ...]],
     frames: int,
     speaker: tuple[SpeakerStyle, DrivenFace],
-    profile: NDArray[np.float32],
+    profile: Float32[np.ndarray, " 160"],
     recipe: BatchRecipe,
     random: np.random.Generator,
 ) -> _Piece:
-    """A random piece of a clip with the reference that a stream would have had there."""
+    """A random excerpt of a clip, normalised with the reference that a stream would have there."""
     whole, phones = clip
     taken = min(frames, len(whole))
     first = int(random.integers(0, len(whole) - taken + 1))
@@ -158,10 +158,13 @@ def _random_speaker(
 
 
 def warp_bands(
-    features: NDArray[np.float32], factor: NDArray[np.float32], shift: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Stretch the mel axis of [B, T, 160] by `factor` [B] and move it by `shift` [B] coarse bins,
-    as a longer or shorter vocal tract does.
+    features: Float32[np.ndarray, "B T 160"],
+    factor: Float32[np.ndarray, " B"],
+    shift: Float32[np.ndarray, " B"],
+) -> Float32[np.ndarray, "B T 160"]:
+    """Stretch the mel axis by `factor` and shift it by `shift` coarse bins.
+
+    This imitates a longer or shorter vocal tract.
     """
     result = np.empty_like(features)
     offset = 0
@@ -179,8 +182,10 @@ def warp_bands(
     return result
 
 
-def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.Generator) -> None:
-    """Hide one band of frequencies in some pieces and a short moment in others; in place."""
+def _mask(
+    features: Float32[np.ndarray, "B T 160"], recipe: BatchRecipe, random: np.random.Generator
+) -> None:
+    """Mask one band of frequencies in some excerpts and a few frames in others; in place."""
     for piece in features:
         if random.random() < recipe.band_mask:
             width = random.uniform(0.02, 0.15)
@@ -196,8 +201,8 @@ def _mask(features: NDArray[np.float32], recipe: BatchRecipe, random: np.random.
             piece[first : first + width] = 0.0
 
 
-def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.int64], float]]:
-    """Clip numbers and share of every entry of the mix that the prepared set can fill."""
+def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[Int64[np.ndarray, " _"], float]]:
+    """Clip numbers and share of each entry of the mix for which the prepared set has clips."""
     found = [
         (np.flatnonzero(np.char.startswith(prepared.corpus, prefix)), share)
         for prefix, share in recipe.mix
@@ -207,14 +212,14 @@ def corpora(prepared: Prepared, recipe: BatchRecipe) -> list[tuple[NDArray[np.in
 
 def _random_clips(
     prepared: Prepared, recipe: BatchRecipe, count: int, random: np.random.Generator
-) -> Iterator[tuple[NDArray[np.float32], tuple[Phone, ...]]]:
-    """Clips drawn by the mix, and within an entry by their length."""
+) -> Iterator[tuple[Float32[np.ndarray, "_ 160"], tuple[Phone, ...]]]:
+    """Clips drawn by the shares of the mix and, within an entry, in proportion to their length."""
     entries = corpora(prepared, recipe)
     if not entries:
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
-            "None of the prepared corpora is one that batches are made of.",
-            f"Their names begin with {', '.join(name for name, _ in recipe.mix)}.",
+            "None of the prepared corpora is part of the training mix.",
+            f"Prepare corpora whose names begin with {', '.join(name for name, _ in recipe.mix)}.",
         )
     shares = np.array([share for _, share in entries])
     lengths = [np.cumsum(prepared.length[clips].astype(np.float64)) for clips, _ in entries]
@@ -230,18 +235,18 @@ def _random_clips(
         else:
             raise VividKeysError(
                 ErrorKind.BAD_FILE,
-                f"Hardly a clip of the corpus '{prepared.corpus[clips[0]]}' can be read.",
+                f"Hardly any clip of the corpus '{prepared.corpus[clips[0]]}' can be read.",
                 "Delete the folder of prepared corpora and prepare them again.",
             )
 
 
 def draw_batch(
     prepared: Prepared,
-    profile: NDArray[np.float32],
+    profile: Float32[np.ndarray, " 160"],
     recipe: BatchRecipe,
     random: np.random.Generator,
 ) -> Batch:
-    """One random batch; `profile` [160] is the network's (see `backend.audio.reference`)."""
+    """One random batch; `profile` is the network's (see `backend.audio.reference`)."""
     short = random.random() < recipe.short
     seconds = recipe.short_seconds if short else recipe.seconds
     frames = int(seconds * FRAME_RATE) // 2 * 2

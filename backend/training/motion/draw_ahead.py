@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Batches drawn ahead while the network learns: in a process of its own, or in a thread.
+"""Batches drawn ahead while the network trains, in a separate process or in a thread.
 
-A step's batch follows from seed, step and rank alone, wherever it is drawn.
+A step's batch is determined by seed, step and rank alone, wherever it is drawn.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Shaped
 from numpy.typing import NDArray
 
 from backend.training.motion.batches import Batch, BatchRecipe, draw_batch
 from backend.training.motion.prepared import Prepared, load_prepared
 from shared.errors import ErrorKind, VividKeysError
 
-# Batches that are drawn before they are asked for.
+# How many batches are drawn in advance.
 _AHEAD = 2
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A prepared set in a folder, as it is to be used; small enough to be sent to a process."""
+    """Which part of a prepared set to use; small enough to be sent to another process."""
 
     folder: Path
-    # Only corpora of names that one of these fits; `*` fits anything.
+    # Only corpora whose names match one of these patterns.
     corpora: tuple[str, ...] = ("*",)
     # Only clean clips, without their degraded copies.
     clean: bool = False
-    # Of eSpeak's voices only those whose language begins so.
+    # Of eSpeak's voices, only those whose language starts with this.
     espeak_language: str = ""
 
     def open(self) -> Prepared:
@@ -50,9 +51,10 @@ class TrainingSet:
             use &= self._speaks(prepared)
         return prepared if use.all() else prepared.subset(np.flatnonzero(use))
 
-    def _speaks(self, prepared: Prepared) -> NDArray[np.bool_]:
-        """Clips in the language, and all that are not eSpeak's. Voices are known to the corpora
-        beside the prepared set.
+    def _speaks(self, prepared: Prepared) -> Bool[np.ndarray, " N"]:
+        """Which clips are in the language, or not eSpeak's.
+
+        The voices are listed in the corpora beside the prepared set.
         """
         use = np.ones(len(prepared), bool)
         for name, clips in prepared.clips_of().items():
@@ -64,7 +66,7 @@ class TrainingSet:
             except (OSError, KeyError, TypeError, ValueError) as error:
                 raise VividKeysError(
                     ErrorKind.BAD_FILE,
-                    f"{path} does not say whose voices the corpus {name} holds.",
+                    f"{path} does not list the voices of the corpus {name}.",
                     "Build the corpus again, or train on all languages.",
                 ) from error
             wanted = [s.startswith(f"espeak:{self.espeak_language}") for s in speakers]
@@ -76,9 +78,9 @@ class TrainingSet:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """All that a batch follows from, but for the step."""
+    """Everything that determines a batch, except the step."""
 
-    profile: NDArray[np.float32]
+    profile: Float32[np.ndarray, " 160"]
     recipe: BatchRecipe
     seed: int
     rank: int = 0
@@ -89,9 +91,9 @@ class Draw:
 
 
 class Drawer:
-    """`take(step)` gives the batch of a step; those after it are drawn meanwhile.
+    """`take(step)` returns the batch of a step; the next ones are drawn in the meantime.
 
-    In a process of its own drawing does not wait for the interpreter that the network's steps hold.
+    A separate process does not compete for the interpreter lock with the network's steps.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Drawer:
         self._waiting: dict[int, Future[Batch] | Future[dict[str, NDArray[np.generic]]]] = {}
         self._executor: Executor
         if own_process:
-            # Spawned: a fork would copy torch's threads in the middle of their work.
+            # Spawned: a fork would copy the state of torch's threads in the middle of their work.
             self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin, (source, draw))
         else:
             self._executor = ThreadPoolExecutor(1)
@@ -126,7 +128,7 @@ class Drawer:
         return self._executor.submit(self._draw.batch, self._prepared, step)
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._waiting.clear()
 
@@ -141,8 +143,8 @@ def _begin(source: TrainingSet, draw: Draw) -> None:
     _state = source.open(), draw
 
 
-def _arrays(step: int) -> dict[str, NDArray[np.generic]]:
-    """A batch as arrays: tensors would be sent as files that stay open."""
+def _arrays(step: int) -> dict[str, Shaped[np.ndarray, " ..."]]:
+    """A batch as arrays: tensors would be sent through file descriptors that stay open."""
     assert _state is not None
     prepared, draw = _state
     batch = draw.batch(prepared, step)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the file that ships from a checkpoint: averaged weights in half precision, described.
+"""Make the file that ships from a checkpoint: averaged weights in half precision, with metadata.
 
 python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]
 """
@@ -43,10 +43,10 @@ def export(
     version: str,
     gains: tuple[float, ...] = PLAIN_GAINS,
 ) -> None:
-    """Write shipped weights, `phones.poses` and `phones.share` among them, and beside them the
-    decoder's values: those that ship, with these `gains`. Each file is replaced at once.
+    """Write shipped weights and, in a file beside them, the decoder's settings with these `gains`.
 
-    Half precision is enough for the network: it changes curves by less than .002.
+    `weights` include `phones.poses` and `phones.share`. Each file is replaced atomically. Half
+    precision is enough for the network: it changes curves by less than 0.002.
     """
     about = {
         "name": "motion",
@@ -56,7 +56,7 @@ def export(
         "phones": json.dumps(phone_names()),
         "decoder": decoder_beside(path).name,
     }
-    # The smallest shares would lose their digits.
+    # The smallest shares would lose precision.
     tensors = {k: v if k.startswith("phones.") else v.half() for k, v in weights.items()}
     write_tensors(tensors, about, path)
     save_decoder(replace(shipped_decoder(), gains=gains), decoder_beside(path))
@@ -65,10 +65,10 @@ def export(
 def export_checkpoint(
     checkpoint: Path, path: Path, version: str, cache: Path | None = None
 ) -> None:
-    """Write the averaged weights of a checkpoint as they ship; with a `cache` that has the corpus
-    `real-tune` also the gains that its speakers ask for.
+    """Write the averaged weights of a checkpoint in the form that ships.
 
-    Raises VividKeysError(bad_file) for what is not a checkpoint of the trainer.
+    With a `cache` that has the corpus `real-tune`, the gains are fitted to its speakers. Raises
+    VividKeysError(bad_file) for anything but a checkpoint of the trainer.
     """
     try:
         tensors, about = read_tensors(checkpoint)
@@ -81,8 +81,8 @@ def export_checkpoint(
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"{checkpoint} is not a whole checkpoint of the motion network.",
-            "Go on with the run for a step, or name the checkpoint of another.",
+            f"{checkpoint} is not a complete checkpoint of the motion network.",
+            "Continue the run for a step, or name the checkpoint of another run.",
         ) from error
     export(weights, shape, path, steps=steps, version=version)
     if cache is not None:
@@ -93,11 +93,11 @@ def export_checkpoint(
 def amplitude_gains(
     model: MotionModel, utterances: Iterable[Utterance], most: float = 1.4
 ) -> tuple[float, ...]:
-    """Factor per channel that brings the spread of what is shown to the teacher's, both in the
-    usual style and before contacts.
+    """Factor per channel that brings the spread of the output close to the teacher's.
 
-    A regression answers with the mean of what might be, so where it is unsure it moves too little.
-    Most of the loss is given back, at most `most` times, since errors are amplified too.
+    Both are in the default style and before contacts. A regression answers with the mean of what is
+    possible, so where it is uncertain it moves too little. Most of the lost amplitude is restored,
+    by at most the factor `most`, because errors are amplified too.
     """
     shown, taught = [], []
     for utterance in utterances:
@@ -111,7 +111,7 @@ def amplitude_gains(
 
 
 def main(arguments: list[str]) -> None:
-    """The command line; an error is a sentence, not a traceback."""
+    """The command line; errors are printed as a sentence, not a traceback."""
     torch.set_num_threads(1)
     if not 3 <= len(arguments) <= 4:
         sys.exit("python -m backend.training.motion.export CHECKPOINT OUTPUT VERSION [CACHE]")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adapt the motion network to an actor, from captured footage with sound.
 
-What the network hears stays as it is: only the way from there to lips and face learns, together
-with the style layer. So half a minute of footage is enough, and it takes seconds.
+The encoder is frozen: only the branches from there to lips and face are trained, together with the
+style layer. So half a minute of footage is enough, and training takes seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
@@ -44,23 +45,20 @@ from backend.watch import UNWATCHED, Watch
 from shared.errors import ErrorKind, VividKeysError
 from shared.lips import aperture
 
-Singles = NDArray[np.float32]
-Flags = NDArray[np.bool_]
-
-# Contact that is stronger than this decides what a mouth channel is; nothing can be learned there.
+# Contact stronger than this overrides the mouth channels; nothing can be learned there.
 _TOUCHING = 0.05
-# How much a channel's measurement is worth; the others 1.
+# Weights of channels whose measurement is unreliable; the others have 1.
 _TRUST = {"mouthFunnel": 0.25}
-# A channel that moves less in the footage cannot be measured there (the tongue, mostly).
+# Channels with a smaller standard deviation in the footage are ignored (mostly the tongue).
 _STILL = 0.005
-# Speech is held out in stretches of so many frames.
+# Speech is held out in stretches of this many frames.
 _BLOCK = 50
 _SILENCE = EVENTS.index("silence")
 
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """`held_out`: the share of the speech that is not learned from but decides."""
+    """How to fine-tune; `held_out` is the share of the speech kept for early stopping."""
 
     steps: int = 1500
     seed: int = 0
@@ -72,7 +70,7 @@ class FinetuneRecipe:
     dropout: float = 0.1
     velocity: float = 0.2
     opening: float = 0.5
-    # How strongly the curves are held near those of the weights that it began with.
+    # How strongly the curves are pulled towards those of the initial weights.
     pull: float = 0.15
     look_every: int = 25
     patience: int = 12
@@ -81,9 +79,11 @@ class FinetuneRecipe:
 
 @dataclass(frozen=True)
 class FootageError:
-    """On frames where the face was seen: mean absolute error of the weights that the network
-    drives, mean absolute error of the gap between the lips in units of jawOpen, and Pearson's r
-    of that gap in time.
+    """Errors on frames where the face was found.
+
+    weights          mean absolute error of the weights that the network drives
+    gap              mean absolute error of the lip gap, in units of jawOpen
+    gap_correlation  Pearson's r of the lip gap over time
     """
 
     weights: float
@@ -98,28 +98,35 @@ class FootageError:
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """All clips in a row with unknown frames between them: `hidden` [T, H], `wanted` [T, C],
-    `known` [T, C] how much a measurement counts, `base` [T, C] and `offsets` [T, K] of the weights
-    it begins with, `held` [T] 1 where it is held out.
+    """All clips, concatenated with unknown frames between them.
+
+    hidden         the encoder's output
+    wanted         the measured curves
+    known          weight of each measurement
+    base, offsets  outputs of the initial weights
+    held           1 where a frame is held out
     """
 
-    hidden: Tensor
-    wanted: Tensor
-    known: Tensor
-    base: Tensor
-    offsets: Tensor
-    held: Tensor
+    hidden: Float32[Tensor, "T hidden"]
+    wanted: Float32[Tensor, "T C"]
+    known: Float32[Tensor, "T C"]
+    base: Float32[Tensor, "T C"]
+    offsets: Float32[Tensor, "T K"]
+    held: Float32[Tensor, " T"]
 
 
-def captured_channels(weights: Singles) -> Singles:
-    """ARKit weights [T, 52] to channels [T, C]: left and right are averaged."""
+def captured_channels(weights: Float32[np.ndarray, "T 52"]) -> Float32[np.ndarray, "T C"]:
+    """ARKit weights to channels: left and right are averaged."""
     columns = [weights[:, list(arkit_columns(name))].mean(axis=1) for name in CHANNELS]
     return np.asarray(np.stack(columns, axis=1), np.float32)
 
 
-def held_out(captures: Sequence[Capture], heard: Sequence[Heard], share: float) -> list[Flags]:
-    """Frames [T] of each clip that decide instead of being learned from: every so often half a
-    second of speech, pauses not counted.
+def held_out(
+    captures: Sequence[Capture], heard: Sequence[Heard], share: float
+) -> list[Bool[np.ndarray, " _"]]:
+    """The held-out frames of each clip: half a second of speech at regular intervals.
+
+    Pauses do not count.
     """
     blocks = max(round(1.0 / share), 2)
     passed, result = 0, []
@@ -132,23 +139,23 @@ def held_out(captures: Sequence[Capture], heard: Sequence[Heard], share: float) 
 
 
 def listen(captures: Sequence[Capture], model: MotionModel) -> list[Heard]:
-    """What a model hears in each clip, in as many frames as were captured."""
+    """The model's outputs for each clip, cut to the captured frames."""
     return [hear(to_float(c.samples), model).slice(0, len(c.valid)) for c in captures]
 
 
 def collect(
     captures: Sequence[Capture],
     heard: Sequence[Heard],
-    held: Sequence[Flags],
+    held: Sequence[Bool[np.ndarray, " _"]],
     model: MotionModel,
     recipe: FinetuneRecipe,
 ) -> Footage:
-    """What is to be learned. Raises VividKeysError(bad_request) where nothing was seen."""
-    rows: list[list[Singles]] = [[] for _ in range(6)]
+    """The training data. Raises VividKeysError(bad_request) where there is too little footage."""
+    rows: list[list[NDArray[np.float32]]] = [[] for _ in range(6)]
     for capture, sounds, decides in zip(captures, heard, held, strict=True):
         count = len(capture.valid)
         base = blended(sounds, model.decoder) * np.array(model.decoder.gains, np.float32)
-        # A row is shown `lead` frames earlier, so that is when its measurement was made.
+        # A row is shown `lead` frames earlier, and that is when it was measured.
         made = np.clip(np.arange(count) - model.decoder.lead, 0, None)
         known = np.repeat(capture.valid[made, None].astype(np.float32), len(CHANNELS), axis=1)
         touching = np.max(contacts(sounds.events, model.decoder), axis=0) > _TOUCHING
@@ -173,15 +180,15 @@ def collect(
     if not ((seen & (footage.held == 0)).any() and (seen & (footage.held == 1)).any()):
         raise VividKeysError(
             ErrorKind.BAD_REQUEST,
-            "There is too little footage in which a face is seen and speaks.",
+            "There is too little footage of a visible face that speaks.",
             "Capture at least ten seconds of speech in which the face is not covered.",
         )
     footage.known.mul_(footage.wanted[seen].std(dim=0) > _STILL)
     return footage
 
 
-def _hidden(capture: Capture, model: MotionModel) -> Singles:
-    """What the encoder makes of a clip, [T, H]."""
+def _hidden(capture: Capture, model: MotionModel) -> Float32[np.ndarray, "T hidden"]:
+    """The encoder's output for a clip."""
     features = log_mel(to_float(capture.samples))
     normal = normalise(features, references(features, model.profile))
     padded = np.pad(normal, ((0, len(normal) % 2), (0, 0)))[None]
@@ -194,9 +201,9 @@ def footage_error(
     captures: Sequence[Capture],
     heard: Sequence[Heard],
     decoder: DecoderSettings,
-    use: Sequence[Flags],
+    use: Sequence[Bool[np.ndarray, " _"]],
 ) -> FootageError:
-    """What is shown against what was measured, on the frames [T] of each clip to `use`."""
+    """The decoded output against the measured weights, on the frames of each clip to `use`."""
     columns = sorted({column for name in CHANNELS for column in arkit_columns(name)})
     shown, seen = [], []
     for capture, sounds, chosen in zip(captures, heard, use, strict=True):
@@ -216,9 +223,13 @@ def footage_error(
 
 
 def _loss(
-    curves: Tensor, footage: Footage, rows: Tensor, use: Tensor, recipe: FinetuneRecipe
-) -> Tensor:
-    """Position, velocity and opening against what was measured; `rows` [B, L], `use` [B, L]."""
+    curves: Float32[Tensor, "B L C"],
+    footage: Footage,
+    rows: Int64[Tensor, "B L"],
+    use: Float32[Tensor, "B L"],
+    recipe: FinetuneRecipe,
+) -> Float32[Tensor, ""]:
+    """Errors of position, velocity and lip opening on the frames `rows`, weighted by `use`."""
     wanted, known = footage.wanted[rows], footage.known[rows] * use[..., None]
     error = curves - wanted
     position = ((error / 0.1) ** 2 * known).sum() / known.sum().clamp(min=1.0)
@@ -231,8 +242,9 @@ def _loss(
 
 
 class FinetuneRun(Run):
-    """Adapts the branches of lips and face and the style layer. `chosen` are the weights of the
-    step that was `best` on what is held out; a run in which it stays the best for long is over.
+    """Adapts the branches of lips and face and the style layer, with early stopping.
+
+    `chosen` are the weights of the step that was `best` on the held-out frames.
     """
 
     weights = "motion.safetensors"
@@ -240,8 +252,8 @@ class FinetuneRun(Run):
     def __init__(
         self, model: MotionModel, initial: Path, footage: Footage, recipe: FinetuneRecipe
     ) -> None:
-        """`initial`: the file that the model was read from."""
-        # Behind the last step there is one more look.
+        """Freeze the encoder; `initial` is the file that the model was read from."""
+        # There is one more evaluation after the last step.
         schedule = Schedule(
             steps=recipe.steps + 1,
             seed=recipe.seed,
@@ -271,7 +283,7 @@ class FinetuneRun(Run):
         return 1.0 if self._waited > self.recipe.patience else super().progress()
 
     def seed_step(self) -> None:
-        """Nothing goes on from a checkpoint here, so one seed is enough for all steps."""
+        """These runs are never resumed, so one seed is enough for all steps."""
 
     def take_step(self) -> dict[str, float]:
         if self.step % self.recipe.look_every == 0:
@@ -289,7 +301,7 @@ class FinetuneRun(Run):
         return {"loss": float(loss.detach()), "away": float(away.detach())}
 
     def take_best(self) -> None:
-        """Give the model the weights that were best."""
+        """Restore the best weights."""
         self.network.load_state_dict(self.chosen)
 
     def export(self, path: Path) -> None:
@@ -297,7 +309,7 @@ class FinetuneRun(Run):
 
     @torch.no_grad()
     def _look(self) -> None:
-        """How good are the present weights on what is held out?"""
+        """Evaluate the present weights on the held-out frames."""
         everything = torch.arange(len(self.footage.hidden))[None]
         held = self.footage.held[everything]
         curves, _ = self.network.move(self.footage.hidden[everything], self._style)
@@ -316,9 +328,9 @@ def adapt(
     recipe: FinetuneRecipe | None = None,
     watch: Watch = UNWATCHED,
 ) -> Path:
-    """Fine-tune on the footage in `folder`, print what it brought, and write the weights.
+    """Fine-tune on the footage in `folder`, print the improvement, and write the weights.
 
-    Clips that cannot be read are named and left out. Returns the path of the weights.
+    Clips that cannot be read are printed and left out. Returns the path of the weights.
     """
     recipe = recipe or FinetuneRecipe()
     torch.set_num_threads(recipe.threads)
@@ -328,7 +340,7 @@ def adapt(
     held = held_out(captures, heard, recipe.held_out)
     footage = collect(captures, heard, held, base, recipe)
     seconds = sum(float(capture.valid.sum()) for capture in captures) / RATE
-    print(f"{len(captures)} clips, {seconds:.0f} s in which the face is seen")
+    print(f"{len(captures)} clips, {seconds:.0f} s in which the face is visible")
     run = FinetuneRun(model, initial or SHIPPED, footage, recipe)
     learn(run, watch)
     run.take_best()
@@ -348,14 +360,15 @@ def adapt(
 
 
 def write_weights(model: MotionModel, initial: Path, path: Path) -> None:
-    """Write a model that began as the file `initial`, with its new network and, in a file beside
-    it, its decoder's values.
+    """Write the fine-tuned model and, in a file beside it, its decoder's settings.
+
+    Everything else is copied from the file `initial`.
     """
     try:
         tensors, about = read_tensors(initial)
     except (OSError, SafetensorError) as error:
         raise VividKeysError(
-            ErrorKind.BAD_FILE, f"The weights {initial} cannot be read any more.", "Try again."
+            ErrorKind.BAD_FILE, f"The weights {initial} can no longer be read.", "Try again."
         ) from error
     for name, value in model.network.state_dict().items():
         tensors[name] = value.to(tensors[name].dtype)

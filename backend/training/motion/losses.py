@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the motion network is asked for, as one number and its parts."""
+"""The loss of the motion network and its terms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from backend.training.motion.batches import Batch
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """Weights of the parts. Event weights: how much a positive frame counts over a negative."""
+    """Weights of the terms; `positive` is the weight of an event's positive frames."""
 
     classes: float = 1.0
     phones: float = 0.4
@@ -30,9 +31,9 @@ class LossRecipe:
     stillness: float = 0.1
 
 
-# Usual change of an offset weight from frame to frame, in units of its deviation.
+# Typical change of an offset weight per frame, in standard deviations.
 _OFFSET_STEP = 0.2
-# An error of the lips' distance counts up to this much more where they are nearly shut.
+# Extra weight of an error in the lip gap where the lips are nearly closed, and its reach.
 _NEAR_CLOSURE, _CLOSURE_REACH = 2.0, 0.08
 
 
@@ -48,24 +49,28 @@ _OPENING = {
 _EVENT_CLASSES = (CLASSES.index("bilabial"), CLASSES.index("labiodental"), CLASSES.index("silence"))
 
 
-def _grow(mask: Tensor, frames: int) -> Tensor:
-    """Widen the ones of a mask [B, T] by `frames` on both sides."""
+def _grow(mask: Float32[Tensor, "B T"], frames: int) -> Float32[Tensor, "B T"]:
+    """Dilate a mask by `frames` on both sides."""
     return functional.max_pool1d(mask[:, None], 2 * frames + 1, 1, frames)[:, 0]
 
 
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
+def _mean(
+    values: Float32[Tensor, " *batch"], weights: Float32[Tensor, " *batch"]
+) -> Float32[Tensor, ""]:
     return (values * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Tensor, Tensor]:
-    """Frame loss and moment loss of the three events; logits [B, T, 3]."""
+def _event_losses(
+    logits: Float32[Tensor, "B T 3"], batch: Batch, recipe: LossRecipe
+) -> tuple[Float32[Tensor, ""], Float32[Tensor, ""]]:
+    """Frame loss and moment loss of the three events."""
     frames, moments = logits.new_zeros(()), logits.new_zeros(())
     for number, class_number in enumerate(_EVENT_CLASSES):
         logit = logits[..., number]
         positive = (batch.classes == class_number).float() * batch.known
         negative = (1.0 - positive) * batch.known
         if number < 2:
-            # The labels are off by 10 ms on average: frames at a border teach nothing.
+            # The labels are off by 10 ms on average, so frames at a boundary are ignored.
             inner = 1.0 - _grow(1.0 - positive, 1)
             negative = (1.0 - _grow(positive, 2)) * batch.known
         else:
@@ -78,7 +83,7 @@ def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Ten
         if number == 2:
             continue
         best = functional.max_pool1d(logit[:, None], 5, 1, 2)[:, 0]
-        # Somewhere in each contact it has to fire, and nowhere far from one.
+        # It has to fire somewhere in each contact, and nowhere far from one.
         start = positive * (1.0 - functional.pad(positive, (1, 0))[:, :-1])
         middle = functional.pad(start, (2, 0))[:, :-2] * positive
         far = (1.0 - _grow(positive, 6)) * batch.known
@@ -88,10 +93,12 @@ def _event_losses(logits: Tensor, batch: Batch, recipe: LossRecipe) -> tuple[Ten
 
 
 def losses(
-    outputs: Outputs, batch: Batch, spread: Tensor, recipe: LossRecipe
-) -> tuple[Tensor, dict[str, float]]:
-    """Total loss and its parts. `spread` [2, C]: standard deviation of the curves and of their
-    change per frame, which puts the channels on one scale.
+    outputs: Outputs, batch: Batch, spread: Float32[Tensor, "2 C"], recipe: LossRecipe
+) -> tuple[Float32[Tensor, ""], dict[str, float]]:
+    """Total loss and its terms.
+
+    `spread` holds the standard deviations of the curves and of their change per frame, which put
+    the channels on one scale.
     """
     known = batch.known
     parts: dict[str, Tensor] = {}
@@ -108,7 +115,7 @@ def losses(
     change = (error[:, 1:] - error[:, :-1]) / spread[1]
     parts["velocity"] = _mean((change**2).mean(-1), both)
     parts["opening"] = _mean(opening_error(error, batch.curves), known)
-    # In silence nothing moves, whatever the pose is.
+    # In silence nothing should move, whatever the pose is.
     silent = (batch.classes == _EVENT_CLASSES[2]).float()
     motion = (outputs.curves[:, 1:] - outputs.curves[:, :-1]) / spread[1]
     parts["stillness"] = _mean((motion**2).mean(-1), both * silent[:, 1:] * silent[:, :-1])
@@ -116,14 +123,16 @@ def losses(
     moved = (wrong[:, 1:] - wrong[:, :-1]) / _OFFSET_STEP
     parts["offsets"] = _mean((wrong**2).mean(-1), known)
     parts["offsets"] = parts["offsets"] + 0.1 * _mean((moved**2).mean(-1), both)
-    # A part of no weight is not to move anything, its branch included.
+    # A term without weight must not have any effect, not even on its own branch.
     parts = {name: value for name, value in parts.items() if getattr(recipe, name) > 0.0}
     total = torch.stack([parts[name] * getattr(recipe, name) for name in parts]).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
-def opening_error(error: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of the gap between the lips [B, T], more where it is small.
+def opening_error(
+    error: Float32[Tensor, "B T C"], wanted: Float32[Tensor, "B T C"]
+) -> Float32[Tensor, "B T"]:
+    """Squared error of the lip gap, with more weight where it is small.
 
     The weight falls exponentially with the true distance, as in Audio2Face-3D's lip loss.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checkpoints of runs from when every trainer wrote its own: they can still be gone on from."""
+"""Checkpoints from before the trainers shared a format, so that they can still be resumed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def present_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a checkpoint by the names of `backend.training.loop.checkpoint`.
 
-    There was one network and one optimiser, and they went without their names.
+    The older format had one network and one optimiser, without names.
     """
     if not any(name.startswith("network.") for name in tensors):
         return tensors

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From corpora to what the trainer reads: features and phones of clean and degraded copies.
+"""From corpora to training data: features and phones of clean and degraded copies.
 
     python -m backend.training.motion.prepare CACHE_FOLDER [FOLDER_OF_SPEECHOCEAN762]
 
-Every finished corpus in the cache folder that the recipe names gets a folder of its own below
-`prepared`, so that a new corpus does not redo the others. Everything is drawn from seeds named by
-corpus, utterance and copy, so the result does not depend on the number of processes.
+Every complete corpus in the cache folder that the recipe names gets a folder of its own below
+`prepared`, so that a new corpus leaves the others untouched. All seeds are derived from corpus,
+utterance and copy, so the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float16
 
 from backend.audio.log_mel import log_mel
 from backend.training.corpus import align, augment
@@ -36,7 +36,7 @@ from backend.training.motion.prepared import CLIPS, FEATURES, HELD_OUT, STAMP
 from shared.errors import VividKeysError
 from shared.whole_files import write_whole, written_whole
 
-# Rises when the augmentation changes, so that sets of an older kind are prepared again.
+# Incremented when the augmentation changes, so that older sets are prepared again.
 _VERSION = 2
 _PER_SHARE = 32
 
@@ -45,7 +45,7 @@ _PER_SHARE = 32
 class PrepareRecipe:
     """Which corpora, and how many degraded copies of each beside the clean one.
 
-    A name may hold `*`; the first that fits counts. Corpora that no name fits, such as the held-out
+    A name may contain `*`; the first match is used. Corpora without a match, such as the held-out
     `real-tune`, `real-test` and `flite-rms`, are not prepared.
     """
 
@@ -62,7 +62,10 @@ class PrepareRecipe:
 
 
 def split_speakers(recordings: list[align.Recording]) -> dict[str, str]:
-    """Speaker to 'real', 'real-tune' or 'real-test'; five women and five men are held out."""
+    """The corpus of each speaker: 'real', or 'real-tune' and 'real-test', which are held out.
+
+    Five women and five men are held out.
+    """
     result: dict[str, str] = {}
     for gender, tune in (("m", 3), ("f", 2)):
         speakers = sorted({r.speaker for r in recordings if r.gender == gender})
@@ -75,7 +78,7 @@ def split_speakers(recordings: list[align.Recording]) -> dict[str, str]:
 
 
 def store_real_corpora(folder: Path, cache_folder: Path) -> None:
-    """Aligned recordings of many speakers to the corpora `real`, `real-tune` and `real-test`."""
+    """Store aligned recordings of many speakers as `real`, `real-tune` and `real-test`."""
     names = ("real", "real-tune", "real-test")
     if all(is_complete(cache_folder / name) for name in names):
         return
@@ -91,10 +94,10 @@ def store_real_corpora(folder: Path, cache_folder: Path) -> None:
 def store_native_corpora(
     folders: Sequence[tuple[str, Path, str]], cache_folder: Path, processes: int = 2
 ) -> None:
-    """Recordings of single speakers to corpora: (name, folder, language) each; see `align`.
+    """Store recordings of single speakers as corpora: (name, folder, language) each; see `align`.
 
-    A name should begin with `native-`, as the recipe expects. What is there is not done again; a
-    folder that cannot be used is named and passed over.
+    A name should begin with `native-`, as the recipe expects. Existing corpora are kept; a folder
+    that cannot be used is printed and skipped.
     """
     for name, folder, language in folders:
         if is_complete(cache_folder / name):
@@ -111,12 +114,12 @@ def _corpus(folder: Path) -> list[Utterance]:
 
 
 def is_recorded(corpus: str) -> bool:
-    """Do the utterances of this corpus bring their own pauses, being recordings of people?"""
+    """Whether this corpus consists of recordings of people, which have their own pauses."""
     return corpus == "real" or corpus.startswith("native-")
 
 
 def _clean(utterance: Utterance, corpus: str, random: np.random.Generator) -> Utterance:
-    """Silence around synthetic speech, and a trace of noise instead of digital zero."""
+    """Add silence around synthetic speech, and faint noise instead of digital silence."""
     if not is_recorded(corpus):
         before, after = random.uniform(0.05, 0.7, 2)
         utterance = augment.pad_with_silence(utterance, float(before), float(after))
@@ -127,7 +130,7 @@ def _clean(utterance: Utterance, corpus: str, random: np.random.Generator) -> Ut
 
 def _prepare_share(
     folder: Path, corpus: str, numbers: list[int], copies: int, seed: int
-) -> list[tuple[NDArray[np.float16], list[list[object]]]]:
+) -> list[tuple[Float16[np.ndarray, "_ 160"], list[list[object]]]]:
     """Features and phones of some utterances of a corpus, each clean and degraded."""
     results = []
     for number in numbers:
@@ -147,8 +150,9 @@ def _prepare_share(
 
 
 def choose_corpora(folder: Path, recipe: PrepareRecipe) -> list[tuple[str, int]]:
-    """Names of the finished corpora in `folder` that the recipe wants, and their copies; prints
-    what it wants and is not there.
+    """Names of the complete corpora in `folder` that the recipe asks for, and their copies.
+
+    Prints those that are missing.
     """
     present = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_complete(p))
     chosen: dict[str, int] = {}
@@ -157,14 +161,14 @@ def choose_corpora(folder: Path, recipe: PrepareRecipe) -> list[tuple[str, int]]
             name for name in present if fnmatchcase(name, pattern) and not name.endswith(HELD_OUT)
         ]
         if not fitting:
-            print(f"{pattern}: not there, training goes on without it")
+            print(f"{pattern}: missing, training continues without it")
         for name in fitting:
             chosen.setdefault(name, copies)
     return list(chosen.items())
 
 
 def _stamp(folder: Path, corpus: str, copies: int, recipe: PrepareRecipe) -> dict[str, int]:
-    """What the prepared corpus depends on."""
+    """Everything that the prepared corpus depends on."""
     stamp = {"version": _VERSION, "seed": recipe.seed, "copies": copies}
     if corpus == "noise":
         return stamp | {"clips": recipe.noise_clips}
@@ -184,7 +188,7 @@ def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
     Corpora that were prepared with the same recipe and have not changed are left as they are.
     """
     recipe = recipe or PrepareRecipe()
-    _corpus.cache_clear()  # a corpus may have been written anew
+    _corpus.cache_clear()  # a corpus may have been rewritten
     target = folder / "prepared"
     corpora = choose_corpora(folder, recipe)
     if recipe.noise_clips:
@@ -195,7 +199,7 @@ def prepare(folder: Path, recipe: PrepareRecipe | None = None) -> Path:
         if _read_stamp(part / STAMP) == stamp and (part / CLIPS).is_file():
             continue
         _prepare_corpus(folder, corpus, copies, recipe, part)
-        # The stamp comes last: with it the folder is complete.
+        # The stamp is written last: it marks the folder as complete.
         write_whole(part / STAMP, json.dumps(stamp))
     return target
 

@@ -3,9 +3,9 @@
 
 A set is a folder with one folder per corpus, each with `features.raw` (float16, frames end to end)
 and `clips.json` (rows `[corpus, first frame, frames, [[start, end, label], ...]]`). A folder that
-holds the two files itself is read as well; both kinds may lie in one folder.
+holds the two files itself is read as well; a set may have both.
 
-What is damaged is named once and passed over, so that one bad file does not end a long run.
+Damaged data is printed once and skipped, so that one bad file does not end a long run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float16, Float32, Int64, Shaped
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS
@@ -25,11 +26,11 @@ from shared.errors import ErrorKind, VividKeysError
 
 FEATURES = "features.raw"
 CLIPS = "clips.json"
-# What a corpus was prepared with; there once it is complete.
+# What a corpus was prepared with; written once it is complete.
 STAMP = "recipe.json"
-# Corpora of such a name are never trained on, whoever prepared them.
+# Corpora with this suffix are never trained on, even if they were prepared.
 HELD_OUT = "-held-out"
-# Phone times were rounded; an overlap of so many seconds is no disorder.
+# Phone times are rounded; overlaps up to this many seconds are tolerated.
 _ROUNDING = 2e-3
 
 
@@ -37,21 +38,24 @@ _ROUNDING = 2e-3
 class Prepared:
     """All clips of a prepared set: clip k belongs to `corpus[k]` and has `length[k]` frames."""
 
-    corpus: NDArray[np.str_]
-    length: NDArray[np.int64]
-    _start: NDArray[np.int64]
-    _source: NDArray[np.int64]
-    _sources: tuple[NDArray[np.float16], ...]
+    corpus: Shaped[np.ndarray, " N"]
+    length: Int64[np.ndarray, " N"]
+    _start: Int64[np.ndarray, " N"]
+    _source: Int64[np.ndarray, " N"]
+    _sources: tuple[Float16[np.ndarray, "_ 160"], ...]
     _phones: tuple[Sequence[Sequence[object]], ...]
-    _copy: NDArray[np.int64]
+    _copy: Int64[np.ndarray, " N"]
     _bad: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.corpus)
 
-    def features(self, clip: int, first: int = 0, stop: int | None = None) -> NDArray[np.float16]:
-        """Frames `first` to `stop` of a clip, [T, 160] at 100 frames per second; a view of a
-        memory-mapped file. The bounds are cut to the clip.
+    def features(
+        self, clip: int, first: int = 0, stop: int | None = None
+    ) -> Float16[np.ndarray, "T 160"]:
+        """Frames `first` to `stop` of a clip, at 100 frames per second.
+
+        The result is a view of a memory-mapped file; the bounds are clipped to the clip.
         """
         length = int(self.length[clip])
         stop = length if stop is None else max(0, min(stop, length))
@@ -66,9 +70,10 @@ class Prepared:
 
     def read(
         self, clip: int, labels: frozenset[str] | None = None
-    ) -> tuple[NDArray[np.float32], tuple[Phone, ...]] | None:
-        """Features [T, 160] and phones of a whole clip, or None where they are not fit to learn
-        from; the reason is printed the first time. `labels` are those that are known.
+    ) -> tuple[Float32[np.ndarray, "T 160"], tuple[Phone, ...]] | None:
+        """Features and phones of a whole clip, or None where they are unusable.
+
+        The reason is printed the first time. `labels` are the valid phone labels.
         """
         if clip in self._bad:
             return None
@@ -85,15 +90,15 @@ class Prepared:
         return features, phones
 
     @property
-    def copy(self) -> NDArray[np.int64]:
+    def copy(self) -> Int64[np.ndarray, " N"]:
         """Which copy of its utterance each clip is; 0 is the clean one, the others degraded."""
         return self._copy
 
-    def clips_of(self) -> dict[str, NDArray[np.int64]]:
+    def clips_of(self) -> dict[str, Int64[np.ndarray, " _"]]:
         """Clip numbers of each corpus, corpora in alphabetical order."""
         return {str(name): np.flatnonzero(self.corpus == name) for name in np.unique(self.corpus)}
 
-    def subset(self, clips: NDArray[np.int64]) -> Prepared:
+    def subset(self, clips: Int64[np.ndarray, " N"]) -> Prepared:
         """Only these clips, with new numbers."""
         return Prepared(
             self.corpus[clips],
@@ -107,9 +112,9 @@ class Prepared:
 
 
 def _complaint(
-    features: NDArray[np.float32], phones: tuple[Phone, ...], labels: frozenset[str] | None
+    features: Float32[np.ndarray, "T 160"], phones: tuple[Phone, ...], labels: frozenset[str] | None
 ) -> str:
-    """Why a clip is not fit to learn from; empty where it is."""
+    """Why a clip is unusable; empty where it is fine."""
     if len(features) < 2 or not phones:
         return "it is empty"
     if not np.isfinite(features).all():
@@ -121,13 +126,13 @@ def _complaint(
         if phone.start < before - _ROUNDING or phone.end < phone.start:
             return "its phones are out of order"
         if labels is not None and phone.label not in labels:
-            return f"nobody knows its phone '{phone.label[:20]}'"
+            return f"its phone '{phone.label[:20]}' is unknown"
         before = phone.end
     return ""
 
 
 def complete_parts(target: Path) -> list[Path]:
-    """The folders below `target` (itself among them) whose preparation was finished."""
+    """The folders below `target`, and `target` itself, whose preparation is complete."""
     below = sorted(p for p in target.iterdir() if p.is_dir()) if target.is_dir() else []
     return [p for p in (target, *below) if (p / CLIPS).is_file() and (p / FEATURES).is_file()]
 
@@ -135,9 +140,9 @@ def complete_parts(target: Path) -> list[Path]:
 def load_prepared(target: Path) -> Prepared:
     """Open a prepared set without what is held out.
 
-    A corpus that has a folder of its own is taken from there, even if the files in `target` itself
-    hold it too. Clips that lie behind the end of their file are left out and counted aloud. Raises
-    VividKeysError when nothing is left.
+    A corpus that has a folder of its own is read from there, even if the files in `target` itself
+    hold it too. Clips beyond the end of their file are left out, and their number is printed.
+    Raises VividKeysError when nothing is left.
     """
     parts = complete_parts(target)
     own = {part.name for part in parts if part != target}
@@ -173,7 +178,7 @@ def load_prepared(target: Path) -> Prepared:
             ErrorKind.BAD_FILE,
             f"There is no prepared training set in {target}.",
             "Run `python -m backend.training.motion.prepare` on the folder of corpora first; "
-            "delete what was said to be damaged.",
+            "delete what was reported as damaged.",
         )
     return Prepared(
         np.array(corpus, np.str_),
@@ -190,8 +195,10 @@ _Row = tuple[str, int, int, list[list[object]]]
 
 
 def _copies(part: Path, rows: Sequence[_Row]) -> list[int]:
-    """Which copy of its utterance each row is: an utterance's copies stand together, the clean one
-    first. Older sets do not say how many there are; copies say the same.
+    """Which copy of its utterance each row is.
+
+    The copies of an utterance are adjacent, the clean one first. Older sets do not record how many
+    there are: there, adjacent rows with the same phones are copies.
     """
     try:
         together = int(json.loads((part / STAMP).read_text())["copies"]) + 1
@@ -202,14 +209,14 @@ def _copies(part: Path, rows: Sequence[_Row]) -> list[int]:
     before: tuple[str, tuple[str, ...]] | None = None
     for name, _, _, phones in rows:
         said = name, tuple(str(row[2]) for row in phones if len(row) == 3)
-        alike = said == before and len(said[1]) > 1  # noise says nothing
+        alike = said == before and len(said[1]) > 1  # noise has no words
         result.append(result[-1] + 1 if alike else 0)
         before = said
     return result
 
 
 def _rows(path: Path) -> list[_Row]:
-    """The rows of an index that can be read; says so where that is not all of them."""
+    """The rows of an index; none, with a message, where it cannot be read."""
     try:
         found = json.loads(path.read_text())
         rows = [(str(n), int(a), int(b), list(p)) for n, a, b, p in found]
@@ -219,10 +226,10 @@ def _rows(path: Path) -> list[_Row]:
     return rows
 
 
-def open_frames(path: Path) -> NDArray[np.float16]:
-    """A file of features as [N, 160], memory-mapped."""
+def open_frames(path: Path) -> Float16[np.ndarray, "N 160"]:
+    """The frames of a file of features, memory-mapped."""
     if path.stat().st_size < 2 * BANDS:  # an empty file cannot be mapped
         return np.zeros((0, BANDS), np.float16)
-    # A file that was cut short may end inside a number.
+    # A truncated file may end in the middle of a number.
     mapped = np.memmap(path, np.float16, "r", shape=(path.stat().st_size // 2,))
     return mapped[: len(mapped) // BANDS * BANDS].reshape(-1, BANDS)

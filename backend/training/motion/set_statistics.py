@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured on a training set before the first step, and kept with the weights."""
+"""Statistics of a training set, measured before the first step and kept with the weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from backend.audio.log_mel import BANDS, level
@@ -21,29 +22,33 @@ from backend.training.teacher.articulation import phone_classes, phone_names, ta
 from backend.training.teacher.driven_mesh import face_pool
 
 _Clip = tuple[NDArray[np.float32], tuple[Phone, ...]]
-# These are made by contact and rest, which the decoder decides; they have no pose of their own.
+# Classes without a pose of their own: contact and rest are applied by the decoder.
 _WITHOUT_POSE = ("bilabial", "labiodental", "silence")
 
 
 @dataclass(frozen=True, eq=False)
 class SetStatistics:
-    """`spread` [2, C]: standard deviation of the curves and of their change per frame; `profile`
-    [160]: the usual spectrum of speech relative to its peak; `phones`: how common each is.
+    """Statistics of a training set.
+
+    spread   standard deviation of the curves and of their change per frame
+    profile  mean log spectrum of speech relative to its peak
+    phones   mean pose and frequency of each phone
     """
 
-    spread: NDArray[np.float32]
-    profile: NDArray[np.float32]
+    spread: Float32[np.ndarray, "2 C"]
+    profile: Float32[np.ndarray, " 160"]
     phones: PhonePoses
 
 
 def measure(prepared: Prepared) -> SetStatistics:
-    """All of it, from clips spread evenly over the set."""
+    """All statistics, from clips spread evenly over the set."""
     return SetStatistics(channel_spread(prepared), usual_profile(prepared), phone_poses(prepared))
 
 
 def _some_clips(prepared: Prepared, count: int, recorded: bool = False) -> Iterator[_Clip]:
-    """Clips spread evenly over the set, those without a voice left out; with `recorded` only
-    people's voices, where there are any.
+    """Clips with a voice, spread evenly over the set.
+
+    With `recorded`, only recordings of people, if there are any.
     """
     chosen = prepared.corpus != "noise"
     people = np.array([is_recorded(str(name)) for name in prepared.corpus], bool)
@@ -57,10 +62,10 @@ def _some_clips(prepared: Prepared, count: int, recorded: bool = False) -> Itera
             yield found
 
 
-def channel_spread(prepared: Prepared) -> NDArray[np.float32]:
-    """Standard deviation of each channel and of its change per frame, [2, C].
+def channel_spread(prepared: Prepared) -> Float32[np.ndarray, "2 C"]:
+    """Standard deviation of each channel and of its change per frame.
 
-    Floors keep channels that hardly move from counting for more than they show.
+    Floors keep channels that hardly move from dominating the loss.
     """
     pieces, face = [np.zeros((1, len(CHANNELS)), np.float32)], face_pool()[0]
     for features, phones in _some_clips(prepared, 300):
@@ -73,8 +78,8 @@ def channel_spread(prepared: Prepared) -> NDArray[np.float32]:
     return np.asarray(np.maximum(spread, [[0.03], [0.004]]), np.float32)
 
 
-def usual_profile(prepared: Prepared) -> NDArray[np.float32]:
-    """The mean spectrum of loud frames relative to each clip's peak [160], over the set."""
+def usual_profile(prepared: Prepared) -> Float32[np.ndarray, " 160"]:
+    """The mean log spectrum of loud frames relative to each clip's peak, over the set."""
     total, count = np.zeros(BANDS), 0
     for features, _ in _some_clips(prepared, 2000):
         loud = level(features)
@@ -85,10 +90,10 @@ def usual_profile(prepared: Prepared) -> NDArray[np.float32]:
 
 
 def phone_poses(prepared: Prepared) -> PhonePoses:
-    """The teacher's mean pose of each phone and its share of the time that people speak.
+    """The teacher's mean pose of each phone, and the phone's share of the speech of people.
 
-    Where no person is recorded, of all the voices. One second more of each keeps what was never
-    heard from counting without bound.
+    Without recordings of people, all voices are used. One extra second per phone keeps the weight
+    of phones that never occur finite.
     """
     names = phone_names()
     number = {name: row for row, name in enumerate(names)}

@@ -36,7 +36,7 @@ _NAME = "network"
 
 @dataclass(frozen=True, kw_only=True)
 class MotionRecipe(Schedule):
-    """Everything a run depends on beside its set."""
+    """Everything that a run depends on apart from its training set."""
 
     steps: int = 6000
     minutes: float = 45.0
@@ -46,11 +46,11 @@ class MotionRecipe(Schedule):
     decay: float = 0.02
     clip: float = 1.0
     dropout: float = 0.1
-    # A checkpoint or shipped weights that are the beginning instead of random ones.
+    # A checkpoint or shipped weights to start from instead of random ones.
     initial: Path | None = None
-    # Draw batches in a process of its own; a thread has to share the interpreter with the steps.
+    # Draw batches in a separate process; a thread would share the interpreter lock with the steps.
     own_process: bool = True
-    # Without the offsets' branch its outputs are zero.
+    # Without this, the branch of the offsets is zero and stays so.
     move_offsets: bool = True
     batch: BatchRecipe = field(default_factory=BatchRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
@@ -72,7 +72,7 @@ class Trainer(Run):
         statistics = measure(self.prepared)
         self.network = MotionNetwork(recipe.shape, recipe.dropout)
         with torch.no_grad():
-            # The curves begin near rest instead of half open.
+            # Initially the curves are near rest instead of half open.
             self.network.lips.direct.bias.fill_(-2.5)
             self.network.face.direct.bias.fill_(-2.5)
             self.network.profile.copy_(torch.from_numpy(statistics.profile))
@@ -111,7 +111,7 @@ class Trainer(Run):
             self._drawer = None
 
     def resume(self, path: Path) -> None:
-        self.close()  # its profile may be another
+        self.close()  # the checkpoint's profile may differ
         super().resume(path)
 
     def about(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Trainer(Run):
 
 
 def load_weights(network: MotionNetwork, path: Path) -> None:
-    """Take the averaged weights of a checkpoint, or shipped weights.
+    """Load the averaged weights of a checkpoint, or shipped weights.
 
     Raises VividKeysError(bad_file) when the file is damaged or of a network of another shape.
     """
@@ -140,7 +140,7 @@ def load_weights(network: MotionNetwork, path: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise VividKeysError(
             ErrorKind.BAD_FILE,
-            f"The weights in {path} are missing, damaged, or of a network of another shape.",
+            f"The weights in {path} are missing, damaged, or belong to a network of another shape.",
             "Name a checkpoint, or weights that this version of VividKeys wrote.",
         ) from error
 
@@ -152,7 +152,7 @@ def train(
     worker: Worker | None = None,
     watch: Watch = PRINTED,
 ) -> Trainer:
-    """Run to the end of the schedule, or go on with the checkpoint found in `output`."""
+    """Train to the end of the schedule, resuming from a checkpoint in `output`."""
     trainer = Trainer(source, recipe, worker)
     run_to_the_end(trainer, output, watch)
     return trainer

@@ -4,13 +4,13 @@
 Targets are blended by dominance (Cohen and Massaro 1993): every phone pulls each group of channels
 (jaw, lip opening, rounding, spreading) towards its own target with a strength that is full inside
 the phone and fades before it (`lead`) and after it (`trail`). Tongue-only phones have little
-strength over the lips, rounding begins early, loud vowels open wider. Contact of the lips and rest
-in pauses are constraints put on after blending. The targets are in `articulation.json`; what a
-speaker's style does to them is in `manner`, brows and cheeks in `expression`.
+influence on the lips, rounding begins early, loud vowels open wider. Lip contact, and rest in
+pauses, are constraints applied after blending. The targets are in `articulation.json`; the effects
+of a speaker's style are in `manner`, brows and cheeks in `expression`.
 
-How wide a speaker moves, and how lopsided, is not taught: `shared.performance.style` scales
-finished curves exactly, so nothing would have to be inferred. A performance for evaluation may
-apply it to `Lesson.weights()`.
+The amplitude and asymmetry of a speaker's motion are not taught: `shared.performance.style` scales
+finished curves exactly, so the network need not infer them. An evaluation may apply it to
+`Lesson.weights()`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from backend.audio.log_mel import level
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS, CLASSES
@@ -36,7 +36,7 @@ RATE = 100
 _DIPHTHONG_SWITCH = 0.6
 # Pauses shorter than this hold the mouth; from SHUT on they close it (Rhubarb's rule: .12, .35 s).
 _HOLD, _SHUT = 0.1, 0.25
-# A dominance at this distance does not change a 32-bit float any more.
+# Beyond this distance a dominance is below the precision of a 32-bit float.
 _FAR = 12.0
 _VOWELS = frozenset(
     ["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw", "ue"]
@@ -46,32 +46,32 @@ _CONTACT = frozenset(("bilabial", "labiodental", "silence"))
 
 @dataclass(frozen=True)
 class Target:
-    """What one phone (or half a diphthong) wants: values [C], strength, lead, trail per group."""
+    """Target values of a phone (or half a diphthong); strength, lead and trail per group."""
 
-    values: NDArray[np.float32]
-    strength: NDArray[np.float32]
-    lead: NDArray[np.float32]
-    trail: NDArray[np.float32]
+    values: Float32[np.ndarray, "*rows C"]
+    strength: Float32[np.ndarray, "*rows G"]
+    lead: Float32[np.ndarray, "*rows G"]
+    trail: Float32[np.ndarray, "*rows G"]
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the network learns from one utterance, at 100 Hz.
+    """The training targets of one utterance, at 100 Hz.
 
-    `curves` [T, C] before contact; `seal`, `tuck`, `rest` [T] in 0..1; `phones` [T] and `classes`
-    [T] are indices into `phone_names()` and `CLASSES`; `parted` 0..1 is how this speaker rests.
+    `curves` are before contact; `seal`, `tuck` and `rest` are in 0..1; `phones` and `classes` are
+    indices into `phone_names()` and `CLASSES`; `parted` (0..1) is how open the lips are at rest.
     """
 
-    curves: NDArray[np.float32]
-    seal: NDArray[np.float32]
-    tuck: NDArray[np.float32]
-    rest: NDArray[np.float32]
-    phones: NDArray[np.uint8]
-    classes: NDArray[np.uint8]
+    curves: Float32[np.ndarray, "T C"]
+    seal: Float32[np.ndarray, " T"]
+    tuck: Float32[np.ndarray, " T"]
+    rest: Float32[np.ndarray, " T"]
+    phones: UInt8[np.ndarray, " T"]
+    classes: UInt8[np.ndarray, " T"]
     parted: float = 0.0
 
-    def weights(self) -> NDArray[np.float32]:
-        """The finished ARKit curves [T, 52]."""
+    def weights(self) -> Float32[np.ndarray, "T 52"]:
+        """The finished ARKit curves, contact included."""
         return apply_contacts(self.curves, self.seal, self.tuck, self.rest, parted=self.parted)
 
 
@@ -93,7 +93,7 @@ def _phone_number() -> dict[str, int]:
 
 
 @cache
-def phone_classes() -> NDArray[np.uint8]:
+def phone_classes() -> UInt8[np.ndarray, " N"]:
     """Class index of each phone of `phone_names()`."""
     entries = _table()["phones"].values()
     return np.array([CLASSES.index(entry["class"]) for entry in entries], np.uint8)
@@ -105,8 +105,8 @@ def _class_of() -> dict[str, str]:
 
 
 @cache
-def _channels_of_group() -> tuple[NDArray[np.int64], ...]:
-    """Channel numbers of each group; phones have no say over the others (brows, cheeks)."""
+def _channels_of_group() -> tuple[Int64[np.ndarray, " _"], ...]:
+    """Channel numbers of each group; phones do not affect the others (brows, cheeks)."""
     groups = _table()["groups"].values()
     return tuple(
         np.array([number for name, number in CHANNEL.items() if name in group]) for group in groups
@@ -120,11 +120,11 @@ def targets(label: str) -> tuple[Target, ...]:
     entry = table["phones"][label]
     groups = list(table["groups"])
 
-    def per_group(key: str, scale: float) -> NDArray[np.float32]:
+    def per_group(key: str, scale: float) -> Float32[np.ndarray, " G"]:
         merged = table["defaults"][key] | entry.get(key, {})
         return np.array([merged[group] * scale for group in groups], np.float32)
 
-    def values(source: dict[str, Any]) -> NDArray[np.float32]:
+    def values(source: dict[str, Any]) -> Float32[np.ndarray, " C"]:
         row = np.zeros(len(CHANNELS), np.float32)
         for name, number in CHANNEL.items():
             row[number] = source.get(name, 0.0)
@@ -137,7 +137,7 @@ def targets(label: str) -> tuple[Target, ...]:
 
 
 @cache
-def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, NDArray[np.bool_]]:
+def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, Bool[np.ndarray, " N"]]:
     """All targets in one table: row numbers by label, stacked arrays, which rows are vowels."""
     rows: dict[str, tuple[int, ...]] = {}
     found: list[Target] = []
@@ -156,8 +156,8 @@ def _rows_of() -> tuple[dict[str, tuple[int, ...]], Target, NDArray[np.bool_]]:
     return rows, stacked, np.array(vowels)
 
 
-def loudness(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Level in dB of each frame [T], from log-mel features [T, 160]; smoothed over 50 ms."""
+def loudness(features: Float32[np.ndarray, "T 160"]) -> Float32[np.ndarray, " T"]:
+    """Level of each frame in dB, from log-mel features; smoothed over 50 ms."""
     decibels = level(features) * np.float32(10.0 / np.log(10.0))
     padded = np.pad(decibels, 2, mode="edge")
     return np.asarray(np.convolve(padded, np.full(5, 0.2), "valid"), np.float32)
@@ -197,8 +197,8 @@ def _parts(phones: tuple[Phone, ...]) -> Parts:
     )
 
 
-def _blend(parts: Parts, time: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Dominance-weighted mean of the parts' targets at each time: [T, C]."""
+def _blend(parts: Parts, time: Float32[np.ndarray, " T"]) -> Float32[np.ndarray, "T C"]:
+    """Dominance-weighted mean of the parts' targets at each time."""
     starts, ends = parts.starts, parts.ends
     # The plateau leaves the outer 20 % of a phone to the transition.
     margin = 0.15 * np.minimum(ends - starts, 0.2)
@@ -220,15 +220,16 @@ def _blend(parts: Parts, time: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _add_pulse(
-    curve: NDArray[np.float32],
-    time: NDArray[np.float32],
+    curve: Float32[np.ndarray, " T"],
+    time: Float32[np.ndarray, " T"],
     start: float,
     end: float,
     attack: float,
     release: float,
 ) -> None:
-    """Raise `curve` to 1 inside [start, end], with cosine ramps of `attack` and `release` seconds
-    outside.
+    """Raise `curve` to 1 inside [start, end], in place, with cosine ramps outside.
+
+    The ramps last `attack` and `release` seconds.
     """
     first = max(int((start - attack) * RATE) - 1, 0)
     last = max(int((end + release) * RATE) + 2, first)
@@ -241,14 +242,14 @@ def _add_pulse(
 
 def teach(
     phones: tuple[Phone, ...],
-    loudness_db: NDArray[np.float32],
+    loudness_db: Float32[np.ndarray, " T"],
     style: SpeakerStyle | None = None,
-    pitch: NDArray[np.float32] | None = None,
+    pitch: Float32[np.ndarray, " T"] | None = None,
 ) -> Lesson:
-    """Curves and labels for one utterance whose loudness [T] is in dB; frame t is at t / 100 s.
+    """Curves and labels for one utterance with its loudness in dB; frame t is at t / 100 s.
 
-    `style` is the speaker's (`manner.random_style` draws one); `pitch` [T] in Hz, 0 where there
-    is none, lets brows follow the melody too. Phones have no gaps between them.
+    `style` is the speaker's (`manner.random_style` draws one); with `pitch` (Hz, 0 where
+    unvoiced) the brows follow the intonation too. Phones have no gaps between them.
     """
     style = style or SpeakerStyle()
     frames = len(loudness_db)
@@ -270,7 +271,7 @@ def teach(
         elif kind == "labiodental":
             _add_pulse(tuck, time, phone.start, phone.end, 0.05, 0.045)
         elif phone.end - phone.start >= _SHUT:
-            # Speech is prepared: the mouth begins to open before the first sound.
+            # Speech is anticipated: the mouth begins to open before the first sound.
             start = 0.0 if phone.start <= 0.0 else phone.start + 0.08
             end = duration if phone.end >= duration - 0.01 else phone.end - 0.06
             _add_pulse(rest, time, start, end, 0.08, 0.07)

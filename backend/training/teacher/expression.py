@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brows and cheeks: they mark stressed syllables, lift at the start of a phrase and sink towards
-its end. With the channels there are, lids take part through the cheeks alone.
+"""Brows and cheeks, which mark stressed syllables and phrases.
+
+Brows rise at the start of a phrase and sink towards its end. There is no channel for the lids: they
+follow the cheeks.
 """
 
 from __future__ import annotations
@@ -8,27 +10,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from backend.audio_to_mesh.channels import CHANNEL
 
 _STRESS_SHAPES = {"browInnerUp": 0.16, "browOuterUp": 0.07, "cheekSquint": 0.09}
-# At the start of a phrase brows go up by this, and come down until it ends.
+# At the start of a phrase the brows rise by this, and they sink until it ends.
 _LIFT_SHAPES = {"browInnerUp": 0.1, "browOuterUp": 0.06}
-# It begins this long before the first sound.
+# It starts this long before the first sound; its rise and decay, seconds; the share that remains.
 _LIFT_AHEAD, _LIFT_RISE, _LIFT_FALL, _LIFT_KEPT = 0.1, 0.24, 0.45, 0.35
-# Shorter silences belong to the phrase.
+# Shorter silences do not end a phrase, seconds.
 _BREAK = 0.2
-# Strong stress tightens the lids: cheeks rise by this beyond what all stress does.
+# Strong stress tightens the lids: the extra rise of the cheeks.
 _TIGHT = 0.1
 _PITCH_SHARE = 0.5
 
 
 def prominence(
-    vowels: Sequence[tuple[float, float]], level: NDArray[np.float32], rate: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Middle times of vowels (start, end in seconds) and how much louder each is than the
-    utterance's vowels, in sd; `level` [T] in dB at `rate`.
+    vowels: Sequence[tuple[float, float]], level: Float32[np.ndarray, " T"], rate: int
+) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
+    """Centre times of vowels (seconds), and how much louder each is than their mean.
+
+    `vowels` are (start, end) in seconds, `level` is in dB at `rate`; loudness is in standard
+    deviations over the vowels.
     """
     times, peaks = [], []
     for start, end in vowels:
@@ -45,9 +49,7 @@ def prominence(
 
 
 def phrases(silences: Sequence[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
-    """Stretches of speech between silences (start, end in seconds) that are long enough to part
-    phrases.
-    """
+    """Phrases, as (start, end) in seconds: speech between sufficiently long silences."""
     found, start = [], 0.0
     for first, last in silences:
         if last - first >= _BREAK or first <= 0.0 or last >= duration - 0.02:
@@ -60,9 +62,11 @@ def phrases(silences: Sequence[tuple[float, float]], duration: float) -> list[tu
 
 
 def _melody(
-    pitch: NDArray[np.float32], time: NDArray[np.float32], centres: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """How much higher each vowel is than the utterance, in sd; `pitch` [T] in Hz, 0 unvoiced."""
+    pitch: Float32[np.ndarray, " T"],
+    time: Float32[np.ndarray, " T"],
+    centres: Float32[np.ndarray, " N"],
+) -> Float32[np.ndarray, " N"]:
+    """How much higher each vowel is than the utterance, in standard deviations; `pitch` in Hz."""
     voiced = pitch > 0
     if voiced.sum() < 10 or len(centres) < 3:
         return np.zeros(len(centres), np.float32)
@@ -73,16 +77,16 @@ def _melody(
 
 
 def add_expression(
-    curves: NDArray[np.float32],
-    time: NDArray[np.float32],
-    centres: NDArray[np.float32],
-    louder: NDArray[np.float32],
+    curves: Float32[np.ndarray, "T C"],
+    time: Float32[np.ndarray, " T"],
+    centres: Float32[np.ndarray, " N"],
+    louder: Float32[np.ndarray, " N"],
     silences: Sequence[tuple[float, float]],
-    pitch: NDArray[np.float32] | None = None,
+    pitch: Float32[np.ndarray, " T"] | None = None,
 ) -> None:
-    """Set the brow and cheek channels of `curves` [T, C] at times [T] in seconds.
+    """Set the brow and cheek channels of `curves`, in place; `time` is in seconds.
 
-    `centres`, `louder` [N]: the vowels as `prominence` gives them.
+    `centres` and `louder` are the results of `prominence`.
     """
     strength = louder
     if pitch is not None:
@@ -107,8 +111,10 @@ def add_expression(
         curves[:, CHANNEL[name]] = raised
 
 
-def _phrase_lift(time: NDArray[np.float32], start: float, end: float) -> NDArray[np.float32]:
-    """Up as the phrase begins, down to a share of it soon, to nothing at its end."""
+def _phrase_lift(
+    time: Float32[np.ndarray, " T"], start: float, end: float
+) -> Float32[np.ndarray, " T"]:
+    """A lift that rises as the phrase begins, soon decays to a share and is 0 at its end."""
     rise = np.clip((time - (start - _LIFT_AHEAD)) / _LIFT_RISE, 0.0, 1.0)
     late = np.clip((time - start) / max(end - start, 0.2), 0.0, 1.0)
     settle = _LIFT_KEPT + (1.0 - _LIFT_KEPT) * np.exp(-np.maximum(time - start, 0.0) / _LIFT_FALL)

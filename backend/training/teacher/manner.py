@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a speaker's style does to the articulation: effort, and how jaw and lips share the work.
+"""How a speaker's style changes articulation: effort, and how jaw and lips share the work.
 
-Effort is Lindblom's axis from hypo- to hyper-articulation: who mumbles lets sounds run into each
-other and misses the targets of short vowels; who speaks crisply reaches them and leaves them
-quickly. The share of jaw and lips are the two axes of JALI (Edwards et al. 2016).
+Effort is Lindblom's axis from hypo- to hyper-articulation: mumbled sounds run into each other and
+miss the targets of short vowels; crisp ones reach their targets and leave them quickly. The shares
+of jaw and lips are the two axes of JALI (Edwards et al. 2016).
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32
 
 from backend.audio_to_mesh.channels import CHANNEL, CHANNELS
 from backend.audio_to_mesh.speaker import SpeakerStyle
 from shared.lips import PARTING
 
-# How far sounds reach at effort -1 is exp(this) times the usual, at 1 the inverse.
+# At effort -1 sounds extend exp(this) times as far in time as usual, at 1 the inverse.
 _REACH = 0.4
-# Differences of strength between sounds shrink or grow by this power of effort.
+# Strengths are raised to the power 1 + this * effort.
 _CONTRAST = 0.35
-# A mumbled vowel misses its target by a fixed part and by one that grows as it gets shorter.
+# A mumbled vowel misses its target by a fixed share, plus one that grows as it gets shorter.
 _MISSED, _MISSED_SHORT, _SHORT = 0.16, 0.4, 0.1
 _OVERSHOT = 0.14
 # Where a mumbled vowel ends up instead: a lax, central mouth.
 _LAX = {"jawOpen": 0.17, "mouthLowerDown": 0.12, "mouthUpperUp": 0.05}
-# Shares of the work that the other side takes over at jaw_share -1 and 1.
+# Shares of the opening that the lips take from the jaw at -1, and the jaw from the lips at 1.
 _FROM_JAW, _FROM_LIPS = 0.3, 0.7
 _LOWER_TO_UPPER = 2.0
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What is said, in order: starts and ends [P] in seconds, values [P, C], strength, lead and
-    trail [P, G] per group of channels (seconds); which parts are vowels, which silent [P].
+    """The P parts (phones or halves of diphthongs) of an utterance, in order.
+
+    Starts, ends, leads and trails are in seconds; G is the number of channel groups.
     """
 
-    starts: NDArray[np.float32]
-    ends: NDArray[np.float32]
-    values: NDArray[np.float32]
-    strength: NDArray[np.float32]
-    lead: NDArray[np.float32]
-    trail: NDArray[np.float32]
-    vowel: NDArray[np.bool_]
-    silent: NDArray[np.bool_]
+    starts: Float32[np.ndarray, " P"]
+    ends: Float32[np.ndarray, " P"]
+    values: Float32[np.ndarray, "P C"]
+    strength: Float32[np.ndarray, "P G"]
+    lead: Float32[np.ndarray, "P G"]
+    trail: Float32[np.ndarray, "P G"]
+    vowel: Bool[np.ndarray, " P"]
+    silent: Bool[np.ndarray, " P"]
 
 
 def random_style(random: np.random.Generator) -> SpeakerStyle:
-    """A speaker: most are near the usual way, some are not; half of them rest with parted lips."""
+    """A random speaker, mostly near the default; half of them rest with parted lips."""
     effort, jaw_share = np.clip(random.normal(0.0, 0.5, 2), -1.0, 1.0)
     parted = max(float(random.uniform(-1.0, 1.0)), 0.0)
     return SpeakerStyle(float(effort), float(jaw_share), parted)
@@ -76,10 +77,8 @@ def in_manner(parts: Parts, style: SpeakerStyle) -> Parts:
     )
 
 
-def share_with_jaw(curves: NDArray[np.float32], jaw_share: float) -> None:
-    """Let the jaw do the lips' opening or the other way round, the gap between the lips kept;
-    changes `curves` [T, C].
-    """
+def share_with_jaw(curves: Float32[np.ndarray, "T C"], jaw_share: float) -> None:
+    """Shift the opening from lips to jaw or back, in place, keeping the lip gap."""
     share = float(np.clip(jaw_share, -1.0, 1.0))
     if share == 0.0:
         return
@@ -96,7 +95,7 @@ def share_with_jaw(curves: NDArray[np.float32], jaw_share: float) -> None:
         return
     taken = np.float32(-_FROM_JAW * share) * jaw
     unit = taken / np.float32(_LOWER_TO_UPPER * by_lower + by_upper)
-    # Lips that are stretched already leave the rest to the jaw.
+    # Lips that are nearly fully open leave the rest to the jaw.
     unit = np.minimum(unit, np.minimum((0.9 - lower) / _LOWER_TO_UPPER, 0.9 - upper))
     unit = np.maximum(unit, 0.0)
     lower += _LOWER_TO_UPPER * unit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is behind and below a synthetic head: backgrounds, shoulders and clothes."""
+"""Backgrounds, shoulders and clothes for synthetic heads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
+from jaxtyping import Float32, Float64, Int32, UInt8
 
 _AROUND, _DOWN = 48, 22
 _CLOTH_SIDE = 256
@@ -18,21 +15,22 @@ _CLOTH_SIDE = 256
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """Shoulders that stay where they are: vertices [V,3] metres, triangles [F,3], uvs [F,3,2] and
-    the texture uint8 [T,T,3] of clothes and the skin above them.
-    """
+    """Static shoulders, metres, with a texture of clothes and of the skin above them."""
 
-    vertices: Floats
-    triangles: NDArray[np.int32]
-    uvs: NDArray[np.float32]
-    texture: Pixels
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "T T 3"]
 
 
 def random_background(
-    random: np.random.Generator, size: tuple[int, int], pictures: list[Pixels] | None = None
-) -> Pixels:
-    """A background uint8 [H,W,3] for a picture of `size` (width, height); with `pictures` often a
-    piece of one of them.
+    random: np.random.Generator,
+    size: tuple[int, int],
+    pictures: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A background for a picture of `size` (width, height).
+
+    Given `pictures`, it is often a crop of one of them.
     """
     width, height = size
     if pictures and random.random() < 0.5:
@@ -55,7 +53,7 @@ def random_background(
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _gradient(random: np.random.Generator, width: int, height: int) -> Floats:
+def _gradient(random: np.random.Generator, width: int, height: int) -> Float64[np.ndarray, "H W 3"]:
     base = random.uniform(25, 235) + random.normal(0, 14, 3)
     other = base + random.normal(0, 25) + random.normal(0, 10, 3)
     angle = random.uniform(0, 2 * np.pi)
@@ -64,8 +62,8 @@ def _gradient(random: np.random.Generator, width: int, height: int) -> Floats:
     return np.asarray(base + share[..., None] * (other - base))
 
 
-def _furnish(random: np.random.Generator, picture: Floats) -> None:
-    """Doors, shelves, lamps: boxes, lines and spots with hard edges. Changes `picture`."""
+def _furnish(random: np.random.Generator, picture: Float64[np.ndarray, "H W 3"]) -> None:
+    """Draw boxes, lines and spots with hard edges, like furniture, into `picture`."""
     height, width = picture.shape[:2]
     for _ in range(random.integers(2, 12)):
         colour = tuple(
@@ -83,8 +81,8 @@ def _furnish(random: np.random.Generator, picture: Floats) -> None:
             cv2.circle(picture, (x, y), max(2, w // 3), colour, -1)
 
 
-def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
-    """Noise of several sizes, about -1..1, [H,W,1]."""
+def _cloud(random: np.random.Generator, width: int, height: int) -> Float64[np.ndarray, "H W 1"]:
+    """Noise at several scales, about -1..1."""
     total = np.zeros((height, width))
     for cells in (3, 8, 24, 64):
         noise = random.standard_normal((cells, cells))
@@ -93,11 +91,13 @@ def _cloud(random: np.random.Generator, width: int, height: int) -> Floats:
     return np.asarray(total[..., None] / 2)
 
 
-def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Body:
-    """Shoulders below a neck whose thinnest place goes through `collar` [N,3] metres."""
+def random_body(
+    random: np.random.Generator, collar: Float64[np.ndarray, "N 3"], skin: Float64[np.ndarray, " 3"]
+) -> Body:
+    """Shoulders below a neck that is thinnest at the points `collar`, metres."""
     centre = (collar.min(axis=0) + collar.max(axis=0)) / 2
     radius = np.maximum(np.ptp(collar, axis=0)[:2] / 2, 0.04)
-    # The body begins just inside of the neck.
+    # The body begins just inside the neck.
     wide, deep = random.uniform(0.19, 0.25), random.uniform(0.095, 0.125)
     slope = random.uniform(0.05, 0.09)
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
@@ -114,7 +114,7 @@ def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Bo
         power = 0.9
         x = half_x * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power
         y = half_y * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power
-        # The chest lies in front of the collar bone, and lower than the back.
+        # In front the surface drops below the collar bone and lies lower than the back.
         front = np.clip(-np.sin(angle), 0, 1)
         z = level - 0.035 * front * np.sin(np.pi * np.clip(t / 0.6, 0, 1)) - 0.02 * front
         rings.append(np.stack([centre[0] + x, centre[1] + 0.01 + y, z], axis=-1))
@@ -137,11 +137,13 @@ def random_body(random: np.random.Generator, collar: Floats, skin: Floats) -> Bo
     )
 
 
-def _clothes(random: np.random.Generator, skin: Floats) -> Pixels:
-    """Clothes around a body unrolled from the right arm (u = 0.5) over chest (u = 0.75), v down."""
+def _clothes(
+    random: np.random.Generator, skin: Float64[np.ndarray, " 3"]
+) -> UInt8[np.ndarray, "T T 3"]:
+    """A texture of clothes; u runs around the body (right arm 0.5, chest 0.75), v downwards."""
     side = _CLOTH_SIDE
     u, v = np.meshgrid((np.arange(side) + 0.5) / side, (np.arange(side) + 0.5) / side)
-    # Across the chest, -1..1 half the body, from the middle of the front.
+    # Distance from the middle of the front, in units of half the chest.
     across = np.abs((u - 0.75 + 0.5) % 1.0 - 0.5) * 4
     cloth = _cloth(random, u, v)
     picture = cloth
@@ -166,11 +168,13 @@ def _clothes(random: np.random.Generator, skin: Floats) -> Pixels:
     picture = np.where(bare[..., None], skin, picture)
     rim = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~bare
     picture = np.where(rim[..., None], picture * random.uniform(0.6, 1.1), picture)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def _cloth(random: np.random.Generator, u: Floats, v: Floats) -> Floats:
-    """Plain, striped, checked or patterned cloth with folds, [T,T,3]."""
+def _cloth(
+    random: np.random.Generator, u: Float64[np.ndarray, "T T"], v: Float64[np.ndarray, "T T"]
+) -> Float64[np.ndarray, "T T 3"]:
+    """Plain, striped, checked or patterned cloth with folds."""
     colour = np.clip(random.choice([25, 60, 120, 200]) + random.normal(0, 30, 3), 5, 250)
     other = np.clip(colour + random.normal(0, 45, 3), 0, 255)
     kind = random.random()

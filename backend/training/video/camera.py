@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What light and a camera do to a synthetic picture: lights, colour cast, blur, noise, JPEG."""
+"""Lights and camera of synthetic pictures: colour cast, blur, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -7,34 +7,30 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+from jaxtyping import Float32, Float64, UInt8
 
 
 @dataclass(frozen=True, eq=False)
 class Lights:
-    """Light from above and below [3] each, and from directions [N,3] with colours [N,3].
+    """Hemisphere light from above and below, and directional lights.
 
-    contrast  how much of it is seen: photos used as skin have light in them already
-    depth     metres into the mouth after which a third of the light is left
+    contrast  strength of the shading: photos used as skin already contain some
+    depth     metres into the mouth at which the light has fallen to 1/e
     """
 
-    above: Floats
-    below: Floats
-    directions: Floats
-    colours: Floats
+    above: Float64[np.ndarray, " 3"]
+    below: Float64[np.ndarray, " 3"]
+    directions: Float64[np.ndarray, "N 3"]
+    colours: Float64[np.ndarray, "N 3"]
     contrast: float
     depth: float
 
-    def on(self, normals: Floats) -> Floats:
-        """Light [V,3] on surfaces with unit normals [V,3]."""
+    def on(self, normals: Float64[np.ndarray, "V 3"]) -> Float64[np.ndarray, "V 3"]:
+        """Light on surfaces with these unit normals."""
         up = 0.5 + 0.5 * normals[:, 2:]
         light = self.below + up * (self.above - self.below)
         for direction, colour in zip(self.directions, self.colours, strict=True):
-            # Skin lets light through: it goes dark a little behind the edge only.
+            # Skin scatters light: it darkens only slightly beyond the terminator.
             light = light + np.clip((normals @ direction + 0.2) / 1.2, 0, 1)[:, None] * colour
         return np.asarray(light)
 
@@ -61,7 +57,7 @@ def random_lights(random: np.random.Generator) -> Lights:
 
 @dataclass(frozen=True)
 class Camera:
-    """How one camera took its pictures; the same for all pictures of a film."""
+    """The properties of a camera, the same for all frames of a film."""
 
     gain: tuple[float, float, float]
     gamma: float
@@ -71,7 +67,7 @@ class Camera:
 
 
 def random_camera(random: np.random.Generator) -> Camera:
-    """A camera, mostly a good one."""
+    """A random camera, mostly a good one."""
     cast = random.uniform(0.8, 1.15) * (1 + random.normal(0, 0.05, 3))
     return Camera(
         gain=(float(cast[0]), float(cast[1]), float(cast[2])),
@@ -82,8 +78,10 @@ def random_camera(random: np.random.Generator) -> Camera:
     )
 
 
-def photographed(light: Singles, camera: Camera, random: np.random.Generator) -> Pixels:
-    """Linear light [H,W,3] to a picture uint8 [H,W,3] as this camera takes it."""
+def photographed(
+    light: Float32[np.ndarray, "H W 3"], camera: Camera, random: np.random.Generator
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture that this camera takes of linear light."""
     exposed = np.clip(light * np.array(camera.gain, np.float32), 0.0, 1.0)
     # sRGB is close to a power of 2.2, and the camera has a curve of its own.
     picture = 255.0 * exposed ** np.float32(camera.gamma / 2.2)
@@ -92,7 +90,7 @@ def photographed(light: Singles, camera: Camera, random: np.random.Generator) ->
     if camera.noise > 0.1:
         grain = random.standard_normal(picture.shape, dtype=np.float32)
         picture = picture + camera.noise * grain
-    taken = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    taken = np.asarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
     if camera.quality >= 97:
         return taken
     options = [int(cv2.IMWRITE_JPEG_QUALITY), camera.quality]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training pairs from the user's own films of talking faces.
 
-Any folder of films will do (`python -m backend capture` reads the same ones). For shipped weights
-only films whose licence allows it; the clips in the evaluation data's folder `video` must never
-be trained on, because the evaluation judges by them.
+Any folder of films will do (`python -m backend capture` reads the same formats). Shipped weights
+may only use films whose licence allows it; the clips in the evaluation data's folder `video` must
+never be trained on, because the evaluation uses them.
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from backend.training.capture.read_video import read_pictures
 from backend.training.capture.track import Track, track_face
 from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 
-from .pairs import Floats, Pixels, TrainingPair
+from .pairs import TrainingPair
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".avi", ".webm", ".m4v")
-# Faces need not be larger in the pictures than this, pixels.
+# Frames are scaled down until the face is no taller than this, pixels.
 _FACE_PIXELS = 260.0
-# Pictures of a film closer than this look the same, seconds.
+# Frames of a film closer than this look alike, seconds.
 _APART = 0.4
 
 
 def films_in(folder: Path) -> list[Path]:
-    """The films in a folder and its folders."""
+    """The films in a folder and its subfolders."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def clip_pairs(
     film: Path, random: np.random.Generator, sources: int = 2, targets: int = 6
 ) -> Iterator[TrainingPair]:
-    """Pairs of pictures of one film; targets come by twos, the second following the first.
+    """Pairs of frames of one film; targets come in twos, the second following the first.
 
-    Nothing where the film cannot be used, which is said.
+    A film that cannot be used yields nothing and prints why.
     """
     try:
         track = track_face(read_pictures(film), film.name)
@@ -68,8 +69,10 @@ def clip_pairs(
                     )  # fmt: skip
 
 
-def _pictures(film: Path, track: Track, wanted: set[int]) -> dict[int, tuple[Pixels, Floats]]:
-    """Those pictures of the film, not larger than needed, with their landmarks."""
+def _pictures(
+    film: Path, track: Track, wanted: set[int]
+) -> dict[int, tuple[UInt8[np.ndarray, "H W 3"], Float64[np.ndarray, "478 3"]]]:
+    """The wanted frames of the film, no larger than needed, with their landmarks."""
     height = float(np.median(np.ptp(track.landmarks[track.seen][:, :LANDMARK_COUNT, 1], axis=1)))
     scale = min(1.0, _FACE_PIXELS / max(height, 1.0))
     found = {}

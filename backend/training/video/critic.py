@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The critic that pictures of mouths and eyes have to convince, patch by patch."""
+"""The patch discriminator (critic) for pictures of mouths and eyes."""
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
@@ -12,9 +13,9 @@ from backend.mesh_to_video.networks.layers import activate, conv
 
 
 class PatchCritic(nn.Module):
-    """Sees a picture beside the composite that it was made from; one score per 8 x 8 pixels.
+    """Scores a picture, given the composite that it was made from, per 8 x 8 pixels.
 
-    Spectral norms keep its steps bounded; there are no statistics of a batch.
+    Spectral normalisation bounds its gradients; there is no batch normalisation.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (24, 40, 64)) -> None:
@@ -29,8 +30,10 @@ class PatchCritic(nn.Module):
         )
         self.score = spectral_norm(conv(third, 1))
 
-    def forward(self, pictures: Tensor, composite: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores [N, 1, H/8, W/8] and the features below them."""
+    def forward(
+        self, pictures: Float[Tensor, "N 3 H W"], composite: Float[Tensor, "N 3 H W"]
+    ) -> tuple[Float[Tensor, "N 1 _ _"], list[Float[Tensor, "N _ _ _"]]]:
+        """Scores at an eighth of the size, and the features of each layer."""
         both = torch.cat([pictures, composite], dim=1) - 0.5
         values, found = functional.pixel_unshuffle(both, 2), []
         for layer in self.layers:

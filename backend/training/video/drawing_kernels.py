@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiled inner loops of the synthetic pictures: normals, colours, and where pixels come from."""
+"""Compiled kernels of the synthetic pictures: normals, colours and optical flow."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int32, UInt8
 from numba import njit
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int32]
 
 # sRGB values to linear light.
 _LEVELS = np.arange(256) / 255.0
@@ -19,8 +15,10 @@ LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.05
 
 
 @njit(cache=True, nogil=True)
-def normals(points: Floats, triangles: Ints) -> Floats:
-    """Area-weighted unit normals [V,3] of points [V,3]."""
+def normals(
+    points: Float64[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"]
+) -> Float64[np.ndarray, "V 3"]:
+    """Area-weighted unit normals of the points of a mesh."""
     total = np.zeros_like(points)
     for face in range(triangles.shape[0]):
         a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
@@ -42,19 +40,20 @@ def normals(points: Floats, triangles: Ints) -> Floats:
 
 @njit(cache=True, nogil=True)
 def colours(
-    picture: Singles,
-    face_id: Ints,
-    shares: Singles,
-    triangles: Ints,
-    uvs: Singles,
-    texture: NDArray[np.uint8],
+    picture: Float32[np.ndarray, "H W 3"],
+    face_id: Int32[np.ndarray, "H W"],
+    shares: Float32[np.ndarray, "H W 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+    uvs: Float32[np.ndarray, "N 3 2"],
+    texture: UInt8[np.ndarray, "T T 3"],
     first: int,
-    shade: Singles,
-    gain: Singles,
-    linear: Singles,
+    shade: Float32[np.ndarray, "V 3"],
+    gain: Float32[np.ndarray, "N 3"],
+    linear: Float32[np.ndarray, " 256"],
 ) -> None:
-    """Paint pixels whose triangle is `first` or later in linear light; `uvs` [F,3,2] and `gain`
-    [F,3] belong to the triangles from `first` on. `picture` [H,W,3] is changed.
+    """Paint the pixels of the triangles from `first` on into `picture`, in linear light.
+
+    `uvs` and `gain` belong to the triangles from `first` on.
     """
     rows, columns = texture.shape[0], texture.shape[1]
     count = uvs.shape[0]
@@ -88,19 +87,19 @@ def colours(
 
 @njit(cache=True, nogil=True)
 def origins(
-    target_id: Ints,
-    target_shares: Singles,
-    source_id: Ints,
-    source_depth: Singles,
-    source_points: Singles,
-    triangles: Ints,
+    target_id: Int32[np.ndarray, "H W"],
+    target_shares: Float32[np.ndarray, "H W 3"],
+    source_id: Int32[np.ndarray, "H W"],
+    source_depth: Float32[np.ndarray, "H W"],
+    source_points: Float32[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
     side: int,
     tolerance: float,
-) -> Singles:
-    """Where in the source each pixel of the target comes from, minus its own place [h,w,2].
+) -> Float32[np.ndarray, "h w 2"]:
+    """Optical flow from the target to the source, in pixels of the result.
 
-    Both were rasterised `side` times finer than the answer, which is in its own coarser pixels.
-    NaN where the source hides the place, or where a pixel's parts come from different places.
+    Both are rasterised at `side` times the resolution of the result. NaN where the point is hidden
+    in the source, or where the samples of a pixel come from different places.
     """
     height, width = target_id.shape[0] // side, target_id.shape[1] // side
     flow = np.full((height, width, 2), np.nan, np.float32)
@@ -134,11 +133,10 @@ def origins(
                             yy = min(max(int(y) + dy, 0), source_id.shape[0] - 1)
                             xx = min(max(int(x) + dx, 0), source_id.shape[1] - 1)
                             if source_id[yy, xx] >= 0:
-                                if source_id[yy, xx] == face:
+                                near = abs(source_depth[yy, xx] - z) < tolerance
+                                if source_id[yy, xx] == face or near:
                                     seen = True
-                                elif abs(source_depth[yy, xx] - z) < tolerance:
-                                    seen = True
-                    # In front of it there must be nothing.
+                    # Nothing may be in front of it.
                     middle = source_id[int(y), int(x)]
                     if middle < 0 or source_depth[int(y), int(x)] < z - 2.0 * tolerance:
                         seen = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Heads for synthetic training pictures: made once from photos, kept in a folder as .npz."""
+"""Heads for synthetic training pictures: made once from photos and cached as .npz."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int16, Int32, Int64, Shaped, UInt8
 from scipy.spatial import cKDTree
 
 from backend.face.build_head import build_head
@@ -40,23 +40,21 @@ from shared.landmarks import (
 )
 from shared.npz import load_npz
 
-Floats = NDArray[np.float64]
-
-# What is seen at 256 pixels needs no larger texture; the side in texels.
+# Side of the texture in texels; pictures of 256 pixels need no larger one.
 TEXTURE_SIDE = 1024
-# Kinds of surface, which light treats differently.
+# Kinds of surface, which are lit differently.
 SKIN, EYE, TEETH, MOUTH, LASHES = range(5)
 _KINDS = {
     "teeth_and_gums": TEETH, "teeth": TEETH, "mouth_and_tongue": MOUTH, "mouth": MOUTH,
     "eye": EYE, "lashes": LASHES,
 }  # fmt: skip
-# Skin above this height turns with the skull; the neck is rooted this close to its end; metres.
+# Skin above this height turns with the skull; skin this close to the lower end does not; metres.
 _NECK_TOP = -0.02
 _ROOT = 0.012
 _IRIS_RADIUS = 0.0059
 _ROUNDING = 1e-5
 _LIP_CORNERS = (*LIP_CORNERS, RIGHT_INNER_LIP_CORNER, LEFT_INNER_LIP_CORNER)
-# Clothes begin this far below the thinnest place of the neck, which goes on this far under them.
+# Clothes begin this far below the thinnest part of the neck, which extends this far under them.
 _BELOW_THINNEST, _NECK_UNDER = 0.008, 0.035
 _NARROWER = 8.0
 
@@ -65,48 +63,48 @@ _NARROWER = 8.0
 class TrainingHead:
     """A head that can be posed and drawn quickly.
 
-    vertices [V,3] metres, triangles [F,3], uvs [F,3,2], texture uint8 [T,T,3] as in a FaceMesh
-    kind      uint8 [F] SKIN, EYE, TEETH, MOUTH or LASHES
-    shapes    int16 [52,V,3] in units of `_ROUNDING` metres
-    follows   [V] 0..1 how far a vertex turns with the head: 0 at the collar
-    rows      [478] the vertices that carry the tracked landmarks, which lie `away` [478,3] metres
-              from them
-    skin      [3] the skin's colour, 0..255
+    vertices (metres), triangles, uvs and texture are as in a FaceMesh
+    kind      SKIN, EYE, TEETH, MOUTH or LASHES
+    shapes    in units of `_ROUNDING` metres
+    follows   how far a vertex turns with the head, 0..1: 0 at the collar
+    rows      the vertices that carry the tracked landmarks
+    away      offsets of the landmarks from those vertices, metres
+    skin      the skin's colour, 0..255
     """
 
     name: str
-    vertices: Floats
-    triangles: NDArray[np.int32]
-    uvs: NDArray[np.float32]
-    texture: NDArray[np.uint8]
-    kind: NDArray[np.uint8]
-    shapes: NDArray[np.int16]
-    follows: Floats
-    rows: NDArray[np.int32]
-    away: Floats
-    skin: Floats
+    vertices: Float64[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
+    uvs: Float32[np.ndarray, "F 3 2"]
+    texture: UInt8[np.ndarray, "T T 3"]
+    kind: UInt8[np.ndarray, " F"]
+    shapes: Int16[np.ndarray, "52 V 3"]
+    follows: Float64[np.ndarray, " V"]
+    rows: Int32[np.ndarray, " 478"]
+    away: Float64[np.ndarray, "478 3"]
+    skin: Float64[np.ndarray, " 3"]
 
-    def posed(self, weights: Floats) -> Floats:
-        """Vertices [V,3] metres with ARKit weights [52]."""
+    def posed(self, weights: Float64[np.ndarray, " 52"]) -> Float64[np.ndarray, "V 3"]:
+        """The vertices (metres) with these ARKit weights."""
         chosen = np.flatnonzero(weights)
         moved = self.vertices.copy()
         for index in chosen:
             moved += (weights[index] * _ROUNDING) * self.shapes[index]
         return moved
 
-    def neck_rim(self) -> Floats:
-        """Points [N,3] around the neck where it is thinnest: there clothes begin."""
+    def neck_rim(self) -> Float64[np.ndarray, "N 3"]:
+        """Points (metres) around the neck near its thinnest part, where clothes begin."""
         height = _neck_height(self.vertices, self.landmarks(self.vertices))
         near = np.abs(self.vertices[:, 2] - height) < 0.006
         return self.vertices[near & (self.follows < 1.0)]
 
-    def landmarks(self, vertices: Floats) -> Floats:
-        """The tracked landmarks [478,3] on vertices [V,3] that are posed but not turned."""
+    def landmarks(self, vertices: Float64[np.ndarray, "V 3"]) -> Float64[np.ndarray, "478 3"]:
+        """The tracked landmarks (metres) on vertices that are posed but not turned."""
         return np.asarray(vertices[self.rows] + self.away)
 
 
 def own_head(photo: Path, seed: int | None = None) -> FaceMesh:
-    """Our head of a photo; with a seed on a face that is somebody else's.
+    """Our head from a photo; given a seed, with the shape of a random identity.
 
     Raises VividKeysError(bad_image, no_face).
     """
@@ -123,7 +121,7 @@ def own_head(photo: Path, seed: int | None = None) -> FaceMesh:
 
 
 def training_head(face: FaceMesh, name: str) -> TrainingHead:
-    """What drawing needs of a head."""
+    """A head prepared for drawing."""
     rest = face.vertices.astype(np.float64)
     places = (face.landmarks if len(face.landmarks) else rest[:LANDMARK_COUNT]).astype(np.float64)
     rest = _without_flare(rest, places)
@@ -147,19 +145,22 @@ def training_head(face: FaceMesh, name: str) -> TrainingHead:
     )
 
 
-def _neck_height(rest: Floats, landmarks: Floats) -> float:
-    """The height at which the neck of vertices [V,3] is thinnest, below the chin."""
+def _neck_height(rest: Float64[np.ndarray, "V 3"], landmarks: Float64[np.ndarray, "N 3"]) -> float:
+    """The height just below the thinnest part of the neck, metres."""
     chin = float(landmarks[CHIN, 2])
-    # Further down the rim of the neck begins, which is lower in front than behind.
+    # Further down is the rim of the neck, which is lower in front than behind.
     heights = np.linspace(chin - 0.008, chin - 0.035, 8)
     wide = [np.ptp(rest[np.abs(rest[:, 2] - height) < 0.005, 0]) for height in heights]
-    # A little lower than that, because clothes are.
+    # Slightly lower, where clothes begin.
     return float(heights[int(np.argmin(wide))]) - _BELOW_THINNEST
 
 
-def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
-    """Vertices [V,3] whose neck ends as thick as where it is thinnest: flares and shoulders of a
-    head lie under clothes.
+def _without_flare(
+    rest: Float64[np.ndarray, "V 3"], landmarks: Float64[np.ndarray, "N 3"]
+) -> Float64[np.ndarray, "V 3"]:
+    """The vertices with the neck kept as thin as at its thinnest part down to its end.
+
+    A flare or the shoulders of a head would stick out of the clothes.
     """
     height = _neck_height(rest, landmarks)
     low = np.flatnonzero(rest[:, 2] < height)
@@ -169,14 +170,18 @@ def _without_flare(rest: Floats, landmarks: Floats) -> Floats:
     far = np.linalg.norm((rest[low, :2] - middle) / radius, axis=1)
     far /= np.clip(1.0 - _NARROWER * (height - rest[low, 2]), 0.7, 1.0)
     drawn = rest.copy()
-    # Lower parts are drawn in further, so that they stay under the clothes when the neck bends.
+    # Lower parts are narrowed more, so that they stay under the clothes when the neck bends.
     drawn[low, :2] = middle + (rest[low, :2] - middle) / np.maximum(far, 1.0)[:, None]
     drawn[low, 2] = np.maximum(drawn[low, 2], height - _NECK_UNDER)
     return drawn
 
 
-def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats:
-    """1 on the face and the skull, 0 at the collar, between them by the distances to both."""
+def _follows(
+    rest: Float64[np.ndarray, "V 3"],
+    landmarks: Float64[np.ndarray, "N 3"],
+    skin: Int32[np.ndarray, "F 3"],
+) -> Float64[np.ndarray, " V"]:
+    """1 on the face and the skull, 0 at the collar, blended by the distances to both."""
     on_skin = np.unique(skin)
     lowest = rest[on_skin, 2].min()
     collar = on_skin[rest[on_skin, 2] < lowest + _ROOT]
@@ -192,12 +197,12 @@ def _follows(rest: Floats, landmarks: Floats, skin: NDArray[np.int32]) -> Floats
 
 def _landmarks(
     face: FaceMesh,
-    rest: Floats,
-    places: Floats,
-    part: NDArray[np.str_],
-    kind: NDArray[np.uint8],
-) -> tuple[NDArray[np.int32], Floats]:
-    """The vertices [478] that carry the landmarks, and the way from there to them [478,3]."""
+    rest: Float64[np.ndarray, "V 3"],
+    places: Float64[np.ndarray, "468 3"],
+    part: Shaped[np.ndarray, " V"],
+    kind: UInt8[np.ndarray, " F"],
+) -> tuple[Int32[np.ndarray, " 478"], Float64[np.ndarray, "478 3"]]:
+    """The vertices that carry the landmarks, and the landmarks' offsets from them, metres."""
     right, left = OUTER_EYE_CORNERS
     radius = _IRIS_RADIUS * np.linalg.norm(places[left] - places[right]) / 0.09
     ring = radius * np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1), (-1, 0, 0), (0, 0, -1)])
@@ -219,10 +224,14 @@ def _landmarks(
 
 
 def _on_skin(
-    face: FaceMesh, rest: Floats, places: Floats, skin: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """The vertices [468] nearest to the landmarks; closed lips are told apart by the jaw, which
-    takes only one of them along.
+    face: FaceMesh,
+    rest: Float64[np.ndarray, "V 3"],
+    places: Float64[np.ndarray, "468 3"],
+    skin: Int32[np.ndarray, " N"],
+) -> Int64[np.ndarray, " 468"]:
+    """The vertices nearest to the landmarks.
+
+    Closed lips are distinguished by jawOpen, which moves only the lower one.
     """
     down = -face.shapes[INDEX["jawOpen"], skin, 2]
     with_jaw = down > 0.5 * np.quantile(down, 0.99)
@@ -231,14 +240,14 @@ def _on_skin(
         (INNER_LIP_UPPER + OUTER_LIP_UPPER, skin[down < 0.35 * np.quantile(down, 0.99)]),
         (INNER_LIP_LOWER + OUTER_LIP_LOWER, skin[with_jaw]),
     ):
-        # The corners belong to both.
+        # The corners belong to both lips.
         chosen = [row for row in lips if row not in _LIP_CORNERS]
         rows[chosen] = own[cKDTree(rest[own]).query(places[chosen])[1]]
     return np.asarray(rows, np.int64)
 
 
-def _skin_colour(face: FaceMesh, kind: NDArray[np.uint8]) -> Floats:
-    """The median colour of the lower skin: what a neck goes on with."""
+def _skin_colour(face: FaceMesh, kind: UInt8[np.ndarray, " F"]) -> Float64[np.ndarray, " 3"]:
+    """The median colour of the lower skin, which continues on the neck."""
     skin = np.flatnonzero(kind == SKIN)
     heights = face.vertices[face.triangles[skin], 2].mean(axis=1)
     low = skin[heights < np.quantile(heights, 0.12)]
@@ -265,16 +274,16 @@ def load_training_head(path: Path) -> TrainingHead:
         return TrainingHead(name=path.stem, **{name: arrays[name] for name in _ARRAYS})
     except KeyError as error:
         raise VividKeysError(
-            ErrorKind.BAD_FILE, f"'{path.name}' is no training head.", "Remove it."
+            ErrorKind.BAD_FILE, f"'{path.name}' is not a training head.", "Remove it."
         ) from error
 
 
 def make_heads(
     photos: Iterable[Path], folder: Path, ict: StoredHead | None = None, every: int = 4
 ) -> list[Path]:
-    """Heads for photos, those that are there already kept; every so many wears ICT-FaceKit's.
+    """Make heads for photos, keeping existing ones; every `every`-th uses ICT-FaceKit's mesh.
 
-    A photo without a face is named and passed over.
+    Photos without a face are printed and skipped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -284,7 +293,7 @@ def make_heads(
         path = folder / f"{kind}_{photo.parent.name}_{photo.stem}.npz"
         if not path.is_file():
             try:
-                # Half of the faces become somebody's who does not exist.
+                # Half of the faces get the shape of a person who does not exist.
                 seed = number if number % 2 else None
                 if other and ict is not None:
                     face = fit_head(ict, "ict", photo)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make a folder of training samples, by several processes, resumable.
+"""Make a folder of training samples with several processes; resumable.
 
 python -m backend.training.video.make_samples FACES FOLDER --shards 80 --processes 2
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from backend.face.load_image import load_image
 from backend.heads.add import made_head
@@ -24,13 +25,13 @@ from shared.errors import VividKeysError
 
 from .clip_pairs import clip_pairs, films_in
 from .head_cache import make_heads
-from .pairs import Pixels, TrainingPair
+from .pairs import TrainingPair
 from .photo_pairs import london_pairs, portrait_pair
 from .samples import write_shard
 from .sources import Photos, Shard, Shares, held_out_photos, planned, training_photos
 from .synthetic_heads import synthetic_pairs
 
-# Samples of one shard, and different heads of the synthetic pictures.
+# Samples per shard, and the number of heads in the synthetic pictures.
 SHARD_SIZE = 48
 HEADS = 80
 _PER_SCENE = 6
@@ -39,15 +40,15 @@ _BACKGROUNDS = 40
 
 @dataclass(frozen=True)
 class SampleRecipe:
-    """Everything a folder of samples depends on.
+    """Everything that a folder of samples depends on.
 
-    faces   the folder with `london` and `portraits_cc0`
-    heads   where synthetic heads and landmarks are kept; made where they are not there
-    ict     ICT-FaceKit (.npz) and its landmarks, or None
-    films   a folder of the user's films, or None
-    held_out  make samples of the people that are held out instead
-    exact     synthetic landmarks are not off as a tracker's are: motion needs that error to be
-              robust, but a painter that has seen it paints softly
+    faces     the folder with `london` and `portraits_cc0`
+    heads     where synthetic heads and landmarks are cached; made as needed
+    ict       ICT-FaceKit (.npz) and its landmarks, or None
+    films     a folder of the user's films, or None
+    held_out  make samples of the held-out people instead
+    exact     synthetic landmarks without a tracker's error: the motion network needs that error to
+              be robust, but a generator trained with it paints blurred
     """
 
     faces: Path
@@ -63,7 +64,7 @@ class SampleRecipe:
 
 
 def shard_pairs(recipe: SampleRecipe, shard: Shard) -> Iterator[TrainingPair]:
-    """The pairs of one shard; the same for the same recipe."""
+    """The pairs of one shard, determined by the recipe."""
     random = np.random.default_rng([recipe.seed, shard.number, len(shard.kind)])
     photos = _photos(recipe)
     landmarks = recipe.heads / "landmarks"
@@ -76,7 +77,7 @@ def shard_pairs(recipe: SampleRecipe, shard: Shard) -> Iterator[TrainingPair]:
     elif shard.kind == "london":
         for index in _turn(len(photos.london), shard.number, recipe.shard_size // 4):
             yield from london_pairs(*photos.london[index], landmarks)
-            # The same person once more, with sources that are made.
+            # The same person once more, with synthesised sources.
             for photo in photos.london[index]:
                 yield from portrait_pair(photo, random, "london", landmarks)
     elif shard.kind == "portrait":
@@ -89,7 +90,7 @@ def shard_pairs(recipe: SampleRecipe, shard: Shard) -> Iterator[TrainingPair]:
 
 
 def _turn(count: int, number: int, size: int) -> Iterator[int]:
-    """Which of `count` things the `number`-th shard of `size` begins with, and those after it."""
+    """Item indices of the `number`-th shard of `size`, in a fixed shuffled order."""
     if count:
         order = np.random.default_rng(7).permutation(count)
         start = number * max(size, 1)
@@ -100,8 +101,8 @@ def _photos(recipe: SampleRecipe) -> Photos:
     return (held_out_photos if recipe.held_out else training_photos)(recipe.faces)
 
 
-def _backgrounds(photos: Photos, random: np.random.Generator) -> list[Pixels]:
-    """What is beside the people in some portraits."""
+def _backgrounds(photos: Photos, random: np.random.Generator) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Crops of the background of some portraits."""
     found = []
     if not photos.portraits:
         return []
@@ -121,7 +122,7 @@ def _backgrounds(photos: Photos, random: np.random.Generator) -> list[Pixels]:
 
 
 def prepare_heads(recipe: SampleRecipe, count: int = HEADS) -> list[Path]:
-    """The heads of the synthetic pictures, made where they are not there yet."""
+    """The heads of the synthetic pictures, made if they do not exist yet."""
     there = sorted(recipe.heads.glob("*.npz"))
     if len(there) >= 0.8 * count:
         return there
@@ -134,7 +135,7 @@ def prepare_heads(recipe: SampleRecipe, count: int = HEADS) -> list[Path]:
 
 
 def make_samples(recipe: SampleRecipe, folder: Path, processes: int = 1) -> None:
-    """All shards of a recipe that are not there yet."""
+    """Make all shards of a recipe that do not exist yet."""
     if recipe.shares.synthetic > 0:
         prepare_heads(recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -174,15 +175,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("faces", type=Path, help="folder with london and portraits_cc0")
     parser.add_argument("folder", type=Path, help="where the samples go")
-    parser.add_argument("--heads", type=Path, help="where synthetic heads are kept")
+    parser.add_argument("--heads", type=Path, help="where synthetic heads are cached")
     parser.add_argument("--ict", type=Path, nargs=2, help="ICT-FaceKit and its landmarks (.npz)")
     parser.add_argument("--films", type=Path, help="folder of your own films of talking people")
     parser.add_argument("--shards", type=int, default=80)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--held-out", action="store_true", help="the people that judge instead")
+    parser.add_argument("--held-out", action="store_true", help="use the held-out people instead")
     parser.add_argument(
-        "--exact", action="store_true", help="landmarks without a tracker's error: to paint by"
+        "--exact",
+        action="store_true",
+        help="landmarks without a tracker's error, for the generator",
     )
     given = parser.parse_args(arguments)
     shares = Shares(clip=0.5) if given.films else Shares()

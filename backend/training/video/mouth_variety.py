@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How mouths differ from person to person, and where the tongue is while they speak.
+"""Variation of mouths between people, and of the tongue while they speak.
 
 No two people show the same teeth when they talk, and a mesh says nothing about the tongue; a
-network that has seen one head's mouth only would paint that one everywhere.
+network that has only seen one head's mouth would paint it everywhere.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from shared.arkit import INDEX
 from shared.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER
 
 from .head_cache import TEETH, TrainingHead
 
-Floats = NDArray[np.float64]
-
-# How far up teeth may sit against the head's own, and how far forward, metres.
+# Ranges of the offset of upper and lower teeth upwards, and of both forwards, metres.
 _UPPER, _LOWER, _FORWARD = (-0.001, 0.004), (-0.002, 0.004), (0.0, 0.003)
-# By which share of the opening the tongue rises, and how far it comes forward, metres.
+# Ranges of the tongue's rise, as a share of the lip gap, and of its advance, metres.
 _RISES, _TONGUE_FORWARD = (0.0, 0.9), (0.0, 0.008)
 
 
 @dataclass(frozen=True)
 class Mouth:
-    """One person's: how far up the teeth of skull and jaw sit, and how far forward, metres;
-    flesh: in which share of the lips' own light (linear) what lies deep is seen; in_shadow: how
-    much light is left under the upper lip, and shadow_falls: how far its shadow falls, in reaches
-    of the lips' shadow.
+    """One person's mouth.
+
+    upper, lower  how far up the upper and the lower teeth sit, metres
+    forward       how far forward both sit, metres
+    flesh         light scattered onto deep parts, as a share of the lips' linear colour
+    in_shadow     how much light is left under the upper lip
+    shadow_falls  how far down its shadow falls, in units of the shadow's reach
     """
 
     upper: float
@@ -42,7 +43,7 @@ class Mouth:
 
 
 def random_mouth_of(random: np.random.Generator) -> Mouth:
-    """A person's mouth."""
+    """The mouth of a random person."""
     return Mouth(
         float(random.uniform(*_UPPER)),
         float(random.uniform(*_LOWER)),
@@ -54,16 +55,16 @@ def random_mouth_of(random: np.random.Generator) -> Mouth:
 
 
 def speaking(
-    head: TrainingHead, posed: Floats, mouth: Mouth, random: np.random.Generator
-) -> Floats:
-    """Vertices [V,3] of a posed head with this person's teeth and the tongue of some sound."""
+    head: TrainingHead, posed: Float64[np.ndarray, "V 3"], mouth: Mouth, random: np.random.Generator
+) -> Float64[np.ndarray, "V 3"]:
+    """A posed head's vertices with this person's teeth and a random position of the tongue."""
     moved = posed.copy()
     teeth = np.unique(head.triangles[head.kind == TEETH])
     down = -head.shapes[INDEX["jawOpen"], teeth, 2]
     of_jaw = down > 0.3 * max(float(down.max()), 1.0)
     moved[teeth, 2] += np.where(of_jaw, mouth.lower, mouth.upper)
     moved[teeth, 1] -= mouth.forward
-    # The tongue is what tongueOut moves, its tip the most; heads without it keep theirs.
+    # The tongue is what tongueOut moves, the tip most; without that shape it stays as it is.
     tip = np.linalg.norm(head.shapes[INDEX["tongueOut"]].astype(np.float64), axis=1)
     if tip.max() > 0:
         lips = head.landmarks(posed)

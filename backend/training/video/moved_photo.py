@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The composite that the generator begins with, made from a batch of samples in torch."""
+"""The composite that the generator starts from, computed for a batch in torch."""
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor
 
 from backend.mesh_to_video.networks.motion_vae import MotionInputs, motion_inputs
@@ -11,15 +12,15 @@ from backend.training.video.windows import Windows
 
 
 def inputs_of(batch: dict[str, Tensor]) -> MotionInputs:
-    """What the motion-VAE sees of a batch."""
+    """The motion-VAE's inputs for a batch."""
     names = ("photo", "photo_code", "flow", "seen", "face", "code", "lips")
     return motion_inputs(*(batch[name] for name in names))
 
 
-def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
+def geometric_composite(batch: dict[str, Tensor]) -> Float[Tensor, "N 3 H W"]:
     """The photo moved by the geometry alone, with the mouth's interior laid in.
 
-    Samples may bring it as `composite`, drawn as videos are (background behind, eyes laid in).
+    Samples may contain it as `composite`, drawn as in videos (with background and eyes).
     """
     if "composite" in batch:
         return batch["composite"]
@@ -27,22 +28,22 @@ def geometric_composite(batch: dict[str, Tensor]) -> Tensor:
 
 
 def moved_composite(
-    batch: dict[str, Tensor], residual: Tensor, windows: Windows | None = None
-) -> Tensor:
-    """The composite with a residual motion [N, 2, 64, 64] on top of the geometry's; windows of
-    it where they are given.
-    """
+    batch: dict[str, Tensor], residual: Float[Tensor, "N 2 _ _"], windows: Windows | None = None
+) -> Float[Tensor, "N 3 _ _"]:
+    """The composite with a residual motion added to the geometry's, cut to `windows` if given."""
     side = batch["photo"].shape[-1]
     larger = enlarge_flow(residual, side)
     if "composite" in batch:
-        # The drawn picture moved a little further; what is drawn inside the mouth stays.
+        # The drawn picture is moved further; the drawn interior of the mouth stays.
         shift = larger * (1.0 - batch["inside"][:, 3:])
         return _sampled(batch["composite"], shift, windows)
     inside = batch["inside"] if windows is None else windows.cut(batch["inside"])
     return lay_in(_sampled(batch["photo"], batch["flow"] + larger, windows), inside)
 
 
-def _sampled(picture: Tensor, flow: Tensor, windows: Windows | None) -> Tensor:
+def _sampled(
+    picture: Float[Tensor, "N 3 H W"], flow: Float[Tensor, "N 2 H W"], windows: Windows | None
+) -> Float[Tensor, "N 3 _ _"]:
     grid = sampling_grid(flow)
     if windows is not None:
         grid = windows.cut(grid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

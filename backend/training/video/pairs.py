@@ -6,38 +6,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 
 from shared.errors import ErrorKind, VividKeysError
 from shared.landmarks import TRACKED_COUNT
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingPair:
-    """Two pictures of one size.
+    """Two pictures of the same size.
 
-    source, target            uint8 [H,W,3]
-    source_landmarks,
-    target_landmarks          [478,3] pixels right, down and away from the camera
-    flow                      float32 [H,W,2] or None where nobody knows it: where in the source
-                              each pixel of the target comes from, minus its own place, in pixels;
-                              NaN where the source does not show it
-    name                      whose pictures, and which; pairs that follow each other and share
-                              the very same `source` array have one portrait made for all
-    kind                      "synthetic", "london", "portrait" or "clip"
-    follows                   this state is close by the one of the pair before, as two pictures
-                              of a film are, in the same light, with the same source
+    landmarks  pixels right, down and away from the camera
+    flow       optical flow from target to source, in pixels: where in the source each pixel of the
+               target comes from, relative to its own position; NaN where the source does not show
+               it, None where it is unknown
+    name       the person and the picture; successive pairs that share the identical `source` array
+               also share one portrait
+    kind       "synthetic", "london", "portrait" or "clip"
+    follows    the target is the next frame after the previous pair's, in the same light and with
+               the same source
     """
 
-    source: Pixels
-    target: Pixels
-    source_landmarks: Floats
-    target_landmarks: Floats
-    flow: Singles | None
+    source: UInt8[np.ndarray, "H W 3"]
+    target: UInt8[np.ndarray, "H W 3"]
+    source_landmarks: Float64[np.ndarray, "478 3"]
+    target_landmarks: Float64[np.ndarray, "478 3"]
+    flow: Float32[np.ndarray, "H W 2"] | None
     name: str
     kind: str
     follows: bool = False
@@ -53,5 +47,5 @@ class TrainingPair:
         )
         if not fits:
             raise VividKeysError(
-                ErrorKind.BAD_ARRAY, f"The training pair '{self.name}' does not fit together."
+                ErrorKind.BAD_ARRAY, f"The arrays of the training pair '{self.name}' do not match."
             )

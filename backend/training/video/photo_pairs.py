@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training pairs from still photos: two photos of one person, or one photo and what it may have
-been made from.
+"""Training pairs from still photos: two of one person, or one with a synthesised source.
 
-Where there is one photo only, the *source* is made: the photo's person with another mouth and
-another pose, rendered by geometry alone. The target is the real photo, so what the networks learn
-to paint (teeth, lips, lids) is always real.
+With one photo only, the *source* is synthesised: the same person with another mouth and another
+pose, rendered by geometry alone. The target is the real photo, so what the networks learn to paint
+(teeth, lips, lids) is always real.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 
 from backend.face.fit_photo import fit_photo
 from backend.face.head.parts import PART_NAMES
@@ -33,30 +32,28 @@ from shared.landmarks import LANDMARK_COUNT, LEFT_IRIS, RIGHT_IRIS
 from shared.npz import load_npz
 from shared.take import Take
 
-from .pairs import Floats, Pixels, TrainingPair
+from .pairs import TrainingPair
 from .states import both_sides, random_mouth, with_contacts
 
-Singles = NDArray[np.float32]
-
-# A made source is turned by this much against the photo, radians (pitch, roll, yaw).
+# Standard deviation of a synthesised source's rotation, radians (pitch, roll, yaw).
 _TURN = np.radians((2.5, 2.0, 5.0))
-# More pixels than this on the longer side are not needed at 256 around the face.
+# Photos are scaled down to this longer side: enough for a face crop of 256 pixels.
 _LONGEST = 640
-# Heads that are turned further make poor sources, radians.
+# Heads turned further make poor sources, radians.
 _FRONTAL = np.radians(25.0)
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedPhoto:
-    """A photo uint8 [H,W,3] and the landmarks [478,3] of its face in its pixels."""
+    """A photo and the landmarks of its face, pixels."""
 
-    pixels: Pixels
-    landmarks: Floats
+    pixels: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
     name: str
 
 
 def tracked_photo(path: Path, folder: Path | None = None) -> TrackedPhoto:
-    """A photo and its landmarks, tracked once and then kept in `folder`.
+    """A photo and its landmarks, which are cached in `folder`.
 
     Raises VividKeysError(bad_image, no_face).
     """
@@ -79,8 +76,9 @@ def tracked_photo(path: Path, folder: Path | None = None) -> TrackedPhoto:
 
 
 def laid_over(photo: TrackedPhoto, other: TrackedPhoto) -> TrackedPhoto:
-    """`photo` moved, turned and scaled in its plane so that its bony landmarks lie on `other`'s:
-    people sit differently from photo to photo, which is no motion of the face.
+    """`photo` aligned in its plane to the bony landmarks of `other`.
+
+    People sit differently from photo to photo, and that is not motion of the face.
     """
     bone = load_template().rigidity
     weight = bone / bone.sum()
@@ -104,7 +102,7 @@ def laid_over(photo: TrackedPhoto, other: TrackedPhoto) -> TrackedPhoto:
 
 
 def same_person(first: TrackedPhoto, second: TrackedPhoto, kind: str) -> Iterator[TrainingPair]:
-    """Both directions of two photos of one person."""
+    """The pairs of two photos of one person, in both directions."""
     for source, target in ((first, second), (second, first)):
         moved = laid_over(target, source)
         yield TrainingPair(
@@ -118,8 +116,9 @@ def made_source(
     kind: str,
     portrait: Portrait | None = None,
 ) -> TrainingPair | None:
-    """The photo as the target of a source with another mouth and pose; None where the head is
-    turned too far for that. Raises VividKeysError(bad_image).
+    """The photo as the target of a synthesised source with another mouth and pose.
+
+    None where the head is turned too far for that. Raises VividKeysError(bad_image).
     """
     if abs(fit_angles(photo.landmarks)) > _FRONTAL:
         return None
@@ -134,15 +133,16 @@ def made_source(
     )  # fmt: skip
 
 
-def fit_angles(landmarks: Floats) -> float:
-    """How far a face is turned to the side, radians."""
+def fit_angles(landmarks: Float64[np.ndarray, "478 3"]) -> float:
+    """The yaw of a face, radians."""
     turn = fit_photo(landmarks).to_head.rotation.T
     return float(np.arctan2(turn[1, 0], turn[0, 0]))
 
 
-def _other_state(portrait: Portrait, random: np.random.Generator) -> Singles:
-    """The head [V,3] in the photo's pixels, with lips that are mostly closed: what photos for
-    talking heads show.
+def _other_state(portrait: Portrait, random: np.random.Generator) -> Float32[np.ndarray, "V 3"]:
+    """The head in another state, in the photo's pixels.
+
+    Its lips are mostly closed, as in photos chosen for talking heads.
     """
     draw = random.random()
     if draw < 0.5:
@@ -166,8 +166,10 @@ def _other_state(portrait: Portrait, random: np.random.Generator) -> Singles:
     return take_performance(portrait, take, 25.0).vertices(0)
 
 
-def landmarks_of(portrait: Portrait, vertices: Singles) -> Floats:
-    """The tracked landmarks [478,3] of a driven head [V,3]; irises go with the eyes' balls."""
+def landmarks_of(
+    portrait: Portrait, vertices: Float32[np.ndarray, "V 3"]
+) -> Float64[np.ndarray, "478 3"]:
+    """The landmarks (pixels) of a driven head; irises move with the eyeballs."""
     found = portrait.landmarks.copy()
     found[:LANDMARK_COUNT] += (vertices - portrait.source)[:LANDMARK_COUNT]
     part = portrait.rig.vertex_part
@@ -184,7 +186,7 @@ def landmarks_of(portrait: Portrait, vertices: Singles) -> Floats:
 
 
 def london_pairs(neutral: Path, smiling: Path, folder: Path | None = None) -> list[TrainingPair]:
-    """One person's two photos, both ways; nothing where one cannot be used, which is said."""
+    """The pairs of one person's two photos; empty, with a message, if one cannot be used."""
     try:
         first, second = tracked_photo(neutral, folder), tracked_photo(smiling, folder)
     except VividKeysError as error:
@@ -196,7 +198,7 @@ def london_pairs(neutral: Path, smiling: Path, folder: Path | None = None) -> li
 def portrait_pair(
     photo: Path, random: np.random.Generator, kind: str, folder: Path | None = None
 ) -> list[TrainingPair]:
-    """One photo as a target; nothing where it cannot be used, which is said."""
+    """The pair with one photo as target; empty, with a message, if it cannot be used."""
     try:
         pair = made_source(tracked_photo(photo, folder), random, kind)
     except VividKeysError as error:

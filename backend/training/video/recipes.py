@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the video's networks are trained on one thread of a CPU and on a GPU."""
+"""Recipes of the video networks for a single CPU thread and for a GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _schedule(
     threads: int,
 ) -> PictureSchedule:
     if device.type == "cuda":
-        # Larger batches bear larger steps; they come so quickly that saving each 250 would slow.
+        # Larger batches allow larger steps, which are so fast that frequent saving would slow them.
         base = replace(
             base, batch=large, learning_rate=1e-3, warm_up=200, average=0.9985,
             save_every=2000, report_every=200, validate_every=2000, validation=64,
@@ -51,7 +51,7 @@ def motion_recipe(
     threads: int = 1,
     initial: Path | None = None,
 ) -> MotionRecipe:
-    """The motion-VAE's; `batch` and `rate` 0 are chosen for the device."""
+    """The motion-VAE's recipe; a `batch` or `rate` of 0 is chosen for the device."""
     recipe = MotionRecipe(initial=initial, window=256 if device.type == "cuda" else 144)
     schedule = _schedule(recipe.schedule, device, 48, minutes, steps, batch, rate, seed, threads)
     return replace(recipe, schedule=schedule)
@@ -68,8 +68,9 @@ def generator_recipe(
     initial: Path | None = None,
     motion_vae: Path | None = None,
 ) -> GeneratorRecipe:
-    """The generator's; likewise. On a GPU the windows are larger and the first network learns
-    longer.
+    """The generator's recipe; a `batch` or `rate` of 0 is chosen for the device.
+
+    On a GPU the windows are larger and the feature network is trained longer.
     """
     recipe = GeneratorRecipe(initial=initial, motion_vae=motion_vae)
     schedule = _schedule(recipe.schedule, device, 32, minutes, steps, batch, rate, seed, threads)

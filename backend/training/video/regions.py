@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where mouth and eyes are in a driven picture, as soft masks.
+"""Soft masks of mouth and eyes in a driven picture.
 
-They are read off the coordinate code: each place of a face has about the same colour in every
-face and pose.
+They are derived from the coordinate code, in which each point of a face has about the same colour
+in every face and pose.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from functools import cache
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from backend.face.template import load_template
 from shared import landmarks
 
-# Half the extent of each region in colours of the code: across, down.
+# Half the extent of each region in the code's coordinates: across, down.
 _MOUTH = (0.26, 0.15)
 _EYE = (0.15, 0.08)
 _FACTOR = 4
@@ -26,16 +27,16 @@ _FACTOR = 4
 
 @dataclass(frozen=True)
 class Regions:
-    """Soft masks [N, 1, H, W] in 0..1."""
+    """Soft masks in 0..1."""
 
-    face: Tensor
-    mouth: Tensor
-    eyes: Tensor
+    face: Float[Tensor, "N 1 H W"]
+    mouth: Float[Tensor, "N 1 H W"]
+    eyes: Float[Tensor, "N 1 H W"]
 
 
 @cache
 def _centres() -> tuple[tuple[float, float], ...]:
-    """Colour (across, down) of the mouth, the right and the left eye on the template."""
+    """Code coordinates (across, down) of mouth, right eye and left eye on the template."""
     vertices = load_template().vertices[: landmarks.LANDMARK_COUNT]
     places = np.stack([vertices[:, 0], -vertices[:, 2]], axis=1)
     least, most = places.min(axis=0), places.max(axis=0)
@@ -50,14 +51,16 @@ def _centres() -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
-    """From the code [N, 3, H, W], the face [N, 1, H, W] and the mouth's interior [N, 4, H, W].
+def regions(
+    code: Float[Tensor, "N 3 H W"], face: Float[Tensor, "N 1 H W"], inside: Float[Tensor, "N 4 H W"]
+) -> Regions:
+    """The masks, from the code, the face mask and the mouth's interior (RGBA).
 
-    They are found at a quarter of the size: soft masks need no more.
+    They are computed at a quarter of the size, which is enough for soft masks.
     """
     side = face.shape[-2:]
     share = functional.avg_pool2d(face, _FACTOR)
-    # At the rim of the face the code is mixed with the zeros beside it.
+    # At the rim of the face the code is averaged with the zeros outside.
     small = functional.avg_pool2d(code, _FACTOR) / share.clamp(min=0.05)
     mouth, right, left = (
         _bump(small, centre, extent) * share
@@ -71,7 +74,9 @@ def regions(code: Tensor, face: Tensor, inside: Tensor) -> Regions:
     return Regions(large[:, 0:1], large[:, 1:2], large[:, 2:3])
 
 
-def _bump(code: Tensor, centre: tuple[float, float], extent: tuple[float, float]) -> Tensor:
+def _bump(
+    code: Float[Tensor, "N 3 H W"], centre: tuple[float, float], extent: tuple[float, float]
+) -> Float[Tensor, "N 1 H W"]:
     across = (code[:, 0:1] - centre[0]) / extent[0]
     down = (code[:, 1:2] - centre[1]) / extent[1]
     return torch.exp(-((across * across + down * down) ** 2))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the two trainings of the video's networks have in common: where pictures come from, how
-they lie in memory, and figures of the averaged weights on people who are held out.
+"""The common base of both video trainings.
+
+It covers the source of pictures, their memory layout, and validation of the averaged weights on
+held-out people.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,26 +26,28 @@ from backend.training.loop.schedule import Schedule
 Batch = dict[str, Tensor]
 
 
+@runtime_checkable
 class Samples(Protocol):
-    """Where batches come from: see `backend.training.video.sample_set`."""
+    """A source of batches: see `backend.training.video.sample_set`."""
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """Random samples."""
         ...
 
     def next_batch(self, rng: np.random.Generator, size: int) -> tuple[Batch, Batch] | None:
-        """Random samples and those that follow them in their film; None where there are none."""
+        """Random samples and their next frames; None where there are none."""
         ...
 
     def look_again(self) -> int:
-        """Take in samples that were made meanwhile."""
+        """Pick up samples that have been made in the meantime."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSchedule(Schedule):
-    """Defaults are for one thread of a CPU. `batch`: samples of a step; `validation`: samples that
-    figures are made of.
+    """A schedule with batch sizes; the defaults are for a single CPU thread.
+
+    `batch` is the number of samples per step, `validation` of those used for validation.
     """
 
     steps: int = 20_000
@@ -59,7 +63,7 @@ class PictureSchedule(Schedule):
 
 
 class PictureRun(Run):
-    """A run on samples of faces; while one batch is learned from, the next one is read."""
+    """A run on samples of faces; while one batch is trained on, the next one is read."""
 
     def __init__(
         self,
@@ -86,11 +90,11 @@ class PictureRun(Run):
 
     @abstractmethod
     def learn(self, batch: Batch) -> dict[str, float]:
-        """Losses, gradients and the optimisers' steps for one batch."""
+        """Train on one batch: losses, gradients and the optimisers' steps."""
 
     @abstractmethod
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Figures of the averaged weights on samples that were not trained on."""
+        """Figures of the averaged weights on held-out samples."""
 
     def take_step(self) -> dict[str, float]:
         return self.learn(self.to_device(self._draw()))
@@ -113,17 +117,17 @@ class PictureRun(Run):
         self._reader.shutdown(cancel_futures=True)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Half the bits in convolutions where they are quicker: on a GPU."""
+        """Autocast to bfloat16 on a GPU; nothing on a CPU."""
         if self.worker.device.type == "cuda":
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
 
     def generator(self, *numbers: int) -> np.random.Generator:
-        """Random numbers of this run, this process and these numbers."""
+        """A random generator seeded by this run, this process and `numbers`."""
         return np.random.default_rng([self.schedule.seed, self.worker.rank, *numbers])
 
     def random_batch(self, rng: np.random.Generator) -> Batch:
-        """Samples of a step."""
+        """The samples of a step."""
         return self.samples.batch(rng, self._batch)
 
     def to_device(self, batch: Batch) -> Batch:
@@ -135,7 +139,7 @@ class PictureRun(Run):
         }
 
     def validation_batches(self, held_out: Samples) -> Iterable[Batch]:
-        """The same samples whenever it is asked, a few at a time."""
+        """The validation samples, always the same ones, a few at a time."""
         rng = np.random.default_rng(12_345)
         left = self._validation
         while left > 0:
@@ -144,7 +148,7 @@ class PictureRun(Run):
             left -= size
 
     def _draw(self) -> Batch:
-        """The batch of this step; the next one is read meanwhile."""
+        """The batch of this step; the next one is read in the background."""
         if self._ahead is not None and self._ahead[0] == self.step:
             batch = self._ahead[1].result()
         else:
@@ -158,7 +162,7 @@ class PictureRun(Run):
 
 
 def place(module: nn.Module, device: torch.device) -> None:
-    """Bring a network to a device, its kernels in the order that convolutions are quickest in."""
+    """Move a network to a device, with its kernels in channels-last order."""
     module.to(device)
     for parameter in module.parameters():
         if parameter.dim() == 4:

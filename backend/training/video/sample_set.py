@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random batches of stored samples, as the networks take them, cheaply varied."""
+"""Random batches of stored samples with cheap augmentation, as the networks take them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -18,17 +19,17 @@ from .samples import HALVES, NEXT, NOTE, SHARES, shards_in
 
 Batch = dict[str, Tensor]
 
-# Maps of the lips' right and left halves stand side by side: a mirror exchanges them.
+# Maps of the right and left halves of the lips alternate: mirroring swaps them.
 _LIPS_MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)
-# What is brightened together; of `inside` the last channel is no colour.
+# Arrays that are relit together; so is `inside`, except for its last channel.
 _COLOURED = ("photo", "target", "composite")
 
 
 class SampleSet:
-    """The samples of a folder, read where they lie.
+    """The samples of a folder, memory-mapped.
 
-    `kinds` keeps only samples of these kinds; `varied` switches the variations on. Shards that
-    are finished later are seen after `look_again`.
+    `kinds` keeps only samples of these kinds; `varied` enables augmentation. Shards that are
+    finished later are picked up by `look_again`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class SampleSet:
         return len(self._places)
 
     def look_again(self) -> int:
-        """Take in shards that were finished meanwhile; returns how many samples there are."""
+        """Pick up shards finished in the meantime; returns the total number of samples."""
         for shard in shards_in(self._folder):
             if shard in self._shards:
                 continue
@@ -68,16 +69,18 @@ class SampleSet:
         return len(self._places)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """`size` random samples: float32 [N,C,H,W] by name (see `samples.py`), colours and masks
-        0..1, flows in pixels; `exact_flow` is NaN where it is not known.
+        """`size` random samples: float32 [N,C,H,W] by name (see `samples.py`).
+
+        Colours and masks are in 0..1, flows in pixels; `exact_flow` is NaN where it is unknown.
         """
         chosen = rng.integers(len(self._places), size=size)
         batch = self._read([self._places[index] for index in chosen])
         return self._vary(batch, rng) if self._varied else batch
 
     def next_batch(self, rng: np.random.Generator, size: int) -> tuple[Batch, Batch] | None:
-        """`size` random samples and those that follow them in their film, varied alike; None
-        where no sample has one.
+        """`size` random samples and their next frames, with the same augmentation.
+
+        None where no sample has a next frame.
         """
         if not self._with_next:
             return None
@@ -93,7 +96,7 @@ class SampleSet:
         return first, second
 
     def all(self, most: int) -> Batch:
-        """Up to so many samples, evenly chosen and not varied: to judge by."""
+        """Up to `most` samples, evenly spaced and without augmentation, for validation."""
         step = max(1, len(self._places) // most)
         return self._read(self._places[::step][:most])
 
@@ -113,7 +116,7 @@ class SampleSet:
         varied = relit(varied, torch.from_numpy(gain).float(), torch.from_numpy(gamma).float())
         varied = self._soft_footage(varied, torch.from_numpy(rng.random(count) < 0.35), rng)
         photo, composite = varied["photo"], varied["composite"]
-        # The grain of the photo is not that of the target: it is not to be repeated.
+        # Grain in the photo but not in the target, so that the network learns not to copy it.
         grain = rng.uniform(0.0, 0.014, count) * (rng.random(count) < 0.4)
         if grain.any():
             level = torch.from_numpy(grain).float()[:, None, None, None]
@@ -125,9 +128,12 @@ class SampleSet:
             )
         return {**varied, "photo": photo, "composite": composite}
 
-    def _soft_footage(self, batch: Batch, which: Tensor, rng: np.random.Generator) -> Batch:
-        """Samples for which `which` [N] is true as a soft camera sees them: photo, target and the
-        composite, but for what is drawn between the lips, which is as sharp as ever.
+    def _soft_footage(
+        self, batch: Batch, which: Bool[Tensor, " N"], rng: np.random.Generator
+    ) -> Batch:
+        """Blur photo, target and composite of the samples `which`, as a soft lens would.
+
+        The drawn interior of the mouth stays sharp.
         """
         if not which.any():
             return batch
@@ -152,8 +158,8 @@ def _halves(size: int) -> tuple[slice, slice]:
     return slice(0, size), slice(size, 2 * size)
 
 
-def mirrored(batch: Batch, which: Tensor) -> Batch:
-    """The samples of a batch for which `which` [N] is true, seen in a mirror."""
+def mirrored(batch: Batch, which: Bool[Tensor, " N"]) -> Batch:
+    """The batch with the samples `which` mirrored."""
     if not which.any():
         return batch
     chosen = which[:, None, None, None]
@@ -165,7 +171,7 @@ def mirrored(batch: Batch, which: Tensor) -> Batch:
         elif name == "lips":
             turned = turned[:, list(_LIPS_MIRRORED)]
         elif name in ("code", "photo_code"):
-            # The first channel runs across the face.
+            # The first channel is the coordinate across the face.
             face = batch["face" if name == "code" else "photo_face"].flip(-1) > 0.5
             across = torch.where(face, 1.0 - turned[:, :1], turned[:, :1])
             turned = torch.cat([across, turned[:, 1:]], dim=1)
@@ -173,11 +179,11 @@ def mirrored(batch: Batch, which: Tensor) -> Batch:
     return result
 
 
-def relit(batch: Batch, gain: Tensor, gamma: Tensor) -> Batch:
-    """All colours of a batch brightened alike: `gain` [N,3], `gamma` [N,1]."""
+def relit(batch: Batch, gain: Float32[Tensor, "N 3"], gamma: Float32[Tensor, "N 1"]) -> Batch:
+    """The batch with gain and gamma applied to all colours of a sample alike."""
     factor, power = gain[:, :, None, None], gamma[:, :, None, None]
 
-    def shown(colours: Tensor) -> Tensor:
+    def shown(colours: Float32[Tensor, "N 3 H W"]) -> Float32[Tensor, "N 3 H W"]:
         return (factor * colours.clamp(min=1e-4) ** power).clamp(0.0, 1.0)
 
     result = dict(batch)
@@ -190,8 +196,8 @@ def relit(batch: Batch, gain: Tensor, gamma: Tensor) -> Batch:
     return result
 
 
-def _softened(picture: Tensor) -> Tensor:
-    """A little out of focus."""
+def _softened(picture: Float32[Tensor, "N C H W"]) -> Float32[Tensor, "N C H W"]:
+    """Slightly blurred."""
     kernel = torch.tensor((0.15, 0.7, 0.15))
     weights = (kernel[:, None] * kernel[None]).expand(picture.shape[1], 1, 3, 3)
     padded = functional.pad(picture, (1, 1, 1, 1), mode="replicate")

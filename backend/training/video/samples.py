@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From training pairs to samples: all that the networks see, drawn once and kept on disk.
+"""From training pairs to samples: all network inputs and targets, drawn once and stored on disk.
 
-A folder of samples has one folder per shard, and in it one .npy per array, stacked over the
-shard's samples, channels first. A shard appears whole or not at all, so that making samples can be
-broken off and taken up, by several processes, while training already reads them.
+A folder of samples has one folder per shard with one .npy per array, stacked over the shard's
+samples, channels first. A shard appears atomically, so that making samples can be interrupted and
+resumed, by several processes, while training already reads them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Shaped
 from numpy.typing import NDArray
 
 from backend.mesh_to_video.frame.performance import tracked_performance
@@ -23,11 +24,11 @@ from backend.mesh_to_video.networks.projection_texture import projection_texture
 from shared.errors import VividKeysError
 from shared.landmarks import LANDMARK_COUNT
 
-from .pairs import Singles, TrainingPair
+from .pairs import TrainingPair
 
 Sample = dict[str, NDArray[np.generic]]
 
-# Names, channels and how they are kept: "share" is 0..1 in 255 steps.
+# Names and channels: SHARES are stored as 0..255, HALVES as 16-bit floats.
 SHARES = {
     "photo": 3, "photo_code": 3, "photo_face": 1, "target": 3, "composite": 3, "seen": 1,
     "face": 1, "person": 1, "code": 3, "inside": 4,
@@ -35,12 +36,12 @@ SHARES = {
 HALVES = {"flow": 2, "exact_flow": 2, "lips": 8}
 NEXT = "next"
 NOTE = "samples.json"
-# A driven face that lies this far from where it was tracked, in heights of the face, is a mistake.
+# A driven face this far from the tracked one, in face heights, is rejected.
 _LARGEST_MISS = 0.06
 
 
 class SampleMaker:
-    """Makes samples of pairs; the portrait of a source is made once for all its pairs."""
+    """Turns pairs into samples; the portrait of a source is made once for all its pairs."""
 
     def __init__(self) -> None:
         self._source: object = None
@@ -50,7 +51,7 @@ class SampleMaker:
     def sample(self, pair: TrainingPair) -> Sample | None:
         """The arrays of one pair, or None where the mesh cannot follow it.
 
-        Raises VividKeysError(bad_image) where the source is no face.
+        Raises VividKeysError(bad_image) where the source shows no face.
         """
         if pair.source is not self._source or self._portrait is None or self._crop is None:
             self._source = None
@@ -88,12 +89,12 @@ class SampleMaker:
         return {name: _kept(name, array) for name, array in arrays.items()}
 
 
-def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Singles:
-    """The pair's flow in the crop's pixels [S,S,2], NaN where unknown."""
+def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Float32[np.ndarray, "H W 2"]:
+    """The pair's flow in the crop's pixels, NaN where unknown."""
     view = portrait.crop
     if pair.flow is None:
         return np.full((view.height, view.width, 2), np.nan, np.float32)
-    # NaN must not be averaged with its neighbours: the nearest place counts.
+    # Nearest-neighbour sampling, because NaN must not be averaged with its neighbours.
     rows = np.floor((np.arange(view.height) + 0.5) / view.scale + view.top).astype(int)
     columns = np.floor((np.arange(view.width) + 0.5) / view.scale + view.left).astype(int)
     height, width = pair.flow.shape[:2]
@@ -104,8 +105,8 @@ def _exact_flow(pair: TrainingPair, portrait: Portrait) -> Singles:
     return np.asarray(flow, np.float32)
 
 
-def _kept(name: str, array: Singles) -> NDArray[np.generic]:
-    """An array [H,W] or [H,W,C] as it is stored, [C,H,W]."""
+def _kept(name: str, array: Float[np.ndarray, "H W *C"]) -> Shaped[np.ndarray, "C H W"]:
+    """An array in its stored form, channels first."""
     planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if name in SHARES:
         stored = np.clip(planes, 0.0, 1.0) * 255.0 + 0.5
@@ -114,10 +115,10 @@ def _kept(name: str, array: Singles) -> NDArray[np.generic]:
 
 
 def write_shard(folder: Path, pairs: Iterable[TrainingPair], most: int) -> int:
-    """Samples of pairs, at most so many, into a shard's folder; returns how many.
+    """Write at most `most` samples of pairs to a shard's folder; returns their number.
 
-    The array `next` [N] holds for each sample the number of the one that follows it in its film,
-    or -1. A shard that is there already is kept. A pair that cannot be used is passed over.
+    The array `next` holds for each sample the number of its next frame's, or -1. An existing shard
+    is kept. A pair that cannot be used is skipped.
     """
     if (folder / NOTE).is_file():
         return len(np.load(folder / f"{NEXT}.npy", mmap_mode="r", allow_pickle=False))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where training pictures come from, in which shares, and who is held out.
+"""The sources of training pictures, their shares, and the held-out people.
 
 For shipped weights: synthetic heads (skin from the London set and CC0 portraits; ICT-FaceKit's
 mesh, MIT), the Face Research Lab London Set (CC BY 4.0) and the CC0 portraits. The clips of the
-data's folder `video` are for evaluation only: nothing here reads them.
+data's folder `video` are for evaluation only and are not read here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# Every so many people are never trained on.
+# Every n-th person is held out.
 LONDON_HELD_OUT, PORTRAITS_HELD_OUT = 10, 20
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How much of the training comes from where."""
+    """The share of each source in the training data."""
 
     synthetic: float = 0.64
     london: float = 0.1
@@ -39,12 +39,12 @@ class Photos:
 
 
 def training_photos(faces: Path) -> Photos:
-    """The people of the data's folder `faces` that may be trained on."""
+    """The people in the data's folder `faces` to train on."""
     return _chosen(faces, held_out=False)
 
 
 def held_out_photos(faces: Path) -> Photos:
-    """The people that are kept for judging."""
+    """The people held out for validation."""
     return _chosen(faces, held_out=True)
 
 
@@ -69,7 +69,7 @@ def _person(photo: Path) -> str:
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard to be made: the `number`-th of its kind."""
+    """A shard to be made: the `number`-th of its kind."""
 
     name: str
     kind: str
@@ -77,15 +77,16 @@ class Shard:
 
 
 def planned(shares: Shares, count: int) -> list[Shard]:
-    """`count` shards in the order in which they are made: kinds take turns by their shares, so
-    that the first ones are a mixture already.
+    """`count` shards in the order in which they are made.
+
+    Kinds are interleaved by their shares, so that even the first few shards are a mixture.
     """
     wanted = {kind: share for kind, share in vars(shares).items() if share > 0}
     total = sum(wanted.values())
     made = dict.fromkeys(wanted, 0)
     plan = []
     for position in range(count):
-        # Who is furthest behind its share is next; real photos first.
+        # The kind furthest behind its share is next; ties are broken by name.
         kind = max(wanted, key=lambda k: (wanted[k] / total * (position + 1) - made[k], k))
         plan.append(Shard(f"{kind}_{made[kind]:04d}", kind, made[kind]))
         made[kind] += 1

@@ -6,14 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from shared.arkit import ARKIT_NAMES, INDEX
 
-Floats = NDArray[np.float64]
-
-# The mouth's shapes in running speech, a little larger than most of them come out, so that the
-# networks have seen what they will be shown. Names without a side stand for both.
+# Mouth shapes of running speech, somewhat exaggerated so that the networks see the full range.
+# Names without a side stand for both.
 MOUTHS: dict[str, dict[str, float]] = {
     "rest": {},
     "closed": {"jawOpen": 0.08, "mouthClose": 0.08, "mouthPress": 0.35},
@@ -33,24 +31,24 @@ MOUTHS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 _SHARES = {"rest": 1.0, "closed": 1.5, "pressed": 0.7, "teeth_on_lip": 1.0, "laugh": 0.8,
            "yawn": 0.4, "open": 2.0, "wide": 2.0, "hiss": 1.5, "spread": 1.5}  # fmt: skip
-# The head's turns in radians: limits, and how far they go usually.
+# Limits and standard deviations of the head's rotation, radians (pitch, roll, yaw).
 LIMITS = np.radians((12.0, 10.0, 20.0))
 _SPREAD = np.radians((4.5, 3.5, 9.0))
-# The next picture of a film: how far a mouth goes towards its next shape, and a head turns.
+# The next frame of a film: range of the step towards another state, and the head's rotation.
 _NEAR = (0.05, 0.2)
 _NEAR_TURN = np.radians(0.7)
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """ARKit weights [52] and the head's angles [3] in radians (pitch, roll, yaw)."""
+    """ARKit weights and the head's angles in radians (pitch, roll, yaw)."""
 
-    weights: Floats
-    angles: Floats
+    weights: Float64[np.ndarray, " 52"]
+    angles: Float64[np.ndarray, " 3"]
 
 
-def both_sides(values: dict[str, float]) -> Floats:
-    """Weights [52] of shapes by name; a name without a side stands for both."""
+def both_sides(values: dict[str, float]) -> Float64[np.ndarray, " 52"]:
+    """Weights of shapes given by name; a name without a side stands for both."""
     weights = np.zeros(len(ARKIT_NAMES))
     for name, value in values.items():
         for full in (name, f"{name}Left", f"{name}Right"):
@@ -59,15 +57,15 @@ def both_sides(values: dict[str, float]) -> Floats:
     return weights
 
 
-def with_contacts(weights: Floats) -> Floats:
-    """The weights within 0..1, lips not closed further than the jaw opened them."""
-    kept = np.clip(weights, 0.0, 1.0)
+def with_contacts(weights: Float64[np.ndarray, " 52"]) -> Float64[np.ndarray, " 52"]:
+    """The weights clipped to 0..1, with mouthClose no larger than jawOpen."""
+    kept = np.asarray(np.clip(weights, 0.0, 1.0))
     kept[INDEX["mouthClose"]] = min(kept[INDEX["mouthClose"]], kept[INDEX["jawOpen"]])
     return kept
 
 
-def random_mouth(random: np.random.Generator) -> Floats:
-    """Weights [52] of one mouth shape, partly another, more or less strong and lopsided."""
+def random_mouth(random: np.random.Generator) -> Float64[np.ndarray, " 52"]:
+    """A random mouth shape, possibly blended with another, of random strength and asymmetry."""
     names = list(MOUTHS)
     shares = np.array([_SHARES.get(name, 1.0) for name in names])
     first, second = random.choice(len(names), 2, p=shares / shares.sum())
@@ -79,7 +77,7 @@ def random_mouth(random: np.random.Generator) -> Floats:
 
 
 def random_state(random: np.random.Generator, calm: bool = False) -> State:
-    """A state of a talking face; a `calm` one is what photos mostly show."""
+    """A random state of a talking face; a `calm` one is like most photos."""
     if calm and random.random() < 0.6:
         weights = both_sides({"mouthSmile": max(0.0, random.normal(0.15, 0.25))})
     else:
@@ -94,8 +92,8 @@ def random_state(random: np.random.Generator, calm: bool = False) -> State:
     return State(with_contacts(weights), angles)
 
 
-def _upper_face(random: np.random.Generator, calm: bool) -> Floats:
-    """Brows, lids and eyes, [52]."""
+def _upper_face(random: np.random.Generator, calm: bool) -> Float64[np.ndarray, " 52"]:
+    """Random weights of brows, lids and eyes."""
     brow, squint = random.uniform(-0.6, 0.6), random.uniform(0.0, 0.4)
     values = {
         "browInnerUp": max(brow, 0.0), "browOuterUp": max(brow, 0.0) * random.uniform(0.3, 1.0),
@@ -115,7 +113,7 @@ def _upper_face(random: np.random.Generator, calm: bool) -> Floats:
 
 
 def next_state(state: State, random: np.random.Generator) -> State:
-    """What the next picture of a film may show: a step towards another state."""
+    """A state that the next frame of a film may show: a step towards another state."""
     aim = random_state(random)
     step = random.uniform(*_NEAR)
     weights = state.weights + step * (aim.weights - state.weights)

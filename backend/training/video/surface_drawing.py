@@ -1,32 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh rasterised for a training picture, with all that is asked of it later."""
+"""A mesh rasterised for a training picture, with everything needed afterwards."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int32
 
 from backend.rasterize import rasterize
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Which triangle each pixel shows [H,W] (-1 none), its corner shares [H,W,3] and depth [H,W],
-    and the mesh: points [V,3] in these pixels, triangles [F,3].
+    """A rasterised mesh.
+
+    face_id  the triangle that each pixel shows, -1 for none
+    shares   barycentric coordinates of each pixel
+    points   the mesh's points in these pixels
     """
 
-    face_id: NDArray[np.int32]
-    shares: Singles
-    depth: Singles
-    points: Singles
-    triangles: NDArray[np.int32]
+    face_id: Int32[np.ndarray, "H W"]
+    shares: Float32[np.ndarray, "H W 3"]
+    depth: Float32[np.ndarray, "H W"]
+    points: Float32[np.ndarray, "V 3"]
+    triangles: Int32[np.ndarray, "F 3"]
 
 
-def draw(points: Singles, triangles: NDArray[np.int32], size: tuple[int, int]) -> Drawn:
-    """Rasterise points [V,3] (pixels right, down, away) into a picture of (width, height)."""
+def draw(
+    points: Float32[np.ndarray, "V 3"], triangles: Int32[np.ndarray, "F 3"], size: tuple[int, int]
+) -> Drawn:
+    """Rasterise points (pixels right, down, away) into a picture of (width, height)."""
     found = rasterize(points, triangles, size)
     return Drawn(found.face_id, found.barycentric, found.depth, points, triangles)

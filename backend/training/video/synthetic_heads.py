@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures of random talking heads whose motion is known exactly.
 
-Heads made from photos (`head_cache.py`) are posed, lit, dressed and put before a background; one
-scene is a person, a light and a camera, and its pictures differ by the head's state only.
+Heads made from photos (`head_cache.py`) are posed, lit, dressed and put in front of a background. A
+scene is a person, a light and a camera; its pictures differ only in the head's state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int32, UInt8
 from scipy.spatial.transform import Rotation
 
 from shared.landmarks import (
@@ -30,24 +30,22 @@ from .camera import Camera, Lights, photographed, random_camera, random_lights
 from .drawing_kernels import LINEAR, colours, normals, origins
 from .head_cache import EYE, LASHES, MOUTH, SKIN, TEETH, TrainingHead, load_training_head
 from .mouth_variety import Mouth, random_mouth_of, speaking
-from .pairs import Pixels, Singles, TrainingPair
+from .pairs import TrainingPair
 from .states import State, next_state, random_state
 from .surface_drawing import Drawn, draw
 from .tracking_noise import as_tracked
 
-Floats = NDArray[np.float64]
-
-# Drawn this many times finer than shown.
+# Supersampling factor.
 FINER = 2
-# Where the head turns: the top of the neck, metres in the head's frame.
+# Pivot of the head: the top of the neck, metres in the head's frame.
 PIVOT = np.array((0.0, 0.02, -0.055))
-# Of the light in which deep flesh is seen, deep teeth get this share.
+# Deep teeth get this share of the scattered light that deep flesh gets.
 FLESH_SHARE_OF_TEETH = 0.25
-# Lips that are open by less than this let in less light, down to a share of it; metres.
+# Lips open by less than this (metres) let in less light, down to the given share.
 LETS_ALL_IN, LEAST_IN = 0.008, 0.3
-# Of the tracker's usual error a source has this share: people choose good photos.
+# A source has this share of the tracker's usual error, because people choose good photos.
 _SOURCE_ERROR = 0.5
-# Depths that differ by less belong to one surface, metres.
+# Depths that differ by less belong to the same surface, metres.
 _SAME_SURFACE = 0.0035
 
 
@@ -56,30 +54,30 @@ class Scene:
     """A person, their clothes, the light and the camera.
 
     scale   pixels of the finished picture per metre
-    middle  [2] where the head's origin is seen, pixels
+    middle  position of the head's origin in the picture, pixels
     size    (width, height) of the finished picture
-    gain    [5,3] how bright the kinds of surface are, which tells teeth from teeth
-    mouth   the person's
+    gain    brightness of each kind of surface, such as this person's teeth
+    mouth   the person's mouth
     """
 
     head: TrainingHead
     body: Body
     lights: Lights
     camera: Camera
-    background: Pixels
+    background: UInt8[np.ndarray, "H W 3"]
     scale: float
-    middle: Floats
+    middle: Float64[np.ndarray, " 2"]
     size: tuple[int, int]
-    gain: Floats
+    gain: Float64[np.ndarray, "5 3"]
     mouth: Mouth
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One picture uint8 [H,W,3], its landmarks [478,3] in pixels, and what was drawn."""
+    """One picture, its landmarks in pixels, and the rasterised mesh."""
 
-    picture: Pixels
-    landmarks: Floats
+    picture: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float64[np.ndarray, "478 3"]
     drawn: Drawn
 
 
@@ -87,9 +85,9 @@ def random_scene(
     head: TrainingHead,
     random: np.random.Generator,
     side: int = 320,
-    backgrounds: list[Pixels] | None = None,
+    backgrounds: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> Scene:
-    """A person in random clothes and light, as large as heads are in portraits."""
+    """A person in random clothes and light, framed like a portrait."""
     neck = head.neck_rim()
     width = np.ptp(head.landmarks(head.vertices)[:LANDMARK_COUNT, 0])
     scale = side * random.uniform(0.34, 0.5) / width
@@ -114,8 +112,12 @@ def random_scene(
     )
 
 
-def turned(head: TrainingHead, points: Floats, follows: Floats, angles: Floats) -> Floats:
-    """Points [N,3] turned by the head's angles as far as they follow it, [N,3]."""
+def turned(
+    points: Float64[np.ndarray, "N 3"],
+    follows: Float64[np.ndarray, " N"],
+    angles: Float64[np.ndarray, " 3"],
+) -> Float64[np.ndarray, "N 3"]:
+    """Points (metres) turned by the head's angles, as far as each follows the head."""
     pitch, roll, yaw = angles
     vector = Rotation.from_euler("xyz", (pitch, roll, yaw)).as_rotvec()
     from_pivot = points - PIVOT
@@ -128,8 +130,10 @@ def turned(head: TrainingHead, points: Floats, follows: Floats, angles: Floats) 
     return np.asarray(moved + PIVOT)
 
 
-def in_pixels(points: Floats, scene: Scene, finer: float = 1.0) -> Floats:
-    """Points [N,3] metres to pixels right, down and away."""
+def in_pixels(
+    points: Float64[np.ndarray, "N 3"], scene: Scene, finer: int = 1
+) -> Float64[np.ndarray, "N 3"]:
+    """Points in metres to pixels right, down and away."""
     scale = scene.scale * finer
     return np.stack(
         [
@@ -142,10 +146,10 @@ def in_pixels(points: Floats, scene: Scene, finer: float = 1.0) -> Floats:
 
 
 def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
-    """The scene's person in this state."""
+    """Draw the scene's person in a state."""
     head, body = scene.head, scene.body
     posed = speaking(head, head.posed(state.weights), scene.mouth, random)
-    placed = turned(head, posed, head.follows, state.angles)
+    placed = turned(posed, head.follows, state.angles)
     points = np.concatenate([placed, body.vertices])
     triangles = np.concatenate([head.triangles, body.triangles + len(placed)])
     shade = _shade(scene, posed, points, triangles)
@@ -159,7 +163,7 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     colours(light, drawn.face_id, drawn.shares, triangles, body.uvs, body.texture,
             len(head.triangles), shade, plain, LINEAR)  # fmt: skip
     carried = head.landmarks(posed)
-    landmarks = in_pixels(turned(head, carried, head.follows[head.rows], state.angles), scene)
+    landmarks = in_pixels(turned(carried, head.follows[head.rows], state.angles), scene)
     let_in = _let_in(landmarks, scene)
     _lip_shadow(light, drawn, scene, let_in)
     _flesh_scatters(light, drawn, scene, FINER * landmarks, let_in)
@@ -168,28 +172,35 @@ def shoot(scene: Scene, state: State, random: np.random.Generator) -> Shot:
     return Shot(picture, landmarks, drawn)
 
 
-def _shade(scene: Scene, posed: Floats, points: Floats, triangles: NDArray[np.int32]) -> Singles:
-    """Light [V,3] on every vertex of head and body, about 1 on the front of the face."""
+def _shade(
+    scene: Scene,
+    posed: Float64[np.ndarray, "N 3"],
+    points: Float64[np.ndarray, "V 3"],
+    triangles: Int32[np.ndarray, "F 3"],
+) -> Float32[np.ndarray, "V 3"]:
+    """Light on every vertex of head and body, about 1 on the front of the face."""
     head, lights = scene.head, scene.lights
     light = lights.on(normals(points, triangles))
     usual = np.median(light[head.rows[:LANDMARK_COUNT]], axis=0).mean()
     shade = 1.0 + lights.contrast * (light / usual - 1.0)
     inside = np.unique(head.triangles[(head.kind == TEETH) | (head.kind == MOUTH)])
-    # The lips' line in the head's own frame: what lies deeper gets less light.
+    # Depth behind the lips in the head's own frame: deeper parts get less light.
     lips = posed[head.rows[list(LIP_EDGES)], 1].mean()
     deep = np.clip(posed[inside, 1] - lips - 0.004, 0.0, None)
     shade[inside] *= (np.exp(-deep / lights.depth))[:, None]
-    return np.clip(shade, 0.02, 3.0).astype(np.float32)
+    return np.asarray(np.clip(shade, 0.02, 3.0), np.float32)
 
 
-def _let_in(landmarks: Floats, scene: Scene) -> float:
-    """How much of the light lips let in, by how far apart they are; landmarks [478,3] pixels."""
+def _let_in(landmarks: Float64[np.ndarray, "478 3"], scene: Scene) -> float:
+    """Share of the light that the lips let in, from their gap; landmarks in pixels."""
     gap = float(landmarks[LOWER_LIP_EDGE, 1] - landmarks[UPPER_LIP_EDGE, 1]) / scene.scale
     return LEAST_IN + (1 - LEAST_IN) * float(np.clip(gap / LETS_ALL_IN, 0.0, 1.0))
 
 
-def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> None:
-    """The lips' shadow on what is between them: darker close to their edges. Changes `light`."""
+def _lip_shadow(
+    light: Float32[np.ndarray, "H W 3"], drawn: Drawn, scene: Scene, let_in: float
+) -> None:
+    """Darken what is between the lips, most near their edges. Changes `light`."""
     head, mouth = scene.head, scene.mouth
     kind = np.append(head.kind, np.zeros(1, np.uint8))
     face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
@@ -203,7 +214,7 @@ def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> No
         max(0, columns[0] - 2 * reach) : columns[-1] + 2 * reach + 1,
     ]
     inside = between[box].astype(np.float32)
-    # Light comes from above, so the upper lip throws the longer shadow.
+    # Light comes from above, so the upper lip casts the longer shadow.
     open_to = cv2.GaussianBlur(inside, (0, 0), reach / 2)
     falls = mouth.shadow_falls * reach
     below = cv2.warpAffine(open_to, np.array([(1, 0, 0), (0, 1, falls)], np.float32),
@@ -213,10 +224,15 @@ def _lip_shadow(light: Singles, drawn: Drawn, scene: Scene, let_in: float) -> No
 
 
 def _flesh_scatters(
-    light: Singles, drawn: Drawn, scene: Scene, landmarks: Floats, let_in: float
+    light: Float32[np.ndarray, "H W 3"],
+    drawn: Drawn,
+    scene: Scene,
+    landmarks: Float64[np.ndarray, "478 3"],
+    let_in: float,
 ) -> None:
-    """Flesh is never black: what lies deep is seen in light that came through lips and cheeks, in
-    their colour. Changes `light`; `landmarks` [478,3] in its pixels.
+    """Add the light that lips and cheeks let through onto deep parts, in the lips' colour.
+
+    Changes `light`; `landmarks` are in its pixels.
     """
     head, flesh = scene.head, scene.mouth.flesh * let_in
     height, width = light.shape[:2]
@@ -225,15 +241,15 @@ def _flesh_scatters(
     colour = np.median(light[row, column], axis=0)
     kind = np.append(head.kind, np.zeros(1, np.uint8))
     face = np.where(drawn.face_id < len(head.triangles), drawn.face_id, -1)
-    # What is lit already shows that much less of it.
+    # Parts that are lit already get correspondingly less.
     for which, share in ((MOUTH, flesh), (TEETH, FLESH_SHARE_OF_TEETH * flesh)):
         own = kind[face] == which
         lit = light[own].mean(axis=1, keepdims=True) / max(float(colour.mean()), 1e-4)
         light[own] += np.float32(share) * colour * np.clip(1.0 - lit, 0.0, 1.0)
 
 
-def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
-    """Where in the source the target's pixels come from, minus their own place, [H,W,2]."""
+def exact_flow(scene: Scene, source: Shot, target: Shot) -> Float32[np.ndarray, "H W 2"]:
+    """Optical flow from target to source, pixels."""
     return np.asarray(
         origins(
             target.drawn.face_id, target.drawn.shares, source.drawn.face_id, source.drawn.depth,
@@ -246,8 +262,9 @@ def exact_flow(scene: Scene, source: Shot, target: Shot) -> Singles:
 def scene_pairs(
     scene: Scene, random: np.random.Generator, name: str, count: int = 4, tracked: bool = True
 ) -> Iterator[TrainingPair]:
-    """One source, and `count` targets, every third of which is close by the one before; `tracked`:
-    landmarks are a little off, as a tracker's are.
+    """Pairs of one source with `count` targets, every third of which follows the one before.
+
+    If `tracked`, landmarks have a tracker's error.
     """
     source = shoot(scene, random_state(random, calm=True), random)
     error = 1.0 if tracked else 0.0
@@ -267,12 +284,12 @@ def scene_pairs(
 def synthetic_pairs(
     heads: Sequence[Path],
     random: np.random.Generator,
-    backgrounds: list[Pixels] | None = None,
+    backgrounds: list[UInt8[np.ndarray, "_ _ 3"]] | None = None,
     side: int = 320,
     per_scene: int = 4,
     tracked: bool = True,
 ) -> Iterator[TrainingPair]:
-    """Pairs of random scenes with the heads of these files, without end."""
+    """An endless stream of pairs of random scenes with the heads in these files."""
     while True:
         head = load_training_head(heads[int(random.integers(len(heads)))])
         scene = random_scene(head, random, side, backgrounds)

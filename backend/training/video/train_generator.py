@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the generator and its refiner on windows of the face crop.
 
-First the small network by whose features pictures are compared learns on the same samples; then
-the generator learns to be faithful; from a share of the run on a critic asks for sharpness too.
+First the feature network of the perceptual loss is trained on the same samples; then the generator
+learns to be faithful; later in the run, a critic adds an adversarial loss for sharpness.
 The command line is `python -m backend train generator`.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,15 +51,15 @@ from backend.watch import UNWATCHED, Watch
 
 @dataclass(frozen=True)
 class GeneratorLoss:
-    """Weights of the losses, and from which share of the run on the critic is asked."""
+    """Weights of the losses; the critic starts after the share `critic_from` of the run."""
 
     picture: float = 10.0
     gradient: float = 8.0
     structure: float = 0.6
     mouth: float = 3.0
     eyes: float = 2.0
-    # The other losses ask for the likeliest picture, this one for the mean of the likely ones:
-    # which teeth show behind lips that were closed nobody knows.
+    # The other losses favour the likeliest picture, this one the mean of the likely ones: which
+    # teeth show behind lips that were closed cannot be known.
     square: float = 30.0
     perceptual: float = 0.2
     critic: float = 0.02
@@ -66,48 +67,48 @@ class GeneratorLoss:
     steady: float = 4.0
     motion: float = 4.0
     refiner: float = 5.0
-    # Where the moved photo is right it should pass as it is.
+    # Where the moved photo is right it should pass unchanged.
     change: float = 0.5
     critic_from: float = 0.35
-    # Every so many steps the same places are painted in a window that lies a little beside, and
-    # half as many steps later two states that follow each other.
+    # Every n-th step the same region is painted in a slightly shifted window; half as many steps
+    # later two consecutive states are painted.
     steady_every: int = 6
 
 
 @dataclass(frozen=True)
 class GeneratorRecipe:
-    """Everything a run depends on beside its samples."""
+    """Everything that a run depends on apart from its samples."""
 
     schedule: PictureSchedule = field(
         default_factory=lambda: PictureSchedule(batch=5, learning_rate=6e-4)
     )
     loss: GeneratorLoss = field(default_factory=GeneratorLoss)
     shape: GeneratorShape = field(default_factory=GeneratorShape)
-    # Side of the windows, a multiple of 8; and of their middle that the critic sees.
+    # Side of the windows, a multiple of 8, and of their centre, which the critic sees; pixels.
     window: int = 96
     critic_window: int = 72
-    # Steps of the network by whose features pictures are compared.
+    # Training steps of the feature network.
     feature_steps: int = 200
     # Weights of the motion-VAE; without them the geometry alone moves the photo.
     motion_vae: Path | None = None
-    # Weights to begin with instead of random ones.
+    # Weights to start from instead of random ones.
     initial: Path | None = None
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """A batch as the generator sees it: everything that is as large as the face crop."""
+    """A batch as the generator sees it, at the size of the face crop."""
 
     features: tuple[Tensor, Tensor, Tensor]
-    places: Tensor  # [N, 2, H, W] where the photo is sampled, -1..1
-    occlusion: Tensor
-    composite: Tensor
+    places: Float[Tensor, "N 2 H W"]  # where the photo is sampled, -1..1
+    occlusion: Float[Tensor, "N 1 H W"]
+    composite: Float[Tensor, "N 3 H W"]
     batch: Batch
     where: Regions
 
 
 class GeneratorRun(PictureRun):
-    """See the module."""
+    """The training run of generator, refiner and critic."""
 
     weights = f"{GENERATOR}.safetensors"
 
@@ -144,9 +145,9 @@ class GeneratorRun(PictureRun):
         self._average_generator = Generator(shape).eval().to(self.worker.device)
         self._average_refiner = DetailRefiner(shape).eval().to(self.worker.device)
 
-    def prepare(self, watch: Watch = UNWATCHED) -> None:
-        """Teach the network by whose features pictures are compared."""
-        watch.progress(0.0, f"first {self.recipe.feature_steps} steps of what pictures are seen by")
+    def prepare(self, watch: Watch = UNWATCHED, /) -> None:
+        """Train the feature network."""
+        watch.progress(0.0, f"training the feature network, {self.recipe.feature_steps} steps")
         self.seeing.requires_grad_(True)
         parameters = list(self.seeing.parameters())
         optimiser = torch.optim.Adam(parameters, lr=1e-3)
@@ -223,7 +224,7 @@ class GeneratorRun(PictureRun):
         features = network.encode(batch["photo"], batch["photo_code"])
         return _Scene(features, places, occlusion, composite, batch, where)
 
-    def _paint(self, scene: _Scene, windows: Windows) -> Tensor:
+    def _paint(self, scene: _Scene, windows: Windows) -> Float[Tensor, "N 3 _ _"]:
         batch = scene.batch
         grid = shrink(windows.cut(scene.places), 2).permute(0, 2, 3, 1)
         cut = (scene.occlusion, scene.composite, batch["code"], batch["face"], batch["inside"])
@@ -231,12 +232,17 @@ class GeneratorRun(PictureRun):
             scene.features, grid, *(windows.cut(values) for values in cut)
         )
 
-    def _attention(self, where: Regions) -> Tensor:
+    def _attention(self, where: Regions) -> Float[Tensor, "N 1 H W"]:
         weights = self.recipe.loss
         return 0.4 + 0.6 * where.face + weights.mouth * where.mouth + weights.eyes * where.eyes
 
     def _faithful(
-        self, scene: _Scene, windows: Windows, made: Tensor, composite: Tensor, target: Tensor
+        self,
+        scene: _Scene,
+        windows: Windows,
+        made: Float[Tensor, "N 3 S S"],
+        composite: Float[Tensor, "N 3 S S"],
+        target: Float[Tensor, "N 3 S S"],
     ) -> dict[str, Tensor]:
         weights = self.recipe.loss
         attention = windows.cut(self._attention(scene.where))
@@ -251,9 +257,14 @@ class GeneratorRun(PictureRun):
         }
 
     def _refined(
-        self, scene: _Scene, windows: Windows, made: Tensor, composite: Tensor, target: Tensor
+        self,
+        scene: _Scene,
+        windows: Windows,
+        made: Float[Tensor, "N 3 S S"],
+        composite: Float[Tensor, "N 3 S S"],
+        target: Float[Tensor, "N 3 S S"],
     ) -> dict[str, Tensor]:
-        """The refiner works at twice the generator's size; here at half of both."""
+        """The refiner's loss. It works at twice the generator's size; here both are halved."""
         smaller = (shrink(x, 2) for x in (composite, made.detach(), windows.cut(scene.occlusion)))
         with self.autocast():
             refined = self.refiner.paint(composite, *smaller).float()
@@ -264,11 +275,13 @@ class GeneratorRun(PictureRun):
             * (error + gradient_error(refined, target, attention))
         }
 
-    def _unsteady(self, scene: _Scene, windows: Windows, made: Tensor) -> Tensor:
-        """By how much a place changes when the window around it moves by some pixels.
+    def _unsteady(
+        self, scene: _Scene, windows: Windows, made: Float[Tensor, "N 3 S S"]
+    ) -> Float[Tensor, ""]:
+        """How much the painted region changes when its window is shifted by a few pixels.
 
-        The same motion in both, so that nothing may change: paint has to stick to what moves, not
-        to the grid of pixels; that is what flickers in a video.
+        The motion is the same, so nothing should change: texture that sticks to the pixel grid
+        instead of the surface flickers in a video.
         """
         across, down = (int(v) for v in torch.randint(1, 8, (2,)))
         beside = self._paint(scene, windows.shifted(across, down)).float()
@@ -277,10 +290,8 @@ class GeneratorRun(PictureRun):
         second = beside[..., edge : side - edge - down, edge : side - edge - across]
         return (first - second).abs().mean()
 
-    def _change_error(self) -> Tensor | None:
-        """How far two pictures that follow each other differ otherwise than the real ones do;
-        None without films.
-        """
+    def _change_error(self) -> Float[Tensor, ""] | None:
+        """The error of the change between consecutive frames; None without films."""
         count = max(1, self.recipe.schedule.batch // 2)
         rng = self.generator(self.step, 3)
         both = self.samples.next_batch(rng, count)
@@ -301,8 +312,10 @@ class GeneratorRun(PictureRun):
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, float]:
-        """PSNR in dB and SSIM of the geometry, of what the generator begins with, and of it; and
-        how sharp each is beside the real picture.
+        """PSNR (dB), SSIM and relative sharpness of each stage of the picture.
+
+        The stages are the geometry alone, the moved photo, the generator's and the refiner's
+        pictures; sharpness is relative to the real picture.
         """
         generator, refiner = self._average_generator, self._average_refiner
         generator.load_state_dict(self.averaged("generator"))
@@ -332,23 +345,23 @@ class GeneratorRun(PictureRun):
         return found
 
     def export(self, path: Path) -> None:
-        """Write the averaged weights as they ship."""
+        """Write the averaged weights in the form that ships."""
         generator, refiner = self._average_generator, self._average_refiner
         generator.load_state_dict(self.averaged("generator"))
         refiner.load_state_dict(self.averaged("refiner"))
         save_generator(generator, refiner, path, steps=str(self.step))
 
 
-def _middle(pictures: Tensor, side: int) -> Tensor:
-    """The middle square of pictures, or all of them if they are smaller."""
+def _middle(pictures: Float[Tensor, "N C H W"], side: int) -> Float[Tensor, "N C _ _"]:
+    """The central square of pictures, or all of them if they are smaller."""
     start = (pictures.shape[-1] - side) // 2
     if start <= 0:
         return pictures
     return pictures[..., start : start + side, start : start + side]
 
 
-def _sharpness(pictures: Tensor, mask: Tensor) -> float:
-    """Mean size of what a blur takes away."""
+def _sharpness(pictures: Float[Tensor, "N C H W"], mask: Float[Tensor, "N 1 H W"]) -> float:
+    """Mean magnitude of the detail that a blur removes."""
     blurred = functional.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
     detail = (pictures - blurred).abs().mean(dim=1, keepdim=True)
     return float((detail * mask).sum() / mask.sum().clamp(min=1.0))
@@ -362,7 +375,8 @@ def train(
     held_out: Samples | None = None,
     watch: Watch = PRINTED,
 ) -> Path:
-    """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
-    weights as they ship.
+    """Train to the end of the schedule, resuming from a checkpoint in `output`.
+
+    Returns the path of the exported weights.
     """
     return run_to_the_end(GeneratorRun(samples, recipe, worker, held_out), output, watch)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from backend.mesh_to_video.networks.layers import shrink
@@ -45,7 +46,7 @@ class MotionLoss:
     gradient: float = 6.0
     exact: float = 0.02
     smooth: float = 0.02
-    # What nothing asks for should not move.
+    # Regularises motion that no other loss requires.
     size: float = 0.004
     occlusion: float = 0.1
     divergence: float = 1e-3
@@ -55,21 +56,21 @@ class MotionLoss:
 
 @dataclass(frozen=True)
 class MotionRecipe:
-    """Everything a run depends on beside its samples."""
+    """Everything that a run depends on apart from its samples."""
 
     schedule: PictureSchedule = field(default_factory=lambda: PictureSchedule(learning_rate=8e-4))
     loss: MotionLoss = field(default_factory=MotionLoss)
     shape: MotionShape = field(default_factory=MotionShape)
-    # The share of samples that do without their lips, so that the branch can be left out.
+    # The share of samples without lip input, so that the lip branch stays optional.
     without_lips: float = 0.1
-    # Side of the windows that pictures are compared in.
+    # Side of the windows in which pictures are compared, pixels.
     window: int = 144
-    # Weights to begin with instead of random ones.
+    # Weights to start from instead of random ones.
     initial: Path | None = None
 
 
 class MotionRun(PictureRun):
-    """See the module."""
+    """The training run of the motion-VAE."""
 
     weights = f"{MOTION_VAE}.safetensors"
 
@@ -118,7 +119,7 @@ class MotionRun(PictureRun):
         )
         side, small = batch["target"].shape[-1], motion.residual.shape[-1]
         factor = side // small
-        # What the photo cannot show asks for paint, not for motion; the mouth's inside is drawn.
+        # What the photo does not show has to be painted, not moved; the mouth's interior is drawn.
         seen = enlarge_flow(motion.occlusion.detach(), side) * (1.0 - batch["inside"][:, 3:])
         attention = self._attention(where) * (0.1 + 0.9 * seen)
         counted = windows.cut(attention)
@@ -139,19 +140,21 @@ class MotionRun(PictureRun):
         return parts
 
     @torch.no_grad()
-    def _wanted(self, batch: Batch, motion: Motion, target: Tensor) -> Tensor:
-        """The occlusion that is asked for, found at the size of the answer."""
+    def _wanted(
+        self, batch: Batch, motion: Motion, target: Float[Tensor, "N 3 H W"]
+    ) -> Float[Tensor, "N 1 H W"]:
+        """The target of the occlusion, at the size of the network's output."""
         factor = batch["target"].shape[-1] // target.shape[-1]
         moved = warp(shrink(geometric_composite(batch), factor), motion.residual / factor)
         return occlusion_target(moved, target, shrink(batch["seen"], factor))
 
-    def _attention(self, where: Regions) -> Tensor:
+    def _attention(self, where: Regions) -> Float[Tensor, "N 1 H W"]:
         weights = self.recipe.loss
         return 0.3 + 0.7 * where.face + weights.mouth * where.mouth + weights.eyes * where.eyes
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, float]:
-        """PSNR in dB of face and mouth, moved by the geometry and by the network too."""
+        """PSNR (dB) of face and mouth, with the geometry's motion alone and with the network's."""
         network = self._average_network
         network.load_state_dict(self.averaged("network"))
         where = regions(batch["code"], batch["face"], batch["inside"])
@@ -170,7 +173,7 @@ class MotionRun(PictureRun):
         return found
 
     def export(self, path: Path) -> None:
-        """Write the averaged weights as they ship."""
+        """Write the averaged weights in the form that ships."""
         network = self._average_network
         network.load_state_dict(self.averaged("network"))
         save_motion_vae(network, path, steps=str(self.step))
@@ -194,7 +197,8 @@ def train(
     held_out: Samples | None = None,
     watch: Watch = PRINTED,
 ) -> Path:
-    """Run to the end of the schedule, or go on with the checkpoint found in `output`; returns the
-    weights as they ship.
+    """Train to the end of the schedule, resuming from a checkpoint in `output`.
+
+    Returns the path of the exported weights.
     """
     return run_to_the_end(MotionRun(samples, recipe, worker, held_out), output, watch)

@@ -6,24 +6,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from backend.training.video.regions import Regions
 
-# How often a window is put on a place of the mouth, of the eyes, of the face, or anywhere.
+# How often a window is centred on the mouth, the eyes, the face, or anywhere.
 _SHARES = (0.45, 0.25, 0.2, 0.1)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Corners [N] of square windows of `side` pixels."""
+    """Corners of square windows of `side` pixels."""
 
     lefts: tuple[int, ...]
     tops: tuple[int, ...]
     side: int
 
-    def cut(self, pictures: Tensor) -> Tensor:
-        """The windows of pictures [N, C, H, W]: [N, C, side, side]."""
+    def cut(self, pictures: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C S S"]:
+        """The windows, one cut from each picture."""
         cut = [
             pictures[n, :, top : top + self.side, left : left + self.side]
             for n, (left, top) in enumerate(zip(self.lefts, self.tops, strict=True))
@@ -31,7 +32,7 @@ class Windows:
         return torch.stack(cut).contiguous(memory_format=torch.channels_last)
 
     def shifted(self, across: int, down: int) -> Windows:
-        """The same windows moved by some pixels."""
+        """The same windows, shifted by some pixels."""
         return Windows(
             tuple(left + across for left in self.lefts),
             tuple(top + down for top in self.tops),
@@ -39,13 +40,15 @@ class Windows:
         )
 
     def twice(self) -> Windows:
-        """The same windows of two batches, one after the other."""
+        """The same windows for two concatenated batches."""
         return Windows(self.lefts * 2, self.tops * 2, self.side)
 
 
 def choose_windows(where: Regions, side: int, room: int = 8) -> Windows:
-    """One window per picture; none comes nearer than `room` to the right and lower border, so
-    that it can be shifted. Random numbers come from torch's default generator.
+    """One random window per picture.
+
+    All keep `room` pixels to the right and lower border, so that they can be shifted. Random
+    numbers come from torch's default generator.
     """
     full = where.face.shape[-1]
     most = full - side - room
@@ -63,15 +66,15 @@ def choose_windows(where: Regions, side: int, room: int = 8) -> Windows:
         else:
             mask = torch.ones_like(where.face[n, 0])
         row, column = _place(mask, first)
-        # Not always in the middle of the window.
+        # Not always at the centre of the window.
         column += int((second - 0.5) * 0.3 * side)
         lefts.append(min(max(column - side // 2, 0), most))
         tops.append(min(max(row - side // 2, 0), most))
     return Windows(tuple(lefts), tuple(tops), side)
 
 
-def _place(mask: Tensor, share: float) -> tuple[int, int]:
-    """Row and column of a place of a mask [H, W], the more likely the larger its value."""
+def _place(mask: Float[Tensor, "H W"], share: float) -> tuple[int, int]:
+    """Row and column of a random pixel, with probabilities proportional to the mask."""
     coarse = mask[::4, ::4].reshape(-1).cpu()
     total = torch.cumsum(coarse.double(), dim=0)
     if float(total[-1]) <= 0.0:

@@ -277,14 +277,14 @@ def test_broken_off_file_is_used_as_far_as_it_goes(make: Callable[[np.ndarray], 
     audio = load_audio(data[: len(data) // 2])
     assert_valid(audio)
     assert 1.5 < audio.duration < 4.0
-    assert any("broken off" in warning for warning in audio.warnings)
+    assert any("cut off" in warning for warning in audio.warnings)
 
 
 def test_header_alone_and_index_missing() -> None:
     wave = soundfile_bytes(tone(1.0, 48000), 48000)
     m4a = ffmpeg_bytes(tone(3.0, 48000), 48000, "ipod", "aac")
     for data, word in (
-        (wave[:44], "holds no sound"),
+        (wave[:44], "contains no sound"),
         (wave[:20], "damaged"),
         (m4a[: len(m4a) // 2], "index"),
         (m4a[:30], "index"),
@@ -414,7 +414,7 @@ _VALID = [
 def test_damaged_files_give_sound_or_a_sentence(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(_VALID)))
     for _ in range(data.draw(st.integers(1, 12))):
-        # Damage the head more often: that is where sizes and counts are.
+        # Damage the header more often, which holds sizes and counts.
         place = data.draw(st.one_of(st.integers(0, 80), st.integers(0, len(damaged) - 1)))
         damaged[min(place, len(damaged) - 1)] = data.draw(st.integers(0, 255))
     _attempt(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What average speech was so far: causal, the plain sum of its past, calm, and quiet when it is."""
+"""The running mean of speech: causal, the plain mean of its past, steady, and low in silence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_new_block_counts_from_its_end_on() -> None:
 
 
 def _naive(sums: NDArray[np.float32], levels: NDArray[np.float32], row: int) -> NDArray[np.float64]:
-    """The mean at the end of block `row` - 1, written down as it is explained."""
+    """The mean at the end of block `row` - 1, straight from its definition."""
     past = list(range(max(row - HISTORY, 0), row))
     known = sorted((float(levels[k]) for k in past), reverse=True)[:3]
     peak = min([*known, *[6.0] * (3 - len(known))])

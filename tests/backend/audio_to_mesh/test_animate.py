@@ -112,7 +112,7 @@ def test_a_tenth_of_a_second_works(model: MotionModel) -> None:
 
 def test_other_frame_rates_keep_the_time(model: MotionModel, voice: Audio) -> None:
     fast, slow = (
-        _weights(list(animate_chunks(voice, model, AnimateSettings(fps=fps, blinks=0))))
+        _weights(list(animate_chunks(voice, model, AnimateSettings(fps=fps, blinks=0.0))))
         for fps in (60.0, 30.0)
     )
     np.testing.assert_allclose(fast[::2], slow, atol=1e-5)

@@ -74,7 +74,7 @@ def test_a_longer_clip_begins_like_a_shorter_one(voice: NDArray[np.float32]) -> 
 
 
 def test_seed_and_strength(voice: NDArray[np.float32]) -> None:
-    rotation, translation = moves(voice)
+    rotation, _ = moves(voice)
     again, _ = moves(voice)
     assert np.array_equal(rotation, again)
     other, _ = moves(voice, seed=1)

@@ -47,7 +47,7 @@ def test_more_pixels_than_the_photo_has(
     ]  # fmt: skip
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert "fewer than the size asked for (4000)" in said and "silent" in said
+    assert "smaller than the requested size (4000)" in said and "silent" in said
     assert (tmp_path / "shot_0001.png").is_file()
 
 

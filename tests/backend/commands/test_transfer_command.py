@@ -27,7 +27,7 @@ def test_pieces_of_a_file_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("head.blend", "no mesh file"), ("gone.npz", "gone.npz"), ("half.npz", "'triangles'")],
+    [("head.blend", "not a mesh file"), ("gone.npz", "gone.npz"), ("half.npz", "'triangles'")],
 )
 def test_other_files_are_refused_with_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sound that is no clean voice: finite, shut or plausible, never flapping."""
+"""Sound that is not a clean voice: finite, shut or plausible, never flapping."""
 
 from __future__ import annotations
 

@@ -28,16 +28,17 @@ from backend.evaluation.phones import Phone
 from shared.arkit import ARKIT_NAMES, INDEX
 
 FPS = 60.0
-SYLLABLES = "b aa t | f iy d | m ae p | w uw k | s ey v | p ao l | n ih b ah | g uw m eh t".split()
+WORDS = [
+    "b aa t", "f iy d", "m ae p", "w uw k", "s ey v", "p ao l", "n ih b ah", "g uw m eh t",
+]  # fmt: skip
 
 
 def speech(seed: int = 0, rounds: int = 14) -> list[Phone]:
-    """Made-up phones: the syllables in random order, with a pause now and then."""
+    """Made-up phones: the words in random order, with a pause now and then."""
     random = np.random.default_rng(seed)
-    words = " ".join(SYLLABLES).split(" | ")
     phones, time = [Phone(0.0, 0.5, "sil")], 0.5
     for count in range(rounds):
-        for word in random.permutation(words):
+        for word in random.permutation(WORDS):
             for name in str(word).split():
                 length = random.uniform(0.07, 0.16)
                 phones.append(Phone(time, time + length, name))

@@ -14,6 +14,7 @@ import soundfile
 from rich.console import Console
 
 from backend.audio.load import Audio
+from backend.audio_to_mesh.decoder_settings import decoder_beside, save_decoder, shipped_decoder
 from backend.evaluation.baselines import FPS, rhubarb_curves
 from backend.evaluation.curve_picture import lip_curves
 from backend.evaluation.lip_metric import SCORE_NAMES
@@ -154,6 +155,7 @@ def test_other_weights_a_live_row_and_pictures(
     _labelled_clip(tmp_path)
     weights = tmp_path / "other.safetensors"
     shutil.copy(shipped_weights()["motion"], weights)
+    save_decoder(shipped_decoder(), decoder_beside(weights))
     assert run(tmp_path, weights=weights, live=True, plot=tmp_path / "plots", as_json=True) == 0
     names = [row["name"] for row in json.loads(capsys.readouterr().out)["systems"]]
     assert names[-1] == names[-2] + " live" and names[-2].startswith("VividKeys")

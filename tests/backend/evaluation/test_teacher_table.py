@@ -37,7 +37,7 @@ def _utterance(seed: int) -> Utterance:
     """Noise bursts with made-up phones: nothing here depends on what is heard."""
     random = np.random.default_rng(seed)
     phones = [Phone(0.0, 0.3, "sil")]
-    for label in "m aa p iy f ow b ae".split():
+    for label in ("m", "aa", "p", "iy", "f", "ow", "b", "ae"):
         start = phones[-1].end
         phones.append(Phone(start, start + float(random.uniform(0.07, 0.16)), label))
     phones.append(Phone(phones[-1].end, phones[-1].end + 0.3, "sil"))

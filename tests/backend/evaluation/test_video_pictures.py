@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -80,7 +82,7 @@ def bars() -> np.ndarray:
 def test_cpbd_falls_with_blur_from_one_to_zero() -> None:
     values = [cpbd(cv2.GaussianBlur(bars(), (0, 0), sigma)) for sigma in (0.3, 0.8, 1.2, 1.6, 2.5)]
     assert values[0] == 1.0 and values[-1] == 0.0
-    assert all(a >= b for a, b in zip(values, values[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(values))
 
 
 def test_only_the_edges_of_a_region_count() -> None:
@@ -104,7 +106,7 @@ def test_cpbd_of_a_picture_with_all_kinds_of_edges_is_in_the_published_range() -
         cv2.circle(picture, (int(x), int(y)), int(radius) + 2, shade, -1, cv2.LINE_AA)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.5)
     values = [cpbd(picture), *(cpbd(cv2.GaussianBlur(picture, (0, 0), s)) for s in (0.6, 1.0, 2.0))]
-    assert all(a > b for a, b in zip(values, values[1:], strict=False))
+    assert all(a > b for a, b in pairwise(values))
     assert 0.4 < values[0] <= 1.0 and values[-1] < 0.05
     energy = [gradient_energy(cv2.GaussianBlur(picture, (0, 0), s)) for s in (0.5, 1.0, 2.0)]
     assert energy[0] > energy[1] > energy[2]
@@ -157,7 +159,7 @@ def test_skin_that_moves_with_the_head_does_not_flicker() -> None:
     frames, faces = [], []
     for shift in (0, 3, 1, 5, 2):  # whole pixels, jumping to and fro
         frames.append(np.roll(picture, shift, axis=1))
-        faces.append(face + (shift, 0, 0))
+        faces.append(face + np.array((shift, 0, 0)))
     rigid = skin_flicker(frames, np.array(faces), template.rigidity)
     sliding = skin_flicker(frames, np.array([face] * 5), template.rigidity)
     assert rigid == pytest.approx(0.0, abs=0.05) and sliding > 1.0

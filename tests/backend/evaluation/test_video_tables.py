@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from jaxtyping import UInt8
 from rich.console import Console
 
 from backend.evaluation.video.bars import clip_bars, pose_bars, video_bars
@@ -17,7 +19,7 @@ from backend.evaluation.video.clips import RealClip, photo_frame
 from backend.evaluation.video.methods import METHODS, STILL, WARP, WHOLE
 from backend.evaluation.video.mouth_shapes import TURNS, VISEMES, turning_take, viseme_take
 from backend.evaluation.video.people import photos, recordings
-from backend.evaluation.video.pictures import HIGHEST_PSNR, Pixels
+from backend.evaluation.video.pictures import HIGHEST_PSNR
 from backend.evaluation.video.reenact import (
     ClipFigures,
     clip_figures,
@@ -73,7 +75,9 @@ class Fakes:
     def __init__(self, real: RealClip, noise: dict[Parts, float]) -> None:
         self.real, self.noise = real, noise
 
-    def __call__(self, parts: Parts | None, frames: Sequence[int]) -> Iterator[Pixels]:
+    def __call__(
+        self, parts: Parts | None, frames: Sequence[int]
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         random = np.random.default_rng(1)
         for frame in frames:
             if parts is None:
@@ -132,7 +136,7 @@ def test_the_bars_say_what_is_reached(figures: ClipFigures) -> None:
 
 def test_tables_and_json_hold_the_figures(figures: ClipFigures) -> None:
     table = VideoTable((figures,), (), (), float("nan"), tuple(clip_bars([figures])), ("note",))
-    console = Console(width=220, record=True, file=open("/dev/null", "w"))
+    console = Console(width=220, record=True, file=io.StringIO())
     for view in rich_tables(table):
         console.print(view)
     text = console.export_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One photo's landmarks to pose, face at rest and expression, on faces whose truth is known."""
+"""Pose, neutral face and expression from one photo's landmarks, on faces of known ground truth."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SMILE = {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "jawOpen": 0.15}
 
 
 def person(seed: int) -> np.ndarray:
-    """Somebody at rest who does not exist, [478,3] metres."""
+    """A random person's face at rest, [478,3] metres."""
     model = load_photo_model()
     drawn = np.random.default_rng(seed).normal(0.0, 0.8, len(model.modes))
     face = model.mean + np.tensordot(drawn, model.modes, axes=1)
@@ -93,7 +93,7 @@ def test_pose_person_and_expression_are_found_together(angles):
         assert distance(fit.vertices, face) < 0.8 * MILLIMETRE
         smile = fit.expression[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]]
         assert (smile > 0.25).all() and (smile < 0.9).all()
-    # It is the person and not people in general.
+    # The fit is close to the person, not to the mean face.
     assert missed < 0.55 * apart
 
 
@@ -219,7 +219,7 @@ def test_what_is_no_face_is_told(wrong):
 
 
 def test_scribble_gives_some_finite_face():
-    """Landmarks that are no face must not crash, whatever comes out."""
+    """Landmarks that are not a face must not crash, whatever the result."""
     fit = fit_photo(np.random.default_rng(0).normal(200.0, 60.0, (478, 3)))
     assert np.isfinite(fit.vertices).all() and np.isfinite(fit.expression).all()
 

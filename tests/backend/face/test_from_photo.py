@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole way from a photo to a face, on the bundled portrait."""
+"""From a photo to a face, end to end, on the bundled portrait."""
 
 from __future__ import annotations
 

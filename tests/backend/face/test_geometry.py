@@ -30,7 +30,7 @@ def test_a_known_similarity_is_found_again(x, y, z, scale):
     assert found.scale == pytest.approx(scale, rel=1e-6)
     assert np.allclose(found.rotation, rotation, atol=1e-6)
     assert np.allclose(found.apply(source), moved, atol=1e-6 * scale + 1e-9)
-    # The angles of the head are those that were put in, the removal being the inverse.
+    # The head's angles are those that were put in; the rotation that removes them is the inverse.
     assert np.allclose(head_angles(rotation.T), (x, y, z), atol=1e-6)
 
 

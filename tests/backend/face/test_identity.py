@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eight numbers for a face: there and back, whatever its pose, lips closed, sides alike."""
+"""Eight numbers for a face: round trip, any pose, closed lips, symmetry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_coefficients_come_back_from_their_landmarks() -> None:
     drawn = np.random.default_rng(0).normal(0.0, 1.0, (30, IDENTITY_SIZE))
     found = np.array([identity_coefficients(landmarks_of(face)) for face in drawn])
     assert found.shape == drawn.shape and found.dtype == np.float32
-    # Reluctantly believed, so rather too small than too large.
+    # Regularised, so rather too small than too large.
     for column in range(IDENTITY_SIZE):
         assert np.corrcoef(found[:, column], drawn[:, column])[0, 1] > 0.95
         assert 0.6 < found[:, column].std() / drawn[:, column].std() < 1.05

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which face is found, and what is said when none is."""
+"""Which face is found, and the error when there is none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_portrait_is_found_where_it_is(portrait_pixels):
     face = find_face(portrait_pixels)
     assert face.landmarks.shape == (478, 3)
     assert face.warnings == ()
-    # The eyes of the portrait, by eye.
+    # The eyes of the portrait, located by hand.
     assert np.abs(face.landmarks[RIGHT_IRIS_CENTRE, :2] - (255, 313)).max() < 12
     assert np.abs(face.landmarks[LEFT_IRIS_CENTRE, :2] - (383, 313)).max() < 12
 

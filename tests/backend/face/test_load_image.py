@@ -108,7 +108,7 @@ def test_a_large_photo_is_brought_to_working_size():
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size; nobody has to hold its pixels to say no to it."""
+    """A PNG header of any size: a picture has to be refused without decoding its pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data

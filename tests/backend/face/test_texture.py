@@ -61,7 +61,7 @@ def test_coordinates_lie_in_the_texture_and_skin_does_not_overlap(portrait_face)
     points = np.concatenate([flat.reshape(-1, 2), np.zeros((flat.size // 2, 1))], axis=1)
     triangles = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
     seen = rasterize(points, triangles, (size, size)).face_id
-    # What triangles cover together is what they cover one by one.
+    # Triangles together cover as much as they do one by one, so they do not overlap.
     assert (seen >= 0).sum() == pytest.approx(laid, rel=0.01)
 
 
@@ -77,9 +77,9 @@ def test_the_face_gets_most_of_the_texture(portrait_face) -> None:  # type: igno
 def test_padding_keeps_neighbours_apart() -> None:
     rectangles = [*atlas.PAINTED.values(), atlas.HEAD, atlas.NECK, atlas.CROWN, atlas.BELOW,
                   atlas.RIGHT_EAR, atlas.LEFT_EAR]  # fmt: skip
-    used = np.zeros((atlas.SIDE, atlas.SIDE), int)
+    used = np.zeros((atlas.SIDE, atlas.SIDE), np.uint8)
     for tile in rectangles:
-        tile.view(used)[:] += 1  # type: ignore[type-var]
+        tile.view(used)[:] += 1
     assert used.max() == 1
     assert atlas.PADDING >= 8
     uv = atlas.PAINTED["tongue"].uv(np.array([0.0, 1.0]), np.array([0.0, 1.0])) * atlas.SIDE
@@ -186,7 +186,7 @@ def test_what_a_turned_head_hides_comes_from_its_other_side() -> None:
 
 
 def test_filled_in_colours_have_no_seams() -> None:
-    """From a few known vertices a colour spreads without jumps, across the texture's cuts too."""
+    """From a few known vertices a colour spreads without jumps, across the texture's seams too."""
     layout = template_layout()
     count = len(layout.template)
     used = np.unique(layout.triangles)

@@ -121,7 +121,7 @@ def test_every_part_shows_its_outside(head: FaceMesh) -> None:
 
     for name in ("skull", "neck", "left_eye", "right_eye", "tongue"):
         assert outward(name) > 0.97, name
-    # What lines a hollow looks into it.
+    # The lining of a hollow faces into it.
     for name in ("left_lid_edge", "right_lid_edge", "mouth_bag", "inner_lips"):
         assert outward(name) < 0.03, name
     for name in ("upper_teeth", "lower_teeth"):
@@ -182,7 +182,7 @@ def test_another_face_gets_a_fitting_head(odd_heads: dict[str, FaceMesh], head: 
         np.ptp(
             fitted_shell(points, face_size(points) / face_size(head.vertices))[rings], axis=(0, 1)
         )
-        for points in (face.vertices[:LANDMARK_COUNT], head.vertices[:LANDMARK_COUNT])
+        for points in (mesh.vertices[:LANDMARK_COUNT].astype(np.float64) for mesh in (face, head))
     ]
     ratio = (ear[0] / ear[1])[1:]
     assert ratio[0] == pytest.approx(ratio[1], rel=0.06)
@@ -291,7 +291,7 @@ def test_lids_cover_the_eyes(head: FaceMesh, look: str) -> None:
     for lids in ({}, _both("eyeSquint", 1.0), _both("eyeWide", 1.0)):
         for side in ("left", "right"):
             assert shown(head, {**eyes, **lids}, (side + "_eye",), lid_ring(side))[1] <= 2
-    # A gaze moves the lids a little as well, so together with it a blink may leave a slit.
+    # A gaze also moves the lids slightly, so together with it a blink may leave a slit.
     blink = _both("eyeBlink", 1.0)
     for yaw in (0.0, 40.0):
         assert shown(head, blink, ("left_eye", "right_eye"), lid_ring("left"), yaw)[0] == 0

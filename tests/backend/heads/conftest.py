@@ -51,7 +51,7 @@ def character(plain, tmp_path):
                 names.append(spell(name))
                 deltas.append(away(offsets))
         mesh, landmarks = tmp_path / "My Character.npz", tmp_path / "landmarks.npz"
-        vertices = away(plain.vertices) + (5, 3, 160)
+        vertices = away(plain.vertices) + np.array([5, 3, 160])
         np.savez(mesh, vertices=vertices, triangles=plain.triangles, names=names, deltas=deltas)
         np.savez(landmarks, landmarks=vertices[:468])
         return mesh, landmarks

@@ -15,6 +15,7 @@ from backend.heads.folder import head_path
 from backend.heads.ict import is_ict_npz, read_ict_npz
 from backend.heads.stored_head import StoredHead, head_meta, load_head, save_head
 from backend.mesh_files import read_mesh
+from backend.watch import UNWATCHED
 from shared.arkit import ARKIT_NAMES
 from shared.errors import ErrorKind, VividKeysError
 from tests.mutations import spoilt_archives
@@ -100,7 +101,7 @@ def test_spoilt_tables_of_landmarks_are_tables_or_errors(tmp_path: Path) -> None
     mesh = read_mesh(mesh_path)
 
     def read() -> None:
-        _landmarks(mesh, table, lambda _share, _sentence: None)
+        _landmarks(mesh, table, UNWATCHED)
 
     corners = np.tile(np.arange(3), (468, 1))
     np.savez(table, triangles=corners, barycentric=np.full((468, 3), 1 / 3), names=np.array(["a"]))

@@ -120,7 +120,7 @@ def test_names_may_be_spelled_as_programs_do(character, spell):
 def test_landmarks_that_do_not_fit_are_refused(character, tmp_path, arrays):
     mesh, _ = character()
     np.savez(tmp_path / "wrong.npz", **arrays)
-    with pytest.raises(VividKeysError, match="wrong.npz"):
+    with pytest.raises(VividKeysError, match=r"wrong\.npz"):
         heads.add_head(mesh, "x", landmarks=tmp_path / "wrong.npz")
 
 
@@ -135,7 +135,9 @@ def test_the_face_is_looked_for_on_the_piece_that_arkits_shapes_move(plain, tmp_
     monkeypatch.setattr(add, "find_landmarks", find_landmarks)
     count = len(plain.vertices)
     mesh = MeshFile(
-        vertices=np.concatenate([[[0, 0, 1], [1, 0, 1], [0, 0, 2]], plain.vertices]),
+        vertices=np.concatenate([[[0, 0, 1], [1, 0, 1], [0, 0, 2]], plain.vertices]).astype(
+            np.float32
+        ),
         triangles=np.concatenate([[[0, 1, 2]], plain.triangles + 3]).astype(np.int32),
         uvs=np.zeros((len(plain.triangles) + 1, 3, 2), np.float32),
         piece=np.repeat([0, 1], [3, count]).astype(np.int32),

@@ -100,7 +100,7 @@ def test_a_photo_shapes_it_turns_its_eyes_and_colours_its_skin(installed, seen):
         turned = face.shapes[INDEX[name], front]
         assert turned[2] > 0.004 and turned[1] > 0
     assert face.texture.shape == (2048, 2048, 3)
-    assert 0 <= face.uvs.min() and face.uvs.max() <= 1
+    assert face.uvs.min() >= 0 and face.uvs.max() <= 1
     skin = face.triangles[(face.vertex_part[face.triangles] == 0).all(axis=1)]
     nose = np.linalg.norm(face.vertices[skin].mean(axis=1) - face.landmarks[4], axis=1).argmin()
     uv = face.uvs[(face.vertex_part[face.triangles] == 0).all(axis=1)][nose].mean(axis=0)

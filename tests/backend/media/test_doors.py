@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures and films from anywhere are opened in one place each, which knows what it lets in."""
+"""Untrusted pictures and films are opened in one place each, by a list of accepted formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from backend.media.pictures import (
     open_picture,
 )
 from backend.mesh_files import read_mesh
-from backend.mesh_to_video.provenance import read_provenance
+from backend.mesh_to_video.film.provenance import read_provenance
 from backend.training.capture.read_video import read_pictures, video_facts
 from shared.errors import ErrorKind, VividKeysError
 from tests.mutations import spoilt
@@ -44,7 +44,7 @@ OTHER_WAYS = ("imread", "imreadmulti", "VideoCapture", "CAP_FFMPEG")
 
 
 def calls(path: Path) -> list[tuple[str, ast.Call]]:
-    """All calls in a file, by the name that is written."""
+    """All calls in a file, by their names in the source."""
     return [
         (ast.unparse(node.func), node)
         for node in ast.walk(ast.parse(path.read_text("utf-8")))

@@ -105,7 +105,7 @@ def test_an_array_that_unfolds_into_more_than_it_says_is_refused(read):
     )  # fmt: skip
     place = data.index(b"d" + (200_000).to_bytes(4, "little"))
     data[place + 1 : place + 5] = (3).to_bytes(4, "little")
-    with pytest.raises(VividKeysError, match="not as long as it says"):
+    with pytest.raises(VividKeysError, match="the length it declares"):
         read(bytes(data))
     data[place + 1 : place + 5] = (2**31).to_bytes(4, "little")
     with pytest.raises(VividKeysError, match="too large"):
@@ -118,5 +118,5 @@ def test_objects_that_are_their_own_children_are_refused(read):
     old = b"OO" + b"L" + (2).to_bytes(8, "little") + b"L" + (0).to_bytes(8, "little")
     new = b"OO" + b"L" + (2).to_bytes(8, "little") + b"L" + (2).to_bytes(8, "little")
     assert old in data
-    with pytest.raises(VividKeysError, match="their own children"):
+    with pytest.raises(VividKeysError, match="contains a cycle"):
         read(data.replace(old, new))

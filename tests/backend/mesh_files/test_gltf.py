@@ -144,7 +144,7 @@ def test_a_buffer_lies_beside_the_file_or_in_it_and_nowhere_else(read, tmp_path,
     }[way]
     data = made.gltf(uri)
     if way == "elsewhere":
-        with pytest.raises(VividKeysError, match="not beside it"):
+        with pytest.raises(VividKeysError, match="not found next to it"):
             read(data, "sub/head.gltf")
     else:
         assert places(read(data, "sub/head.gltf")) == SQUARE
@@ -235,5 +235,5 @@ def test_not_numbers_are_refused(read):
 def test_a_chunk_longer_than_the_file_is_refused(read):
     text = json.dumps({"asset": {"version": "2.0"}}).encode()
     data = struct.pack("<4sII", b"glTF", 2, 100) + struct.pack("<I4s", 2**31, b"JSON") + text
-    with pytest.raises(VividKeysError, match="ends too early"):
+    with pytest.raises(VividKeysError, match="truncated"):
         read(data)

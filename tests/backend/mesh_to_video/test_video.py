@@ -98,7 +98,7 @@ def test_the_speed_is_told_ten_times_a_second_and_at_the_end(
         PORTRAIT,
         small_take,
         tmp_path / "film.mp4",
-        progress=lambda _share, words: told.append(words),
+        watch=Watch(lambda _share, words: told.append(words)),
         make_frames=Maker(count=12, at=lambda frame: clock.advance(0.04)),
         clock=clock,
     )
@@ -174,7 +174,7 @@ def test_another_recording_is_told(tmp_path: Path, small_take: Take) -> None:
         video = render_video(
             PORTRAIT, take, tmp_path / "film.mp4", audio=sound, make_frames=Maker()
         )
-        assert sum("another recording" in sentence for sentence in video.warnings) == said
+        assert sum("different recording" in sentence for sentence in video.warnings) == said
 
 
 @pytest.mark.parametrize("out", ["film.mp4", "film.mov", "shot.png", "folder"])
@@ -208,7 +208,7 @@ def test_what_was_done_can_be_kept(tmp_path: Path, small_take: Take) -> None:
         )
     assert raised.value.kind is ErrorKind.CANCELLED
     assert raised.value.next_step == (
-        "Go on later. What was done until then is kept as 'film.partial.mp4'."
+        "Go on later. What was written until then is kept as 'film.partial.mp4'."
     )
     assert len(read_film(tmp_path / "film.partial.mp4").frames) == 30
 
@@ -238,7 +238,7 @@ def test_a_place_that_refuses_is_found_before_any_work(tmp_path: Path, small_tak
         (RenderSettings(size=-1), "f.mp4", "0 for the photo's own"),
         (RenderSettings(size=2.5), "f.mp4", "whole number"),  # type: ignore[arg-type]
         (RenderSettings(fps=0.0), "f.mp4", "1 to 120"),
-        (RenderSettings(fps=float("nan")), "f.mp4", "no number"),
+        (RenderSettings(fps=float("nan")), "f.mp4", "not a number"),
         (RenderSettings(fps=1e9), "f.mp4", "1 to 120"),
         (RenderSettings(background="pink"), "f.mp4", "keep, blur, green or alpha"),
         (RenderSettings(background="alpha"), "f.mp4", ".mov (ProRes 4444) or .png"),

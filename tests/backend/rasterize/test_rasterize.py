@@ -36,14 +36,14 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=[name for name in BACKENDS if name != "pytorch3d"])
 def exact_backend(request: pytest.FixtureRequest) -> str:
-    """Those that promise to round alike."""
+    """The backends that guarantee to round alike."""
     name: str = request.param
     _needed(name)
     return name
 
 
 def _soup(seed: int, count: int, size: tuple[int, int], reach: float) -> tuple[np.ndarray, ...]:
-    """Triangles that know nothing of each other, some partly or wholly outside the picture."""
+    """Unconnected triangles, some partly or wholly outside the picture."""
     random = np.random.default_rng(seed)
     middle = random.uniform(-0.2, 1.2, (count, 1, 2)) * size
     corners = np.empty((count, 3, 3), np.float32)
@@ -97,7 +97,7 @@ def test_every_backend_follows_the_convention(backend: str, size: tuple[int, int
     expected = _brute(vertices, triangles, size)
     found = rasterize(vertices, triangles, size, backend)
     assert found.face_id.dtype == np.int32 and found.depth.dtype == np.float32
-    # Single precision may hand a pixel on the very edge to the neighbour or to none.
+    # Single precision may give a pixel exactly on an edge to the neighbour or to none.
     allowed = 3 if backend == "pytorch3d" else 0
     other = found.face_id != expected.face_id
     assert other.sum() <= allowed
@@ -116,7 +116,7 @@ def test_pixel_centres_lie_half_a_pixel_in(backend: str) -> None:
     found = rasterize(points, [(0, 1, 2), (3, 4, 5)], (10, 10), backend)
     assert found.face_id[0, 0] == 1 and found.face_id[3, 3] == 0 and found.face_id[9, 9] == -1
     assert np.allclose(found.barycentric[found.covered].sum(axis=1), 1.0)
-    # The middle of pixel (3, 3) is at 3.5, 3.5.
+    # The centre of pixel (3, 3) is at 3.5, 3.5.
     assert found.barycentric[3, 3] == pytest.approx((0.3, 0.35, 0.35))
     assert found.depth[0, 0] == pytest.approx(1) and found.depth[3, 3] == pytest.approx(5)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests that cannot be met, backends that are not there, compiled code that cannot be kept."""
+"""Invalid requests, missing backends, and compiled code that cannot be cached."""
 
 from __future__ import annotations
 

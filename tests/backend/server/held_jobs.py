@@ -23,7 +23,7 @@ HELD_SECONDS = 60
 
 
 class _Held:
-    """What the job sees, with a `chunk` that returns only once the job is cancelled."""
+    """What the job sees, with a `progress` that returns only once the job is cancelled."""
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
@@ -49,13 +49,14 @@ class _Held:
         return self._context.cancelled()
 
     def progress(self, stage: str, fraction: float, sentence: str) -> None:
-        self._context.progress(stage, fraction, sentence)
+        # Said after each piece, also to clients that want no pieces.
+        is_piece = stage == "animating"
+        self._context.progress(stage, fraction, "Held" if is_piece else sentence)
+        while is_piece and not self.cancelled():
+            time.sleep(0.01)
 
     def chunk(self, info: dict[str, Any], arrays: Arrays) -> None:
         self._context.chunk(info, arrays)
-        self._context.progress("animating", 0.5, "Held")
-        while not self.cancelled():
-            time.sleep(0.01)
 
 
 def _animate(context: JobContext) -> Result:

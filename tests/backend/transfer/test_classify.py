@@ -57,7 +57,9 @@ def test_names_tell_roles(name, role):
 def test_a_seam_does_not_cut_but_a_touching_part_stays_apart():
     """A strip of two squares cut at a texture seam, and a flap that stands on one edge of it."""
     square = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], float)
-    vertices = np.concatenate([square, square + (1, 0, 0), square[[0, 1]], [[0.5, 1, 0.5]]])
+    vertices = np.concatenate(
+        [square, square + np.array([1, 0, 0]), square[[0, 1]], [[0.5, 1, 0.5]]]
+    )
     triangles = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7], [8, 9, 10]], np.int32)
     piece = np.zeros(len(vertices), np.int32)
     label = component_labels(triangles, seam_twins(vertices, triangles, piece))

@@ -30,7 +30,7 @@ def test_eyes_are_dark_in_the_middle_and_light_beside(own_head):
 def test_the_nearest_points_lie_on_the_surface_and_on_its_right_side():
     """Two walls close together that look in opposite directions."""
     wall = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], float)
-    vertices = np.concatenate([wall, wall + (0, 0.1, 0)])
+    vertices = np.concatenate([wall, wall + np.array([0, 0.1, 0])])
     triangles = np.array([[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6]], np.int32)
     normals = np.repeat([[0.0, -1, 0], [0.0, 1, 0]], 4, axis=0)
     point = np.array([[0.3, 0.06, 0.4]])

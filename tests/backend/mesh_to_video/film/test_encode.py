@@ -25,7 +25,7 @@ def test_frames_come_back(
     tmp_path: Path, suffix: str, least: float, extra: dict[str, bool]
 ) -> None:
     frames = [picture(160, 96, number) for number in range(30)]
-    with open_writer(tmp_path / f"film{suffix}", form(160, 96, 25, 30, **extra)) as writer:
+    with open_writer(tmp_path / f"film{suffix}", form(160, 96, 25.0, 30, **extra)) as writer:
         for frame in frames:
             writer.write(frame)
     film = read_film(writer.path)
@@ -153,16 +153,18 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_frames_of_another_shape_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VividKeysError, match="frame is uint8"):
-        with open_writer(tmp_path / "film.mp4", form(32, 32)) as writer:
-            writer.write(picture(32, 34))
+    with (
+        pytest.raises(VividKeysError, match="frame is uint8"),
+        open_writer(tmp_path / "film.mp4", form(32, 32)) as writer,
+    ):
+        writer.write(picture(32, 34))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("fps", "rate"),
     [
-        (25, Fraction(25)), (12.5, Fraction(25, 2)), (60.0, Fraction(60)),
+        (25.0, Fraction(25)), (12.5, Fraction(25, 2)), (60.0, Fraction(60)),
         (23.976, Fraction(24000, 1001)), (23.98, Fraction(24000, 1001)),
         (29.97, Fraction(30000, 1001)), (59.94, Fraction(60000, 1001)),
         (30000 / 1001, Fraction(30000, 1001)), (14.7, Fraction(147, 10)),
@@ -196,7 +198,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     process = psutil.Process()
     frames = [picture(192, 192, number) for number in range(16)]
-    with open_writer(tmp_path / "film.mp4", form(192, 192, 25, 900)) as writer:
+    with open_writer(tmp_path / "film.mp4", form(192, 192, 25.0, 900)) as writer:
         for number in range(100):
             writer.write(frames[number % 16])
         before = process.memory_info().rss

@@ -35,11 +35,10 @@ def nearly_full() -> Iterator[None]:
 
 @pytest.mark.parametrize("out", OUTPUTS)
 def test_frames_that_fail_leave_nothing(tmp_path: Path, out: str) -> None:
-    with pytest.raises(ZeroDivisionError):
-        with open_writer(tmp_path / out, form(32, 32)) as writer:
-            for number in range(20):
-                writer.write(picture(32, 32, number))
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), open_writer(tmp_path / out, form(32, 32)) as writer:
+        for number in range(20):
+            writer.write(picture(32, 32, number))
+        raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
     writer.abandon()
     with pytest.raises(RuntimeError):
@@ -48,9 +47,11 @@ def test_frames_that_fail_leave_nothing(tmp_path: Path, out: str) -> None:
 
 @pytest.mark.parametrize("out", OUTPUTS)
 def test_no_frame_is_no_video(tmp_path: Path, out: str) -> None:
-    with pytest.raises(VividKeysError, match="no frame"):
-        with open_writer(tmp_path / out, form(32, 32)):
-            pass
+    with (
+        pytest.raises(VividKeysError, match="no frame"),
+        open_writer(tmp_path / out, form(32, 32)),
+    ):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -72,10 +73,12 @@ def test_an_older_video_stays_until_the_new_one_is_finished(tmp_path: Path, out:
 @pytest.mark.parametrize("out", OUTPUTS)
 @pytest.mark.usefixtures("nearly_full")
 def test_a_full_disk(tmp_path: Path, out: str) -> None:
-    with pytest.raises(VividKeysError) as raised:
-        with open_writer(tmp_path / out, form(384, 384)) as writer:
-            for number in range(30):
-                writer.write(noise(384, 384, number))
+    with (
+        pytest.raises(VividKeysError) as raised,
+        open_writer(tmp_path / out, form(384, 384)) as writer,
+    ):
+        for number in range(30):
+            writer.write(noise(384, 384, number))
     assert raised.value.kind is ErrorKind.DISK_FULL
     assert "no room" in raised.value.sentence and "Free some space" in raised.value.next_step
     assert list(tmp_path.iterdir()) == [] and writer.partial is None
@@ -84,10 +87,12 @@ def test_a_full_disk(tmp_path: Path, out: str) -> None:
 @pytest.mark.usefixtures("nearly_full")
 def test_a_disk_that_is_full_only_when_the_film_is_finished(tmp_path: Path) -> None:
     """The encoder still holds frames, and the index is still to come."""
-    with pytest.raises(VividKeysError) as raised:
-        with open_writer(tmp_path / "film.mp4", form(384, 384)) as writer:
-            for number in range(4):
-                writer.write(noise(384, 384, number))
+    with (
+        pytest.raises(VividKeysError) as raised,
+        open_writer(tmp_path / "film.mp4", form(384, 384)) as writer,
+    ):
+        for number in range(4):
+            writer.write(noise(384, 384, number))
     assert raised.value.kind is ErrorKind.DISK_FULL
     assert list(tmp_path.iterdir()) == []
 
@@ -96,10 +101,12 @@ def test_a_disk_that_is_full_only_when_the_film_is_finished(tmp_path: Path) -> N
 @pytest.mark.usefixtures("nearly_full")
 def test_what_came_before_the_disk_was_full_can_be_kept(tmp_path: Path, out: str) -> None:
     sound = clicks(tmp_path / "clicks.wav", 1.0, [0.4])
-    with pytest.raises(VividKeysError) as raised:
-        with open_writer(tmp_path / out, form(64, 64, 10, 300, keep_partial=True), sound) as writer:
-            for number in range(300):
-                writer.write(noise(64, 64, number))
+    with (
+        pytest.raises(VividKeysError) as raised,
+        open_writer(tmp_path / out, form(64, 64, 10.0, 300, keep_partial=True), sound) as writer,
+    ):
+        for number in range(300):
+            writer.write(noise(64, 64, number))
     assert raised.value.kind is ErrorKind.DISK_FULL
     assert writer.partial == tmp_path / out.replace(".", ".partial.")
     film = read_film(writer.partial)
@@ -110,11 +117,13 @@ def test_what_came_before_the_disk_was_full_can_be_kept(tmp_path: Path, out: str
 
 
 def test_pictures_that_were_made_can_be_kept(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        with open_writer(tmp_path / "shot.png", form(32, 32, keep_partial=True)) as writer:
-            for number in range(3):
-                writer.write(picture(32, 32, number))
-            raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_writer(tmp_path / "shot.png", form(32, 32, keep_partial=True)) as writer,
+    ):
+        for number in range(3):
+            writer.write(picture(32, 32, number))
+        raise ZeroDivisionError
     assert writer.partial == tmp_path / "shot.partial"
     names = sorted(path.name for path in writer.partial.iterdir())
     assert names == ["shot_0001.png", "shot_0002.png", "shot_0003.png"]
@@ -141,7 +150,7 @@ def test_a_stopped_film_that_is_kept_has_every_frame(
 @pytest.mark.parametrize("out", ["film.mp4", "film.mov"])
 def test_a_fragmented_film_plays_while_it_grows(tmp_path: Path, out: str) -> None:
     sound = clicks(tmp_path / "clicks.wav", 10.0, [0.5])
-    writer = open_writer(tmp_path / out, form(64, 64, 25, 250, fragmented=True), sound)
+    writer = open_writer(tmp_path / out, form(64, 64, 25.0, 250, fragmented=True), sound)
     for number in range(120):
         writer.write(noise(64, 64, number))
     (growing,) = (path for path in tmp_path.iterdir() if path.name.startswith(".film.partial"))
@@ -198,9 +207,11 @@ def test_a_film_that_another_program_holds_is_not_lost(
         replace(source, place)
 
     monkeypatch.setattr(partial_file.os, "replace", refuse)
-    with pytest.raises(VividKeysError, match=r"finished video is 'film\.new\.mp4'"):
-        with open_writer(target, form(32, 32)) as writer:
-            for number in range(5):
-                writer.write(picture(32, 32, number))
+    with (
+        pytest.raises(VividKeysError, match=r"finished video is 'film\.new\.mp4'"),
+        open_writer(target, form(32, 32)) as writer,
+    ):
+        for number in range(5):
+            writer.write(picture(32, 32, number))
     assert len(read_film(tmp_path / "film.new.mp4").frames) == 5
     assert [path.name for path in tmp_path.iterdir()] == ["film.new.mp4"]

@@ -64,7 +64,7 @@ def test_sound_goes_on_for_as_long_as_the_pictures(tmp_path: Path) -> None:
     assert np.abs(film.sound[:, 48_000:]).max() < 1e-3
     assert film.click_times() == pytest.approx([0.2], abs=1.5e-3)
     assert writer.warnings == [
-        "'short.wav' ends after 0.80 s; the video goes on in silence until 3.00 s."
+        "'short.wav' ends after 0.80 s; the video is silent from there to 3.00 s."
     ]
 
 
@@ -84,8 +84,8 @@ def test_longer_sound_is_cut(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("gone.wav", None, "no sound file 'gone.wav'"),
-        ("notes.wav", b"just text, no sound at all", "no sound file that can be read"),
-        ("empty.wav", b"", "no sound file that can be read"),
+        ("notes.wav", b"just text, no sound at all", "not a readable sound file"),
+        ("empty.wav", b"", "not a readable sound file"),
     ],
 )
 def test_a_video_without_its_sound_is_silent(
@@ -155,4 +155,4 @@ def test_a_disk_that_goes_away_while_the_sound_is_read(
         for _ in range(50):
             writer.write(DARK)
     assert len(read_film(writer.path).frames) == 50
-    assert "broken off" in writer.warnings[0] and "silence" in writer.warnings[0]
+    assert "truncated" in writer.warnings[0] and "silent" in writer.warnings[0]

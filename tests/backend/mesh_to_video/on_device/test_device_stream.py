@@ -69,7 +69,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so() -> None:
 def test_the_cpu_goes_on_where_not_one_frame_fits_which_is_said_once() -> None:
     frames, said = taken(Card(batch=4, fails_at=6))
     assert frames == [0, 1, 2, 3, 4, 5, *range(106, 120)]
-    assert said == [f"{stream.NO_MEMORY} From frame 7 on the video was made on the CPU."]
+    assert said == [f"{stream.NO_MEMORY} From frame 7 on, the video was rendered on the CPU."]
 
 
 def test_a_device_that_fails_leaves_the_video_to_the_cpu() -> None:
@@ -164,7 +164,7 @@ def test_a_video_whose_device_runs_out_of_memory_says_so(
     # Halved from the eleven frames there are to two, three batches, then one alone and none.
     assert sizes == [11, 5, 2, 2, 2, 2, 2, 1]
     said = [warning for warning in report.warnings if stream.NO_MEMORY in warning]
-    assert said == [f"{stream.NO_MEMORY} From frame 9 on the video was made on the CPU."]
+    assert said == [f"{stream.NO_MEMORY} From frame 9 on, the video was rendered on the CPU."]
     assert report.frames == 11
 
     monkeypatch.setattr(choice, "chosen_device", lambda name: None)

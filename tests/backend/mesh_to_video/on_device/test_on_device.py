@@ -173,7 +173,9 @@ def test_all_that_is_worked_with_lies_on_the_device(
 
     monkeypatch.setattr(on_torch, "rasterize", nothing_seen)
     done = []
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append(self) or torch.zeros(1))
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: done.append(self) or torch.zeros_like(self, device=CPU)
+    )
     DeviceRenderer(portrait, RenderSettings(600), stirred_networks(), "meta").frames(heads)
     (pictures,) = done
     assert pictures.device.type == "meta" and pictures.dtype == torch.uint8

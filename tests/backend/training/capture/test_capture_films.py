@@ -122,7 +122,7 @@ def test_bad_films_are_named_and_the_others_go_on(captured):
     for name, what in (
         ("broken.mp4", "not a film"),
         ("grey.mkv", "No face"),
-        ("heard.mkv", "no picture track"),
+        ("heard.mkv", "no video track"),
         ("photo.mp4", "not a film"),
         ("missing.mp4", "There is no file"),
     ):

@@ -20,10 +20,20 @@ from backend.training.capture.track import fill_gaps
 from shared.arkit import ARKIT_NAMES, INDEX
 
 FPS = 25.0
-SPEECH = (
-    "jawOpen mouthPucker mouthFunnel mouthSmileLeft mouthSmileRight mouthUpperUpLeft "
-    "mouthUpperUpRight eyeBlinkLeft eyeBlinkRight browInnerUp browDownLeft browDownRight"
-).split()
+SPEECH = [
+    "jawOpen",
+    "mouthPucker",
+    "mouthFunnel",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "browInnerUp",
+    "browDownLeft",
+    "browDownRight",
+]
 
 
 def slow_curves(random: np.random.Generator, frames: int, count: int) -> np.ndarray:

@@ -18,7 +18,9 @@ needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed"
 )
 needs_flite = pytest.mark.skipif(not flite.is_installed(), reason="flite is not installed")
-_VOWELS = set("iy ih ey eh ae aa ao ow uh uw ue ah er ay aw oy".split())
+_VOWELS = set(
+    ["iy", "ih", "ey", "eh", "ae", "aa", "ao", "ow", "uh", "uw", "ue", "ah", "er", "ay", "aw", "oy"]
+)
 
 
 def _covers_the_clip(utterance: Utterance) -> None:

@@ -19,7 +19,8 @@ def test_quads_and_triangles_become_triangles() -> None:
 
 
 def test_samples_lie_close_together_all_over_a_triangle() -> None:
-    head = Head(np.array([(0, 0, 0), (0.02, 0, 0), (0, 0.02, 0)], float), np.array([[0, 1, 2]]))
+    corners = np.array([(0, 0, 0), (0.02, 0, 0), (0, 0.02, 0)], float)
+    head = Head(corners, np.array([[0, 1, 2]], np.int32))
     points = samples(head, 0.002)
     assert (points[:, :2].sum(axis=1) < 0.02 + 1e-9).all() and not points[:, 2].any()
     asked = np.random.default_rng(1).dirichlet((1, 1, 1), 200) @ head.vertices

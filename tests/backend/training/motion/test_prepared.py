@@ -128,7 +128,7 @@ def test_a_new_corpus_does_not_redo_the_others(
     _corpus(tmp_path / "real", 2)
     _corpus(tmp_path / "real-test", 2)
     target = prepare(tmp_path, recipe)
-    assert "flite: not there" in capsys.readouterr().out
+    assert "flite: missing" in capsys.readouterr().out
     assert {k: len(v) for k, v in load_prepared(target).clips_of().items()} == {
         "noise": 2,
         "real": 4,

@@ -178,10 +178,10 @@ def test_a_damaged_checkpoint_is_named(source: TrainingSet, tmp_path: Path) -> N
 def test_gains_give_back_what_an_unsure_network_holds_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Timid:
-        decoder = replace(shipped_decoder(), smoothing=1, expected=0.4, expected_smoothing=1)
+    timid = MotionModel.load()
+    timid.decoder = replace(shipped_decoder(), smoothing=1, expected=0.4, expected_smoothing=1)
 
-    def hear(samples: np.ndarray, model: Timid) -> Heard:
+    def hear(samples: np.ndarray, model: MotionModel) -> Heard:
         """The taught curves at half their size; what is expected is right."""
         frames = len(samples) // 160 + 1
         curves = teach(voice.phones, np.full(frames, 60.0, np.float32)).curves
@@ -191,7 +191,7 @@ def test_gains_give_back_what_an_unsure_network_holds_back(
     voice = _voice(0)
     assert len(to_float(voice.samples)) == len(voice.samples)
     monkeypatch.setattr(export, "hear", hear)
-    gains = amplitude_gains(Timid(), [voice], most=1.6)  # type: ignore[arg-type]
+    gains = amplitude_gains(timid, [voice], most=1.6)
     assert all(1.0 <= gain <= 1.6 for gain in gains)
     # .6 of a half and .4 of the whole are .7; brows and cheeks have no expected pose.
     jaw = gains[MOUTH_CHANNELS[CHANNELS.index("jawOpen")]]

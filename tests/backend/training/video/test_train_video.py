@@ -89,9 +89,18 @@ def test_all_parts_of_the_loss_take_part() -> None:
     for _ in range(SCHEDULE.steps):
         found |= run.optimise()
     run.close()
-    for name in (
-        "picture gradient structure change refiner steady motion perceptual critic features"
-    ).split():
+    for name in [
+        "picture",
+        "gradient",
+        "structure",
+        "change",
+        "refiner",
+        "steady",
+        "motion",
+        "perceptual",
+        "critic",
+        "features",
+    ]:
         assert math.isfinite(found[name]), name
     assert found["critic's own"] > 0.0
     # Without films there is nothing that follows.
@@ -135,7 +144,7 @@ def test_a_run_ends_with_weights_that_can_be_loaded(
     assert "held out: face geometry" in capsys.readouterr().out
     recipe = replace(GENERATOR, motion_vae=path)
     path = run_to_the_end(generator_run(recipe), tmp_path / "generator")
-    generator, refiner = load_generator(path)
+    generator, _ = load_generator(path)
     assert generator.shape == GENERATOR.shape
     # What was broken off goes on; what is done stays done.
     again = run_to_the_end(motion_run(), tmp_path / "vae")

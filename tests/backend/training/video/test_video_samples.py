@@ -48,7 +48,7 @@ def test_samples_are_what_the_networks_take(folder):
         assert batch[name].shape == (3, channels, side, side), name
         assert batch[name].dtype == torch.float32
         if name in SHARES:
-            assert 0.0 <= batch[name].min() and batch[name].max() <= 1.0
+            assert batch[name].min() >= 0.0 and batch[name].max() <= 1.0
     assert batch["photo"].mean() > 0.05
     # What is known about the motion beside what is guessed of it.
     exact, flow = batch["exact_flow"], batch["flow"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs of the kind `render`: a film in a file of the user's, and its strips in the sequencer."""
+"""Jobs of the kind `render`: a film in the user's folder, and its strips in the sequencer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import folders, versions
-from ..animation import targets
-from ..contracts import errors
-from ..video import movie_files, video_strips
-from . import first_picture, settling
-from .job import Job, JobKind
+import bpy
 
-# Less than a frame in an hour, which is what single precision leaves of a frame rate.
+from ... import folders, versions
+from ...animation import targets
+from ...contracts import errors
+from ...video import movie_files, video_strips
+from .. import first_picture, settling
+from ..job import Job, JobKind
+
+# Less than a frame in an hour; single precision keeps a frame rate no better.
 _SAME_RATE = 1e-5
 
 
@@ -23,8 +25,8 @@ _SAME_RATE = 1e-5
 class VideoPlan:
     """Where a video goes, decided when its job is sent.
 
-    `owner` is the name of the target it belongs to; `sound_file` is laid beside it, unless it is
-    heard there already; with `sound_in_film` alone the film's own sound is.
+    `owner` is the name of the target it belongs to. `sound_file` is added beside it, unless the
+    sequencer plays it there already; with `sound_in_film` alone, the film's own sound is.
     """
 
     name: str
@@ -47,7 +49,7 @@ def plan_to_json(plan: VideoPlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
-    """A plan out of an earlier session of Blender; what is missing has its usual value."""
+    """A plan from an earlier session of Blender; what is missing has its usual value."""
     scene = values.get("scene")
     fps, start = values.get("fps", 24.0), values.get("start_frame", 1)
     sound = values.get("sound_file")
@@ -69,15 +71,15 @@ def plan_from_json(values: Mapping[str, Any]) -> VideoPlan:
     )
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
-    """Save the film, lay its strips, and say so.
+def deliver(context: bpy.types.Context, job: Job[VideoPlan]) -> tuple[str, ...]:
+    """Save the film, add its strips, and say so.
 
-    Raises VividKeysError: the job's own error, or why the film is in no sequencer; then it lies in
-    a file all the same, or at the backend, where it can be fetched again.
+    Raises VividKeysError: the job's own error, or why the film is not in a sequencer; then it is
+    still in a file, or at the backend, from where it can be fetched again.
     """
     film = save_film(job)
     assert job.done is not None
-    plan: VideoPlan = job.plan
+    plan = job.plan
     try:
         return (*_lay(context, film, plan), *plan.notes, *settling.warnings_of(job.done))
     except errors.VividKeysError as error:
@@ -86,18 +88,18 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
         ) from error
 
 
-def rescue(job: Job) -> tuple[str, ...]:
-    """The operator that waited is gone: another file may be open, so it goes into no sequencer."""
+def rescue(job: Job[VideoPlan]) -> tuple[str, ...]:
+    """The operator that waited is gone and another file may be open, so no strips are added."""
     what = "preview" if job.plan.is_preview else "video"
     return (f"The {what} '{job.label}' is saved as {save_film(job)}.",)
 
 
-def save_film(job: Job) -> Path:
-    """The film in a file of the user's; the job is settled then, or set aside.
+def save_film(job: Job[VideoPlan]) -> Path:
+    """Save the film in the user's folder; the job is then settled, or set aside.
 
     Raises VividKeysError as `deliver`.
     """
-    plan: VideoPlan = job.plan
+    plan = job.plan
     with settling.result_of(job):
         if job.file is None:
             raise errors.VividKeysError(
@@ -111,9 +113,9 @@ def save_film(job: Job) -> Path:
         return movie_files.keep_film(job.file, where, plan.name, f".{plan.container}")
 
 
-def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
+def _lay(context: bpy.types.Context, film: Path, plan: VideoPlan) -> tuple[str, ...]:
     try:
-        scene = targets.find(plan.scene)
+        scene: bpy.types.Scene = targets.find(plan.scene)
     except errors.VividKeysError as error:
         raise errors.VividKeysError(
             error.kind, error.sentence, "Add the video to a sequencer by hand."
@@ -147,7 +149,7 @@ def _lay(context: Any, film: Path, plan: VideoPlan) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _lay_sound(scene: Any, film: Path, plan: VideoPlan) -> list[str]:
+def _lay_sound(scene: bpy.types.Scene, film: Path, plan: VideoPlan) -> list[str]:
     sound = plan.sound_file
     if sound is not None and not sound.is_file():
         sound = None
@@ -166,6 +168,7 @@ def _lay_sound(scene: Any, film: Path, plan: VideoPlan) -> list[str]:
 KIND = JobKind(
     name="render",
     deed="make videos",
+    operators=("render_video",),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,

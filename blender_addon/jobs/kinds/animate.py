@@ -8,13 +8,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..animation import targets
-from ..animation.baking import BakePlan, HeadGoal
-from ..contracts import errors, messages, style, take
-from ..heads import scene as heads
-from . import performances, settling
-from .job import Job, JobKind
-from .work import state
+import bpy
+
+from ...animation import targets
+from ...animation.baking import BakePlan, HeadGoal
+from ...contracts import errors, messages, style, take
+from ...heads import scene as heads
+from .. import performances, settling
+from ..job import Job, JobKind
+from ..work import state
 
 
 def plan_to_json(plan: BakePlan) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def plan_to_json(plan: BakePlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+    """A plan from an earlier session of Blender, whose uids are no longer valid.
 
     Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
     """
@@ -57,7 +59,7 @@ def plan_from_json(values: Mapping[str, Any]) -> BakePlan:
         ) from problem
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job[BakePlan]) -> tuple[str, ...]:
     """Key the targets; a performance that fits nowhere is kept as a pending Take.
 
     Raises VividKeysError: the job's own error, or why the result fits nowhere.
@@ -78,7 +80,7 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
     return sentences
 
 
-def rescue(job: Job) -> tuple[str, ...]:
+def rescue(job: Job[BakePlan]) -> tuple[str, ...]:
     """The operator that waited for this job is gone: keep the performance and say so."""
     with settling.result_of(job) as done:
         pending = performances.keep(_performance_of(done), job.plan)
@@ -95,7 +97,7 @@ def _performance_of(done: messages.Done) -> take.Take:
 
 
 def _on_own_face(performance: take.Take, plan: BakePlan) -> take.Take:
-    """The Take with the neutral face of our own head, when that is what it goes onto."""
+    """The Take with the neutral face of our own head, if that is its target."""
     if not plan.meshes:
         return performance
     try:
@@ -113,6 +115,7 @@ def _on_own_face(performance: take.Take, plan: BakePlan) -> take.Take:
 KIND = JobKind(
     name="animate",
     deed="animate",
+    operators=("animate",),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,

@@ -9,15 +9,16 @@ from typing import Any
 
 import bpy
 
-from ..animation import targets
-from ..contracts import character, errors
-from ..heads import characters, face_keys, face_points
-from ..heads.characters import Piece
-from ..heads.face_keys import CharacterPlan
-from ..mapping.conventions import CONVENTIONS
-from . import settling
-from .job import Job, JobKind
-from .work import state
+from ...animation import targets
+from ...contracts import character, errors
+from ...heads import characters, face_keys, face_points
+from ...heads.characters import Piece
+from ...heads.face_keys import CharacterPlan
+from ...mapping.conventions import CONVENTIONS
+from ...settings import properties
+from .. import settling
+from ..job import Job, JobKind
+from ..work import state
 
 _DRAG = "Drag them to their places, then press 'Make Face Keys'."
 
@@ -28,7 +29,7 @@ def plan_to_json(plan: CharacterPlan) -> dict[str, Any]:
 
 
 def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
-    """A plan out of an earlier session of Blender, whose uids mean nothing any more.
+    """A plan from an earlier session of Blender, whose uids are no longer valid.
 
     Raises VividKeysError(bad_file) when it was not written by `plan_to_json`.
     """
@@ -64,7 +65,7 @@ def plan_from_json(values: Mapping[str, Any]) -> CharacterPlan:
     return plan
 
 
-def deliver(context: Any, job: Job) -> tuple[str, ...]:
+def deliver(context: bpy.types.Context, job: Job[CharacterPlan]) -> tuple[str, ...]:
     """Put the result into the file; returns sentences about it.
 
     Raises VividKeysError: the job's own error, or why the result does not go onto the character
@@ -78,13 +79,13 @@ def deliver(context: Any, job: Job) -> tuple[str, ...]:
         return _after_error(context, error, job.plan)
 
 
-def rescue(job: Job) -> tuple[str, ...]:
+def rescue(job: Job[CharacterPlan]) -> tuple[str, ...]:
     """The operator that waited for this job is gone: the character may be in the file still."""
     return _deliver_result(bpy.context, job)
 
 
-def _deliver_result(context: Any, job: Job) -> tuple[str, ...]:
-    plan: CharacterPlan = job.plan
+def _deliver_result(context: bpy.types.Context, job: Job[CharacterPlan]) -> tuple[str, ...]:
+    plan = job.plan
     with settling.result_of(job) as done:
         keys = character.keys_from_arrays(dict(done.arrays))
         if plan.only_points:
@@ -93,7 +94,7 @@ def _deliver_result(context: Any, job: Job) -> tuple[str, ...]:
 
 
 def _after_error(
-    context: Any, error: errors.VividKeysError, plan: CharacterPlan
+    context: bpy.types.Context, error: errors.VividKeysError, plan: CharacterPlan
 ) -> tuple[str, ...]:
     if error.kind is errors.ErrorKind.NO_FACE:
         if plan.only_points:
@@ -107,30 +108,34 @@ def _after_error(
     raise error
 
 
-def _show_points(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tuple[str, ...]:
+def _show_points(
+    context: bpy.types.Context, keys: character.FaceKeys, plan: CharacterPlan
+) -> tuple[str, ...]:
     face = characters.found_again(plan.pieces[0])
     _note_pieces(face, plan)
     places = face_points.from_landmarks(plan.pieces[0], keys.landmarks)
     face_points.put(_scene(context, plan), face, places, guessed=False)
     return (
         f"The face of '{face.name}' was found: {len(places)} points show where.",
-        "Drag those that are not in their places, then press 'Make Face Keys'.",
+        "Drag those that are out of place, then press 'Make Face Keys'.",
         *_warnings(keys),
     )
 
 
-def _guess_points(context: Any, plan: CharacterPlan) -> tuple[str, ...]:
+def _guess_points(context: bpy.types.Context, plan: CharacterPlan) -> tuple[str, ...]:
     face = characters.found_again(plan.pieces[0])
     _note_pieces(face, plan)
     places = face_points.guess(plan.pieces[0], face)
     face_points.put(_scene(context, plan), face, places, guessed=True)
     return (
-        f"The face of '{face.name}' was not found by itself, so its points are only guessed.",
+        f"The face of '{face.name}' was not found automatically, so its points are only guessed.",
         _DRAG,
     )
 
 
-def _add_keys(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tuple[str, ...]:
+def _add_keys(
+    context: bpy.types.Context, keys: character.FaceKeys, plan: CharacterPlan
+) -> tuple[str, ...]:
     keyed, report = face_keys.apply(keys, plan)
     _note_pieces(keyed[0], plan)
     state().offers_surface_only = False
@@ -139,21 +144,22 @@ def _add_keys(context: Any, keys: character.FaceKeys, plan: CharacterPlan) -> tu
     return (*report.sentences(), *_warnings(keys))
 
 
-def _note_pieces(face: Any, plan: CharacterPlan) -> None:
+def _note_pieces(face: bpy.types.Object, plan: CharacterPlan) -> None:
     others = []
     for piece in plan.pieces[1:]:
         try:
             others.append(targets.find(piece.object))
         except errors.VividKeysError:
-            continue  # deleted meanwhile
+            continue  # was deleted meanwhile
     characters.note_pieces([face, *others])
 
 
-def _scene(context: Any, plan: CharacterPlan) -> Any:
+def _scene(context: bpy.types.Context, plan: CharacterPlan) -> bpy.types.Scene:
     try:
-        return targets.find(plan.scene)
+        found: bpy.types.Scene = targets.find(plan.scene)
     except errors.VividKeysError:
-        return context.scene
+        return properties.scene_of(context)
+    return found
 
 
 def _warnings(keys: character.FaceKeys) -> tuple[str, ...]:
@@ -164,6 +170,7 @@ def _warnings(keys: character.FaceKeys) -> tuple[str, ...]:
 KIND = JobKind(
     name="transfer",
     deed="make face keys",
+    operators=("find_face_points", "make_face_keys"),
     plan_to_json=plan_to_json,
     plan_from_json=plan_from_json,
     deliver=deliver,
