@@ -19,8 +19,6 @@ from .whole_files import written_whole
 if TYPE_CHECKING:
     from jaxtyping import Int32, Shaped, UInt8
 
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int32]
 Arrays = dict[str, NDArray[Any]]
 
 

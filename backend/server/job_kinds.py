@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kind of job is to the server, and where the kinds come from.
+"""What defines a kind of job, and where the kinds come from.
 
-A module of jobs has a tuple `JOB_KINDS`; those in the folder `jobs` are found by themselves. The
-server imports them to check requests, the worker to run them; so a module itself must not import a
-network, its functions do.
+A module of jobs has a tuple `JOB_KINDS`; those in the folder `jobs` are found automatically. The
+server imports them to check requests, the worker to run them; so heavy libraries must be imported
+in a module's functions, not in the module itself.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from backend.server import jobs
 from backend.watch import Watch
 from shared.arrays import Arrays
 
-# Each kind is called as its module is.
+# Each kind has the name of its module.
 STANDARD_KINDS: tuple[str, ...] = tuple(
     sorted(module.name for module in iter_modules(jobs.__path__))
 )
@@ -53,6 +53,7 @@ class MadeFile:
     size: int
 
 
+@runtime_checkable
 class JobContext(Protocol):
     """What a running job may use: its request, its files, progress and cancellation."""
 
@@ -73,9 +74,9 @@ class JobContext(Protocol):
         ...
 
     def new_file(self, name: str) -> Path:
-        """Where the job may write a file that is its result, for what is too large for arrays.
+        """A path for a file that becomes part of the result, for what is too large for arrays.
 
-        It is in a folder of the job's own that is deleted with the job.
+        It is in a folder of the job's own, which is deleted with the job.
         """
         ...
 

@@ -56,7 +56,7 @@ def test_livelink_timecode_counts_frames_within_the_second(small_take: Take) -> 
 
 def test_livelink_in_degrees_and_without_some_columns_is_read() -> None:
     text = "\ufeffTimecode,BlendShapeCount,JAWOPEN,HeadYaw\n0,2,0.5,45\n1,2,1.2,-10\n"
-    take = take_from_livelink_csv(text, 30, np.zeros((3, 3)), np.array([[0, 1, 2]]))
+    take = take_from_livelink_csv(text, 30.0, np.zeros((3, 3)), np.array([[0, 1, 2]]))
     np.testing.assert_allclose(take.weights[:, INDEX["jawOpen"]], [0.5, 1.0])
     np.testing.assert_allclose(np.degrees(take.head_rotation[:, 2]), [45, -10], rtol=1e-5)
 

@@ -11,13 +11,15 @@ import hashlib
 import json
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import zmq
 
 from shared.errors import ErrorKind
+from shared.framing import Frame
 from shared.limits import TO_SERVER, UPLOAD_BYTES, UPLOAD_CHUNK_BYTES, UPLOADS_PER_CLIENT
 from shared.messages import (
     Attach,
@@ -58,8 +60,11 @@ def failure(client: BareClient) -> Failed:
     return answer
 
 
-def is_turned_away(peer: zmq.Socket[bytes], address: str) -> bool:
-    """Connect, and wait until that has failed; True when no message came."""
+def is_turned_away(peer: zmq.Socket[bytes], address: str, message: Sequence[Frame] = ()) -> bool:
+    """Connect, send, and wait until the connection has failed; True when no message came.
+
+    `peer` must not have failed to connect before: ZeroMQ may not try the same address again.
+    """
     failures = (
         zmq.EVENT_HANDSHAKE_FAILED_AUTH,
         zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
@@ -68,6 +73,9 @@ def is_turned_away(peer: zmq.Socket[bytes], address: str) -> bool:
     )
     monitor = peer.get_monitor_socket()
     peer.connect(address)
+    if message:
+        with suppress(zmq.Again):  # refused already
+            peer.send_multipart(message, zmq.NOBLOCK)
     event = 0
     while event not in failures:
         assert monitor.poll(int(PATIENCE * 1000)), "the connection stands"
@@ -90,9 +98,7 @@ def test_a_client_without_a_known_key_gets_nothing(server: RunningServer) -> Non
 def test_a_client_without_encryption_gets_nothing(server: RunningServer) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     plain = context.socket(zmq.DEALER)
-    plain.connect(server.address)
-    plain.send_multipart(encode(Hello("in the clear")))
-    assert is_turned_away(plain, server.address)
+    assert is_turned_away(plain, server.address, encode(Hello("in the clear")))
     plain.close(linger=0)
     context.term()
 

@@ -40,6 +40,9 @@ class Context:
     def result(self, job: str) -> Arrays:
         raise AssertionError("the job needs no other result")
 
+    def new_file(self, name: str) -> Path:
+        raise AssertionError("the job makes no file")
+
     def cancelled(self) -> bool:
         self._left -= 1
         return self._left < 0
