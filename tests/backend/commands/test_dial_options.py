@@ -75,7 +75,9 @@ def test_a_take_is_written_as_everything_that_was_asked_for(
 ) -> None:
     source, out = tmp_path / "a.take.npz", tmp_path / "b.take.npz"
     save_take(small_take, source)
-    beside = {form: tmp_path / f"b{form.suffix}" for form in TAKE_FORMATS if form.option}
+    beside = {
+        form: tmp_path / f"b-{form.option}{form.suffix}" for form in TAKE_FORMATS if form.option
+    }
     assert {form.option for form in beside} >= {"csv", "a2f"}
     words = [word for form, path in beside.items() for word in (f"--{form.option}", str(path))]
     assert main(["restyle", str(source), "--out", str(out), *words]) == 0
