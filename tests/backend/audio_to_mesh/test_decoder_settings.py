@@ -105,7 +105,8 @@ def test_weights_that_were_moved_without_their_values_are_refused(tmp_path: Path
 def test_what_is_wrong_in_the_file_is_named(
     tmp_path: Path, line: str, instead: str, named: str
 ) -> None:
-    text, found = re.subn(rf"^{line}", instead, SHIPPED_DECODER.read_text("utf-8"), 1, re.MULTILINE)
+    shipped = SHIPPED_DECODER.read_text("utf-8")
+    text, found = re.subn(rf"^{line}", instead, shipped, count=1, flags=re.MULTILINE)
     assert found == 1
     path = tmp_path / "x_decoder.toml"
     path.write_text(text, "utf-8")
