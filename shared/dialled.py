@@ -37,7 +37,9 @@ class Dialled:
 
     def dial_values(self, dials: Iterable[Dial] | None = None) -> dict[str, Any]:
         """The values of these dials, or of all dials of this class, by name."""
-        return {dial.name: getattr(self, dial.name) for dial in dials or self.DIALS}
+        return {
+            dial.name: getattr(self, dial.name) for dial in (self.DIALS if dials is None else dials)
+        }
 
     def check_dials(self) -> None:
         """Raises VividKeysError(bad_request) for a value outside its range."""
